@@ -1,0 +1,107 @@
+# Needs python3 >= 3.11, make and the package registries; no root, no Docker, no Azure account.
+# Every target first makes the environment it needs (.venv, node_modules, .venv-az) from the lock files.
+
+SHELL := /bin/sh
+PYTHON ?= python3
+PY := .venv/bin/python
+PIP := .venv/bin/python -m pip --disable-pip-version-check --no-input
+# Bytecode is what keeps starts short (three to seven times shorter), so an environment that forbids it is overruled.
+export PYTHONDONTWRITEBYTECODE :=
+
+VENV := .venv/.installed
+NODE := node_modules/.installed
+AZ := .venv-az/.installed
+# What mypy and ruff look at; a part that does not exist (yet) is left out. The agent has its own floor and its own check.
+TYPED := $(wildcard vipcore function_app.py simulator serve demo bench tests)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve simulator test interop soak bench check format lock clean
+
+help:
+	@echo 'make demo       one failover, start to end, on this machine: simulated Azure, real Table service, real agent'
+	@echo 'make test       every test but the two below'
+	@echo 'make interop    the real az and the published SDK against the simulated Azure'
+	@echo 'make soak       the long runs'
+	@echo 'make check      format, lint, types, import directions, the floor of the agent'
+	@echo 'make serve      the Function app on http://127.0.0.1:$${PORT:-7071}/api, settings from the environment'
+	@echo 'make simulator  the simulated Azure alone'
+	@echo 'make bench      the measurements, written to bench/results/'
+	@echo 'make format     write the formatting that check demands;  make lock  renew the lock files;  make clean'
+
+setup: $(VENV) $(NODE)
+
+demo: $(VENV) $(NODE)
+	@$(PY) -m demo
+
+serve: $(VENV)
+	@exec $(PY) -m serve
+
+simulator: $(VENV)
+	@exec $(PY) -m simulator
+
+test: $(VENV) $(NODE)
+	$(PY) -m pytest -m 'not interop and not soak' $(ARGS)
+
+interop: $(VENV) $(NODE) $(AZ)
+	$(PY) -m pytest -m interop tests/interop $(ARGS)
+
+soak: $(VENV) $(NODE)
+	$(PY) -m pytest -m soak $(ARGS)
+
+bench: $(VENV) $(NODE) $(AZ)
+	@$(PY) -m bench
+
+check: $(VENV)
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy $(TYPED)
+	$(PY) -m pytest -q tests/test_imports.py
+	$(if $(wildcard agent/vip_agent.py),.venv/bin/vermin --quiet --no-tips --no-parse-comments --violations --target=3.6- agent/vip_agent.py)
+
+format: $(VENV)
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+# --- environments ------------------------------------------------------------------------------------------------
+
+$(VENV): requirements-dev.txt requirements-runtime.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "python3 >= 3.11 is needed, and '$(PYTHON)' is: $$($(PYTHON) --version 2>&1 || true)." >&2; \
+		echo "Name another one like this: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo '[1/3] creating .venv'
+	@test -x $(PY) || $(PYTHON) -m venv .venv
+	@echo '[2/3] installing the locked packages (about a minute)'
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@# Declared for 3.13 and later, measured to run on 3.11: the flag covers a whole pip run, so it has a run of its own.
+	@$(PY) -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || exit 0; \
+		$(PIP) install --require-hashes --no-deps --ignore-requires-python -r requirements-runtime.txt
+	@echo '[3/3] compiling them once'
+	@$(PY) -m compileall -q -j 0 .venv/lib >/dev/null || true
+	@touch $@
+
+$(NODE): package.json package-lock.json $(VENV)
+	@$(PY) -m serve.azurite --install
+	@touch $@
+
+$(AZ): requirements-az.txt
+	@echo '[1/2] creating .venv-az and installing the locked azure-cli (a few minutes)'
+	@test -x .venv-az/bin/python || $(PYTHON) -m venv .venv-az
+	@.venv-az/bin/python -m pip --disable-pip-version-check --no-input install --require-hashes -r requirements-az.txt
+	@echo '[2/2] compiling it once'
+	@.venv-az/bin/python -m compileall -q -j 0 .venv-az/lib >/dev/null || true
+	@touch $@
+
+# --- the lock files: `make lock` after a change of a requirements*.in or of requirements.txt -----------------------
+
+LOCK = .venv-lock/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --no-emit-index-url -q
+
+lock:
+	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install -q uv; }
+	$(LOCK) --python-version 3.11 -o requirements-dev.txt requirements-dev.in
+	$(LOCK) --python-version 3.13 --no-deps -o requirements-runtime.txt requirements-runtime.in
+	$(LOCK) --python-version 3.11 -o requirements-node.txt requirements-node.in
+	$(LOCK) --python-version 3.11 -o requirements-az.txt requirements-az.in
+
+clean:
+	rm -rf .venv .venv-az .venv-lock node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
