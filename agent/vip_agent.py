@@ -1,0 +1,1050 @@
+#!/usr/bin/env python3
+"""The agent of a mirror member: tells the controller "I am primary" until the VIP is here.
+
+One file, standard library only, Python 3.6 to 3.14. README.md beside it says how to install it. Contract section 11
+is its specification, sections 6 and 7 say what goes over the wire. It shares no code with the controller: both are
+held to tests/vectors. Heavy modules (ssl, http.client, subprocess) are imported where they are used: the time from
+start to the first byte on the wire is part of every failover.
+
+Exit codes: 0 the VIP is here (status: answered; sign: printed; --detach: started); 2 usage or configuration; 3 not or
+no longer primary, or superseded; 4 refused for good; 5 deadline passed. One line of JSON on stdout says which; sign
+prints headers instead.
+"""
+
+import argparse
+import base64
+import binascii
+import configparser
+import errno
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import re
+import stat
+import sys
+import threading
+import time
+
+VERSION = "1.0"
+PROGRAM = "vip_agent"
+DEFAULT_CONFIG = "/etc/mirror-vip/agent.ini"
+EVENTS = ("CheckBecomePrimaryOK", "NotifyBecomePrimary", "startup", "watch", "manual")
+EXIT_PLACED, EXIT_USAGE, EXIT_NOT_PRIMARY, EXIT_REFUSED, EXIT_DEADLINE, EXIT_INTERRUPTED = 0, 2, 3, 4, 5, 130
+
+CONNECT_LIMIT_S = 10.0
+ANSWER_LIMIT_S = 210.0  # the controller answers within 200 s in any case
+CHECK_LIMIT_S = 5.0
+NOT_PRIMARY_YET_S = 600.0  # CheckBecomePrimaryOK runs before IRIS calls itself primary
+STATUS_DEADLINE_S = 30.0
+RETRY_AFTER_MAX_S = 300.0
+SIGNATURE_LIFETIME_S = 60
+ANSWER_BYTES_MAX = 65536
+EVIDENCE_BYTES_MAX = 1024
+KEY_BYTES_MIN = 32
+FIRST_ATTEMPT_S = 1.0  # younger than this, the first attempt states age 0
+
+
+class Stop(Exception):  # noqa: N818  (an end, not always an error)
+    """The end of a command: the exit code, what to call it, and a sentence that an operator can act on."""
+
+    def __init__(self, exit_code: int, outcome: str, detail: str = "", **fields: object) -> None:
+        super().__init__(detail)
+        self.exit_code = exit_code
+        self.outcome = outcome
+        self.detail = detail
+        self.fields = fields
+
+
+class TimedOut(Exception):  # noqa: N818  (its name says all)
+    """A piece of work did not end within its limit."""
+
+
+# --- time ------------------------------------------------------------------------------------------------
+
+
+CLOCK_BOOTTIME = 7  # of Linux; Python names it since 3.7
+
+
+def steady() -> float:
+    """Return seconds on a clock that never steps; on Linux it counts suspended time too."""
+    if sys.platform.startswith("linux"):
+        return time.clock_gettime(CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+class WallClock:
+    """What goes into signatures: the node's clock, or the controller's once it has told us that ours is wrong.
+
+    A correction is anchored to the steady clock, so a later step of the node's clock does not matter. Nothing is kept
+    on disk.
+    """
+
+    def __init__(self) -> None:
+        self._offset = None  # seconds since 1970 at steady() == 0, by the controller's Date
+        self._last_us = 0
+        self._before_us = 0
+
+    def now(self) -> float:
+        """Return seconds since 1970."""
+        return time.time() if self._offset is None else self._offset + steady()
+
+    def issue(self) -> tuple:
+        """Return (second, microsecond) for one attempt, strictly later than the attempt before it."""
+        self._before_us = self._last_us
+        self._last_us = max(int(self.now() * 1000000), self._last_us + 1)
+        return divmod(self._last_us, 1000000)
+
+    def take_back(self) -> None:
+        """Forget the last attempt's time: the controller has not looked at it as it was no time of its own."""
+        self._last_us = self._before_us
+
+    def correct(self, date: str) -> float:
+        """Adopt the Date header of an authenticated answer; return by how many seconds that moved the clock.
+
+        0 if the header is absent or no date.
+        """
+        from email.utils import mktime_tz, parsedate_tz
+
+        parsed = parsedate_tz(date or "")
+        if parsed is None:
+            return 0.0
+        before = self.now()
+        self._offset = mktime_tz(parsed) + 0.5 - steady()  # the header has whole seconds only
+        return abs(self.now() - before)
+
+
+class Task(threading.Thread):
+    """Work in a daemon thread, so that what hangs (DNS, a command, a silent server) costs its limit and no more."""
+
+    def __init__(self, work, *arguments) -> None:
+        super().__init__(daemon=True)
+        self._work = work
+        self._arguments = arguments
+        self._value = None
+        self._error = None
+        self.start()
+
+    def run(self) -> None:
+        """Do the work; called by the thread."""
+        try:
+            self._value = self._work(*self._arguments)
+        except Exception as error:  # handed to whoever asks for the result
+            self._error = error
+
+    def result(self, limit_s):
+        """Return the value, raise what the work raised, or TimedOut after limit_s seconds (None: no limit)."""
+        self.join(None if limit_s is None else max(0.0, limit_s))
+        if self.is_alive():
+            raise TimedOut
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+# --- output ----------------------------------------------------------------------------------------------
+
+
+def write_out(descriptor: int, text: str) -> None:
+    """Write without ever failing: a full disk or a closed pipe behind stdout changes nothing about the claim."""
+    data = text.encode("utf-8", "backslashreplace")
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except OSError:
+        pass
+
+
+def complain(sentence: str) -> None:
+    """Write one line to stderr."""
+    write_out(2, PROGRAM + ": " + " ".join(sentence.split()) + "\n")
+
+
+def print_result(result: dict) -> None:
+    """Write one line of JSON to stdout."""
+    write_out(1, json.dumps(result, sort_keys=False) + "\n")
+
+
+class Log:
+    """Appends lines to the log file; falls back to syslog, and to silence, rather than stop a claim."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def write(self, name: str, **fields: object) -> None:
+        """Append one line: the event's name and its fields, empty ones left out."""
+        words = [name] + ["%s=%s" % (field, _word(value)) for field, value in fields.items() if value not in (None, "")]
+        line = " ".join(words)
+        now = time.time()
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + ".%03dZ" % (now % 1 * 1000)
+        if not self._append("%s [%d] %s\n" % (stamp, os.getpid(), line)):
+            self._syslog(line)
+
+    def _append(self, line: str) -> bool:
+        if not self._path:
+            return True
+        try:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+            descriptor = os.open(self._path, flags, 0o640)
+            try:
+                os.write(descriptor, line.encode("utf-8", "backslashreplace"))
+            finally:
+                os.close(descriptor)
+        except (OSError, ValueError):
+            return False
+        return True
+
+    @staticmethod
+    def _syslog(line: str) -> None:
+        try:
+            import syslog
+
+            syslog.openlog(PROGRAM, syslog.LOG_PID, syslog.LOG_DAEMON)
+            syslog.syslog(syslog.LOG_WARNING, line)
+        except Exception:  # there may be no syslog module or service; the claim goes on
+            pass
+
+
+def _word(value: object) -> str:
+    text = str(value)
+    return text if re.match(r"[\x21-\x7e]+\Z", text) and '"' not in text else json.dumps(text)
+
+
+# --- configuration ---------------------------------------------------------------------------------------
+
+REQUIRED = ("url", "mirror", "member", "key_id", "key_file")
+OPTIONAL = {
+    "primary_check": "",
+    "ca_file": "",
+    "deadline_s": "0",
+    "log_file": "",
+    "retry_min_s": "0.5",
+    "retry_max_s": "15",
+}
+
+
+class Settings:
+    """The checked configuration: the settings of agent.ini by name, and scheme, host, port and base path of the url."""
+
+    def __init__(self, values: dict) -> None:
+        faults = ["%s is missing" % name for name in REQUIRED if not values.get(name)]
+        self.mirror = values.get("mirror", "")
+        self.member = values.get("member", "")
+        self.key_id = values.get("key_id", "")
+        self.key_file = values.get("key_file", "")
+        self.primary_check = values["primary_check"]
+        self.ca_file = values["ca_file"]
+        self.log_file = values["log_file"]
+        self.deadline_s = _seconds(values, "deadline_s", faults)
+        self.retry_min_s = _seconds(values, "retry_min_s", faults)
+        self.retry_max_s = _seconds(values, "retry_max_s", faults)
+        self.secure, self.host, self.port, self.base_path = _split_url(values.get("url", ""), faults)
+        self.url = values.get("url", "").rstrip("/")
+        self._check_names(faults)
+        self._check_files(faults)
+        if faults:
+            raise Stop(EXIT_USAGE, "configuration", "; ".join(faults))
+
+    @property
+    def path(self) -> str:
+        """The path that claims are posted to, as it is signed."""
+        return self.base_path + "/mirrors/" + self.mirror + "/claims"
+
+    def _check_names(self, faults: list) -> None:
+        if self.mirror and not re.match(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z", self.mirror):
+            faults.append("mirror must be letters, digits, _ and -, at most 63, as in the mirrors document")
+        if len(self.member) > 64 or not self.member.isprintable():
+            faults.append("member must be at most 64 printable characters, as in the mirrors document")
+        if self.key_id and not re.match(r"[\x20-\x7e]{1,128}\Z", self.key_id) or set('"\\') & set(self.key_id):
+            faults.append('key_id must be printable ASCII without " and \\')
+        if None not in (self.retry_min_s, self.retry_max_s) and not 0 < self.retry_min_s <= self.retry_max_s:
+            faults.append("retry_min_s must be above 0 and at most retry_max_s")
+
+    def _check_files(self, faults: list) -> None:
+        if self.ca_file and not os.access(self.ca_file, os.R_OK):
+            faults.append("ca_file %s cannot be read; name a PEM file, or nothing for the system's" % self.ca_file)
+
+
+def _seconds(values: dict, name: str, faults: list):
+    try:
+        return parse_seconds(values[name])
+    except ValueError as error:
+        faults.append("%s %s" % (name, error))
+        return None
+
+
+def parse_seconds(text: str) -> float:
+    """Return a finite number of seconds, 0 or more. Raises ValueError."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e9:
+        raise ValueError("must be a number of seconds, 0 or more, not %r" % text)
+    return seconds
+
+
+def _split_url(url: str, faults: list) -> tuple:
+    from urllib.parse import urlsplit
+
+    nothing = (True, "", None, "")
+    if not url:
+        return nothing
+    try:
+        parts = urlsplit(url)
+        host, port, path = parts.hostname or "", parts.port, parts.path.rstrip("/")
+    except ValueError as error:
+        faults.append("url is no URL: %s" % error)
+        return nothing
+    if parts.scheme not in ("https", "http") or not host or parts.query or parts.fragment or "@" in parts.netloc:
+        faults.append("url must look like https://APP.azurewebsites.net/api, without user, query or fragment")
+    elif parts.scheme == "http" and not _is_loopback(host):
+        faults.append("url must be https:// (http:// only for this machine itself)")
+    elif not path.endswith("/api"):
+        faults.append("url must end in /api")
+    elif not re.match(r"[\x21-\x7e]+\Z", url):
+        faults.append("url must be printable ASCII")
+    return parts.scheme == "https", host, port, path
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or re.match(r"127(\.\d{1,3}){3}\Z", host) is not None
+
+
+def load_settings(path: str, member: str) -> Settings:
+    """Read agent.ini. Raises Stop with every fault found in it."""
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        with open(path, encoding="utf-8") as file:
+            parser.read_file(file)
+    except OSError as error:
+        advice = "name the file with --config; it must be readable by uid %d" % os.geteuid()
+        detail = "%s cannot be read (%s); %s" % (path, error.strerror, advice)
+        raise Stop(EXIT_USAGE, "configuration", detail) from error
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise Stop(EXIT_USAGE, "configuration", "%s is no INI file in UTF-8: %s" % (path, error)) from error
+    if not parser.has_section("agent"):
+        raise Stop(EXIT_USAGE, "configuration", "%s has no section [agent]" % path)
+    values = dict(OPTIONAL)
+    values.update((name, value.strip()) for name, value in parser.items("agent"))
+    unknown = sorted(set(values) - set(REQUIRED) - set(OPTIONAL))
+    if unknown:
+        known = ", ".join(REQUIRED + tuple(OPTIONAL))
+        detail = "%s: unknown setting %s; known are %s" % (path, ", ".join(unknown), known)
+        raise Stop(EXIT_USAGE, "configuration", detail)
+    if member:
+        values["member"] = member
+    try:
+        return Settings(values)
+    except Stop as stop:
+        raise Stop(stop.exit_code, stop.outcome, "%s: %s" % (path, stop.detail)) from stop
+
+
+def load_key(path: str) -> bytes:
+    """Return the secret in the key file. Raises Stop if the file is no safe place for one or holds none."""
+
+    def refuse(what: str) -> Stop:
+        return Stop(EXIT_USAGE, "configuration", "key_file %s %s" % (path, what))
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise refuse("cannot be read (%s) by uid %d" % (error.strerror, os.geteuid())) from error
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise refuse("is no regular file")
+        if facts.st_mode & 0o027:
+            mode = stat.S_IMODE(facts.st_mode)
+            raise refuse("has mode %04o: others can read it or the group can write it; use chmod 0600 or 0640" % mode)
+        text = os.read(descriptor, 8192)
+    except OSError as error:
+        raise refuse("cannot be read (%s)" % error.strerror) from error
+    finally:
+        os.close(descriptor)
+    line = text.strip()
+    try:
+        secret = base64.b64decode(line, validate=True)
+    except (binascii.Error, ValueError):
+        secret = b""
+    if len(secret) < KEY_BYTES_MIN:
+        advice = "as in: head -c 32 /dev/urandom | base64"
+        raise refuse("must hold one line: base64 of at least %d random bytes, %s" % (KEY_BYTES_MIN, advice))
+    return secret
+
+
+# --- signature: RFC 9421 and RFC 9530 --------------------------------------------------------------------
+
+
+def sign(secret: bytes, key_id: str, path: str, body: bytes, created: int, expires: int, nonce: str) -> dict:
+    """Return the headers of a signed POST: Content-Type, Content-Digest, Signature-Input, Signature."""
+    content_type = "application/json"
+    digest = "sha-256=:" + _base64(hashlib.sha256(body).digest()) + ":"
+    parameters = '("@method" "@path" "content-type" "content-digest")'
+    parameters += ";created=%d;expires=%d" % (created, expires)
+    parameters += ';nonce="%s";alg="hmac-sha256";keyid="%s";tag="mirror-vip"' % (nonce, key_id)
+    base = '"@method": POST\n"@path": %s\n"content-type": %s\n' % (path, content_type)
+    base += '"content-digest": %s\n"@signature-params": %s' % (digest, parameters)
+    signature = hmac.new(secret, base.encode("ascii"), hashlib.sha256).digest()
+    return {
+        "Content-Type": content_type,
+        "Content-Digest": digest,
+        "Signature-Input": "mirror-vip=" + parameters,
+        "Signature": "mirror-vip=:" + _base64(signature) + ":",
+    }
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def new_claim_id() -> str:
+    """Return a random UUID (RFC 9562, version 4). The uuid module would cost more time than all of a signature."""
+    data = bytearray(os.urandom(16))
+    data[6] = data[6] & 0x0F | 0x40
+    data[8] = data[8] & 0x3F | 0x80
+    digits = binascii.hexlify(bytes(data)).decode("ascii")
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def rfc3339(second: int, microsecond: int) -> str:
+    """Return the UTC time as in 2026-11-23T01:02:03.000004Z."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)) + ".%06dZ" % microsecond
+
+
+# --- who is primary --------------------------------------------------------------------------------------
+
+PRIMARY, NOT_PRIMARY, UNKNOWN = "primary", "not", "unknown"
+
+
+class PrimaryCheck:
+    """One asking of primary_check. It runs beside the connecting, as it must only be known before the claim is sent."""
+
+    def __init__(self, check: str, context) -> None:
+        self._check = check
+        self._context = context  # makes the TLS context for an https:// page
+        self._process = None
+        self._began = steady()
+        self._task = Task(self._ask)
+
+    def verdict(self) -> tuple:
+        """Return (PRIMARY, NOT_PRIMARY or UNKNOWN, why). What does not answer within 5 s, or fails, is UNKNOWN."""
+        try:
+            return self._task.result(self._began + CHECK_LIMIT_S - steady())
+        except TimedOut:
+            return UNKNOWN, "no answer within %d s" % CHECK_LIMIT_S
+        except Exception as error:
+            return UNKNOWN, describe(error)
+        finally:
+            self._end()
+
+    def _ask(self) -> tuple:
+        return self._ask_page() if re.match(r"https?://", self._check) else self._ask_command()
+
+    def _ask_command(self) -> tuple:
+        import shlex
+        import subprocess
+
+        words = shlex.split(self._check)
+        self._process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+        output = self._process.stdout.read(ANSWER_BYTES_MAX)
+        self._process.stdout.close()
+        return judge_check(words, self._process.wait(), output.decode("utf-8", "replace"))
+
+    def _end(self) -> None:
+        """Kill a command that still runs, with its children."""
+        if self._process is not None and self._task.is_alive():
+            try:
+                os.killpg(self._process.pid, 9)
+            except OSError:
+                pass
+
+    def _ask_page(self) -> tuple:
+        from urllib.parse import urlsplit
+
+        parts = urlsplit(self._check)
+        path = (parts.path or "/") + ("?" + parts.query if parts.query else "")
+        context = self._context() if parts.scheme == "https" else None
+        connection = open_connection(context, parts.hostname, parts.port, CHECK_LIMIT_S)
+        try:
+            connection.request("GET", path, headers={"Connection": "close"})
+            status = connection.getresponse().status
+        finally:
+            connection.close()
+        return {200: PRIMARY, 503: NOT_PRIMARY}.get(status, UNKNOWN), "the page answered %d" % status
+
+
+def judge_check(words: list, status: int, output: str) -> tuple:
+    """Return (verdict, why) for a command's words, its exit status and its output.
+
+    `iris qlist` ends with 0 whatever the role: field 12 of its line counts. It is recognized by the command's words, or
+    by its shape if a script calls it. Only the settled roles decide; a hung instance, or one between two roles, is
+    unknown.
+    """
+    lines = [line.split("^") for line in output.splitlines() if line.count("^") >= 11]
+    if "qlist" in words or (status == 0 and lines):
+        if status != 0 or len(lines) != 1:
+            return UNKNOWN, "qlist ended with %d and told of %d instances; name one" % (status, len(lines))
+        state, role = lines[0][8].strip().lower(), lines[0][11].strip()
+        if state == "hung":
+            return UNKNOWN, "qlist says that the instance is hung"
+        settled = {"primary": PRIMARY, "backup": NOT_PRIMARY, "connected": NOT_PRIMARY, "waiting": NOT_PRIMARY}
+        return settled.get(role.lower(), UNKNOWN), "qlist says %s" % (role or "nothing about a mirror")
+    return {0: PRIMARY, 1: NOT_PRIMARY}.get(status, UNKNOWN), "the command ended with %d" % status
+
+
+# --- HTTP ------------------------------------------------------------------------------------------------
+
+
+def make_tls_context(ca_file: str):
+    """Return a context that verifies certificate and host name. Raises Stop if ca_file holds no certificates."""
+    import ssl
+
+    try:
+        context = ssl.create_default_context(cafile=ca_file or None)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        detail = "ca_file %s holds no usable certificates (%s)" % (ca_file, error)
+        raise Stop(EXIT_USAGE, "configuration", detail) from error
+    if hasattr(context, "minimum_version"):
+        context.minimum_version = 0x0303  # TLS 1.2; Python 3.6 has no such attribute and takes what the system allows
+    return context
+
+
+def open_connection(context, host: str, port, limit_s: float):
+    """Return a connected http.client connection, over TLS if a context is given."""
+    import http.client
+
+    if context is None:
+        connection = http.client.HTTPConnection(host, port, timeout=limit_s)
+    else:
+        connection = http.client.HTTPSConnection(host, port, timeout=limit_s, context=context)
+    connection.connect()
+    return connection
+
+
+class Answer:
+    """What came back: status, headers (by any case), and the body's JSON object ({} if it holds none)."""
+
+    def __init__(self, status: int, headers, body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        try:
+            parsed = json.loads(body.decode("utf-8"))
+        except ValueError:
+            parsed = None
+        self.is_json = isinstance(parsed, dict)
+        self.body = parsed if self.is_json else {}
+        self.code = str(self.body.get("code", ""))
+        self.detail = str(self.body.get("detail", ""))[:500]
+
+    def retry_after_s(self, now: float) -> float:
+        """Return the seconds that Retry-After asks for (a number or a date), 0 if it asks for none."""
+        text = (self.headers.get("Retry-After") or "").strip()
+        if re.match(r"\d{1,9}\Z", text):
+            return min(float(text), RETRY_AFTER_MAX_S)
+        from email.utils import mktime_tz, parsedate_tz
+
+        parsed = parsedate_tz(text) if text else None
+        return 0.0 if parsed is None else max(0.0, min(mktime_tz(parsed) - now, RETRY_AFTER_MAX_S))
+
+
+def post(connection, path: str, headers: dict, body: bytes, limit_s: float) -> Answer:
+    """Send one claim and read its answer; limit_s bounds each wait, the caller bounds the whole."""
+    connection.sock.settimeout(limit_s)
+    connection.request("POST", path, body, headers)  # bytes: http.client states their Content-Length
+    response = connection.getresponse()
+    return Answer(response.status, response.headers, response.read(ANSWER_BYTES_MAX))
+
+
+def hang_up(connection) -> None:
+    """Close, and wake a thread that still reads."""
+    try:
+        if connection.sock is not None:
+            connection.sock.shutdown(2)
+    except OSError:
+        pass
+    connection.close()
+
+
+def describe(error: Exception) -> str:
+    """Return the error's type and text."""
+    return "%s: %s" % (type(error).__name__, error) if str(error) else type(error).__name__
+
+
+def never_trusted(error: Exception) -> bool:
+    """Say whether the server's certificate is refused for a reason that no retry can mend.
+
+    A certificate that is not valid yet or any more is retried: right after boot a node's clock may be wrong until it is
+    set. Python 3.6 does not tell the reason; there only a wrong host name is final.
+    """
+    if type(error).__name__ == "CertificateError":
+        return True
+    code = getattr(error, "verify_code", None)
+    return code is not None and code not in (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+
+
+# --- turns -----------------------------------------------------------------------------------------------
+
+
+class Turn:
+    """The right to send with one key: agents on one node take turns, as an issued_at older than the last is a replay.
+
+    A turn is one attempt, so an agent that waits for its next attempt is in nobody's way. An flock dies with its
+    process, so there are no stale locks. The lock file lies beside the log; where none can be made (a full disk, a
+    read-only folder) the key file, which is always there, is locked instead. Without any, the claim goes on.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        own = re.sub(r"[^A-Za-z0-9_-]", "_", settings.key_id)
+        self._paths = ["%s.%s.lock" % (settings.log_file, own)] if settings.log_file else []
+        self._paths.append(settings.key_file)
+        self._descriptor = None
+
+    def take(self, limit_s) -> bool:
+        """Wait for the turn; False if it did not come within limit_s seconds (None: no limit)."""
+        self._descriptor = self._open()
+        if self._descriptor is None or self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return True
+        try:
+            Task(self._lock, fcntl.LOCK_EX).result(limit_s)
+        except TimedOut:
+            return False
+        return True
+
+    def give_back(self) -> None:
+        """Let the next agent send."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _open(self):
+        for path in self._paths:
+            for flags in (0, os.O_CREAT):
+                try:
+                    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o644)
+                except OSError:  # noqa: PERF203  (the next way may work)
+                    continue
+        return None
+
+    def _lock(self, how: int) -> bool:
+        try:
+            fcntl.flock(self._descriptor, how)
+        except OSError as error:
+            return error.errno not in (errno.EAGAIN, errno.EACCES)  # a file system without locks: go on
+        return True
+
+
+# --- a claim ---------------------------------------------------------------------------------------------
+
+
+class Claim:
+    """One claim over all its attempts: one claim_id, one beginning, every attempt signed anew."""
+
+    def __init__(self, settings: Settings, secret: bytes, log: Log, began: float, **what) -> None:
+        self.settings = settings
+        self.secret = secret
+        self.log = log
+        self.began = began
+        self.event = what["event"]
+        self.dry_run = what["dry_run"]
+        self.evidence = what["evidence"]
+        self.ask_first = bool(settings.primary_check) and not what["force"]
+        self.deadline_s = what["deadline_s"]
+        self.ends = began + self.deadline_s if self.deadline_s else None
+        self.claim_id = new_claim_id()
+        self.clock = WallClock()
+        self.attempts = 0
+        self.last = ""  # how the last attempt failed
+        self._has_been_primary = False
+        self._tls = None
+
+    def run(self) -> Stop:
+        """Try until the claim is decided. Returns the Stop that says how, exit code 0 included."""
+        fields = {"mirror": self.settings.mirror, "member": self.settings.member, "claim_id": self.claim_id}
+        self.log.write("claim.began", event=self.event, deadline_s=self.deadline_s, **fields)
+        try:
+            self._try_until_decided()
+        except Stop as stop:
+            stop.fields = dict(fields, attempts=self.attempts, elapsed_ms=self._age_ms(), **stop.fields)
+            ended = {name: value for name, value in stop.fields.items() if name != "answer"}
+            self.log.write("claim.ended", exit=stop.exit_code, outcome=stop.outcome, detail=stop.detail, **ended)
+            return stop
+
+    def request(self) -> tuple:
+        """Return (body, headers) of a fresh, signed attempt."""
+        second, microsecond = self.clock.issue()
+        body = {
+            "mirror": self.settings.mirror,
+            "member": self.settings.member,
+            "claim_id": self.claim_id,
+            "issued_at": rfc3339(second, microsecond),
+            "age_ms": self._age_ms(),
+            "event": self.event,
+        }
+        if self.attempts <= 1 and body["age_ms"] < FIRST_ATTEMPT_S * 1000:
+            body["age_ms"] = 0
+        if self.evidence:
+            body["evidence"] = self.evidence
+        if self.dry_run:
+            body["dry_run"] = True
+        data = json.dumps(body, separators=(",", ":")).encode("ascii")
+        nonce = base64.urlsafe_b64encode(os.urandom(18)).decode("ascii")
+        path, expires = self.settings.path, second + SIGNATURE_LIFETIME_S
+        return data, sign(self.secret, self.settings.key_id, path, data, second, expires, nonce)
+
+    def _age_ms(self) -> int:
+        return int((steady() - self.began) * 1000)
+
+    def _remaining(self, limit_s=None):
+        """Return limit_s cut to what is left until the deadline; None if there is neither."""
+        if self.ends is None:
+            return limit_s
+        left = max(0.0, self.ends - steady())
+        return left if limit_s is None else min(limit_s, left)
+
+    def _try_until_decided(self) -> None:
+        failures, corrected = 0, False
+        while True:
+            if self.ends is not None and steady() >= self.ends:
+                raise self._too_late()
+            answer = self._take_turn()
+            delay_s = backoff_s(failures, self.settings.retry_min_s, self.settings.retry_max_s)
+            if answer is not None:
+                moved_s = self._heed_clock(answer)
+                asked_s = answer.retry_after_s(self.clock.now())
+                # Right after a correction the next attempt can succeed at once; a second one in a row has to wait.
+                delay_s = asked_s + delay_s / 10 if asked_s else 0.0 if moved_s > 1 and not corrected else delay_s
+                corrected = moved_s > 1 and not corrected
+            failures += 1
+            self.log.write("claim.retry", attempt=self.attempts, because=self.last, in_s="%.1f" % delay_s)
+            complain("attempt %d: %s; next in %.1f s" % (self.attempts, self.last, delay_s))
+            time.sleep(self._remaining(delay_s))
+
+    def _too_late(self) -> Stop:
+        last = self.last or "another agent of this node had its turn"
+        detail = "the deadline passed after %d attempts; last: %s" % (self.attempts, last)
+        return Stop(EXIT_DEADLINE, "deadline", detail)
+
+    def _take_turn(self):
+        """Make one attempt in turn. Returns the answer that asks for another, None if there was none; raises Stop."""
+        turn = Turn(self.settings)
+        try:
+            if not self.dry_run and not turn.take(self._remaining()):
+                raise self._too_late()
+            self.attempts += 1
+            try:
+                answer = self._attempt()
+            except TimedOut:
+                self.last = "no answer in time from %s" % self.settings.url
+                return None
+            except Stop:
+                raise
+            except Exception as error:  # whatever went wrong here, giving up would lose the VIP
+                self._stop_if_untrusted(error)
+                self.last = "%s: %s" % (self.settings.url, describe(error))
+                return None
+            self._stop_if_decided(answer)
+            self.last = "the controller answered %d %s %s" % (answer.status, answer.code, answer.detail)
+            return answer
+        finally:
+            turn.give_back()
+
+    def _attempt(self) -> Answer:
+        check = PrimaryCheck(self.settings.primary_check, self._context) if self.ask_first else None
+        failure = connection = None
+        try:
+            connection = Task(self._connect).result(self._remaining(CONNECT_LIMIT_S))
+        except Exception as error:  # kept for now: that this member is not primary counts more
+            failure = error
+        try:
+            if check is not None:
+                self._stop_if_not_primary(*check.verdict())
+            if failure is not None:
+                raise failure
+            body, headers = self.request()
+            headers["User-Agent"] = "mirror-vip-agent/" + VERSION
+            self.log.write("claim.attempt", attempt=self.attempts, claim_id=self.claim_id, bytes=len(body))
+            limit_s = self._remaining(ANSWER_LIMIT_S)
+            return Task(post, connection, self.settings.path, headers, body, max(limit_s, 0.01)).result(limit_s)
+        finally:
+            if connection is not None:
+                hang_up(connection)
+
+    def _context(self):
+        if self._tls is None:
+            self._tls = make_tls_context(self.settings.ca_file)
+        return self._tls
+
+    def _connect(self):
+        context = self._context() if self.settings.secure else None
+        return open_connection(context, self.settings.host, self.settings.port, CONNECT_LIMIT_S)
+
+    def _stop_if_not_primary(self, verdict: str, why: str) -> None:
+        self._has_been_primary = self._has_been_primary or verdict == PRIMARY
+        if verdict == UNKNOWN:
+            self.log.write("primary_check.unknown", why=why)
+        if verdict != NOT_PRIMARY:
+            return
+        becoming = self.event == "CheckBecomePrimaryOK" and not self._has_been_primary
+        if becoming and steady() - self.began < NOT_PRIMARY_YET_S:
+            self.log.write("primary_check.not_yet", why=why)
+            return
+        raise Stop(EXIT_NOT_PRIMARY, "not-primary", "primary_check: this member is not primary (%s)" % why)
+
+    def _stop_if_untrusted(self, error: Exception) -> None:
+        if never_trusted(error):
+            detail = "the certificate of %s is not trusted (%s); check url and ca_file"
+            raise Stop(EXIT_USAGE, "tls", detail % (self.settings.url, error))
+
+    def _stop_if_decided(self, answer: Answer) -> None:
+        """Raise Stop for the answers that are final (contract sections 6 and 11)."""
+        fields = {"status": answer.status}
+        if answer.code:
+            fields["code"] = answer.code
+        said = "the controller answered %d %s: %s" % (answer.status, answer.code or "without a code", answer.detail)
+        if answer.status == 200 and self._is_here(answer):
+            outcome = "answered" if self.dry_run else str(answer.body.get("outcome", "placed"))
+            raise Stop(EXIT_PLACED, outcome, "", answer=answer.body, **fields)
+        if answer.code == "claim-superseded":
+            raise Stop(EXIT_NOT_PRIMARY, "superseded", said, **fields)
+        if answer.code in ("signature-invalid", "signature-missing"):
+            advice = "; check that key_id and key_file are those of the app's setting"
+            raise Stop(EXIT_REFUSED, "refused", said + advice, **fields)
+        if answer.status in (403, 404):
+            raise Stop(EXIT_REFUSED, "refused", said + "; check url, mirror, member and key_id", **fields)
+
+    def _is_here(self, answer: Answer) -> bool:
+        if self.dry_run or not answer.is_json:
+            return answer.is_json
+        outcome, holder = answer.body.get("outcome"), answer.body.get("holder")
+        return outcome in ("moved", "confirmed", None) and holder in (self.settings.member, None)
+
+    def _heed_clock(self, answer: Answer) -> float:
+        """Adopt the controller's time if it says that ours is wrong; return by how many seconds that moved our clock.
+
+        The answer is authenticated: by TLS, or because it came from this machine.
+        """
+        if answer.code not in ("signature-expired", "claim-replayed"):
+            return 0.0
+        if answer.code == "signature-expired":
+            self.clock.take_back()
+        return self.clock.correct(answer.headers.get("Date"))
+
+
+def backoff_s(failures: int, least_s: float, most_s: float) -> float:
+    """Return the next wait: it doubles from least_s to most_s, less up to half of it by chance."""
+    chance = int.from_bytes(os.urandom(4), "big") / 2.0**32
+    return min(most_s, least_s * 2.0 ** min(failures, 30)) * (0.5 + chance / 2)
+
+
+# --- commands --------------------------------------------------------------------------------------------
+
+
+def parse_evidence(pairs: list) -> dict:
+    """Return the claim's evidence: what the caller states, and which host and agent it came from. Raises Stop."""
+    evidence = {"host": os.uname().nodename, "agent": VERSION}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not name or not separator:
+            raise Stop(EXIT_USAGE, "usage", "--evidence %r must be NAME=VALUE" % pair)
+        evidence[name] = int(value) if re.match(r"-?\d{1,15}\Z", value) else value
+    if len(json.dumps(evidence)) > EVIDENCE_BYTES_MAX:
+        raise Stop(EXIT_USAGE, "usage", "--evidence is longer than %d bytes as JSON" % EVIDENCE_BYTES_MAX)
+    return evidence
+
+
+def detach() -> int:
+    """Fork twice into a new session without terminal, standard streams and other inherited files.
+
+    Returns 0 in the agent that goes on, and its pid in the caller's process. Where no process can be had, the caller
+    goes on itself: a claim in the foreground is better than none.
+    """
+    reader, writer = os.pipe()
+    try:
+        child = os.fork()
+    except OSError:
+        return 0
+    if child:
+        os.close(writer)
+        pid = os.read(reader, 32)
+        os.close(reader)
+        os.waitpid(child, 0)
+        return int(pid or 0)
+    os.setsid()
+    try:
+        if os.fork():
+            os._exit(0)
+    except OSError:
+        os._exit(1)
+    os.write(writer, b"%d" % os.getpid())
+    os.chdir("/")
+    close_inherited_files()
+    return 0
+
+
+def close_inherited_files() -> None:
+    """Close all files but the standard streams, which go nowhere.
+
+    IRIS's files and sockets must not stay open in an agent that outlives it.
+    """
+    try:
+        inherited = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        inherited = list(range(256))
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+    for descriptor in inherited + [nothing]:
+        if descriptor > 2:
+            try:
+                os.close(descriptor)
+            except OSError:
+                pass  # the one that listed the folder
+
+
+def command_claim(options, began: float) -> Stop:
+    """Claim the VIP until it is here. Faults of the configuration are told before anything is detached."""
+    settings = load_settings(options.config, options.member)
+    secret = load_key(settings.key_file)
+    evidence = parse_evidence(options.evidence)
+    if settings.secure and settings.ca_file:
+        make_tls_context(settings.ca_file)  # a file without certificates is told here, where somebody may read it
+    if options.detach:
+        pid = detach()
+        if pid:
+            return Stop(EXIT_PLACED, "detached", "", pid=pid, log_file=settings.log_file)
+    claim = Claim(
+        settings,
+        secret,
+        Log(settings.log_file),
+        began,
+        event=options.event,
+        dry_run=False,
+        evidence=evidence,
+        force=options.force,
+        deadline_s=settings.deadline_s if options.deadline is None else options.deadline,
+    )
+    return claim.run()
+
+
+def command_status(options, began: float) -> Stop:
+    """Ask with a claim that writes nothing: nodes hold no function key."""
+    settings = load_settings(options.config, options.member)
+    deadline_s = STATUS_DEADLINE_S if options.deadline is None else options.deadline
+    what = {"event": "manual", "dry_run": True, "evidence": None, "force": True, "deadline_s": deadline_s}
+    return Claim(settings, load_key(settings.key_file), Log(settings.log_file), began, **what).run()
+
+
+def command_sign(options, began: float):
+    """Print one signed claim for curl: header lines, an empty line and the body, or the whole command."""
+    settings = load_settings(options.config, options.member)
+    what = {"event": options.event, "dry_run": options.dry_run, "force": True, "deadline_s": 0}
+    what["evidence"] = parse_evidence(options.evidence)
+    claim = Claim(settings, load_key(settings.key_file), Log(""), began, **what)
+    body, headers = claim.request()
+    lines = ["%s: %s" % (name, value) for name, value in headers.items()]
+    if not options.curl:
+        write_out(1, "\n".join(lines) + "\n\n" + body.decode("ascii") + "\n")
+        return
+    from shlex import quote
+
+    words = ["curl", "-sS", "-X", "POST", settings.url + "/mirrors/" + settings.mirror + "/claims"]
+    words += ["--cacert", settings.ca_file] if settings.ca_file else []
+    for line in lines:
+        words += ["-H", line]
+    words += ["--data-binary", body.decode("ascii")]
+    write_out(1, " ".join(quote(word) for word in words) + "\n")
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises Stop instead of printing several lines, so that every end has its one line and its JSON."""
+
+    def error(self, message: str) -> None:
+        """Raise Stop with the message and the usage."""
+        raise Stop(EXIT_USAGE, "usage", "%s; %s; see --help" % (message, " ".join(self.format_usage().split())))
+
+
+def _deadline(text: str) -> float:
+    try:
+        return parse_seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def make_parser() -> Parser:
+    """Return the command line. A new command is one more subparser with its `run`."""
+    parser = Parser(prog=PROGRAM, description="Claims the VIP of an IRIS mirror for this member.", allow_abbrev=False)
+    config_help = "configuration file, before or after the command (default: %s)" % DEFAULT_CONFIG
+    parser.add_argument("--config", metavar="FILE", default=DEFAULT_CONFIG, help=config_help)
+    parser.add_argument("--version", action="version", version="%s %s" % (PROGRAM, VERSION))
+    commands = parser.add_subparsers(dest="command", metavar="{claim,status,sign}", parser_class=Parser)
+
+    def add(name: str, run, text: str) -> Parser:
+        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        command.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help=config_help)
+        command.add_argument("--member", metavar="NAME", default="", help="instead of the configuration's member")
+        command.set_defaults(run=run)
+        return command
+
+    claim = add("claim", command_claim, "claim the VIP, and go on until it is here")
+    status = add("status", command_status, "ask the controller what it would do; changes nothing")
+    signer = add("sign", command_sign, "print one signed claim for curl; it is good for a minute, once")
+    for command in (claim, signer):
+        command.add_argument("--event", choices=EVENTS, default="manual", help="what happened (default: manual)")
+        command.add_argument("--evidence", metavar="NAME=VALUE", action="append", default=[], help="for the trail")
+    for command in (claim, status):
+        command.add_argument("--deadline", metavar="S", type=_deadline, help="give up after so many seconds; 0: never")
+    claim.add_argument("--detach", action="store_true", help="go on in the background, detached from the caller")
+    claim.add_argument("--force", action="store_true", help="do not ask primary_check")
+    signer.add_argument("--dry-run", action="store_true", help="a claim that changes nothing")
+    signer.add_argument("--curl", action="store_true", help="the whole curl command instead of headers and body")
+    return parser
+
+
+def open_standard_streams() -> None:
+    """Make sure that 0, 1 and 2 are taken: else a lock file or socket could get the number of a closed stdout."""
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor <= 2:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+    os.close(descriptor)
+
+
+def main(arguments: list) -> int:
+    """Run one command and return its exit code."""
+    began = steady()
+    open_standard_streams()
+    try:
+        parser = make_parser()
+        options = parser.parse_args(arguments)
+        if options.command is None:
+            parser.error("no command given")
+        stop = options.run(options, began)
+    except Stop as refused:
+        stop = refused
+        Log._syslog("%s: %s" % (stop.outcome, stop.detail))  # started by IRIS, nobody reads stderr
+    except KeyboardInterrupt:
+        stop = Stop(EXIT_INTERRUPTED, "interrupted", "interrupted; the claim may have been accepted all the same")
+    if stop is None:
+        return EXIT_PLACED
+    if stop.detail:
+        complain(stop.detail)
+    result = {"exit": stop.exit_code, "outcome": stop.outcome}
+    if stop.detail:
+        result["detail"] = stop.detail
+    result.update(stop.fields)
+    print_result(result)
+    return stop.exit_code
+
+
+if __name__ == "__main__":
+    _code = main(sys.argv[1:])
+    # Threads that hang (a DNS look-up) must not delay the end; all output has been written without buffers.
+    os._exit(_code)
