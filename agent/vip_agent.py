@@ -504,18 +504,40 @@ def judge_check(words: list, status: int, output: str) -> tuple:
 # --- HTTP ------------------------------------------------------------------------------------------------
 
 
-def make_tls_context(ca_file: str):
-    """Return a context that verifies certificate and host name. Raises Stop if ca_file holds no certificates."""
+def make_tls_context(ca_file: str, *, lean=False):
+    """Return a context that verifies certificate and host name. Raises Stop if ca_file holds no certificates.
+
+    `lean`: reading the system's whole bundle takes as long as all imports together, so where the system also keeps its
+    certificates by hash (Debian, Ubuntu, SLES, RHEL 10), OpenSSL looks up the one that it needs.
+    """
     import ssl
 
     try:
-        context = ssl.create_default_context(cafile=ca_file or None)
+        if lean and not ca_file and hashed_certificates():
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies both, as create_default_context does
+            context.load_verify_locations(capath=hashed_certificates())
+        else:
+            context = ssl.create_default_context(cafile=ca_file or None)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         detail = "ca_file %s holds no usable certificates (%s)" % (ca_file, error)
         raise Stop(EXIT_USAGE, "configuration", detail) from error
     if hasattr(context, "minimum_version"):
         context.minimum_version = 0x0303  # TLS 1.2; Python 3.6 has no such attribute and takes what the system allows
     return context
+
+
+def hashed_certificates() -> str:
+    """Return the system's folder of certificates named by hash; "" if there is none or the environment names others."""
+    import ssl
+
+    paths = ssl.get_default_verify_paths()
+    if os.environ.get(paths.openssl_cafile_env) or not paths.capath:
+        return ""
+    try:
+        names = os.listdir(paths.capath)
+    except OSError:
+        return ""
+    return paths.capath if any(re.match(r"[0-9a-f]{8}\.0\Z", name) for name in names) else ""
 
 
 def open_connection(context, host: str, port, limit_s: float):
@@ -665,6 +687,7 @@ class Claim:
         self.last = ""  # how the last attempt failed
         self._has_been_primary = False
         self._tls = None
+        self._lean_tls = True
 
     def run(self) -> Stop:
         """Try until the claim is decided. Returns the Stop that says how, exit code 0 included."""
@@ -780,12 +803,18 @@ class Claim:
 
     def _context(self):
         if self._tls is None:
-            self._tls = make_tls_context(self.settings.ca_file)
+            self._tls = make_tls_context(self.settings.ca_file, lean=self._lean_tls)
         return self._tls
 
     def _connect(self):
         context = self._context() if self.settings.secure else None
-        return open_connection(context, self.settings.host, self.settings.port, CONNECT_LIMIT_S)
+        try:
+            return open_connection(context, self.settings.host, self.settings.port, CONNECT_LIMIT_S)
+        except (OSError, ValueError) as error:
+            if not self._lean_tls or not never_trusted(error):
+                raise
+        self._lean_tls, self._tls = False, None  # the bundle may hold more than the folder
+        return open_connection(self._context(), self.settings.host, self.settings.port, CONNECT_LIMIT_S)
 
     def _stop_if_not_primary(self, verdict: str, why: str) -> None:
         self._has_been_primary = self._has_been_primary or verdict == PRIMARY
