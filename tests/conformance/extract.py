@@ -1,11 +1,10 @@
 """Copies the exchanges that the tests replay out of recordings of real Azure into data/tapes/.
 
-Run `.venv/bin/python -m tests.conformance.extract RECORDINGS SDISTS` where RECORDINGS is the folder of recordings beside this
-project and SDISTS a folder into which the two source distributions named below were unpacked; needs PyYAML. Nothing is edited but the form: header lists are joined,
-JSON bodies are parsed (and their style noted), runs of `x` that replaced signatures are counted.
+Run `.venv/bin/python -m tests.conformance.extract RECORDINGS SDISTS` where RECORDINGS is the folder of recordings beside
+this project and SDISTS a folder into which the two source distributions named below were unpacked; needs PyYAML.
+Nothing is edited but the form: header lists are joined, JSON bodies are parsed (and their style noted), runs of `x`
+that replaced signatures are counted.
 """
-
-from __future__ import annotations
 
 import json
 import re
@@ -22,7 +21,7 @@ _KEPT_OF_REQUEST: Final = ("accept", "accept-language", "content-type", "x-ms-cl
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which interactions of a recording are kept, in the order of replay (the .NET recorder groups them by request line)."""
+    """Which interactions of a recording are kept, in the order of replay (.NET recordings are grouped by request)."""
 
     recording: str
     numbers: tuple[int, ...]
@@ -62,9 +61,7 @@ SELECTIONS: Final = {
     "sdk-2021-base": Selection(
         _NEW + "test_cli_mgmt_network_base.test_network.yaml", _span((0, 5), (9, 14), 57, 58, (115, 120))
     ),
-    "sdk-2021-nic": Selection(
-        _NEW + "test_mgmt_network.test_network_interface_card.yaml", _span((0, 11), 14, 15)
-    ),
+    "sdk-2021-nic": Selection(_NEW + "test_mgmt_network.test_network_interface_card.yaml", _span((0, 11), 14, 15)),
     "sdk-2021-public-ip": Selection(_NEW + "test_mgmt_network.test_public_ip_addresses.yaml", _span((0, 3), 6, 7)),
     "sdk-2021-subnets": Selection(_NEW + "test_mgmt_network.test_subnets.yaml", _span((0, 10))),
     "sdk-2020-nic": Selection(_OLD + "test_mgmt_network.test_network_interface_card.yaml", _span((0, 9), 12, 13)),
