@@ -1,0 +1,66 @@
+"""The host's own settings: environment and host.json. Nothing of the app's settings is interpreted here."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class SettingsError(ValueError):
+    """A setting of the host, or host.json, can't be used; the message names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What `python -m serve` runs with. The host listens on 127.0.0.1 only."""
+
+    port: int  # 0 picks a free one
+    folder: Path  # the app: function_app.py and host.json
+    functions_key: str  # opens FUNCTION routes, as a host key does in Azure
+    master_key: str  # opens everything, ADMIN routes and /admin/functions/NAME included
+    drain_s: float  # how long SIGTERM waits for running invocations
+    route_prefix: str  # without slashes at its ends; may be empty
+    app_settings: Mapping[str, str]
+
+    def is_disabled(self, function: str) -> bool:
+        """Whether `AzureWebJobs.NAME.Disabled` says so."""
+        return self.app_settings.get(f"AzureWebJobs.{function}.Disabled", "").lower() in {"1", "true"}
+
+
+def load(environment: Mapping[str, str], *, default_folder: Path) -> Settings:
+    """Read them all. Raises SettingsError."""
+    folder = Path(environment.get("APP_DIR") or default_folder).resolve()
+    if not (folder / "function_app.py").exists():
+        raise SettingsError(f"there is no function_app.py in {folder}")
+    return Settings(
+        port=int(_number(environment, "PORT", 7071, 65535)),
+        folder=folder,
+        functions_key=environment.get("FUNCTIONS_KEY") or "local",
+        master_key=environment.get("FUNCTIONS_MASTER_KEY") or "local-master",
+        drain_s=_number(environment, "SERVE_DRAIN_S", 30, 3600),
+        route_prefix=_route_prefix(folder / "host.json"),
+        app_settings=environment,
+    )
+
+
+def _number(environment: Mapping[str, str], name: str, default: float, highest: float) -> float:
+    text = environment.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= highest:
+        raise SettingsError(f"{name} is {text!r}, a number from 0 to {highest:g} is needed")
+    return value
+
+
+def _route_prefix(path: Path) -> str:
+    if not path.exists():
+        raise SettingsError(f"{path} is missing")
+    try:
+        document: Any = json.loads(path.read_bytes())
+        prefix = document.get("extensions", {}).get("http", {}).get("routePrefix", "api")
+    except (ValueError, AttributeError) as fault:
+        raise SettingsError(f"{path} can't be read: {fault}") from fault
+    return str(prefix).strip("/")
