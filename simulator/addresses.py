@@ -1,0 +1,51 @@
+"""Address arithmetic, cached: what lies in which subnet, and which address is the next free one."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Container, Iterator
+from functools import lru_cache
+from typing import Final
+
+RESERVED_FIRST: Final = 4  # network, gateway and two for DNS; with the last address that makes Azure's five
+
+
+@lru_cache(maxsize=65536)
+def normal(address: str) -> str:
+    """The one spelling of an address, or '' if it is none."""
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return ""
+
+
+@lru_cache(maxsize=4096)
+def _network(prefix: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(prefix, strict=False)
+
+
+@lru_cache(maxsize=65536)
+def in_prefix(address: str, prefix: str) -> bool:
+    """Whether the address lies in the prefix."""
+    network, one = _network(prefix), ipaddress.ip_address(address)
+    return one.version == network.version and one in network
+
+
+@lru_cache(maxsize=65536)
+def is_reserved(address: str, prefix: str) -> bool:
+    """Whether Azure keeps this address of the prefix for itself: the first four and, in IPv4, the last."""
+    network = _network(prefix)
+    offset = int(ipaddress.ip_address(address)) - int(network.network_address)
+    return offset < RESERVED_FIRST or (network.version == 4 and offset == network.num_addresses - 1)
+
+
+def free_in(prefix: str, taken: Container[str], version: str) -> Iterator[str]:
+    """The free addresses of a prefix in ascending order; none if the prefix is of the other ip version."""
+    network = _network(prefix)
+    if f"IPv{network.version}" != version:
+        return
+    last = network.num_addresses - (1 if network.version == 4 else 0)
+    for offset in range(RESERVED_FIRST, min(last, 1 << 24)):
+        one = str(network[offset])
+        if one not in taken:
+            yield one

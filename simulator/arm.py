@@ -1,0 +1,183 @@
+"""The front: one request in, one answer out, by ARM's order of checks; faults strike here, after the genuine check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import parse_qsl
+
+from simulator import groups, headers, identity, management, networks, nicroutes, pages, publicips, striking, throttle
+from simulator.cloud import Cloud
+from simulator.errors import Refused, envelope
+from simulator.faults import Answer
+from simulator.history import Exchange
+from simulator.operations import url
+from simulator.reply import Reply
+from simulator.routes import Route, route
+from simulator.switches import Switches
+from simulator.visit import Stopped, Visit
+from simulator.wire import Request, Response, encode
+
+Handler = Callable[[Visit], Reply]
+
+_HANDLERS: Final[dict[str, Handler]] = {
+    **nicroutes.HANDLERS,
+    **publicips.HANDLERS,
+    **networks.HANDLERS,
+    **groups.HANDLERS,
+}
+
+
+def handle(cloud: Cloud, request: Request) -> Response:
+    """Answer one request at the cloud's present time. Never raises for anything a client can send."""
+    cloud.settle()
+    path, _, query = request.target.partition("?")
+    if not path.startswith("/"):
+        path = "/" + path.partition("://")[2].partition("/")[2]
+    where = route(path)
+    match where.kind:
+        case "token":
+            return striking.outside(cloud, request, where, identity.handle_token)
+        case "page":
+            return striking.outside(cloud, request, where, pages.handle_page)
+        case "simulator":
+            return management.handle(cloud, request, where.name)
+        case "endpoints":
+            return groups.endpoints(cloud, request)
+    token = identity.token_of(cloud, request)
+    who = token.principal if token else identity.ANONYMOUS
+    visit = Visit(cloud, request, where, dict(parse_qsl(query, keep_blank_values=True)), who)
+    script = striking.planned(cloud, request, where, who.name)
+    visit.script = script
+    if script is not None and (response := striking.never_arrives(visit, script)):
+        return response
+    return _answered(visit, token)
+
+
+def _answered(visit: Visit, token: identity.Token | None) -> Response:
+    cloud = visit.cloud
+    rates: dict[str, str] = {}
+    before = striking.etag_of(cloud, visit.route)
+    try:
+        rates = _throttle(visit)
+        identity.check_token(cloud, visit.request, token)
+        reply = _dispatch(visit)
+        visit.strike()  # reads are struck here; writes were, before they took effect
+    except Refused as refused:
+        reply = refusal(cloud, visit.route, refused)
+    except Stopped as stopped:
+        reply = stopped.reply
+    response = _response(visit, reply, rates)
+    _remember(visit, reply, response, before)
+    striking.strangers(visit, reply.status)
+    return response
+
+
+def _throttle(visit: Visit) -> dict[str, str]:
+    cloud, where = visit.cloud, visit.route
+    call = throttle.CALLS.get(visit.request.method, "writes")
+    if not where.subscription:
+        return {}
+    rates = cloud.limits.arm(cloud.switches, where.subscription.lower(), visit.who.name, call, cloud.at)
+    if where.type.startswith("Microsoft.Network/") or where.kind in ("poll", "result"):
+        cloud.limits.nrp(cloud.switches, where.subscription.lower(), call, cloud.at)
+    return rates
+
+
+def _dispatch(visit: Visit) -> Reply:
+    cloud, where = visit.cloud, visit.route
+    if where.subscription and where.subscription.lower() not in {s.lower() for s in cloud.world.subscriptions}:
+        raise Refused("SubscriptionNotFound", subscription=where.subscription)
+    if "api-version" not in visit.query:
+        raise Refused("MissingApiVersionParameter")
+    handler = _HANDLERS.get(where.kind)
+    if handler is None:
+        raise Refused("HttpResourceNotFound")
+    return handler(visit)
+
+
+def refusal(cloud: Cloud, where: Route, refused: Refused) -> Reply:
+    """The answer that a refusal becomes: its row's status and envelope, and Retry-After where the row has one."""
+    kind, context = refused.kind, dict(refused.context)
+    if kind.layer == "empty":
+        return Reply(kind.status, None, nrp=False)
+    context.setdefault("subscription", where.subscription)
+    context.setdefault("group", where.group)
+    context.setdefault("kind", where.type)
+    if where.name:
+        context.setdefault("name", where.name)
+    context.setdefault("resource", where.id)
+    reply = Reply(kind.status, envelope(kind, context), nrp=kind.layer == "nrp")
+    reply.headers["x-simulator-error"] = kind.name
+    if kind.layer == "gateway":
+        reply.headers["x-ms-failure-cause"] = "gateway"
+    if kind.status == 401:
+        reply.headers["www-authenticate"] = f'Bearer authorization_uri="https://login.windows.net/{cloud.world.tenant}"'
+    asked = context.get("retry_after")
+    throttled = kind.name.startswith(("SubscriptionRequests", "ResourceRequests", "RetryableErrorDueToTooMany"))
+    if isinstance(asked, int):
+        reply.retry_after = str(asked) if asked else None
+    elif kind.retry_after and (not throttled or cloud.switches.throttle_retry_after):
+        reply.retry_after = str(context.get("seconds", 11))
+    return reply
+
+
+def _response(visit: Visit, reply: Reply, rates: dict[str, str]) -> Response:
+    cloud, operation, switches = visit.cloud, reply.operation, visit.cloud.switches
+    found = headers.common(cloud, visit.request, operation.id if operation else cloud.ids.guid())
+    found.update(rates)
+    found.update(reply.headers)
+    if reply.nrp:
+        found["x-ms-arm-service-request-id"] = cloud.ids.guid()
+    base, version = visit.request.base_url, visit.query.get("api-version", "")
+    if operation is not None and reply.announce:
+        found["azure-asyncoperation"] = url(cloud, operation, "operations", base, version)
+        found["azure-asyncnotification"] = "Enabled"
+    if operation is not None and reply.location:
+        found["location"] = url(cloud, operation, "operationResults", base, version)
+    if reply.retry_after is not None:
+        found["retry-after"] = reply.retry_after
+    if reply.etag:
+        found["etag"] = reply.etag
+    body = encode(reply.body, switches.json) if isinstance(reply.body, dict) else reply.body or b""
+    if body:
+        found["content-type"] = "application/json; charset=utf-8"
+    if visit.request.method == "HEAD":
+        body = b""
+    return striking.delivered(visit, Response(reply.status, found, body, reply.delay_s + _call_s(visit, switches)))
+
+
+def _call_s(visit: Visit, switches: Switches) -> float:
+    if visit.call_s is not None:
+        return 0.0  # the handler drew it already, because the operation goes on after it
+    low, high = switches.read_call_s
+    return visit.cloud.latency_rng.uniform(low, high) if high else 0.0
+
+
+def _remember(visit: Visit, reply: Reply, response: Response, before: str) -> None:
+    where, request = visit.route, visit.request
+    name = reply.headers.get("x-simulator-error", "")
+    response.headers.pop("x-simulator-error", None)
+    fault = visit.fault
+    struck = "" if fault is None else fault.name if isinstance(fault, Answer) else type(fault).__name__.lower()
+    visit.cloud.history.append(
+        Exchange(
+            visit.cloud.at,
+            request.method,
+            request.target,
+            where.kind,
+            where.id or where.name,
+            visit.who.name,
+            response.status,
+            name,
+            response.headers.get("x-ms-request-id", ""),
+            reply.operation.id if reply.operation else "",
+            before,
+            striking.etag_of(visit.cloud, where),
+            struck,
+            response.lost,
+            response.delay_s,
+            request.body,
+            request.headers.get("x-ms-client-request-id", ""),
+        )
+    )

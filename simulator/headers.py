@@ -1,0 +1,45 @@
+"""The headers of ARM's answers, as recorded (azure.md section 4)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from email.utils import formatdate
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from simulator.cloud import Cloud
+    from simulator.wire import Request
+
+_ALWAYS: Final = {
+    "cache-control": "no-cache",
+    "pragma": "no-cache",
+    "expires": "-1",
+    "strict-transport-security": "max-age=31536000; includeSubDomains",
+    "x-content-type-options": "nosniff",
+}
+
+
+@lru_cache(maxsize=256)
+def _times(second: int) -> tuple[str, str, str]:
+    when = datetime.fromtimestamp(second, timezone.utc)
+    return formatdate(second, usegmt=True), when.strftime("%Y%m%dT%H%M%SZ"), when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def common(cloud: Cloud, request: Request, request_id: str) -> dict[str, str]:
+    """What every answer of ARM carries. request_id: x-ms-request-id; for a write it is the id of its operation."""
+    date, compact, iso = _times(int(cloud.at))
+    correlation = request.headers.get("x-ms-correlation-request-id") or cloud.ids.guid()
+    headers = dict(_ALWAYS)
+    headers["date"] = date
+    headers["x-ms-request-id"] = request_id
+    headers["x-ms-correlation-request-id"] = correlation
+    headers["x-ms-routing-request-id"] = f"{cloud.world.location.upper()}:{compact}:{correlation}"
+    if cloud.switches.front_door:
+        headers["x-cache"] = "CONFIG_NOCACHE"
+        headers["x-msedge-ref"] = f"Ref A: {cloud.ids.hex(128)} Ref B: SIM000000000000 Ref C: {iso}"
+    else:
+        headers["server"] = "Microsoft-HTTPAPI/2.0"
+    if request.headers.get("x-ms-return-client-request-id", "").lower() == "true":
+        headers["x-ms-client-request-id"] = request.headers.get("x-ms-client-request-id", "")
+    return headers

@@ -1,0 +1,61 @@
+"""Ids: deterministic GUIDs and etags from the seed, and resource ids taken apart."""
+
+from __future__ import annotations
+
+import random
+from functools import lru_cache
+from typing import NamedTuple
+
+
+class Ids:
+    """GUIDs and etags that are the same for the same seed and the same order of requests."""
+
+    def __init__(self, seed: int) -> None:
+        self._bits = random.Random(seed * 3 + 1).getrandbits
+
+    def guid(self) -> str:
+        """A random (version 4) GUID in lower case."""
+        text = f"{self._bits(128):032x}"
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
+
+    def etag(self) -> str:
+        """An etag as Microsoft.Network writes it: W/"<guid>"."""
+        return f'W/"{self.guid()}"'
+
+    def hex(self, bits: int) -> str:
+        """`bits` random bits as upper-case hexadecimal digits."""
+        return f"{self._bits(bits):0{bits // 4}X}"
+
+
+class Parts(NamedTuple):
+    """A resource id taken apart. type: 'Microsoft.Network/networkInterfaces' as spelled; child is '' where there is none."""
+
+    subscription: str
+    group: str
+    provider: str
+    type: str
+    name: str
+    child_type: str
+    child: str
+
+
+@lru_cache(maxsize=65536)
+def parts_of(resource_id: str) -> Parts | None:
+    """Take a resource id apart, or None if it is not one of a resource in a resource group."""
+    pieces = resource_id.strip("/").split("/")
+    if len(pieces) not in (8, 10):
+        return None
+    if (pieces[0].lower(), pieces[2].lower(), pieces[4].lower()) != ("subscriptions", "resourcegroups", "providers"):
+        return None
+    child_type, child = (pieces[8], pieces[9]) if len(pieces) == 10 else ("", "")
+    return Parts(pieces[1], pieces[3], pieces[5], pieces[6], pieces[7], child_type, child)
+
+
+def resource_id(subscription: str, group: str, kind: str, name: str, provider: str = "Microsoft.Network") -> str:
+    """The id of a resource; kind is for example 'networkInterfaces'."""
+    return f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{provider}/{kind}/{name}"
+
+
+def vnet_of(subnet_key: str) -> str:
+    """The key of the virtual network that a subnet's key lies in."""
+    return subnet_key.partition("/subnets/")[0]

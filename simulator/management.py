@@ -1,0 +1,175 @@
+"""Test-only management under /simulator: switches, faults, history, pages, VMs, strangers, the clock. No part of Azure.
+
+Not in the history, never throttled, no token. Every answer is JSON; faults of the request are 400 {"error": sentence}.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+from simulator import operations
+from simulator.clock import ScaledClock
+from simulator.errors import ERRORS
+from simulator.faults import Match, fault_from_json
+from simulator.pages import MODES
+from simulator.switches import VM_STATES, switched
+from simulator.wire import Json, Request, Response
+
+if TYPE_CHECKING:
+    from simulator.cloud import Cloud
+
+_Action = Callable[["Cloud", str, Json, dict[str, str]], Any]
+
+
+class _NotFound(LookupError):
+    pass
+
+
+def handle(cloud: Cloud, request: Request, path: str) -> Response:
+    """Answer a management request; see README.md for the routes."""
+    first, _, rest = path.partition("/")
+    action = _ACTIONS.get((request.method, first))
+    try:
+        if action is None:
+            raise _NotFound(f"{request.method} /simulator/{path}")
+        body = json.loads(request.body) if request.body else {}
+        if not isinstance(body, dict):
+            raise ValueError("the body is not a JSON object")
+        query = dict(parse_qsl(request.target.partition("?")[2]))
+        value: Any = action(cloud, rest, body, query)
+        status = 200
+    except _NotFound as error:
+        status, value = 404, {"error": f"not found: {error.args[0]}"}
+    except KeyError as error:
+        status, value = 404, {"error": f"not found: {error.args[0]}"}
+    except (ValueError, TypeError) as error:
+        status, value = 400, {"error": str(error)}
+    text = json.dumps(value, default=_plain)
+    return Response(status, {"content-type": "application/json; charset=utf-8"}, text.encode())
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return str(value)
+
+
+def _get_switches(cloud: Cloud, rest: str, body: Json, query: dict[str, str]) -> Any:
+    return cloud.switches
+
+
+def _put_switches(cloud: Cloud, rest: str, body: Json, query: dict[str, str]) -> Any:
+    cloud.switches = switched(cloud.switches, body)
+    return cloud.switches
+
+
+def _history(cloud: Cloud, rest: str, body: Json, query: dict[str, str]) -> Any:
+    since = float(query.get("since", "-inf"))
+    return {"now": cloud.settle(), "value": [e for e in cloud.history if e.at >= since]}
+
+
+def _states(cloud: Cloud, rest: str, body: Json, query: dict[str, str]) -> Any:
+    now = cloud.settle()
+    shown = [{**_fields(s), "configs": [c._asdict() for c in s.configs]} for s in cloud.states]
+    return {"now": now, "value": shown, "held": cloud.ledger.log}
+
+
+def _fields(value: Any) -> Json:
+    return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+
+
+def _carrier(cloud: Cloud, rest: str, body: Json, query: dict[str, str]) -> Any:
+    return {"address": rest, "carrier": cloud.carrier(rest), "shown_on": cloud.shown_on(rest)}
+
+
+def _operations(cloud: Cloud, rest: str, body: Json, query: dict[str, str]) -> Any:
+    cloud.settle()
+    return {"value": list(cloud.operations.values())}
+
+
+def _script(cloud: Cloud, rest: str, body: Json, query: dict[str, str]) -> Any:
+    if unknown := body.keys() - {"match", "fault", "times", "skip"}:
+        raise ValueError(f"unknown members: {', '.join(sorted(unknown))}")
+    match = Match(**body.get("match", {}))
+    fault = fault_from_json(body.get("fault", {}))
+    cloud.script(match, fault=fault, times=int(body.get("times", 1)), skip=int(body.get("skip", 0)))
+    return {"scripts": len(cloud.scripts)}
+
+
+def _get_scripts(cloud: Cloud, rest: str, body: Json, query: dict[str, str]) -> Any:
+    return {"value": cloud.scripts}
+
+
+def _delete_scripts(cloud: Cloud, rest: str, body: Json, query: dict[str, str]) -> Any:
+    cloud.scripts.clear()
+    return {"scripts": 0}
+
+
+def _edit_nic(cloud: Cloud, rest: str, body: Json, query: dict[str, str]) -> Any:
+    nic = cloud.nic_named(rest)
+    cloud.stranger(nic, str(body.get("what", "")), address=str(body.get("address", "")))
+    return {"nic": nic.name, "etag": nic.etag}
+
+
+def _page(cloud: Cloud, rest: str, body: Json, query: dict[str, str]) -> Any:
+    mode = body.get("mode")
+    if mode not in MODES:
+        raise ValueError(f"mode {mode!r} is none of {', '.join(MODES)}")
+    if rest not in cloud.members:
+        raise KeyError(rest)
+    cloud.members[rest] = str(mode)
+    return cloud.members
+
+
+def _pages(cloud: Cloud, rest: str, body: Json, query: dict[str, str]) -> Any:
+    return cloud.members
+
+
+def _vm(cloud: Cloud, rest: str, body: Json, query: dict[str, str]) -> Any:
+    state = body.get("state")
+    if state not in VM_STATES:
+        raise ValueError(f"state {state!r} is none of {', '.join(VM_STATES)}")
+    for vm in cloud.vms.values():
+        if vm.name.lower() == rest.lower():
+            vm.state = str(state)
+            return {"vm": vm.name, "state": operations.vm_state(cloud, vm)}
+    raise KeyError(rest)
+
+
+def _clock(cloud: Cloud, rest: str, body: Json, query: dict[str, str]) -> Any:
+    if not isinstance(cloud.now, ScaledClock):
+        raise ValueError("this cloud's clock cannot be scaled")
+    if "scale" in body:
+        cloud.now.set_scale(float(body["scale"]))
+    return {"now": cloud.now(), "scale": cloud.now.scale}
+
+
+def _errors(cloud: Cloud, rest: str, body: Json, query: dict[str, str]) -> Any:
+    return {"value": [{"name": e.name, "status": e.status, "layer": e.layer} for e in ERRORS.values()]}
+
+
+_ACTIONS: Final[dict[tuple[str, str], _Action]] = {
+    ("GET", "switches"): _get_switches,
+    ("PUT", "switches"): _put_switches,
+    ("PATCH", "switches"): _put_switches,
+    ("GET", "history"): _history,
+    ("GET", "states"): _states,
+    ("GET", "carrier"): _carrier,
+    ("GET", "operations"): _operations,
+    ("GET", "scripts"): _get_scripts,
+    ("POST", "scripts"): _script,
+    ("DELETE", "scripts"): _delete_scripts,
+    ("POST", "nics"): _edit_nic,
+    ("GET", "pages"): _pages,
+    ("PUT", "pages"): _page,
+    ("PUT", "vms"): _vm,
+    ("GET", "clock"): _clock,
+    ("PUT", "clock"): _clock,
+    ("GET", "errors"): _errors,
+}

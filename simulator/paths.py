@@ -1,0 +1,37 @@
+"""The data path: which NIC the traffic to an address reaches, which is not the same as what ARM says (azure.md section 9)."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+
+
+class Paths:
+    """Changes of the data path by address: from a time on the address leads to a NIC, or no longer to that NIC."""
+
+    def __init__(self) -> None:
+        self._changes: dict[str, list[tuple[float, int, str, bool]]] = {}
+        self._order = itertools.count()
+
+    def leads(self, address: str, nic: str, at: float) -> None:
+        """From `at` on the address leads to this NIC."""
+        self._add(address, at, nic, True)
+
+    def leaves(self, address: str, nic: str, at: float) -> None:
+        """From `at` on the address no longer leads to this NIC."""
+        self._add(address, at, nic, False)
+
+    def carrier(self, address: str, at: float) -> str:
+        """The NIC the address leads to at that time, or ''."""
+        carrier = ""
+        for since, _, nic, leads in self._changes.get(address, ()):
+            if since > at:
+                break
+            if leads:
+                carrier = nic
+            elif carrier == nic:
+                carrier = ""
+        return carrier
+
+    def _add(self, address: str, at: float, nic: str, leads: bool) -> None:
+        bisect.insort(self._changes.setdefault(address, []), (at, next(self._order), nic, leads))

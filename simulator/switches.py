@@ -1,0 +1,138 @@
+"""The switches: which of Azure's known and possible behaviours the simulated cloud shows. Defaults first, see README.md."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+ENDINGS: Final = ("succeeded", "failed-kept", "failed-rolled-back", "canceled", "not-allowed", "gone")
+VM_STATES: Final = ("running", "deallocated", "deleting", "zone-dead-a", "zone-dead-b", "zone-dead-c")
+STRANGERS: Final = ("none", "bumps-etag", "changes-tag", "adds-config", "takes-address", "drops-config")
+
+CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "released_at": ("operation-end", "acceptance"),
+    "second_put": ("supersede", "locked", "conflict"),
+    "if_match": ("honoured", "ignored"),
+    "retry_after": ("base-4", "flat-10", "base-10", "none"),
+    "ao_url": ("long", "short"),
+    "json": ("compact", "pretty"),
+    "data_path": ("before-completion", "after-completion", "never"),
+    "operation_end": ENDINGS,
+    "throttling": ("off", "arm", "nrp", "both"),
+    "stranger": STRANGERS,
+    "move_ip_configurations": ("feature-missing", "version-unknown", "private", "all", "slow", "half-way"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denial:
+    """One right that is missing. action and scope end in * for a prefix; scope is a resource id; principal '*' is everyone."""
+
+    action: str
+    scope: str = "*"
+    principal: str = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switches:
+    """Every knob of the cloud (azure.md section 16). Seconds end in _s, chances (0 to 1 per request) in _rate.
+
+    An unknown choice raises ValueError: a test must not run with a default in place of what it asked for.
+    """
+
+    released_at: str = "operation-end"  # when an address that a PUT dropped can be claimed by another NIC
+    second_put: str = "supersede"  # a PUT to a NIC that is Updating: cancels the running one; 429 locked; 409 conflict
+    if_match: str = "honoured"  # on NICs
+    retry_after: str = "base-4"  # on accepted writes and InProgress polls
+    sync_ao: bool = False  # an AO header on synchronous PUTs too (until 2023)
+    ao_url: str = "long"  # 3 to 4 kB with t, c, s, h (since 2024), or short
+    json: str = "compact"  # or pretty with CRLF (until about 2023)
+    front_door: bool = True  # headers of 2024 (x-cache, x-msedge-ref) or of 2019 (server)
+
+    latency: str = "modern"  # of a NIC operation on a running VM: modern, 2019, 2022 or fixed:SECONDS
+    latency_of: Mapping[str, str] = field(default_factory=dict)  # NIC name -> latency, for slow zones
+    latency_balancer_s: float = 1.0  # of a NIC without VM but in a balancer's pool
+    latency_pip_s: float = 1.0  # of a public IP PUT
+    latency_vnet_s: float = 2.0  # of a virtual network or subnet PUT
+    latency_delete_s: float = 8.0  # of every DELETE
+    latency_slow_zone_s: float = 900.0  # vm state zone-dead-c
+    latency_fabric_timeout_s: float = 300.0  # vm state zone-dead-b
+    put_call_s: tuple[float, float] = (0.0, 0.0)  # the PUT call itself, uniform; recorded: (3, 10)
+    read_call_s: tuple[float, float] = (0.0, 0.0)  # every other call
+
+    data_path: str = "before-completion"
+    data_path_s: float = 2.0  # so long after acceptance (before-completion, at most the whole operation) or completion
+    busy_after_completion_s: float = (
+        0.0  # 429 ReferencedResourceNotProvisioned on NICs of the subnet after an operation
+    )
+    operation_end: str = "succeeded"  # of every NIC operation on a VM or balancer
+    operation_end_rate: float = 1.0  # chance that operation_end is not simply succeeded
+
+    lost_before_rate: float = 0.0  # the request is not carried out and the connection closes
+    lost_after_rate: float = 0.0  # the request is carried out and the connection closes
+    reset_rate: float = 0.0  # the connection is reset; half of the time the request was carried out
+    error_500_rate: float = 0.0  # 500 with an empty body, nothing done (polls too)
+    error_503_rate: float = 0.0  # 503 with an empty body, nothing done (polls too)
+    late_rate: float = 0.0  # the answer comes late_s later
+    late_s: float = 45.0
+
+    throttling: str = "off"  # arm: buckets per subscription, principal and kind; nrp: Microsoft.Network's 5 minutes
+    throttle_retry_after: bool = True  # whether a 429 of throttling carries Retry-After
+    arm_reads: tuple[float, float] = (250.0, 25.0)  # bucket size, refill per second
+    arm_writes: tuple[float, float] = (200.0, 10.0)
+    arm_deletes: tuple[float, float] = (200.0, 10.0)
+    arm_global_factor: float = 15.0  # the bucket of a whole subscription is so many times larger
+    nrp_writes_per_5min: int = 1000
+    nrp_reads_per_5min: int = 10000
+
+    granted: tuple[str, ...] = ("*",)  # actions every principal holds everywhere, trailing * allowed
+    denied: tuple[Denial, ...] = ()
+    token_expired: bool = False  # every token counts as expired
+    token_lifetime_s: float = 86399.0
+
+    stranger: str = "none"  # who writes between our GET and our PUT, and what
+    stranger_times: int = 1  # how often
+    vm_state: Mapping[str, str] = field(
+        default_factory=dict
+    )  # VM name -> running, deallocated, deleting, zone-dead-a/b/c
+    list_lag_s: float = 0.0  # a new NIC is missing from lists for so long
+    move_ip_configurations: str = "feature-missing"
+    move_answer: int = 202  # or 200: done at once
+    history_max: int = 20000  # requests remembered
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"switch {name}: {getattr(self, name)!r} is none of {', '.join(choices)}")
+        for vm, state in self.vm_state.items():
+            if state not in VM_STATES:
+                raise ValueError(f"switch vm_state: {state!r} of {vm} is none of {', '.join(VM_STATES)}")
+        if self.move_answer not in (200, 202):
+            raise ValueError(f"switch move_answer: {self.move_answer} is neither 200 nor 202")
+        for name in RATES:
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"switch {name}: {getattr(self, name)} is not between 0 and 1")
+
+
+RATES: Final = tuple(f.name for f in dataclasses.fields(Switches) if f.name.endswith("_rate"))
+
+
+def switched(switches: Switches, changes: Mapping[str, Any]) -> Switches:
+    """The switches with some changed, from JSON values (lists become tuples). Raises ValueError for an unknown name or value."""
+    fields = {f.name: f for f in dataclasses.fields(Switches)}
+    values: dict[str, Any] = {}
+    for name, value in changes.items():
+        if name not in fields:
+            raise ValueError(f"there is no switch {name!r}")
+        old = getattr(switches, name)
+        if name == "denied":
+            values[name] = tuple(Denial(**item) if isinstance(item, dict) else item for item in value)
+        elif isinstance(old, tuple):
+            values[name] = tuple(value)
+        elif isinstance(old, bool) != isinstance(value, bool) or (isinstance(old, str) and not isinstance(value, str)):
+            raise ValueError(f"switch {name}: {value!r} is not a {type(old).__name__}")
+        else:
+            values[name] = value
+    return dataclasses.replace(switches, **values)

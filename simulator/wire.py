@@ -1,0 +1,70 @@
+"""What goes into the simulated cloud and comes out of it: one request, one answer, no sockets.
+
+The pure part of the simulator knows HTTP only in this shape; `server.py` turns it into real connections.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+Json: TypeAlias = dict[str, Any]
+
+DEFAULT_HOST = "management.azure.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request.
+
+    method: upper case. target: path and query as sent. headers: names in lower case. body: as sent.
+    scheme: of the connection, for the URLs in the answer; the edge sets it.
+    """
+
+    method: str
+    target: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    scheme: str = "https"
+
+    @property
+    def base_url(self) -> str:
+        """The URL the client used to reach us, without a trailing slash: AO and Location must point back there."""
+        return f"{self.scheme}://{self.headers.get('host', DEFAULT_HOST)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP answer.
+
+    headers: names in lower case (HTTP does not care; look-ups do). delay_s: how long the edge waits before it sends the
+    answer. lost: the edge drops the connection instead of answering; what the request did has happened, unless
+    the fault said otherwise. reset: with `lost`, the connection is reset (RST) instead of closed (FIN).
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes = b""
+    delay_s: float = 0.0
+    lost: bool = False
+    reset: bool = False
+
+    def json(self) -> Json:
+        """The body as a JSON object; raises ValueError if it is none."""
+        value = json.loads(self.body)
+        if not isinstance(value, dict):
+            raise ValueError("the body is not a JSON object")
+        return value
+
+
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_pretty = json.JSONEncoder(indent=2, ensure_ascii=False).encode
+
+
+def encode(value: Json, style: str) -> bytes:
+    """JSON as ARM writes it: compact since 2024, `pretty` with CRLF line ends until about 2023 (azure.md section 4)."""
+    if style == "compact":
+        return _compact(value).encode()
+    return _pretty(value).replace("\n", "\r\n").encode()

@@ -1,0 +1,158 @@
+"""What a simulated cloud holds when it starts: a description, as frozen values or as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+SUBSCRIPTION: Final = "00000000-0000-0000-0000-000000000000"
+TENANT: Final = "00000000-0000-0000-0000-000000000001"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldSubnet:
+    """A subnet of a virtual network."""
+
+    name: str = "default"
+    prefix: str = "10.0.0.0/24"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldVnet:
+    """A virtual network."""
+
+    name: str = "vnet"
+    prefixes: tuple[str, ...] = ("10.0.0.0/16",)
+    subnets: tuple[WorldSubnet, ...] = (WorldSubnet(),)
+    group: str = "rg"
+    subscription: str = SUBSCRIPTION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldPublicIp:
+    """A public IP address; zone-redundant by default, as a VIP that changes zones needs it."""
+
+    name: str
+    address: str = ""
+    sku: str = "Standard"
+    allocation: str = "Static"
+    zones: tuple[str, ...] = ("1", "2", "3")
+    state: str = "Succeeded"
+    group: str = "rg"
+    subscription: str = SUBSCRIPTION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldVm:
+    """A virtual machine. state: one of switches.VM_STATES."""
+
+    name: str
+    zone: str = ""
+    availability_set: str = ""
+    state: str = "running"
+    group: str = "rg"
+    subscription: str = SUBSCRIPTION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldConfig:
+    """An ip configuration. address '' is a dynamic one. subnet, public_ip: names in the NIC's group, or full ids."""
+
+    name: str
+    address: str = ""
+    public_ip: str = ""
+    subnet: str = "vnet/default"
+    version: str = "IPv4"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldNic:
+    """A NIC; its first ip configuration is the primary one.
+
+    vm: the name of its virtual machine in the same group, '' for none. document: more members of the body, as in a
+    PUT (tags, properties, unknown ones); a document with ipConfigurations of its own replaces `configs`.
+    """
+
+    name: str
+    configs: tuple[WorldConfig, ...] = ()
+    vm: str = ""
+    nsg: str = ""
+    state: str = "Succeeded"
+    document: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    group: str = "rg"
+    subscription: str = SUBSCRIPTION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldPlain:
+    """Any other resource, for example a security group. type: 'Microsoft.Network/networkSecurityGroups'."""
+
+    type: str
+    name: str
+    document: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    group: str = "rg"
+    subscription: str = SUBSCRIPTION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldMember:
+    """A mirror member with a status page. mode: see pages.MODES."""
+
+    name: str
+    mode: str = "backup"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything there is at the start. Resource groups are those that the resources name, and the extra ones here."""
+
+    location: str = "eastus"
+    tenant: str = TENANT
+    subscriptions: tuple[str, ...] = (SUBSCRIPTION,)
+    groups: tuple[str, ...] = ("rg",)
+    vnets: tuple[WorldVnet, ...] = ()
+    public_ips: tuple[WorldPublicIp, ...] = ()
+    vms: tuple[WorldVm, ...] = ()
+    others: tuple[WorldPlain, ...] = ()
+    nics: tuple[WorldNic, ...] = ()
+    members: tuple[WorldMember, ...] = ()
+
+
+_PARTS: Final[Mapping[str, type[Any]]] = {
+    "vnets": WorldVnet,
+    "public_ips": WorldPublicIp,
+    "vms": WorldVm,
+    "others": WorldPlain,
+    "nics": WorldNic,
+    "members": WorldMember,
+    "subnets": WorldSubnet,
+    "configs": WorldConfig,
+}
+
+
+def _built(kind: type[Any], value: object, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise ValueError(f"world: {where} is not an object")
+    names = {f.name for f in dataclasses.fields(kind)}
+    members: dict[str, Any] = {}
+    for name, item in value.items():
+        if name not in names:
+            raise ValueError(f"world: {where} has an unknown member {name!r}")
+        if name in _PARTS and isinstance(item, list):
+            members[name] = tuple(_built(_PARTS[name], one, f"{where}/{name}/{i}") for i, one in enumerate(item))
+        else:
+            members[name] = tuple(item) if isinstance(item, list) else item
+    try:
+        return kind(**members)
+    except TypeError as error:
+        raise ValueError(f"world: {where}: {error}") from error
+
+
+def world_from_json(text: str) -> World:
+    """A world from JSON whose members are those of World. Raises ValueError that names the faulty place."""
+    world = _built(World, json.loads(text), "")
+    assert isinstance(world, World)
+    return world
