@@ -96,23 +96,24 @@ class WallClock:
         self._last_us = max(int(self.now() * 1000000), self._last_us + 1)
         return divmod(self._last_us, 1000000)
 
-    def take_back(self) -> None:
-        """Forget the last attempt's time: the controller has not looked at it as it was no time of its own."""
-        self._last_us = self._before_us
+    def correct(self, date: str, *, spent: bool) -> bool:
+        """Adopt the Date header of an authenticated answer if our clock is off by more than such a header can tell.
 
-    def correct(self, date: str) -> float:
-        """Adopt the Date header of an authenticated answer; return by how many seconds that moved the clock.
-
-        0 if the header is absent or no date.
+        `spent`: the controller has accepted a claim of the last attempt's time or a later one, so time must not go back
+        behind it. Otherwise it has refused that time as none of its own, and a clock that was ahead goes back.
         """
         from email.utils import mktime_tz, parsedate_tz
 
         parsed = parsedate_tz(date or "")
         if parsed is None:
-            return 0.0
-        before = self.now()
-        self._offset = mktime_tz(parsed) + 0.5 - steady()  # the header has whole seconds only
-        return abs(self.now() - before)
+            return False
+        middle = mktime_tz(parsed) + 0.5  # the header has whole seconds only
+        if abs(middle - self.now()) <= 1.0:
+            return False
+        self._offset = middle - steady()
+        if not spent:
+            self._last_us = self._before_us
+        return True
 
 
 class Task(threading.Thread):
@@ -740,12 +741,13 @@ class Claim:
                 raise self._too_late()
             answer = self._take_turn()
             delay_s = backoff_s(failures, self.settings.retry_min_s, self.settings.retry_max_s)
+            at_once = False
             if answer is not None:
-                moved_s = self._heed_clock(answer)
-                asked_s = answer.retry_after_s(self.clock.now())
                 # Right after a correction the next attempt can succeed at once; a second one in a row has to wait.
-                delay_s = asked_s + delay_s / 10 if asked_s else 0.0 if moved_s > 1 and not corrected else delay_s
-                corrected = moved_s > 1 and not corrected
+                at_once = self._heed_clock(answer) and not corrected
+                asked_s = answer.retry_after_s(self.clock.now())
+                delay_s = asked_s + delay_s / 10 if asked_s else 0.0 if at_once else delay_s
+            corrected = at_once
             failures += 1
             self.log.write("claim.retry", attempt=self.attempts, because=self.last, in_s="%.1f" % delay_s)
             complain("attempt %d: %s; next in %.1f s" % (self.attempts, self.last, delay_s))
@@ -856,16 +858,14 @@ class Claim:
         outcome, holder = answer.body.get("outcome"), answer.body.get("holder")
         return outcome in ("moved", "confirmed", None) and holder in (self.settings.member, None)
 
-    def _heed_clock(self, answer: Answer) -> float:
-        """Adopt the controller's time if it says that ours is wrong; return by how many seconds that moved our clock.
+    def _heed_clock(self, answer: Answer) -> bool:
+        """Adopt the controller's time if it says that ours is wrong; say whether that changed our clock.
 
         The answer is authenticated: by TLS, or because it came from this machine.
         """
         if answer.code not in ("signature-expired", "claim-replayed"):
-            return 0.0
-        if answer.code == "signature-expired":
-            self.clock.take_back()
-        return self.clock.correct(answer.headers.get("Date"))
+            return False
+        return self.clock.correct(answer.headers.get("Date"), spent=answer.code == "claim-replayed")
 
 
 def backoff_s(failures: int, least_s: float, most_s: float) -> float:

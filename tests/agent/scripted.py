@@ -1,0 +1,250 @@
+"""A controller that answers by script, and a node with the real agent: real sockets, real processes, nothing patched."""
+
+from __future__ import annotations
+
+import email.utils
+import http.server
+import json
+import os
+import pathlib
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+AGENT = pathlib.Path(__file__).parents[2] / "agent" / "vip_agent.py"
+SECRET = bytes(range(32))
+KEY_TEXT = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+LIMIT_S = 20.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it arrived."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    raw: bytes
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The claim."""
+        parsed: dict[str, Any] = json.loads(self.raw)
+        return parsed
+
+    def parameter(self, name: str) -> str:
+        """Return a parameter of the signature, without quotes."""
+        parts = dict(part.split("=", 1) for part in self.headers["signature-input"].split(";")[1:])
+        return parts[name].strip('"')
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What to answer, and when: not before `gate` is set; `drop` closes the connection instead."""
+
+    status: int
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    gate: threading.Event | None = None
+    drop: bool = False
+
+
+def moved(**changes: Any) -> Reply:
+    """Return the answer that the VIP has been moved."""
+    body = {"outcome": "moved", "mirror": "PROD", "holder": "MIRRORA", "epoch": 1, "phases": [], "total_ms": 5}
+    return Reply(200, {**body, **changes})
+
+
+def problem(status: int, code: str, **headers: str) -> Reply:
+    """Return an error as contract section 6 has it."""
+    body = {"type": "about:blank", "title": code, "status": status, "detail": f"about {code}", "code": code}
+    return Reply(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+Script = list[Reply] | Callable[[Request], Reply]
+
+
+class Controller:
+    """Answers requests in order; the last reply repeats. `requests` is what arrived, `together` the most at one time."""
+
+    def __init__(self, script: Script, *, clock_offset_s: float = 0.0) -> None:
+        self.script = script
+        self.clock_offset_s = clock_offset_s
+        self.requests: list[Request] = []
+        self.together = 0
+        self.url = ""
+        self._open = 0
+        self._changed = threading.Condition()
+
+    def now(self) -> float:
+        """The controller's time of day."""
+        return time.time() + self.clock_offset_s
+
+    def arrive(self, request: Request) -> Reply:
+        """Record a request and choose its reply."""
+        with self._changed:
+            self.requests.append(request)
+            number = len(self.requests)
+            self._open += 1
+            self.together = max(self.together, self._open)
+            self._changed.notify_all()
+        if callable(self.script):
+            return self.script(request)
+        return self.script[min(number, len(self.script)) - 1]
+
+    def leave(self) -> None:
+        """Record that a request has been answered."""
+        with self._changed:
+            self._open -= 1
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many requests have arrived."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.requests) >= count, LIMIT_S)
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_POST(self) -> None:  # noqa: N802  (the base class's name)
+        raw = self.rfile.read(int(self.headers["Content-Length"]))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        controller = self.server.controller
+        reply = controller.arrive(Request(self.command, self.path, headers, raw))
+        try:
+            if reply.gate is not None:
+                reply.gate.wait(LIMIT_S)
+            if not reply.drop:
+                self._answer(reply, controller.now())
+        except OSError:
+            pass  # the agent was killed
+        finally:
+            controller.leave()
+
+    def do_GET(self) -> None:  # noqa: N802
+        """Answer as a member's status page: the path is the status."""
+        self._answer(Reply(int(self.path.strip("/")), b"SUCCESS"), time.time())
+
+    def _answer(self, reply: Reply, now: float) -> None:
+        data = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+        self.send_response_only(reply.status)
+        headers = {"Date": email.utils.formatdate(now, usegmt=True), "Content-Length": str(len(data)), **reply.headers}
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        pass
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    controller: Controller
+    tls: ssl.SSLContext | None = None
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Do the handshake in the request's own thread."""
+        connection = self.tls.wrap_socket(request, server_side=True) if self.tls else request
+        super().finish_request(connection, client_address)
+        if self.tls:
+            connection.close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A handshake that the agent refuses is no error of the test."""
+
+
+@contextmanager
+def serving(controller: Controller, tls: ssl.SSLContext | None = None) -> Iterator[Controller]:
+    """Serve on a free loopback port until the block ends."""
+    with _Server(("127.0.0.1", 0), _Handler) as server:
+        server.controller = controller
+        server.tls = tls
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        controller.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}/api"
+        try:
+            yield controller
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run of the agent ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The one line of JSON on stdout."""
+        assert self.stdout.count("\n") == 1
+        parsed: dict[str, Any] = json.loads(self.stdout)
+        assert parsed["exit"] == self.code
+        return parsed
+
+
+@dataclass
+class Node:
+    """A folder with agent.ini and a key, as on a mirror member."""
+
+    folder: pathlib.Path
+    settings: dict[str, str]
+
+    @property
+    def config(self) -> pathlib.Path:
+        """The configuration file, written anew."""
+        path = self.folder / "agent.ini"
+        path.write_text("[agent]\n" + "".join(f"{name} = {value}\n" for name, value in self.settings.items()))
+        return path
+
+    @property
+    def log(self) -> str:
+        """The agent's log so far."""
+        path = pathlib.Path(self.settings["log_file"])
+        return path.read_text() if path.exists() else ""
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start the agent."""
+        words = [sys.executable, str(AGENT), "--config", str(self.config), *arguments]
+        return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+    def run(self, *arguments: str, **options: Any) -> Ended:
+        """Run the agent to its end."""
+        return end_of(self.start(*arguments, **options))
+
+
+def end_of(process: subprocess.Popen[str]) -> Ended:
+    """Wait for a started agent."""
+    try:
+        out, err = process.communicate(timeout=LIMIT_S)
+    finally:
+        process.kill()
+    return Ended(process.returncode, out, err)
+
+
+def make_node(folder: pathlib.Path, url: str = "http://127.0.0.1:9/api", **settings: str) -> Node:
+    """Return a node whose waits between attempts are short."""
+    key = folder / "mirrora-1.key"
+    key.write_text(KEY_TEXT + "\n")
+    key.chmod(0o600)
+    given = {"url": url, "mirror": "PROD", "member": "MIRRORA", "key_id": "mirrora-1", "key_file": str(key)}
+    given |= {"log_file": str(folder / "agent.log"), "retry_min_s": "0.01", "retry_max_s": "0.05"}
+    return Node(folder, given | settings)
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait, within bounds, for what another process does and reports to nobody."""
+    ends = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < ends, "it did not happen in time"
+        os.sched_yield()
+        threading.Event().wait(0.01)
