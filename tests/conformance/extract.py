@@ -1,7 +1,7 @@
 """Copies the exchanges that the tests replay out of recordings of real Azure into data/tapes/.
 
-Run `.venv/bin/python -m tests.conformance.extract RECORDINGS SDISTS` where RECORDINGS is the folder of recordings beside
-this project and SDISTS a folder into which the two source distributions named below were unpacked; needs PyYAML.
+Run `.venv/bin/python -m tests.conformance.extract RECORDINGS SDISTS` where RECORDINGS is the folder of recordings
+beside this project and SDISTS a folder into which the two source distributions named below were unpacked; needs PyYAML.
 Nothing is edited but the form: header lists are joined, JSON bodies are parsed (and their style noted), runs of `x`
 that replaced signatures are counted.
 """
@@ -59,7 +59,7 @@ SELECTIONS: Final = {
     "aso-2024-busy": Selection("aso-2024/Test_Networking_NatGateway_CRUD.yaml", (3, 2)),
     "aso-2024-no-group": Selection("aso-2024/Test_Networking_NatGateway_CRUD.yaml", (17,)),
     "sdk-2021-base": Selection(
-        _NEW + "test_cli_mgmt_network_base.test_network.yaml", _span((0, 5), (9, 14), 57, 58, (115, 120))
+        _NEW + "test_cli_mgmt_network_base.test_network.yaml", _span((0, 5), (9, 17), 57, (115, 120))
     ),
     "sdk-2021-nic": Selection(_NEW + "test_mgmt_network.test_network_interface_card.yaml", _span((0, 11), 14, 15)),
     "sdk-2021-public-ip": Selection(_NEW + "test_mgmt_network.test_public_ip_addresses.yaml", _span((0, 3), 6, 7)),

@@ -20,7 +20,7 @@ _ISO: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"
 
 # Members whose values each side makes up, with the form that both must have.
 _OPAQUE: Final[Mapping[str, re.Pattern[str]]] = {
-    "internalDomainNameSuffix": re.compile(r"[0-9a-z]{26}\.[a-z]{2}\.internal\.cloudapp\.net"),
+    "internalDomainNameSuffix": re.compile(r"[0-9a-z]{26}\.[a-z]{2,3}\.internal\.cloudapp\.net"),
     "macAddress": re.compile(r"([0-9A-F]{2}-){5}[0-9A-F]{2}"),
     "ipAddress": re.compile(r"\d+\.\d+\.\d+\.\d+"),
 }

@@ -53,11 +53,12 @@ KIT_HEADERS: Final = _CONNECTION | _KIT_ONLY
 ASO_HEADERS: Final = _CONNECTION | _ASO_ONLY
 
 # How Azure looked in the year of the traffic.
-_2024: Final = Switches(latency_vnet_s=5.0, latency_pip_s=0.5, latency_balancer_s=0.5)
+_2024: Final = Switches(latency_vnet_s=5.0, latency_pip_s=0.5, latency_balancer_s=0.0)
 _2021: Final = replace(
     _2024, sync_ao=True, ao_url="short", json="pretty", front_door=False, retry_after="base-10", latency_vnet_s=2.5
 )
 _2019: Final = replace(_2021, retry_after="flat-10")
+_ASO: Final = replace(_2024, front_door=False, json="pretty", ao_url="short")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,18 @@ def _latency(seconds: float) -> Callable[[Cloud], None]:
     return change
 
 
+def _vnet_latency(seconds: float) -> Callable[[Cloud], None]:
+    def change(cloud: Cloud) -> None:
+        cloud.switches = replace(cloud.switches, latency_vnet_s=seconds)
+
+    return change
+
+
+def _bump(nic_name: str) -> Callable[[Cloud], None]:
+    """A load balancer changes its rules for the NIC, which gives the NIC a new etag."""
+    return lambda cloud: cloud.stranger(cloud.nic_named(nic_name), "bumps-etag")
+
+
 def _attach(nic_name: str, vm_name: str) -> Callable[[Cloud], None]:
     """A VM takes the NIC: it gets its address of the wire, and a new etag."""
 
@@ -127,7 +140,10 @@ def _on_vm() -> World:
 
 
 _BALANCER: Final = WorldPlain(
-    type="Microsoft.Network/loadBalancers", name="lb1", group="cli_test_nic_subresource000001"
+    type="Microsoft.Network/loadBalancers",
+    name="lb1",
+    group="cli_test_nic_subresource000001",
+    document={"sku": {"name": "Standard"}},
 )
 
 
@@ -137,7 +153,9 @@ def scenarios() -> dict[str, Scenario]:
     return {
         "cli-2024-ip-config": Scenario(_empty("westus", "cli-2024-ip-config", others=(_BALANCER,)), _2024, kit),
         "cli-2024-several-configs": Scenario(_empty("westus", "cli-2024-several-configs"), _2024, kit),
-        "cli-2020-nic-on-vm": Scenario(_on_vm(), replace(_2021, latency="fixed:40"), kit),
+        "cli-2020-nic-on-vm": Scenario(
+            _on_vm(), replace(_2021, latency="fixed:40"), kit, before={52: _bump("vm1VMNic")}
+        ),
         "dotnet-2019-attach-detach": Scenario(
             _empty("eastus", "dotnet-2019-attach-detach"),
             _2019,
@@ -149,13 +167,15 @@ def scenarios() -> dict[str, Scenario]:
         ),
         "aso-2024-public-ip": Scenario(
             _empty("westus2", "aso-2024-public-ip"),
-            replace(_2024, front_door=False, json="pretty"),
+            _ASO,
             aso,
             seconds={3: 1, 7: 6, 11: 10, 12: 30},
         ),
-        "aso-2024-no-group": Scenario(World(location="westus2", groups=()), replace(_2024, front_door=False), aso),
+        "aso-2024-no-group": Scenario(World(location="westus2", groups=()), _ASO, aso),
         "sdk-2021-base": Scenario(_empty("eastus", "sdk-2021-base"), _2021, kit),
-        "sdk-2021-nic": Scenario(_empty("westus", "sdk-2021-nic"), _2021, kit),
+        "sdk-2021-nic": Scenario(
+            _empty("westus", "sdk-2021-nic"), replace(_2021, latency_vnet_s=20.0), kit, before={5: _vnet_latency(2.5)}
+        ),
         "sdk-2021-public-ip": Scenario(_empty("westus", "sdk-2021-public-ip"), _2021, kit),
         "sdk-2021-subnets": Scenario(_empty("westus", "sdk-2021-subnets"), _2021, kit),
         "sdk-2020-nic": Scenario(_empty("westus", "sdk-2020-nic"), _2021, kit),

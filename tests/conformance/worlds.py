@@ -18,13 +18,14 @@ def around(documents: Iterable[Any], *, location: str, **more: Any) -> World:
     Subnets are made wide enough for the recorded addresses. more: members of World.
     """
     nics = list(documents)
+    prefixes = {subnet: prefix for nic in nics for subnet, prefix in _subnets(nic)}
     found: dict[str, dict[str, Any]] = {}
-    for reference in {r for nic in nics for r in _references(nic)}:
+    for reference in sorted({r for nic in nics for r in _references(nic)}):
         match = _ID.match(reference)
         assert match, reference
-        entry = found.setdefault(match[0].lower(), {**match.groupdict(), "subnets": set()})
+        entry = found.setdefault(match[0].lower(), {**match.groupdict(), "subnets": {}})
         if "/subnets/" in reference:
-            entry["subnets"].add(reference.rpartition("/")[2])
+            entry["subnets"][reference.rpartition("/")[2]] = prefixes[reference]
     by_type: dict[str, list[dict[str, Any]]] = {}
     for entry in found.values():
         by_type.setdefault(entry["type"].lower(), []).append(entry)
@@ -34,7 +35,11 @@ def around(documents: Iterable[Any], *, location: str, **more: Any) -> World:
         for e in by_type.pop("microsoft.network/publicipaddresses", [])
     )
     vms = tuple(WorldVm(name=e["name"], **_place(e)) for e in by_type.pop("microsoft.compute/virtualmachines", []))
-    others = tuple(WorldPlain(type=e["type"], name=e["name"], **_place(e)) for rest in by_type.values() for e in rest)
+    others = tuple(
+        WorldPlain(type=e["type"], name=e["name"], document={"sku": {"name": "Standard"}}, **_place(e))
+        for rest in by_type.values()
+        for e in rest
+    )
     return World(
         location=location,
         vnets=vnets,
@@ -56,9 +61,17 @@ def nic(document: Any) -> WorldNic:
     )
 
 
+def _subnets(document: Any) -> Iterator[tuple[str, str]]:
+    """The subnets that a NIC is in, each with the IPv4 network of 256 addresses around the NIC's address."""
+    for config in document["properties"]["ipConfigurations"]:
+        address = config["properties"]["privateIPAddress"]
+        if ":" not in address:
+            yield config["properties"]["subnet"]["id"], f"{address.rpartition('.')[0]}.0/24"
+
+
 def _vnet(entry: dict[str, Any]) -> WorldVnet:
-    subnets = tuple(WorldSubnet(name=name, prefix="10.0.0.0/8") for name in sorted(entry["subnets"]))
-    return WorldVnet(name=entry["name"], prefixes=("10.0.0.0/8", "fd00::/8"), subnets=subnets, **_place(entry))
+    subnets = tuple(WorldSubnet(name=name, prefix=prefix) for name, prefix in entry["subnets"].items())
+    return WorldVnet(name=entry["name"], prefixes=("0.0.0.0/0",), subnets=subnets, **_place(entry))
 
 
 def _place(entry: dict[str, Any]) -> dict[str, str]:
