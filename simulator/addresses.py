@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Container, Iterator
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
 
 RESERVED_FIRST: Final = 4  # network, gateway and two for DNS; with the last address that makes Azure's five
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 from simulator import groups, headers, identity, management, networks, nicroutes, pages, publicips, striking, throttle
-from simulator.cloud import Cloud
 from simulator.errors import Refused, envelope
 from simulator.faults import Answer
 from simulator.history import Exchange
 from simulator.operations import url
 from simulator.reply import Reply
 from simulator.routes import Route, route
-from simulator.switches import Switches
 from simulator.visit import Stopped, Visit
 from simulator.wire import Request, Response, encode
 
+if TYPE_CHECKING:
+    from simulator.cloud import Cloud
+    from simulator.switches import Switches
+
+_REPEATED: Final = ("x-ms-correlation-request-id", "x-ms-arm-service-request-id")
 Handler = Callable[[Visit], Reply]
 
 _HANDLERS: Final[dict[str, Handler]] = {
@@ -124,23 +127,30 @@ def refusal(cloud: Cloud, where: Route, refused: Refused) -> Reply:
 
 def _response(visit: Visit, reply: Reply, rates: dict[str, str]) -> Response:
     cloud, operation, switches = visit.cloud, reply.operation, visit.cloud.switches
-    found = headers.common(cloud, visit.request, operation.id if operation else cloud.ids.guid())
+    gateway_error = "x-ms-failure-cause" in reply.headers
+    request_id = operation.id if operation else cloud.ids.guid()
+    found = headers.common(cloud, visit.request, request_id, gateway_error=gateway_error)
     found.update(rates)
     found.update(reply.headers)
     if reply.nrp:
         found["x-ms-arm-service-request-id"] = cloud.ids.guid()
+    if operation is not None:
+        for name in _REPEATED:
+            found[name] = operation.first_headers.setdefault(name, found[name])
     base, version = visit.request.base_url, visit.query.get("api-version", "")
     if operation is not None and reply.announce:
         found["azure-asyncoperation"] = url(cloud, operation, "operations", base, version)
-        found["azure-asyncnotification"] = "Enabled"
+        if switches.async_notification:
+            found["azure-asyncnotification"] = "Enabled"
     if operation is not None and reply.location:
         found["location"] = url(cloud, operation, "operationResults", base, version)
     if reply.retry_after is not None:
         found["retry-after"] = reply.retry_after
     if reply.etag:
         found["etag"] = reply.etag
-    body = encode(reply.body, switches.json) if isinstance(reply.body, dict) else reply.body or b""
-    if body:
+    style = "compact" if gateway_error else switches.json
+    body = encode(reply.body, style) if isinstance(reply.body, dict) else reply.body or b""
+    if body or visit.route.kind == "result":
         found["content-type"] = "application/json; charset=utf-8"
     if visit.request.method == "HEAD":
         body = b""

@@ -12,6 +12,7 @@ class ScaledClock:
         self._real, self._shown, self.scale = time.monotonic(), time.time(), scale
 
     def __call__(self) -> float:
+        """Seconds since 1970, by this clock."""
         return self._shown + (time.monotonic() - self._real) * self.scale
 
     def set_scale(self, scale: float) -> None:
@@ -29,6 +30,7 @@ class HandClock:
         self.at = at
 
     def __call__(self) -> float:
+        """Seconds, as last set."""
         return self.at
 
     def advance(self, seconds: float) -> None:

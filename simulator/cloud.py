@@ -12,7 +12,6 @@ import heapq
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from simulator import identity, nics, populate
@@ -20,13 +19,15 @@ from simulator.faults import Fault, Match, Script
 from simulator.history import Exchange, NicState
 from simulator.ids import Ids
 from simulator.ledger import Ledger
-from simulator.model import Nic, Operation, Plain, PublicIp, Vm, Vnet
 from simulator.paths import Paths
 from simulator.switches import Switches
 from simulator.throttle import Limits
 
 if TYPE_CHECKING:
-    from simulator.documents import Json
+    from collections.abc import Callable
+
+    from simulator.model import Nic, Operation, Plain, PublicIp, Vm, Vnet
+    from simulator.wire import Json
     from simulator.world import World
 
 
@@ -68,10 +69,11 @@ class Cloud:
         self.operations: dict[str, Operation] = {}
         self.members: dict[str, str] = {m.name: m.mode for m in world.members}
         self.limits = Limits()
-        self.ledger = Ledger(lambda: self.at)
+        self.ledger = Ledger(lambda: self.at, self._address_changed)
         self.paths = Paths()
         self.scripts: list[Script] = []
         self.strangers_seen = 0
+        self.public_numbers = itertools.count(1)
         self.history: deque[Exchange] = deque(maxlen=self.switches.history_max)
         self.states: list[NicState] = []
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -140,6 +142,14 @@ class Cloud:
         """Let somebody else write to the NIC behind the caller's back; see switches.STRANGERS."""
         self.settle()
         nics.stranger_writes(self, nic, what, address=address, who=who)
+
+    def _address_changed(self, key: str) -> None:
+        """A virtual network's etag changes when a NIC takes or leaves an address in it (recorded, dotnet-fluent-2019)."""
+        vnet = self.vnets.get(key.partition("|")[0])
+        if vnet is not None:
+            vnet.etag = self.ids.etag()
+            for subnet in vnet.subnets.values():
+                subnet.etag = vnet.etag
 
     def record(self, nic: Nic, cause: str, who: str = "", operation_id: str = "") -> None:
         """Remember the NIC's state after a change, and forget its rendered bodies."""

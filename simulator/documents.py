@@ -6,13 +6,16 @@ PUT replaces: absent members return to their defaults, unknown ones are kept and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from simulator import addresses
 from simulator.errors import Refused
 from simulator.model import ConfigDoc, ConfigFacts, Nic, NicDoc
-from simulator.wire import Json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from simulator.wire import Json
 
 _READ_ONLY_TOP: Final = frozenset({"name", "id", "etag", "type", "kind", "location", "properties"})
 _READ_ONLY: Final = frozenset(
@@ -41,7 +44,7 @@ _READ_ONLY_CONFIG_TOP: Final = frozenset({"name", "id", "etag", "type", "propert
 _DEFAULTS: Final[tuple[tuple[str, object, str], ...]] = (
     ("enableIPForwarding", False, ""),
     ("disableTcpStateTracking", False, "2022-05-01"),
-    ("nicType", "Standard", "2020-11-01"),
+    ("nicType", "Standard", "2020-03-01"),
     ("auxiliaryMode", "None", "2021-08-01"),
     ("auxiliarySku", "None", "2022-05-01"),
 )
@@ -54,23 +57,27 @@ _JOINS: Final = {
     "applicationGatewayBackendAddressPools": "Microsoft.Network/applicationGateways/backendAddressPools/join/action",
     "applicationSecurityGroups": "Microsoft.Network/applicationSecurityGroups/joinIpConfiguration/action",
 }
+# Read-only members of a world's document that are given back as they are, because nothing here works them out.
+GIVEN_READ_ONLY: Final = frozenset(
+    {"vnetEncryptionSupported", "defaultOutboundConnectivityEnabled", "privateEndpoint", "dscpConfiguration"}
+)
 CONFIG_TYPE: Final = "Microsoft.Network/networkInterfaces/ipConfigurations"
 NIC_TYPE: Final = "Microsoft.Network/networkInterfaces"
 
 
-def read_nic(body: Mapping[str, Any], nic_id: str, current: NicDoc | None) -> NicDoc:
+def read_nic(body: Mapping[str, Any], nic_id: str, kept: Mapping[str, tuple[str, str]]) -> NicDoc:
     """The content that a PUT asks for. Dynamic addresses that are still to be chosen are '' in the facts.
 
-    current: the content so far, from which dynamic ip configurations keep their address. Raises Refused for a body whose
-    shape is wrong in a way that no later check names (types, names, references that are no ids).
+    kept: name -> (subnet key, address) of the ip configurations so far: a dynamic one keeps its address while it stays in
+    its subnet. Raises Refused for a body whose shape is wrong in a way that no later check names (types, names,
+    references that are no ids).
     """
     properties = _object(body.get("properties"), "properties")
     raw_configs = properties.get("ipConfigurations") or []
     if not isinstance(raw_configs, list):
         raise Refused("InvalidRequestFormat", reason="ipConfigurations is not an array")
-    kept = {f.name: f.address for f in current.facts} if current else {}
     single = len(raw_configs) == 1
-    configs = [_read_config(raw, nic_id, single, kept) for raw in raw_configs]
+    configs = [_read_config(raw, nic_id, kept, single=single) for raw in raw_configs]
     names = [c.name.lower() for c in configs]
     if len(set(names)) != len(names):
         raise Refused("InvalidRequestFormat", reason="two ip configurations have the same name")
@@ -113,7 +120,7 @@ def _reference(value: object, where: str) -> str:
     return reference
 
 
-def _read_config(raw: object, nic_id: str, single: bool, kept: Mapping[str, str]) -> ConfigDoc:
+def _read_config(raw: object, nic_id: str, kept: Mapping[str, tuple[str, str]], *, single: bool) -> ConfigDoc:
     config = _object(raw, "ipConfigurations")
     name = config.get("name")
     if not isinstance(name, str) or not name:
@@ -133,12 +140,21 @@ def _read_config(raw: object, nic_id: str, single: bool, kept: Mapping[str, str]
     address = properties.get("privateIPAddress") or ""
     if not isinstance(address, str) or (address and not addresses.normal(address)):
         raise Refused("InvalidRequestFormat", reason=f"{address!r} is not an ip address")
-    address = addresses.normal(address) if method == "Static" else kept.get(name, "")
+    if method == "Static":
+        address = addresses.normal(address)
+    else:
+        subnet, held = kept.get(name, ("", ""))
+        address = held if subnet == properties["subnet"]["id"].lower() else ""
     if address:
         properties["privateIPAddress"] = address
     else:
         properties.pop("privateIPAddress", None)
     return ConfigDoc(name, {k: v for k, v in config.items() if k not in _READ_ONLY_CONFIG_TOP}, properties)
+
+
+def kept_addresses(doc: NicDoc | None) -> dict[str, tuple[str, str]]:
+    """What `read_nic` needs to know of the content so far."""
+    return {f.name: (f.subnet, f.address) for f in doc.facts} if doc else {}
 
 
 def _facts(config: ConfigDoc) -> ConfigFacts:
@@ -192,19 +208,20 @@ def shown_nic(nic: Nic, api_version: str) -> Json:
     for name, default, since in _DEFAULTS:
         if api_version >= since:
             properties[name] = default
-    if attached or api_version < "2021-01-01":
+    if attached or api_version < "2021-08-01":
         properties["enableAcceleratedNetworking"] = False
+    properties.update(nic.extra)
     properties.update(doc.properties)
     if nic.vm is not None:
         properties["primary"] = True
         properties["virtualMachine"] = {"id": nic.vm.id}
     properties["hostedWorkloads"] = []
     properties["tapConfigurations"] = []
-    if api_version >= "2021-05-01":
+    if api_version >= "2021-08-01":
         properties["allowPort25Out"] = True
     shown: Json = {"name": nic.name, "id": nic.id, "etag": nic.etag, "properties": properties, "type": NIC_TYPE}
     shown["location"] = doc.location
-    if api_version >= "2020-11-01":
+    if api_version >= "2021-08-01":
         shown["kind"] = "Regular"
     shown.update(doc.top)
     return shown

@@ -7,11 +7,13 @@ envelope: `nrp` has `details` (maybe empty), `gateway` has none and a `x-ms-fail
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from simulator.wire import Json
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from simulator.wire import Json
 
 Layer = Literal["nrp", "gateway", "async", "empty"]
 
@@ -36,7 +38,7 @@ class ErrorKind:
         return self.name.partition(".")[0]
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - named by what happened, as all errors of this project
     """A request that Azure refuses: the name of the row in ERRORS and the words for its message."""
 
     def __init__(self, name: str, /, **context: object) -> None:
@@ -169,17 +171,17 @@ ERRORS: Final[Mapping[str, ErrorKind]] = dict(
         _row("InvalidRequestFormat", 400, "Cannot parse the request.", detail=("InvalidRequest", "{reason}")),
         # 429, 409, 412: somebody else is at work
         _row("RetryableError.RetryableErrorDueToAnotherOperation", 429, _PENDING, retry_after=True,
-             detail=("RetryableErrorDueToAnotherOperation", "Operation {operation} ({operation_id}) is updating"
-                     " resource {resource}. The call can be retried in {seconds} seconds.")),
+             detail=("RetryableErrorDueToAnotherOperation", ("Operation {operation} ({operation_id}) is updating"
+                     " resource {resource}. The call can be retried in {seconds} seconds."))),
         _row("RetryableError.ReferencedResourceNotProvisioned", 429, _PENDING,
-             detail=("ReferencedResourceNotProvisioned", "Cannot proceed with operation because resource {busy} used by"
+             detail=("ReferencedResourceNotProvisioned", ("Cannot proceed with operation because resource {busy} used by"
                      " resource {used_by} is not in Succeeded state. Resource is in {state} state and the last"
-                     " operation that updated/is updating the resource is {last_operation}.")),
+                     " operation that updated/is updating the resource is {last_operation}."))),
         _row("AnotherOperationInProgress", 409, "Another operation on this or dependent resource is in progress. To"
              " retrieve status of the operation use uri: {operation_url}."),
         _row("PreconditionFailed", 412, "Precondition failed.",
-             detail=("PreconditionFailedEtagMismatch", "Etag provided in if-match header {sent_etag} does not match"
-                     " etag {etag} of resource {resource} in NRP data store.")),
+             detail=("PreconditionFailedEtagMismatch", ("Etag provided in if-match header {sent_etag} does not match"
+                     " etag {etag} of resource {resource} in NRP data store."))),
         # 429: throttled
         _row("SubscriptionRequestsThrottled", 429, "Number of {call} requests for subscription '{subscription}'"
              " exceeded the limit of '{limit}' for time interval '01:00:00'. Please try again after '{minutes}'"
@@ -240,8 +242,8 @@ ERRORS: Final[Mapping[str, ErrorKind]] = dict(
         _row("AnotherOperationInProgress.Async", 200, "Another operation on this or dependent resource is in progress."
              " To retrieve status of the operation use uri: {operation_url}.", layer="async"),
         _row("Canceled", 200, "Operation was canceled.", layer="async",
-             detail=("CanceledAndSupersededDueToAnotherOperation", "Operation {operation} ({operation_id}) was canceled"
-                     " and superseded by operation {last_operation} ({later_id}).")),
+             detail=("CanceledAndSupersededDueToAnotherOperation", ("Operation {operation} ({operation_id}) was canceled"
+                     " and superseded by operation {last_operation} ({later_id})."))),
         # gateway trouble
         _row("InternalServerError", 500, "Encountered internal server error. " + _DIAGNOSTICS, layer="gateway"),
         _row("ServerTimeout", 503, "The request timed out. " + _DIAGNOSTICS, layer="gateway"),

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from simulator.errors import ERRORS
 from simulator.switches import ENDINGS, STRANGERS
-from simulator.wire import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from simulator.wire import Request
 
 When: TypeAlias = Literal["before", "after"]
 

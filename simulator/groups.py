@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from simulator import rights
@@ -14,6 +13,8 @@ from simulator.reply import Reply
 from simulator.wire import Json, Request, Response, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simulator.cloud import Cloud, Group
     from simulator.visit import Visit
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -22,12 +22,15 @@ _ALWAYS: Final = {
 
 @lru_cache(maxsize=256)
 def _times(second: int) -> tuple[str, str, str]:
-    when = datetime.fromtimestamp(second, timezone.utc)
+    when = datetime.fromtimestamp(second, UTC)
     return formatdate(second, usegmt=True), when.strftime("%Y%m%dT%H%M%SZ"), when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def common(cloud: Cloud, request: Request, request_id: str) -> dict[str, str]:
-    """What every answer of ARM carries. request_id: x-ms-request-id; for a write it is the id of its operation."""
+def common(cloud: Cloud, request: Request, request_id: str, *, gateway_error: bool) -> dict[str, str]:
+    """What every answer of ARM carries. request_id: x-ms-request-id; for a write it is the id of its operation.
+
+    gateway_error: answers that come from ARM itself show no `server`.
+    """
     date, compact, iso = _times(int(cloud.at))
     correlation = request.headers.get("x-ms-correlation-request-id") or cloud.ids.guid()
     headers = dict(_ALWAYS)
@@ -38,8 +41,8 @@ def common(cloud: Cloud, request: Request, request_id: str) -> dict[str, str]:
     if cloud.switches.front_door:
         headers["x-cache"] = "CONFIG_NOCACHE"
         headers["x-msedge-ref"] = f"Ref A: {cloud.ids.hex(128)} Ref B: SIM000000000000 Ref C: {iso}"
-    else:
-        headers["server"] = "Microsoft-HTTPAPI/2.0"
+    elif not gateway_error:
+        headers["server"] = "Microsoft-HTTPAPI/2.0, Microsoft-HTTPAPI/2.0"  # recorded twice, once per hop
     if request.headers.get("x-ms-return-client-request-id", "").lower() == "true":
         headers["x-ms-client-request-id"] = request.headers.get("x-ms-client-request-id", "")
     return headers

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from simulator.model import ConfigFacts
+if TYPE_CHECKING:
+    from simulator.model import ConfigFacts
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
@@ -110,9 +111,9 @@ def check_token(cloud: Cloud, request: Request, token: Token | None) -> None:
 
 
 def _us_time(seconds: float) -> str:
-    from datetime import datetime, timezone
+    from datetime import datetime
 
-    when = datetime.fromtimestamp(seconds, timezone.utc)
+    when = datetime.fromtimestamp(seconds, UTC)
     return f"{when.month}/{when.day}/{when.year} {when.hour % 12 or 12}:{when:%M:%S %p}"
 
 

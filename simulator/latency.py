@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-import random
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import random
 
 # Median 10 s and 95 % within 60 s: sigma = ln(60 / 10) / 1.645.
 _MODERN_SIGMA: Final = math.log(6.0) / 1.645

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from simulator.history import Held
 from simulator.ids import vnet_of
-from simulator.model import ConfigFacts, Nic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from simulator.model import ConfigFacts, Nic
 
 
 def address_key(vnet_key: str, address: str) -> str:
@@ -21,10 +25,10 @@ def keys_of(config: ConfigFacts) -> tuple[str, ...]:
 
 
 class Ledger:
-    """Holders by key. `log` has every change with its time, for checkers that ask who held what when."""
+    """Holders by key. changed: called with each key that a NIC takes or lets go. `log` has every change with its time, for checkers that ask who held what when."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float], changed: Callable[[str], None]) -> None:
+        self._clock, self._changed = clock, changed
         self._holders: dict[str, tuple[Nic, str]] = {}
         self._by_nic: dict[str, set[str]] = {}
         self.log: list[Held] = []
@@ -47,6 +51,8 @@ class Ledger:
         for config in configs:
             for key in keys_of(config):
                 entry = (nic, config.name)
+                if key not in mine:
+                    self._changed(key)
                 if self._holders.get(key) != entry:
                     self._holders[key] = entry
                     mine.add(key)
@@ -61,5 +67,6 @@ class Ledger:
         for key in sorted(freed):
             del self._holders[key]
             self.log.append(Held(self._clock(), key, "", ""))
+            self._changed(key)
         mine -= freed
         return freed

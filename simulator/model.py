@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from simulator.wire import Json
+if TYPE_CHECKING:
+    from simulator.wire import Json
 
 State: TypeAlias = Literal["Succeeded", "Updating", "Failed", "Deleting"]
 Status: TypeAlias = Literal["InProgress", "Succeeded", "Failed", "Canceled"]
@@ -70,7 +71,10 @@ class Vm:
 
 @dataclass(slots=True)
 class Operation:
-    """An asynchronous operation. Its status changes when the clock passes ends_at (`Cloud.settle`), never by a timer."""
+    """An asynchronous operation. Its status changes when the clock passes ends_at (`Cloud.settle`), never by a timer.
+
+    first_headers: ids of the answer that accepted the write; operationResults repeats them.
+    """
 
     id: str
     name: str
@@ -85,11 +89,16 @@ class Operation:
     error: Json | None = None
     polls: int = 0
     finished_at: float | None = None
+    first_headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Nic:
-    """A network interface. stable: the content before the running operation, for a roll-back. created_at: for lists that lag."""
+    """A network interface.
+
+    stable: the content before the running operation, for a roll-back. created_at: for lists that lag. extra: read-only
+    members of its world's document.
+    """
 
     id: str
     key: str
@@ -103,6 +112,7 @@ class Nic:
     stable: NicDoc
     suffix: str
     created_at: float
+    extra: Json
     vm: Vm | None = None
     mac: str = ""
     reserved_until: float = 0.0
@@ -151,7 +161,7 @@ class Subnet:
 
 @dataclass(slots=True)
 class Vnet:
-    """A virtual network with its subnets by lower-case name."""
+    """A virtual network with its subnets by lower-case name. suffix: the domain name suffix of all its NICs."""
 
     id: str
     key: str
@@ -165,6 +175,7 @@ class Vnet:
     top: Json
     properties: Json
     subnets: dict[str, Subnet]
+    suffix: str
     operation: Operation | None = None
 
 

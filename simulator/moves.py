@@ -12,11 +12,11 @@ from simulator import nics, operations, rights
 from simulator.errors import ERRORS, Refused, envelope
 from simulator.ids import parts_of
 from simulator.latency import nic_latency_s, retry_after_accepted
-from simulator.model import ConfigDoc, ConfigFacts, Nic, NicDoc, Operation
 from simulator.reply import Reply
 
 if TYPE_CHECKING:
     from simulator.cloud import Cloud
+    from simulator.model import ConfigDoc, ConfigFacts, Nic, NicDoc, Operation
     from simulator.visit import Visit
 
 FIRST_VERSION: Final = "2025-07-01"

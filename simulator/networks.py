@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import islice
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from simulator import addresses, checks, documents, moves, operations
 from simulator.errors import Refused
 from simulator.latency import retry_after_accepted
 from simulator.ledger import address_key
 from simulator.model import Subnet, Vnet
+from simulator.populate import new_suffix
 from simulator.reply import Reply
-from simulator.visit import Visit
-from simulator.wire import Json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simulator.visit import Visit
+    from simulator.wire import Json
 
 _VNET: Final = "Microsoft.Network/virtualNetworks"
+_IPAM_SINCE: Final = "2024-01-01"
 _READ_ONLY: Final = frozenset({"provisioningState", "resourceGuid", "subnets"})
 _SUBNET_READ_ONLY: Final = frozenset({"provisioningState", "ipConfigurations", "addressPrefix", "addressPrefixes"})
 _TOP: Final = frozenset({"name", "id", "etag", "type", "location", "properties"})
@@ -24,10 +29,13 @@ _TOP: Final = frozenset({"name", "id", "etag", "type", "location", "properties"}
 def shown_vnet(visit: Visit, vnet: Vnet) -> Json:
     """The virtual network with its subnets, as an answer shows it."""
     properties: Json = {"provisioningState": vnet.state, "resourceGuid": vnet.guid}
-    properties.update({"privateEndpointVNetPolicies": "Disabled", "virtualNetworkPeerings": []})
-    properties["enableDdosProtection"] = False
+    properties.update({"virtualNetworkPeerings": [], "enableDdosProtection": False, "enableVmProtection": False})
     properties.update(vnet.properties)
-    properties["addressSpace"] = {"ipamPoolPrefixAllocations": [], **vnet.properties.get("addressSpace", {})}
+    if visit.api_version > "2020-04-01":
+        del properties["enableVmProtection"]  # recorded answers show it only before, even where it was put
+    if visit.api_version >= _IPAM_SINCE:
+        properties["privateEndpointVNetPolicies"] = "Disabled"
+        properties["addressSpace"] = {"ipamPoolPrefixAllocations": [], **vnet.properties.get("addressSpace", {})}
     properties["subnets"] = [shown_subnet(visit, subnet) for subnet in vnet.subnets.values()]
     shown: Json = {"name": vnet.name, "id": vnet.id, "etag": vnet.etag, "type": _VNET, "location": vnet.location}
     return {**shown, **vnet.top, "properties": properties}
@@ -41,12 +49,13 @@ def shown_subnet(visit: Visit, subnet: Subnet) -> Json:
         properties["addressPrefix"] = subnet.prefixes[0]
     else:
         properties["addressPrefixes"] = list(subnet.prefixes)
-    if visit.api_version >= "2024-01-01":
+    if visit.api_version >= _IPAM_SINCE:
         properties["ipamPoolPrefixAllocations"] = []
     configs = _configs_in(visit, subnet, expand)
     if configs:
         properties["ipConfigurations"] = configs
-    properties.update({"delegations": [], "privateEndpointNetworkPolicies": "Disabled"})
+    policies = "Disabled" if visit.api_version >= "2022-01-01" else "Enabled"
+    properties.update({"delegations": [], "privateEndpointNetworkPolicies": policies})
     properties["privateLinkServiceNetworkPolicies"] = "Enabled"
     properties.update(subnet.properties)
     shown: Json = {"name": subnet.name, "id": subnet.id, "etag": subnet.etag, "properties": properties}
@@ -131,6 +140,7 @@ def _put_vnet(visit: Visit, vnet: Vnet | None) -> Reply:
             {},
             {},
             {},
+            new_suffix(cloud),
         )
         cloud.vnets[vnet.key] = vnet
     vnet.properties = {k: v for k, v in given.items() if k not in _READ_ONLY and v is not None}

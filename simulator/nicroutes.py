@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from simulator import checks, documents, nics, rights
 from simulator.errors import ERRORS, Refused, envelope
 from simulator.faults import Answer
 from simulator.latency import retry_after_accepted, retry_after_poll
-from simulator.model import Nic
 from simulator.reply import Reply
-from simulator.visit import Visit
 from simulator.wire import Json, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simulator.model import Nic
+    from simulator.visit import Visit
 
 WRITE: Final = "Microsoft.Network/networkInterfaces/write"
 READ: Final = "Microsoft.Network/networkInterfaces/read"
@@ -56,7 +59,7 @@ def _put(visit: Visit) -> Reply:
     visit.allow(WRITE)
     body = visit.body()
     nic = cloud.nics.get(where.id.lower())
-    doc = documents.read_nic(body, where.id, nic.doc if nic else None)
+    doc = documents.read_nic(body, where.id, documents.kept_addresses(nic.doc if nic else None))
     rights.check_linked(cloud, visit.who, WRITE, where.id, doc.references)
     visit.require_group()
     if not doc.location:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from simulator import operations
+from simulator.documents import with_addresses
 from simulator.errors import ERRORS, Refused, envelope
 from simulator.ids import parts_of
 from simulator.latency import nic_latency_s
 from simulator.ledger import keys_of
 from simulator.model import ConfigDoc, ConfigFacts, Nic, NicDoc, Operation
 from simulator.populate import choose_addresses, new_nic
-from simulator.documents import with_addresses
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from simulator.cloud import Cloud
     from simulator.faults import Ends, Hangs
     from simulator.wire import Json
@@ -42,8 +43,8 @@ def accept_put(
         if nic.state != "Updating":
             nic.stable = nic.doc
         nic.doc, nic.etag = doc, cloud.ids.etag()
-    asynchronous = fault is not None or _is_asynchronous(cloud, nic, before, created)
-    seconds, ending = _plan(cloud, nic, created) if asynchronous else (0.0, "succeeded")
+    asynchronous = fault is not None or _is_asynchronous(cloud, nic, before, created=created)
+    seconds, ending = _plan(cloud, nic) if asynchronous else (0.0, "succeeded")
     operation = operations.start(cloud, "PutNicOperation", "nic", nic.id, nic.subscription, seconds + delay_s, ending)
     operations.apply_fault(cloud, operation, fault)
     operations.supersede(cloud, nic, operation)
@@ -66,13 +67,13 @@ def accept_put(
     return nic, operation, created, True
 
 
-def _is_asynchronous(cloud: Cloud, nic: Nic, before: NicDoc, created: bool) -> bool:
+def _is_asynchronous(cloud: Cloud, nic: Nic, before: NicDoc, *, created: bool) -> bool:
     if nic.doc.behind_balancer or before.behind_balancer:
         return not created or any("applicationGateway" in m for c in nic.doc.configs for m in c.properties)
     return nic.vm is not None and operations.vm_state(cloud, nic.vm) != "deallocated"
 
 
-def _plan(cloud: Cloud, nic: Nic, created: bool) -> tuple[float, str]:
+def _plan(cloud: Cloud, nic: Nic) -> tuple[float, str]:
     """How long the NIC operation will take, and how it will end."""
     switches = cloud.switches
     ending = switches.operation_end

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal
 from simulator.errors import ERRORS, envelope
 from simulator.faults import Ends, Hangs
 from simulator.model import Nic, Operation, Status, Vm
-from simulator.wire import Json
 
 if TYPE_CHECKING:
     from simulator.cloud import Cloud
+    from simulator.wire import Json
 
 Kind = Literal["nic", "pip", "delete", "vnet", "move"]
 

@@ -15,11 +15,11 @@ class Paths:
 
     def leads(self, address: str, nic: str, at: float) -> None:
         """From `at` on the address leads to this NIC."""
-        self._add(address, at, nic, True)
+        self._add(address, at, nic, leads=True)
 
     def leaves(self, address: str, nic: str, at: float) -> None:
         """From `at` on the address no longer leads to this NIC."""
-        self._add(address, at, nic, False)
+        self._add(address, at, nic, leads=False)
 
     def carrier(self, address: str, at: float) -> str:
         """The NIC the address leads to at that time, or ''."""
@@ -33,5 +33,5 @@ class Paths:
                 carrier = ""
         return carrier
 
-    def _add(self, address: str, at: float, nic: str, leads: bool) -> None:
+    def _add(self, address: str, at: float, nic: str, *, leads: bool) -> None:
         bisect.insort(self._changes.setdefault(address, []), (at, next(self._order), nic, leads))

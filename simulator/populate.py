@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simulator import addresses
-from simulator.documents import read_nic, with_addresses
-from simulator.ids import resource_id
+from simulator.documents import GIVEN_READ_ONLY, read_nic, with_addresses
+from simulator.ids import resource_id, vnet_of
 from simulator.ledger import address_key
 from simulator.model import ConfigFacts, Nic, NicDoc, Plain, PublicIp, Subnet, Vm, Vnet
 
@@ -79,6 +79,7 @@ def _add_vnet(cloud: Cloud, vnet: WorldVnet) -> None:
         {},
         {"addressSpace": {"addressPrefixes": list(vnet.prefixes)}},
         subnets,
+        new_suffix(cloud),
     )
 
 
@@ -105,8 +106,8 @@ def _add_pip(cloud: Cloud, pip: WorldPublicIp) -> None:
 
 
 def new_public_address(cloud: Cloud) -> str:
-    """The next public address; they are counted, so they are the same in every run."""
-    number = len(cloud.pips) + 1
+    """The next public address; they are counted, so they are the same in every run and none is given twice."""
+    number = next(cloud.public_numbers)
     return f"20.51.{number // 250 % 250}.{number % 250 + 1}"
 
 
@@ -144,13 +145,23 @@ def _add_nic(cloud: Cloud, nic: WorldNic) -> None:
         properties.setdefault("networkSecurityGroup", {"id": nsg})
     given["properties"] = properties
     given.setdefault("location", cloud.world.location)
-    read = read_nic(given, nic_id, None)
+    raw = [dict(config) for config in properties["ipConfigurations"]]
+    kept = {}
+    for config in raw:
+        config.pop("id", None)  # a recorded document may have been another NIC's
+        own = config.get("properties", {})
+        address = addresses.normal(own.get("privateIPAddress", ""))
+        kept[config["name"]] = (own.get("subnet", {}).get("id", "").lower(), address)
+    read = read_nic({**given, "properties": {**properties, "ipConfigurations": raw}}, nic_id, kept)
     doc = with_addresses(read, choose_addresses(cloud, read))
     vm_id = resource_id(nic.subscription, nic.group, "virtualMachines", nic.vm, "Microsoft.Compute").lower()
     record = new_nic(cloud, nic_id, nic.subscription, nic.group, nic.name, doc)
     record.vm = cloud.vms[vm_id] if nic.vm else None
     record.state = "Failed" if nic.state == "Failed" else "Succeeded"
     record.created_at = float("-inf")
+    record.guid, record.mac = properties.get("resourceGuid", record.guid), properties.get("macAddress", record.mac)
+    record.suffix = (properties.get("dnsSettings") or {}).get("internalDomainNameSuffix", record.suffix)
+    record.extra = {k: v for k, v in properties.items() if k in GIVEN_READ_ONLY}
     cloud.ledger.claim(record, doc.facts)
     for fact in doc.facts:
         cloud.paths.leads(fact.address, record.name, float("-inf"))
@@ -173,12 +184,23 @@ def new_nic(cloud: Cloud, nic_id: str, subscription: str, group: str, name: str,
         state="Succeeded",
         doc=doc,
         stable=doc,
-        suffix=f"{cloud.ids.guid().replace('-', '')[:26]}.bx.internal.cloudapp.net",
+        suffix=_suffix_of(cloud, doc),
         created_at=cloud.at,
+        extra={},
         mac=f"00-0D-3A-{mac[:2]}-{mac[2:4]}-{mac[4:]}",
     )
     cloud.nics[nic.key] = nic
     return nic
+
+
+def new_suffix(cloud: Cloud) -> str:
+    """A domain name suffix for a virtual network."""
+    return f"{cloud.ids.guid().replace('-', '')[:26]}.bx.internal.cloudapp.net"
+
+
+def _suffix_of(cloud: Cloud, doc: NicDoc) -> str:
+    vnet = cloud.vnets.get(vnet_of(doc.facts[0].subnet)) if doc.facts else None
+    return vnet.suffix if vnet else new_suffix(cloud)
 
 
 def choose_addresses(cloud: Cloud, doc: NicDoc) -> dict[str, str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from simulator import addresses, checks, operations
 from simulator.errors import Refused
@@ -11,8 +10,12 @@ from simulator.latency import retry_after_accepted
 from simulator.model import Operation, PublicIp
 from simulator.populate import new_public_address
 from simulator.reply import Reply
-from simulator.visit import Visit
-from simulator.wire import Json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simulator.visit import Visit
+    from simulator.wire import Json
 
 _TYPE: Final = "Microsoft.Network/publicIPAddresses"
 _READ_ONLY: Final = frozenset(
@@ -21,7 +24,7 @@ _READ_ONLY: Final = frozenset(
 _TOP: Final = frozenset({"name", "id", "etag", "type", "location", "properties", "sku", "zones"})
 
 
-def shown_pip(pip: PublicIp) -> Json:
+def shown_pip(pip: PublicIp, api_version: str) -> Json:
     """The public IP as an answer shows it. A dynamic one has an address only while it is attached."""
     properties: Json = {"provisioningState": pip.state, "resourceGuid": pip.guid}
     if pip.properties.get("publicIPAllocationMethod") == "Static":
@@ -33,6 +36,8 @@ def shown_pip(pip: PublicIp) -> Json:
         properties["ipAddress"] = pip.address
     properties.update({"publicIPAddressVersion": "IPv4", "publicIPAllocationMethod": "Dynamic"})
     properties.update({"idleTimeoutInMinutes": 4, "ipTags": []})
+    if api_version >= "2022-01-01":
+        properties["ddosSettings"] = {"protectionMode": "VirtualNetworkInherited"}
     properties.update(pip.properties)
     label = (properties.get("dnsSettings") or {}).get("domainNameLabel")
     if label:
@@ -43,7 +48,8 @@ def shown_pip(pip: PublicIp) -> Json:
     shown: Json = {"name": pip.name, "id": pip.id, "etag": pip.etag, "location": pip.location, **pip.top}
     if pip.zones:
         shown["zones"] = list(pip.zones)
-    return {**shown, "properties": properties, "type": _TYPE, "sku": {"name": pip.sku, "tier": pip.tier}}
+    sku = {"name": pip.sku, "tier": pip.tier} if api_version >= "2020-11-01" else {"name": pip.sku}
+    return {**shown, "properties": properties, "type": _TYPE, "sku": sku}
 
 
 def _pip(visit: Visit) -> Reply:
@@ -58,7 +64,7 @@ def _pip(visit: Visit) -> Reply:
     pip = visit.cloud.pips.get(visit.route.id.lower())
     if pip is None:
         raise Refused("ResourceNotFound")
-    return Reply(200, shown_pip(pip), etag=pip.etag)
+    return Reply(200, shown_pip(pip, visit.api_version), etag=pip.etag)
 
 
 def _put(visit: Visit) -> Reply:
@@ -107,7 +113,13 @@ def _put(visit: Visit) -> Reply:
     pip.state, pip.etag, pip.operation, pip.last_operation = "Updating", cloud.ids.etag(), operation, name
     record = pip
     cloud.later(operation.ends_at, lambda: _end_put(visit, record, operation))
-    reply = Reply(201 if created else 200, shown_pip(pip), operation, announce=True, delay_s=visit.call_s or 0.0)
+    reply = Reply(
+        201 if created else 200,
+        shown_pip(pip, visit.api_version),
+        operation,
+        announce=True,
+        delay_s=visit.call_s or 0.0,
+    )
     reply.retry_after = retry_after_accepted(cloud.switches.retry_after, "pip")
     return reply
 
@@ -156,7 +168,7 @@ def _list(visit: Visit) -> Reply:
     if where.group:
         visit.require_group()
     found = [
-        shown_pip(pip)
+        shown_pip(pip, visit.api_version)
         for pip in visit.cloud.pips.values()
         if pip.subscription.lower() == where.subscription.lower()
         and (not where.group or pip.group.lower() == where.group.lower())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from simulator.model import Operation
-from simulator.wire import Json
+if TYPE_CHECKING:
+    from simulator.model import Operation
+    from simulator.wire import Json
 
 
 @dataclass(slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simulator.errors import Refused
-from simulator.identity import Principal
-from simulator.switches import Denial
-from simulator.wire import Json
 
 if TYPE_CHECKING:
     from simulator.cloud import Cloud
+    from simulator.identity import Principal
+    from simulator.switches import Denial
+    from simulator.wire import Json
 
 
 def _covers(pattern: str, value: str) -> bool:

@@ -7,17 +7,21 @@ import contextlib
 import ipaddress
 import socket
 import struct
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from simulator import tls
 from simulator.arm import handle
 from simulator.clock import ScaledClock
-from simulator.cloud import Cloud
 from simulator.wire import Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from simulator.cloud import Cloud
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from simulator.faults import Answer, Fault, Lands, Late, Lost, Match, Script, Status, Stranger
 from simulator.errors import ERRORS, envelope
+from simulator.faults import Answer, Fault, Lands, Late, Lost, Match, Script, Status, Stranger
 from simulator.history import Exchange
-from simulator.routes import Route
 from simulator.switches import RATES
 from simulator.wire import Request, Response, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simulator.cloud import Cloud
+    from simulator.routes import Route
     from simulator.visit import Visit
 
 
@@ -134,10 +135,14 @@ def strangers(visit: Visit, status: int) -> None:
         return
     if isinstance(visit.fault, Stranger):
         cloud.stranger(nic, visit.fault.what, address=visit.fault.address)
-    elif visit.request.method == "GET" and status == 200 and cloud.switches.stranger != "none":
-        if cloud.strangers_seen < cloud.switches.stranger_times:
-            cloud.strangers_seen += 1
-            cloud.stranger(nic, cloud.switches.stranger)
+    elif (
+        cloud.switches.stranger != "none"
+        and visit.request.method == "GET"
+        and status == 200
+        and cloud.strangers_seen < cloud.switches.stranger_times
+    ):
+        cloud.strangers_seen += 1
+        cloud.stranger(nic, cloud.switches.stranger)
 
 
 def etag_of(cloud: Cloud, where: Route) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ENDINGS: Final = ("succeeded", "failed-kept", "failed-rolled-back", "canceled", "not-allowed", "gone")
 VM_STATES: Final = ("running", "deallocated", "deleting", "zone-dead-a", "zone-dead-b", "zone-dead-c")
@@ -49,7 +51,8 @@ class Switches:
     sync_ao: bool = False  # an AO header on synchronous PUTs too (until 2023)
     ao_url: str = "long"  # 3 to 4 kB with t, c, s, h (since 2024), or short
     json: str = "compact"  # or pretty with CRLF (until about 2023)
-    front_door: bool = True  # headers of 2024 (x-cache, x-msedge-ref) or of 2019 (server)
+    front_door: bool = True  # headers of 2024 (x-cache, x-msedge-ref, global rates) or of 2019 (server)
+    async_notification: bool = True  # Azure-AsyncNotification beside the AO header (since 2021)
 
     latency: str = "modern"  # of a NIC operation on a running VM: modern, 2019, 2022 or fixed:SECONDS
     latency_of: Mapping[str, str] = field(default_factory=dict)  # NIC name -> latency, for slow zones

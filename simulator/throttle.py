@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from simulator.errors import Refused
-from simulator.switches import Switches
+
+if TYPE_CHECKING:
+    from simulator.switches import Switches
 
 Call: TypeAlias = Literal["reads", "writes", "deletes"]
 CALLS: Final[dict[str, Call]] = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}
@@ -56,10 +58,10 @@ class Limits:
             )
         own.level = max(0.0, level - 1.0)
         whole.level = max(0.0, total - 1.0)
-        return {
-            f"x-ms-ratelimit-remaining-subscription-{call}": str(int(own.level)),
-            f"x-ms-ratelimit-remaining-subscription-global-{call}": str(int(whole.level)),
-        }
+        rates = {f"x-ms-ratelimit-remaining-subscription-{call}": str(int(own.level))}
+        if switches.front_door:
+            rates[f"x-ms-ratelimit-remaining-subscription-global-{call}"] = str(int(whole.level))
+        return rates
 
     def nrp(self, switches: Switches, subscription: str, call: Call, now: float) -> None:
         """Count one call to Microsoft.Network. Raises Refused (429) if enforced and over the limit."""

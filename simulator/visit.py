@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from simulator import rights
-from simulator.cloud import Cloud
 from simulator.errors import ERRORS, Refused
 from simulator.faults import Answer, Ends, Fault, Hangs, Lost, Script, Status
-from simulator.identity import Principal
 from simulator.reply import Reply
-from simulator.routes import Route
-from simulator.wire import Json, Request
+
+if TYPE_CHECKING:
+    from simulator.cloud import Cloud
+    from simulator.identity import Principal
+    from simulator.routes import Route
+    from simulator.wire import Json, Request
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818 - named by what happened, as all errors of this project
     """A fault has struck and the request goes no further; `reply` is what the client gets, if anything."""
 
     def __init__(self, reply: Reply) -> None:
@@ -25,7 +28,10 @@ class Stopped(Exception):
 
 @dataclass(slots=True)
 class Visit:
-    """A request with everything a handler needs. fault: what has struck, None before. call_s: the drawn time of a write."""
+    """A request with everything a handler needs.
+
+    fault: what has struck, None before. call_s: the drawn time of a write's own call, None if none was drawn.
+    """
 
     cloud: Cloud
     request: Request

@@ -6,9 +6,11 @@ The pure part of the simulator knows HTTP only in this shape; `server.py` turns 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Json: TypeAlias = dict[str, Any]
 

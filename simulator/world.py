@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SUBSCRIPTION: Final = "00000000-0000-0000-0000-000000000000"
 TENANT: Final = "00000000-0000-0000-0000-000000000001"
@@ -154,5 +156,4 @@ def _built(kind: type[Any], value: object, where: str) -> Any:
 def world_from_json(text: str) -> World:
     """A world from JSON whose members are those of World. Raises ValueError that names the faulty place."""
     world = _built(World, json.loads(text), "")
-    assert isinstance(world, World)
-    return world
+    return cast("World", world)

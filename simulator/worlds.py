@@ -21,7 +21,7 @@ _NSG = "Microsoft.Network/networkSecurityGroups"
 
 
 def default() -> World:
-    """One mirror of two members in two zones; MIRRORA is primary and its NIC holds the VIP 10.0.0.254 with my_vip_ip."""
+    """One mirror of two members in two zones; MIRRORA is primary, its NIC holds the VIP 10.0.0.254 with my_vip_ip."""
     return World(
         vnets=(WorldVnet(),),
         public_ips=(WorldPublicIp(name="my_vip_ip", address="20.51.0.254"),),
@@ -83,7 +83,7 @@ def _fleet_address(place: int, which: int) -> str:
 
 
 def fleet(n: int, subscriptions: int = 1, *, public_ip: bool = False) -> World:
-    """n mirrors of two members, spread evenly over the subscriptions, VIPs on the A sides. public_ip: each has one too."""
+    """N mirrors of two members, spread evenly over the subscriptions, VIPs on the A sides. public_ip: each with one."""
     used = tuple(fleet_subscription(i) for i in range(subscriptions))
     vms, nics, pips, members = [], [], [], []
     for number in range(n):
