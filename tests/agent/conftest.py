@@ -1,7 +1,5 @@
 """Fixtures of the agent's tests."""
 
-from __future__ import annotations
-
 import pathlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

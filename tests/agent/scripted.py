@@ -1,8 +1,9 @@
-"""A controller that answers by script, and a node with the real agent: real sockets, real processes, nothing patched."""
+"""A controller that answers by script, and a node with the real agent: real sockets and processes, nothing patched."""
 
-from __future__ import annotations
-
+import base64
 import email.utils
+import hashlib
+import hmac
 import http.server
 import json
 import os
@@ -55,6 +56,19 @@ class Reply:
     drop: bool = False
 
 
+def signature_of(request: Request) -> str:
+    """Compute the signature of a request as RFC 9421 says, from what arrived."""
+    parameters = request.headers["signature-input"].partition("=")[2]
+    lines = [
+        f'"@method": {request.method}',
+        f'"@path": {request.path}',
+        f'"content-type": {request.headers["content-type"]}',
+        f'"content-digest": {request.headers["content-digest"]}',
+        f'"@signature-params": {parameters}',
+    ]
+    return base64.b64encode(hmac.new(SECRET, "\n".join(lines).encode(), hashlib.sha256).digest()).decode()
+
+
 def moved(**changes: Any) -> Reply:
     """Return the answer that the VIP has been moved."""
     body = {"outcome": "moved", "mirror": "PROD", "holder": "MIRRORA", "epoch": 1, "phases": [], "total_ms": 5}
@@ -71,7 +85,7 @@ Script = list[Reply] | Callable[[Request], Reply]
 
 
 class Controller:
-    """Answers requests in order; the last reply repeats. `requests` is what arrived, `together` the most at one time."""
+    """Answers requests in order; the last reply repeats. `together` is the most requests that were open at one time."""
 
     def __init__(self, script: Script, *, clock_offset_s: float = 0.0) -> None:
         self.script = script
@@ -110,9 +124,9 @@ class Controller:
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    server: _Server
+    server: "_Server"
 
-    def do_POST(self) -> None:  # noqa: N802  (the base class's name)
+    def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
         controller = self.server.controller
@@ -127,7 +141,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         finally:
             controller.leave()
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         """Answer as a member's status page: the path is the status."""
         self._answer(Reply(int(self.path.strip("/")), b"SUCCESS"), time.time())
 
@@ -212,9 +226,13 @@ class Node:
         path = pathlib.Path(self.settings["log_file"])
         return path.read_text() if path.exists() else ""
 
+    def words(self, *arguments: str) -> list[str]:
+        """Return the command line that runs the agent."""
+        return [sys.executable, str(AGENT), "--config", str(self.config), *arguments]
+
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Start the agent."""
-        words = [sys.executable, str(AGENT), "--config", str(self.config), *arguments]
+        words = self.words(*arguments)
         return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
     def run(self, *arguments: str, **options: Any) -> Ended:

@@ -1,11 +1,8 @@
 """A claim from its first attempt to its exit code, against a controller that answers by script."""
 
-from __future__ import annotations
-
 import base64
-import datetime
+import datetime as dt
 import hashlib
-import hmac
 import pathlib
 import threading
 import time
@@ -15,22 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.agent.scripted import SECRET, Controller, Node, Reply, Request, make_node, moved, problem
+from tests.agent.scripted import Controller, Node, Reply, Request, make_node, moved, problem, signature_of
 
 Serve = Callable[..., Controller]
-
-
-def signature_of(request: Request) -> str:
-    """Compute the signature of a request as RFC 9421 says, from what arrived."""
-    parameters = request.headers["signature-input"].partition("=")[2]
-    lines = [
-        f'"@method": {request.method}',
-        f'"@path": {request.path}',
-        f'"content-type": {request.headers["content-type"]}',
-        f'"content-digest": {request.headers["content-digest"]}',
-        f'"@signature-params": {parameters}',
-    ]
-    return base64.b64encode(hmac.new(SECRET, "\n".join(lines).encode(), hashlib.sha256).digest()).decode()
 
 
 def test_claim_that_is_carried_out_ends_with_0(serve: Serve, tmp_path: pathlib.Path) -> None:
@@ -39,7 +23,8 @@ def test_claim_that_is_carried_out_ends_with_0(serve: Serve, tmp_path: pathlib.P
 
     ended = make_node(tmp_path, controller.url).run("claim", "--event", "NotifyBecomePrimary")
 
-    assert (0, "") == (ended.code, ended.stderr)
+    assert ended.code == 0
+    assert ended.stderr == ""
     assert ended.result["outcome"] == "moved"
     assert ended.result["answer"]["holder"] == "MIRRORA"
     assert ended.result["attempts"] == 1
@@ -74,7 +59,7 @@ def check_attempts(requests: list[Request]) -> None:
     assert len({request.parameter("nonce") for request in requests}) == len(requests)
     for request in requests:
         assert request.headers["signature"] == f"mirror-vip=:{signature_of(request)}:"
-        issued = datetime.datetime.fromisoformat(request.body["issued_at"])
+        issued = dt.datetime.fromisoformat(request.body["issued_at"])
         assert int(issued.timestamp()) == int(request.parameter("created"))
         assert len(request.body["issued_at"]) == len("2026-11-23T01:02:03.000004Z")
     times = [request.body["issued_at"] for request in requests]
@@ -225,10 +210,10 @@ def test_node_with_a_wrong_clock_takes_the_controllers(serve: Serve, tmp_path: p
 
 def test_replay_is_followed_by_a_later_time(serve: Serve, tmp_path: pathlib.Path) -> None:
     """After claim-replayed, with a controller 20 s ahead, the next attempt is later than the mark."""
-    marks = [datetime.datetime.fromtimestamp(time.time() + 10, datetime.UTC)]
+    marks = [dt.datetime.fromtimestamp(time.time() + 10, dt.UTC)]
 
     def script(request: Request) -> Reply:
-        issued = datetime.datetime.fromisoformat(request.body["issued_at"])
+        issued = dt.datetime.fromisoformat(request.body["issued_at"])
         return moved() if issued > marks[0] else problem(401, "claim-replayed")
 
     controller = serve(script, clock_offset_s=20)

@@ -1,24 +1,23 @@
-"""Write the signed requests of this folder: python3 tests/vectors/make_vectors.py [FOLDER]
+"""Write the signed requests of this folder.
 
-Straight from RFC 9421 (HTTP Message Signatures) and RFC 9530 (Content-Digest) with hmac and hashlib: nothing here is shared
-with the agent or the app, so that each of them, and a signer in ObjectScript, can be held to the same data.
-The output is a pure function of this file; a test compares it with what is committed.
+`python3 tests/vectors/make_vectors.py [FOLDER]`. Straight from RFC 9421 (HTTP Message Signatures) and RFC 9530
+(Content-Digest) with hmac and hashlib: nothing here is shared with the agent or the app, so that each of them, and a
+signer in ObjectScript, can be held to the same data. The output is a pure function of this file; a test compares it
+with what is committed.
 
 Each JSON file holds one request:
   name, why          what the case shows
   now, skew_s        the verifier's clock (seconds since 1970) and its allowance
   keys               key id -> {"secret": base64, "mirror", "member"}; every key the verifier knows
   request            {"method", "path", "headers": [[name, value], ...], "body": text, to be sent as UTF-8}
-  signed_with        {"key_id", "created", "expires", "nonce"}: what a signer needs to come to the same; null if it cannot
+  signed_with        {"key_id", "created", "expires", "nonce"}: enough for the agent's shape; null: another shape
   signature_base     what the sender signed (RFC 9421 section 2.5), or null
   signature          base64 of the signature, or null
-  expected           {"verdict": "valid", "key_id"} or {"verdict": "refused", "status", "codes": [any of these is right]}
+  expected           {"verdict": "valid", "key_id"} or {"verdict": "refused", "status", "codes": [any of them is right]}
 """
 
-from __future__ import annotations
-
 import base64
-import datetime
+import datetime as dt
 import hashlib
 import hmac
 import json
@@ -47,11 +46,13 @@ INVALID = ("signature-invalid",)
 
 
 def canonical_secret(key_id: str) -> str:
+    """Return a secret as it stands in a key file."""
     return base64.b64encode(SECRETS[key_id]).decode()
 
 
 def issued_at(created: int, microseconds: int) -> str:
-    moment = datetime.datetime.fromtimestamp(created, datetime.UTC).replace(microsecond=microseconds)
+    """Return RFC 3339 UTC with microseconds."""
+    moment = dt.datetime.fromtimestamp(created, dt.UTC).replace(microsecond=microseconds)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -71,6 +72,7 @@ def claim(key_id: str = "mirrora-1", created: int = NOW, **changes: object) -> s
 
 
 def sha256_digest(body: str) -> str:
+    """Return the value of Content-Digest (RFC 9530)."""
     return "sha-256=:" + base64.b64encode(hashlib.sha256(body.encode()).digest()).decode() + ":"
 
 
@@ -95,7 +97,7 @@ class Case:
     secret: bytes | None = None  # None: of the key id
     label: str = "mirror-vip"
     sent: dict[str, Any] = field(default_factory=dict)  # method, path, body, or headers by name (None: leave out)
-    extra: tuple[Case, ...] = ()  # further signatures in the same headers
+    extra: "tuple[Case, ...]" = ()  # further signatures in the same headers
     now: int = NOW
     status: int = 200
     codes: tuple[str, ...] = ()
@@ -128,10 +130,12 @@ class Case:
         return "\n".join([*lines, '"@signature-params": ' + self.signature_input()])
 
     def signature(self) -> str:
+        """Return base64 of the HMAC over the base."""
         secret = SECRETS[self.key_id] if self.secret is None else self.secret
         return base64.b64encode(hmac.new(secret, self.base().encode(), hashlib.sha256).digest()).decode()
 
     def document(self) -> dict[str, Any]:
+        """Return the JSON document of this case."""
         everyone = (self, *self.extra)
         headers: dict[str, str | None] = {
             "Content-Type": self.content_type,
@@ -168,10 +172,12 @@ class Case:
 
 
 def refused(name: str, why: str, codes: tuple[str, ...] = INVALID, status: int = 401, **changes: Any) -> Case:
+    """Return a case that must be refused with one of the codes."""
     return Case("invalid-" + name, why, status=status, codes=codes, **changes)
 
 
 def valid_cases() -> list[Case]:
+    """What must be accepted."""
     dr = claim("dr-1", evidence={"mirror_file_count": 7, "note": "\u00fc\u4e2d"})
     other_tag = Case("", "", label="proxy", key_id="mirrorb-1", parameters={"tag": '"another-application"'})
     both_digests = "sha-512=:" + base64.b64encode(hashlib.sha512(claim().encode()).digest()).decode() + ":, "
@@ -193,6 +199,7 @@ def valid_cases() -> list[Case]:
 
 
 def cases_about_parameters() -> list[Case]:
+    """A parameter is missing, wrong or out of its range."""
     left_out = [refused(f"no-{p}", f"{p} is required", parameters={p: None}) for p in PARAMETERS if p != "tag"]
     maybe_missing = ("signature-invalid", "signature-missing")
     return [
@@ -210,6 +217,7 @@ def cases_about_parameters() -> list[Case]:
 
 
 def cases_about_the_message() -> list[Case]:
+    """The signature does not belong to what was sent."""
     body = claim()
     other = claim(member="MIRRORB")
     sha512 = "sha-512=:" + base64.b64encode(hashlib.sha512(body.encode()).digest()).decode() + ":"
@@ -241,6 +249,7 @@ def cases_about_the_message() -> list[Case]:
 
 
 def cases_about_the_headers() -> list[Case]:
+    """The signature headers themselves are at fault."""
     plain = Case("", "")
     raw = base64.b64decode(plain.signature())
     flipped = base64.b64encode(bytes([raw[0] ^ 1]) + raw[1:])
@@ -285,6 +294,7 @@ def cases_past_the_signature() -> list[Case]:
 
 
 def main(folder: pathlib.Path) -> None:
+    """Write every case into the folder."""
     cases = valid_cases() + cases_about_parameters() + cases_about_the_message()
     cases += cases_about_the_headers() + cases_past_the_signature()
     for case in cases:
