@@ -1,0 +1,162 @@
+"""What an answer of ARM or of the network resource provider means for us. Pure; codes and wordings are in the facts (azure.md section 7).
+
+An error arrives in an HTTP error answer, or as `{"status": "Failed"}` in the answer 200 of an operation. 429 means two
+things: throttled, or another operation holds the resource. The latter comes with the code `RetryableError` and details.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Any, Final
+
+from vipcore.errors import AzureRefusal, VipError
+from vipcore.ports import ArmReply
+
+
+class Cause(Enum):
+    """What the caller may conclude."""
+
+    THROTTLED = "throttled"  # nothing happened; come back after retry_after_s
+    LOCKED = "locked"  # nothing happened; another operation holds this or a referenced resource for a moment
+    ADDRESS = "address"  # nothing happened; `holder` has the address
+    ETAG = "etag"  # nothing happened; the NIC is not what we read
+    DENIED = "denied"  # nothing happened; a right is missing, an operator must act
+    TOKEN = "token"  # nothing happened; the token was not accepted
+    GONE = "gone"  # the resource or operation does not exist
+    TRANSIENT = "transient"  # a 5xx: a write may have happened
+    CANCELED = "canceled"  # an accepted operation was superseded by another write
+    FAILED = "failed"  # an accepted operation failed; the NIC may show the new content all the same
+    FATAL = "fatal"  # any other refusal: the request is wrong for this environment
+
+
+class ArmError(VipError):
+    """An answer that is not success. `request_id`: x-ms-request-id; `holder`: the ip configuration that has the address."""
+
+    def __init__(
+        self, cause: Cause, status: int, code: str, message: str, *, retry_after_s: float | None, request_id: str
+    ) -> None:
+        super().__init__(f"{code}: {message}"[:1000])
+        self.cause = cause
+        self.status = status
+        self.code = code
+        self.message = message[:1000]
+        self.retry_after_s = retry_after_s
+        self.request_id = request_id
+
+    @property
+    def holder(self) -> str | None:
+        """The resource id that Azure names as holding the address, if it names one."""
+        found = re.search(r"already allocated to resource (\S+?)\.?(\s|$)", self.message)
+        return found[1] if found else None
+
+    @property
+    def missing(self) -> tuple[str, str] | None:
+        """(action, scope) that the identity lacks, as Azure names them."""
+        actions = re.findall(r"perform action '([^']+)'", self.message)
+        scopes = re.findall(r"(?:over scope|linked scope\(s\)) '([^']+)'", self.message)
+        return (actions[-1], scopes[-1]) if actions and scopes else None
+
+    def refusal(self) -> AzureRefusal:
+        """The answer to the request that could not be carried out because of this."""
+        wait = None if self.retry_after_s is None else max(1, int(self.retry_after_s + 0.999))
+        match self.cause:
+            case Cause.DENIED | Cause.TOKEN:
+                lacks = self.missing
+                grant = f"Grant {lacks[0]} on {lacks[1]} to the controller's identity. " if lacks else ""
+                return AzureRefusal("azure-denied", f"{grant}Azure says {self.code}: {self.message}")
+            case Cause.THROTTLED:
+                return AzureRefusal(
+                    "azure-throttled", f"Azure throttles us: {self.code}: {self.message}", retry_after_s=wait
+                )
+            case Cause.ADDRESS:
+                return AzureRefusal(
+                    "address-taken", f"The address is taken by {self.holder or 'another resource'}: {self.message}"
+                )
+            case Cause.LOCKED:
+                return AzureRefusal(
+                    "busy", f"Another operation is at work in Azure: {self.message}", retry_after_s=wait
+                )
+            case _:
+                return AzureRefusal("azure-failed", f"Azure says {self.code}: {self.message}")
+
+
+_LOCKED: Final = frozenset(
+    {
+        "RetryableErrorDueToAnotherOperation",
+        "ReferencedResourceNotProvisioned",
+        "AnotherOperationInProgress",
+        "RetryableError",
+        "NicReservedForAnotherVm",
+    }
+)
+_THROTTLED: Final = frozenset(
+    {"SubscriptionRequestsThrottled", "ResourceRequestsThrottled", "RetryableErrorDueToTooManyCalls"}
+)
+_ADDRESS: Final = frozenset({"PrivateIPAddressIsAllocated", "PrivateIPAddressInUse", "PublicIPAddressInUse"})
+
+
+def error_of(reply: ArmReply) -> ArmError:
+    """The error in an answer whose status is not success."""
+    return _classified(reply.status, reply.body, reply.headers)
+
+
+def failed_operation(reply: ArmReply) -> ArmError:
+    """The error in a poll's answer that says Failed or Canceled (its HTTP status is 200)."""
+    return _classified(reply.status, reply.body, reply.headers, operation=True)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of a Retry-After header; Azure sends numbers, and a date or nonsense counts as absent."""
+    value = headers.get("retry-after", "")
+    return float(value) if re.fullmatch(r"\d{1,6}(\.\d+)?", value) else None
+
+
+def _classified(status: int, body: Any, headers: Mapping[str, str], *, operation: bool = False) -> ArmError:
+    error = body.get("error") if isinstance(body, dict) else None
+    error = error if isinstance(error, dict) else {}
+    codes = list(_codes(error))
+    message = _message(error) or f"HTTP {status} without a message"
+    cause = _operation_cause(body, codes) if operation else _cause(status, codes)
+    code = next(
+        (code for code in reversed(codes) if code in _LOCKED | _THROTTLED), codes[0] if codes else f"Http{status}"
+    )
+    return ArmError(
+        cause, status, code, message, retry_after_s=retry_after(headers), request_id=headers.get("x-ms-request-id", "")
+    )
+
+
+def _codes(error: Mapping[str, Any]) -> Iterator[str]:
+    if isinstance(error.get("code"), str):
+        yield error["code"]
+    for detail in error.get("details") or ():
+        if isinstance(detail, dict):
+            yield from _codes(detail)
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    """The most telling message: a detail's, where the outer one is only 'A retryable error occurred.'."""
+    details = [detail for detail in error.get("details") or () if isinstance(detail, dict)]
+    inner = _message(details[0]) if details else ""
+    return inner or str(error.get("message") or "")
+
+
+def _operation_cause(body: Any, codes: list[str]) -> Cause:
+    if isinstance(body, dict) and body.get("status") == "Canceled":
+        return Cause.CANCELED
+    if any(code.startswith("CanceledAndSuperseded") for code in codes):
+        return Cause.CANCELED
+    if "AnotherOperationInProgress" in codes:
+        return Cause.LOCKED
+    return Cause.FAILED
+
+
+def _cause(status: int, codes: list[str]) -> Cause:
+    if status == 429:
+        return Cause.LOCKED if _LOCKED & set(codes) and not _THROTTLED & set(codes) else Cause.THROTTLED
+    if _ADDRESS & set(codes):
+        return Cause.ADDRESS
+    if {"AnotherOperationInProgress", "NicReservedForAnotherVm"} & set(codes):
+        return Cause.LOCKED
+    if status == 408 or status >= 500:
+        return Cause.TRANSIENT
+    return {401: Cause.TOKEN, 403: Cause.DENIED, 404: Cause.GONE, 412: Cause.ETAG}.get(status, Cause.FATAL)

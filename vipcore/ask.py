@@ -1,0 +1,104 @@
+"""What is asked for: a claim, a move, or what the timer takes up; and the rows and reads that all of them share."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vipcore import bodies, instants
+from vipcore.audit import Draft
+from vipcore.controller import ANSWER_S_MAX, Controller
+from vipcore.driver import LEASE_MARGIN_S
+from vipcore.errors import VipError
+from vipcore.head import Head, spent
+from vipcore.instants import Instant
+from vipcore.model import Claim, Look, Mirror, Move, Page
+
+
+class Rejudge(VipError):
+    """The head is no longer the one that was judged."""
+
+    def __init__(self, head: Head) -> None:
+        super().__init__("judge again")
+        self.head = head
+
+
+@dataclass(slots=True, kw_only=True)
+class Ask:
+    """What is asked for, by whom. `claim` or `move` is set; `by_timer`: a recorded claim that is judged again."""
+
+    mirror: Mirror
+    member: str
+    began: Instant
+    actor: str
+    correlation_id: str
+    claim: Claim | None = None
+    move: Move | None = None
+    by_timer: bool = False
+    spent: bool = False
+    """Whether this claim's `issued_at` is already in the head, so that judging it again is no replay."""
+    asked_at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    deadline_s: float = ANSWER_S_MAX
+
+    @property
+    def kind(self) -> str:
+        """`claim` or `move`, as events and codes begin."""
+        return "move" if self.move else "claim"
+
+    @property
+    def deadline(self) -> float:
+        """Loop seconds at which the answer must be given."""
+        return self.asked_at + self.deadline_s
+
+    def draft(self, event: str, **columns: Any) -> Draft:
+        """A row about this ask."""
+        evidence = bodies.evidence_text(self.claim.evidence) if self.claim and self.claim.evidence is not None else None
+        return Draft(
+            event=event,
+            actor=self.actor,
+            member=self.member,
+            claim_id=self.claim.claim_id if self.claim else None,
+            correlation_id=self.correlation_id,
+            evidence=evidence,
+            **columns,
+        )
+
+    def spend(self, head: Head) -> Head:
+        """The head with this claim's `issued_at` spent."""
+        if self.claim is None or self.by_timer:
+            return head
+        return spent(head, self.claim.key_id, self.claim.issued_at)
+
+
+@dataclass(slots=True)
+class Looking:
+    """The reads that go out side by side with the head's: NICs and status pages."""
+
+    controller: Controller
+    mirror: Mirror
+    at: Instant
+    nics: "asyncio.Task[dict[str, Look]]"
+    pages: "asyncio.Task[dict[str, Page]] | None"
+
+    @classmethod
+    def begin(cls, controller: Controller, mirror: Mirror) -> "Looking":
+        pages = asyncio.create_task(controller.pages(mirror)) if mirror.has_pages else None
+        return cls(
+            controller, mirror, controller.ports.clock.now(), asyncio.create_task(controller.look_all(mirror)), pages
+        )
+
+    async def shown(self, head: Head) -> dict[str, Look]:
+        """The NICs as read after the last write that this head knows of: an older read could show a placement of before."""
+        if head.wrote_at + instants.seconds(LEASE_MARGIN_S) >= self.at:
+            await asyncio.wait([self.nics])
+            self.at = self.controller.ports.clock.now() + instants.seconds(2 * LEASE_MARGIN_S)
+            self.nics = asyncio.create_task(self.controller.look_all(self.mirror))
+        return dict(await self.nics)
+
+    async def said(self) -> Mapping[str, Page]:
+        return await self.pages if self.pages else {}
+
+    def drop(self) -> None:
+        for task in (self.nics, self.pages):
+            if task:
+                task.cancel()

@@ -1,0 +1,348 @@
+"""Look, plan, write, look again, until every VIP is on desired's NIC: the one loop behind claims, moves, retries and the timer.
+
+Order of effects: the caller has committed decision, row and lease in one transaction. Detaches go out side by side; each answer
+becomes a `nic.write` row before the next write starts; the attach goes out; a read after the last write shows the end state;
+`swap.completed`, the last rows and the end of the lease are one transaction; only then is the request answered.
+
+If we die anywhere, the head says that a swap is unfinished (`Head.swap`), which NICs may have a write of ours in flight
+(`Swap.open`) and until when nobody else drives (`Head.lease`). Who takes over a lease that ran out first rewrites the NICs in
+`open` under the etag of a fresh read, so that a late write fails, and then does what this module always does.
+
+Overlap: Azure keeps a dropped address until the detach's operation ends, or, unknown to anybody here, lets go when it accepts
+it (azure.md sections 13 and 17). `strategy: put` tries the attach at acceptance; `auto` does so where that has worked, and now
+and then to find out; a refused try costs one write and no time.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+from vipcore import instants, nic, plan, store, writing
+from vipcore.arm_errors import ArmError, Cause
+from vipcore.audit import Draft
+from vipcore.driver import Driver, LostLease
+from vipcore.errors import AzureRefusal, Refusal, Unreachable
+from vipcore.head import Head, LastSwap
+from vipcore.model import Nic, Unread
+from vipcore.plan import Blocked, Kind, Plan, Step
+from vipcore.writing import Written
+
+FAILURES_MAX: Final = 3
+UNREAD_LOOKS_MAX: Final = 4
+PATH_PROBE_S: Final = 3.0
+EXPLORE_EVERY: Final = 25
+"""With `auto`, one swap in so many tries whether Azure has begun to let go at acceptance."""
+
+BACKOFF_S_MAX: Final = 300.0
+_T = TypeVar("_T")
+
+
+async def converge(driver: Driver) -> Head:
+    """Drive to the end and return the head that says so. The lease is released on every way out that leaves nothing in flight.
+
+    Raises Refusal (what the request answers; the swap stays unfinished and is gone on with), LostLease, Unreachable.
+    """
+    try:
+        await _to_the_end(driver)
+        return await _complete(driver)
+    except Refusal as refusal:
+        await _failed(driver, refusal)
+        raise
+    except LostLease as lost:
+        await _let_go(driver, lost.head)
+        raise
+
+
+async def _to_the_end(driver: Driver) -> None:
+    tries: dict[str, int] = {}
+    unread = 0
+    while True:
+        found = plan.plan(driver.mirror, driver.looks, driver.desired)
+        if isinstance(found, Blocked):
+            unread += 1
+            await _blocked(driver, found, unread)
+            continue
+        plan.check_invariants(driver.mirror, found, driver.desired)
+        written_by_plan = {step.member for step in found.steps}
+        if lone := sorted(driver.fences - written_by_plan):
+            await _rewrite(driver, lone, tries)
+        elif found.done and _proven(driver):
+            return
+        elif found.done:
+            await writing.look(driver, driver.desired)
+        elif not found.steps:
+            await writing.settle(driver, driver.desired, within_s=float("inf"))
+        else:
+            await _carry_out(driver, found, tries)
+
+
+def _proven(driver: Driver) -> bool:
+    """Whether what is known of desired's NIC comes from a read that was sent after our last write was answered (promise 4)."""
+    shown = driver.looks[driver.desired]
+    return isinstance(shown, Nic) and shown.read_at >= driver.wrote_at
+
+
+async def _all(*waits: Coroutine[Any, Any, _T]) -> list[_T]:
+    """Side by side to the very end: an error of one is raised only when no other is under way any more."""
+    results = await asyncio.gather(*waits, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]
+
+
+async def _blocked(driver: Driver, found: Blocked, times: int) -> None:
+    """Look again at what could not be read, a few times; nothing else helps by itself."""
+    first = next((driver.looks[name] for name in found.unread), None)
+    error = first.error if isinstance(first, Unread) else None
+    if not found.unread:
+        code = "address-taken" if found.taken_by else "azure-failed"
+        raise AzureRefusal(code, f"Nothing was changed: {found.reason}.")
+    if isinstance(error, ArmError) and (error.cause is Cause.DENIED or times >= UNREAD_LOOKS_MAX):
+        raise error.refusal()
+    if times >= UNREAD_LOOKS_MAX:
+        raise AzureRefusal("azure-failed", f"Nothing was changed: {found.reason}.")
+    wait = error.retry_after_s if isinstance(error, ArmError) and error.retry_after_s else 0.5 * times
+    await driver.pause(wait)
+    await writing.look(driver, *found.unread)
+
+
+async def _rewrite(driver: Driver, members: list[str], tries: dict[str, int]) -> None:
+    """Rewrite NICs as they are, so that what a dead driver sent meets another etag."""
+    for member in members:
+        if not isinstance(driver.looks[member], Nic):
+            driver.fences.discard(member)
+            continue
+        await writing.settle(driver, member, within_s=writing.SETTLE_HOLDER_S)
+        written = await writing.write(driver, Step(kind=Kind.FENCE, member=member), tries=tries)
+        if written is not None:
+            await writing.finish(driver, written)
+            await writing.look(driver, member)
+
+
+async def _carry_out(driver: Driver, found: Plan, tries: dict[str, int]) -> None:
+    """The plan's detaches, then its attach. Returns early whenever something is not as it was planned for."""
+    driver.mark("wait")
+    for step in found.detaches:
+        await writing.settle(driver, step.member, within_s=writing.SETTLE_HOLDER_S)
+    if found.attach:
+        await writing.settle(driver, driver.desired, within_s=float("inf"))
+    if plan.plan(driver.mirror, driver.looks, driver.desired) != found:
+        return
+    detaching = await _all(*(writing.write(driver, step, tries=tries) for step in found.detaches))
+    accepted = [written for written in detaching if written is not None]
+    if len(accepted) < len(detaching):
+        await _finish_all(driver, accepted)
+        await writing.look(driver, *(step.member for step in found.detaches))
+        return
+    pending = [written for written in accepted if written.pending]
+    early: Written | None = None
+    if found.attach and pending and _overlaps(driver):
+        early = await _early(driver, found.attach, pending, tries)
+    if not await _finish_all(driver, accepted):
+        if early:
+            await _finish_all(driver, [early])
+        return
+    if found.detaches:
+        driver.mark("detach")
+    if found.attach is None:
+        await writing.look(driver, *(step.member for step in found.detaches))
+        return
+    await _attach(driver, found, early, tries)
+
+
+async def _attach(driver: Driver, found: Plan, early: Written | None, tries: dict[str, int]) -> None:
+    """Write the attach, unless an early try was accepted, follow it, and read the NICs that were written."""
+    assert found.attach is not None
+    others = [step.member for step in found.detaches]
+    # The reads that verify the detaches go out while Azure works on the attach.
+    verifying = asyncio.ensure_future(writing.look(driver, *others))
+    try:
+        written = early or await _attach_when_free(driver, found.attach, tries)
+        if written is not None and await writing.finish(driver, written):
+            driver.mark("attach")
+            await asyncio.gather(verifying, writing.look(driver, driver.desired))
+            driver.mark("verify")
+    finally:
+        await asyncio.wait([verifying])
+
+
+async def _attach_when_free(driver: Driver, step: Step, tries: dict[str, int]) -> Written | None:
+    """Write the attach; where Azure says that a NIC of ours still has the address, help it let go and plan anew."""
+    try:
+        return await writing.write(driver, step, tries=tries)
+    except ArmError as exc:
+        holder = _member_named(driver, exc.holder)
+        if holder is None or holder == driver.desired:
+            raise exc.refusal() from exc
+        await driver.pause(min(0.3 * 2 ** tries[step.member], 5.0) * (0.75 + 0.5 * driver.ports.clock.jitter()))
+        await writing.look(driver, holder, driver.desired)
+        if isinstance(shown := driver.looks[holder], Nic) and shown.state == plan.FAILED:
+            # A failed operation may keep what the NIC no longer shows; putting the NIC again makes Azure let go.
+            driver.fences.add(holder)
+        return None
+
+
+async def _early(driver: Driver, step: Step, pending: list[Written], tries: dict[str, int]) -> Written | None:
+    """Try the attach while the detach is still at work. A refusal is the expected answer of an Azure that lets go at the end."""
+    await driver.flush()
+    try:
+        written = await writing.write(driver, step, tries=tries)
+    except ArmError as exc:
+        if _member_named(driver, exc.holder) not in {item.step.member for item in pending}:
+            raise exc.refusal() from exc
+        driver.learned = {"release": "completion"}
+        tries[step.member] -= 1
+        return None
+    if written is not None:
+        driver.learned = {"release": "acceptance"}
+    return written
+
+
+def _overlaps(driver: Driver) -> bool:
+    """Whether to try the attach before the detach has ended."""
+    known = driver.head.learned
+    if driver.mirror.strategy == "put" or known.get("release") == "acceptance":
+        return True
+    # The first swap of a mirror plays safe; the second finds out, and then one in EXPLORE_EVERY.
+    swaps = int(known.get("swaps", 0))
+    return driver.mirror.strategy == "auto" and swaps % EXPLORE_EVERY == 1
+
+
+async def _finish_all(driver: Driver, written: list[Written]) -> bool:
+    return all(await _all(*(writing.finish(driver, item) for item in written)))
+
+
+def _member_named(driver: Driver, resource_id: str | None) -> str | None:
+    """The member whose NIC an id of an ip configuration lies below."""
+    below = (resource_id or "").lower().split("/ipconfigurations/")[0]
+    return next((m.name for m in driver.mirror.members if m.nic_id.lower() == below), None)
+
+
+async def _complete(driver: Driver) -> Head:
+    """Prove it, probe the path, and commit the end."""
+    changed = _changed_otherwise(driver)
+    path = await _probe(driver)
+    total_ms = round((driver.now() - driver.began) * 1000)
+    swap = driver.head.swap
+    assert swap is not None
+    last = LastSwap(
+        operation_id=swap.operation_id,
+        from_member=swap.from_member,
+        to=driver.desired,
+        at=driver.ports.clock.now(),
+        total_ms=total_ms,
+        phases=tuple((phase.name, phase.ms) for phase in driver.phases),
+    )
+    sentences = [
+        f"Every VIP is on the NIC of {driver.desired}, shown by a read after the last write.",
+        *driver.remarks,
+        *path,
+    ]
+    sentences += [
+        f"The NIC of {member} also differs at {', '.join(where)[:200]}; not by our write." for member, where in changed
+    ]
+    row = driver.row(
+        "swap.completed",
+        member=driver.desired,
+        from_member=swap.from_member,
+        duration_ms=total_ms,
+        outcome="moved",
+        detail=" ".join(sentences),
+    )
+    drafts = [*driver.drafts, row]
+    if driver.closes:
+        drafts.append(
+            driver.row(driver.closes, member=driver.desired, detail=f"The VIP is on the NIC of {driver.desired} again.")
+        )
+
+    def change(head: Head) -> tuple[Head, list[Draft]]:
+        driver.check_mine(head)
+        swaps = int(head.learned.get("swaps", 0)) + 1
+        learned: dict[str, Any] = {**head.learned, **driver.learned, "swaps": swaps}
+        done = replace(driver.noted(head), swap=None, lease=None, last_swap=last, learned=learned, drift=None)
+        return done, drafts
+
+    head = await store.commit(driver.ports, driver.head, change)
+    driver.drafts = []
+    return head
+
+
+def _changed_otherwise(driver: Driver) -> list[tuple[str, list[str]]]:
+    """What differs on the NICs that were written besides our VIPs (promise 5)."""
+    found = []
+    for member, before in driver.before.items():
+        shown = driver.looks[member]
+        where = nic.differences(before, shown.document, driver.mirror.vips) if isinstance(shown, Nic) else []
+        if where:
+            driver.ports.log("nic.differs", mirror=driver.mirror.name, member=member, where=",".join(where)[:500])
+            found.append((member, where))
+    return found
+
+
+async def _probe(driver: Driver) -> list[str]:
+    """The path probe as a phase of its own; it never undoes anything."""
+    if driver.mirror.path_probe is None:
+        return []
+    within = min(PATH_PROBE_S, max(0.1, driver.deadline - driver.now()))
+    took = await driver.ports.probes.path(driver.mirror.path_probe, within_s=within)
+    driver.mark("path")
+    if took is None:
+        return [f"The path probe {driver.mirror.path_probe} did not answer within {within:g} s."]
+    return [f"The path probe answered after {round(took * 1000)} ms."]
+
+
+async def _failed(driver: Driver, refusal: Refusal) -> None:
+    """Say so in the trail, set the time of the next try, and release the lease if nothing of ours is in flight."""
+    now = driver.ports.clock.now()
+
+    def change(head: Head) -> tuple[Head, list[Draft]]:
+        driver.check_mine(head)
+        assert head.swap is not None
+        failures = head.swap.failures + 1
+        backoff = min(5.0 * 2 ** min(failures - 1, 8), BACKOFF_S_MAX)
+        swap = replace(head.swap, failures=failures, retry_at=now + instants.seconds(backoff))
+        after = driver.noted(replace(head, swap=swap))
+        if not driver.unanswered:
+            # What a driver before us may have left is still to be rewritten by whoever comes next.
+            left = replace(swap, open=tuple(sorted(driver.fences)))
+            after = replace(after, lease=None, swap=left)
+        return after, [*driver.drafts, row]
+
+    swap = driver.head.swap
+    row = driver.row(
+        "swap.failed",
+        member=driver.head.desired,
+        from_member=swap.from_member if swap else None,
+        duration_ms=round((driver.now() - driver.began) * 1000),
+        outcome=refusal.code,
+        detail=refusal.detail[:1000],
+    )
+    try:
+        await store.commit(driver.ports, driver.head, change)
+        driver.drafts = []
+    except LostLease as lost:
+        await _let_go(driver, lost.head)
+    except Unreachable:
+        driver.ports.log("swap.unrecorded", mirror=driver.mirror.name, code=refusal.code)
+
+
+async def _let_go(driver: Driver, head: Head) -> None:
+    """A newer decision is in force: write down what we did, and hand the lease over unless a write of ours may still land."""
+    if head.lease is None or head.lease.owner != driver.owner:
+        return
+
+    def change(newest: Head) -> tuple[Head, list[Draft]]:
+        if newest.lease is None or newest.lease.owner != driver.owner:
+            return newest, []
+        after = newest
+        if newest.swap is not None:
+            left = tuple(sorted(driver.fences | driver.unanswered))
+            after = replace(newest, swap=replace(newest.swap, open=left))
+        return (after if driver.unanswered else replace(after, lease=None)), driver.drafts
+
+    try:
+        await store.commit(driver.ports, head, change)
+    except Unreachable:
+        driver.ports.log("lease.kept", mirror=driver.mirror.name, why="the table did not answer")

@@ -1,0 +1,195 @@
+"""One claim or one move, from the verified request to its answer: judge, commit the decision, drive or wait, answer.
+
+The judgement is committed only over the very head it was made on: if another was first, it is made again. The order of effects: the
+hint for the timer, then decision, row and lease in one transaction, then NIC writes (converge.py). If we die after the hint, the
+timer finds a head without work; after the transaction, an unfinished swap that it finishes.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from vipcore import instants, plan, rules, store
+from vipcore.ask import Ask, Looking, Rejudge
+from vipcore.audit import Draft
+from vipcore.controller import REPEAT_S, Controller, left_out, storage_unavailable
+from vipcore.driver import LEASE_MARGIN_S, Driver
+from vipcore.errors import InvariantBroken, Refusal, Unreachable
+from vipcore.follow import drive, driver_for, follow, leased, resumed
+from vipcore.head import Head, Repeat, Swap
+from vipcore.instants import Instant
+from vipcore.judge import check_first, judge
+from vipcore.model import Look, Outcome
+
+_ROUNDS_MAX: Final = 20
+
+
+async def carry_out(controller: Controller, ask: Ask) -> Outcome:
+    """Judge, decide, drive or wait. Raises Refusal."""
+    looking = Looking.begin(controller, ask.mirror)
+    try:
+        head = await controller.load_head(ask.mirror.name)
+        for _ in range(_ROUNDS_MAX):
+            try:
+                return await _decide(controller, ask, head, looking)
+            except Rejudge as rejudge:
+                head = rejudge.head
+        raise Refusal("busy", "The mirror's state changed too often while this was judged; try again.")
+    except Unreachable as exc:
+        raise storage_unavailable(exc) from exc
+    finally:
+        looking.drop()
+
+
+async def _decide(controller: Controller, ask: Ask, head: Head, looking: Looking) -> Outcome:
+    now = controller.ports.clock.now()
+    remark = await judge(controller, ask, head, looking, now)
+    hinting = asyncio.create_task(controller.ports.ledger.put_hint(ask.mirror.name)) if _will_work(ask, head) else None
+    try:
+        joins, driven = rules.joins(head, ask.member), head.leased(now, margin_s=LEASE_MARGIN_S)
+        looks = {} if joins and driven else await looking.shown(head)
+        if not (joins and driven):
+            found = plan.plan(ask.mirror, looks, ask.member)
+            if isinstance(found, plan.Plan) and found.done and head.lease is None and not joins:
+                return await _confirm(controller, ask, head, looks, remark)
+            await check_first(controller, ask, head, looks, found)
+        await (hinting or controller.ports.ledger.put_hint(ask.mirror.name))
+        if driven:
+            head, operation_id = await _accept_beside(controller, ask, head, remark)
+        else:
+            driver = await _accept(controller, ask, head, looks, remark)
+        ask.spent = True
+    finally:
+        if hinting:
+            await asyncio.wait([hinting])
+            hinting.exception()
+    return await (follow(controller, ask, head, operation_id) if driven else drive(controller, ask, driver))
+
+
+def _will_work(ask: Ask, head: Head) -> bool:
+    """Whether it is already sure that work will be left for the timer if we die (the hint may then go out early)."""
+    return head.desired != ask.member or head.swap is not None
+
+
+async def _confirm(controller: Controller, ask: Ask, head: Head, looks: dict[str, Look], remark: str | None) -> Outcome:
+    """The VIP is in place by a fresh read and nobody drives: say so, decide it if it was not decided, write no NIC."""
+    now = controller.ports.clock.now()
+    what = f"{ask.kind}.confirmed {ask.member}"
+    operation_id = controller.ports.clock.new_id()
+
+    def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+        if newest.etag != head.etag:
+            raise Rejudge(newest)
+        config = controller.ports.config
+        claim_id = ask.claim.claim_id if ask.claim else None
+        after = rules.decided(newest, ask.member, ask.began, now=now, claim_id=claim_id, changes_s=config.max_changes_s)
+        after = ask.spend(replace(after, swap=None))
+        last = newest.repeats.get(ask.actor)
+        unchanged = after.epoch == newest.epoch and newest.swap is None and newest.pending == after.pending
+        if ask.claim and unchanged and last and last.what == what and now - last.at < instants.seconds(REPEAT_S):
+            return replace(after, repeats={**after.repeats, ask.actor: replace(last, left_out=last.left_out + 1)}), []
+        if ask.claim:
+            after = replace(after, repeats={**after.repeats, ask.actor: Repeat(what=what, at=now)})
+        rows = [] if after.epoch == newest.epoch else [_accepted_row(ask, newest, operation_id, "decided", remark)]
+        detail = left_out(_reason(ask) or "The VIP is there already; no NIC was written.", last.left_out if last else 0)
+        rows.append(ask.draft(f"{ask.kind}.confirmed", operation_id=operation_id, outcome="confirmed", detail=detail))
+        return after, rows
+
+    # Nothing between the read of this head and its replacement can have moved the VIP: who moves it commits to the head first.
+    stored = await store.commit(controller.ports, head, change)
+    total_ms = round((asyncio.get_running_loop().time() - ask.asked_at) * 1000)
+    return Outcome(
+        outcome="confirmed",
+        mirror=ask.mirror.name,
+        holder=ask.member,
+        epoch=stored.epoch,
+        operation_id=operation_id,
+        from_member=plan.placement(ask.mirror, looks).holder,
+        total_ms=total_ms,
+    )
+
+
+def _reason(ask: Ask) -> str | None:
+    return f"Reason: {ask.move.reason}" if ask.move else None
+
+
+def _accepted_row(ask: Ask, before: Head, operation_id: str, outcome: str, remark: str | None, **columns: Any) -> Draft:
+    sentences = [_reason(ask), f"Desired was {before.desired or 'nobody'}.", remark]
+    detail = " ".join(sentence for sentence in sentences if sentence)
+    return ask.draft(f"{ask.kind}.accepted", operation_id=operation_id, outcome=outcome, detail=detail, **columns)
+
+
+async def _accept_beside(controller: Controller, ask: Ask, head: Head, remark: str | None) -> tuple[Head, str]:
+    """Somebody drives: join their swap, or decide anew and wait for the lease. Returns the head and the operation waited for."""
+    now = controller.ports.clock.now()
+    fresh_id = controller.ports.clock.new_id()
+
+    def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+        if newest.etag != head.etag and not (
+            rules.joins(newest, ask.member) and newest.leased(now, margin_s=LEASE_MARGIN_S)
+        ):
+            raise Rejudge(newest)
+        if rules.joins(newest, ask.member):
+            assert newest.swap is not None
+            after = rules.decided(
+                newest,
+                ask.member,
+                ask.began,
+                now=now,
+                claim_id=newest.claim_id,
+                changes_s=controller.ports.config.max_changes_s,
+            )
+            return ask.spend(after), [_accepted_row(ask, newest, newest.swap.operation_id, "joined", remark)]
+        after = _with_swap(controller, ask, newest, fresh_id, now)
+        return ask.spend(after), [_accepted_row(ask, newest, fresh_id, "decided", remark)]
+
+    stored = await store.commit(controller.ports, head, change)
+    if stored.swap is None:
+        raise InvariantBroken("an accepted decision beside a driver has no swap")
+    return stored, stored.swap.operation_id
+
+
+def _with_swap(controller: Controller, ask: Ask, newest: Head, operation_id: str, now: Instant) -> Head:
+    """The head with this ask decided and unfinished. NICs that an earlier driver may still write stay in `open`."""
+    claim_id = ask.claim.claim_id if ask.claim else None
+    changes_s = controller.ports.config.max_changes_s
+    after = rules.decided(newest, ask.member, ask.began, now=now, claim_id=claim_id, changes_s=changes_s)
+    came_from = newest.swap.from_member if newest.swap else newest.desired
+    left = newest.swap.open if newest.swap else ()
+    swap = Swap(operation_id=operation_id, from_member=came_from, started_at=now, actor=ask.actor, open=left)
+    return replace(after, swap=swap)
+
+
+async def _accept(controller: Controller, ask: Ask, head: Head, looks: dict[str, Look], remark: str | None) -> Driver:
+    """Decision, row and lease in one transaction. The driver that comes back may write NICs."""
+    seen = plan.placement(ask.mirror, looks)
+    driver = driver_for(controller, ask, head, looks)
+    driver.mark("read")
+
+    def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+        if newest.etag != head.etag:
+            raise Rejudge(newest)
+        now = controller.ports.clock.now()
+        resumes = rules.joins(newest, ask.member) and newest.swap is not None
+        if resumes and newest.swap:
+            operation_id, after = newest.swap.operation_id, newest
+        else:
+            operation_id = controller.ports.clock.new_id()
+            after = _with_swap(controller, ask, newest, operation_id, now)
+        assert after.swap is not None
+        from_member = (
+            after.swap.from_member if resumes else (seen.holder or (seen.members[0] if seen.members else None))
+        )
+        outcome = "resumed" if resumes else "decided"
+        rows = [_accepted_row(ask, newest, operation_id, outcome, remark, from_member=from_member)]
+        rows += resumed(ask, newest) if newest.swap else []
+        driver.fences = set(after.swap.open) if newest.lease is not None else set()
+        driver.head = after = replace(after, swap=replace(after.swap, from_member=from_member))
+        after = driver.noted(ask.spend(leased(driver, after)))
+        return after, rows
+
+    driver.head = await store.commit(controller.ports, head, change)
+    driver.contact = driver.now()
+    driver.mark("accept")
+    return driver

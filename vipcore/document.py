@@ -1,0 +1,237 @@
+"""The mirrors document: text -> mirrors and key ids, with every fault at once and each fault where it belongs. Pure but for the schema file.
+
+The shape is judged by `mirrors.schema.json` (the same file an editor uses); what a schema cannot say (addresses, one NIC for
+two members, one subscription, what two mirrors claim at once) is judged here.
+"""
+
+import ipaddress
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import jsonschema
+
+from vipcore import strictjson
+from vipcore.model import Member, Mirror, Vip
+
+_PROVIDER: Final = "/providers/Microsoft.Network/"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`where`: a JSON pointer into the mirrors document or a setting's name; `what`: a sentence, never a secret."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """What could be read. `key_ids`: key id -> (mirror, member), those with a fault left out."""
+
+    mirrors: Mapping[str, Mirror] = field(default_factory=dict)
+    faulty: Mapping[str, tuple[Fault, ...]] = field(default_factory=dict)
+    key_ids: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    fatal: bool = False
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The JSON Schema that ships with the app."""
+    loaded: dict[str, Any] = json.loads(Path(__file__).with_name("mirrors.schema.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def read(text: str) -> Document:
+    """The document of a text. Never raises."""
+    try:
+        data = strictjson.parse(text)
+    except ValueError as exc:
+        return Document(faults=(Fault("VIP_MIRRORS", f"the mirrors document is not JSON: {exc}"),), fatal=True)
+    if not isinstance(data, dict) or not isinstance(data.get("mirrors"), dict):
+        return Document(
+            faults=(Fault("VIP_MIRRORS", 'the mirrors document must be an object with "mirrors"'),), fatal=True
+        )
+    found = [(where, "the name stands twice in its object") for where in strictjson.duplicates(data)]
+    found += [(tuple(error.absolute_path), _sentence(error)) for error in _validator().iter_errors(data)]
+    by_mirror, by_key, others = _sorted(found, data)
+    mirrors: dict[str, Mirror] = {}
+    for name, spec in data["mirrors"].items():
+        if name not in by_mirror:
+            mirror, faults = _mirror(name, spec, data.get("defaults"))
+            if faults:
+                by_mirror[name] = faults
+            elif mirror:
+                mirrors[name] = mirror
+    for name, fault in _clashes(mirrors):
+        by_mirror.setdefault(name, []).append(fault)
+    key_ids, key_faults = _key_ids(data, by_key)
+    faults = [*others, *(fault for some in by_mirror.values() for fault in some), *key_faults]
+    return Document(
+        mirrors={name: mirror for name, mirror in mirrors.items() if name not in by_mirror},
+        faulty={name: tuple(some) for name, some in by_mirror.items()},
+        key_ids=key_ids,
+        faults=tuple(faults),
+    )
+
+
+@cache
+def _validator() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(schema())
+
+
+def _sentence(error: jsonschema.ValidationError) -> str:
+    """What is wrong, in one bounded sentence."""
+    if error.validator == "additionalProperties":
+        known = ", ".join(error.schema.get("properties", {})) if isinstance(error.schema, dict) else ""
+        return f"{error.message} (known here: {known})"
+    if error.validator == "pattern":
+        return f"{str(error.instance)[:80]!r} has not the form that is needed here"
+    return error.message[:300]
+
+
+_Found = list[tuple[tuple[str | int, ...], str]]
+
+
+def _sorted(found: _Found, data: Any) -> tuple[dict[str, list[Fault]], dict[str, list[Fault]], list[Fault]]:
+    """The faults by mirror, by key, and those that concern neither.
+
+    A fault of the name itself (`propertyNames`) is reported at the parent, so it is looked up by the name in its sentence.
+    """
+    by_mirror: dict[str, list[Fault]] = {}
+    by_key: dict[str, list[Fault]] = {}
+    others: list[Fault] = []
+    for where, what in found:
+        fault = Fault(strictjson.pointer(where) or "/", what)
+        if len(where) >= 2 and where[0] in ("mirrors", "keys"):
+            (by_mirror if where[0] == "mirrors" else by_key).setdefault(str(where[1]), []).append(fault)
+        elif where in (("mirrors",), ("keys",)):
+            side = by_mirror if where[0] == "mirrors" else by_key
+            names = data[where[0]] if isinstance(data.get(where[0]), dict) else {}
+            hit = [name for name in names if repr(name[:80]) in what]
+            for name in hit:
+                side.setdefault(name, []).append(fault)
+            if not hit:
+                others.append(fault)
+        else:
+            others.append(fault)
+    return by_mirror, by_key, others
+
+
+def _full_id(text: str, kind: str, defaults: Any) -> str:
+    """The resource id of a name or id. Raises ValueError where the defaults are needed and missing."""
+    if text.startswith("/"):
+        return text
+    defaults = defaults if isinstance(defaults, dict) else {}
+    for name in ("subscription_id", "resource_group"):
+        if not isinstance(defaults.get(name), str):
+            raise ValueError(f"{text!r} is a name, so /defaults/{name} must be set; or give the full resource id")
+    return f"/subscriptions/{defaults['subscription_id']}/resourceGroups/{defaults['resource_group']}{_PROVIDER}{kind}/{text}"
+
+
+def _mirror(name: str, spec: dict[str, Any], defaults: Any) -> tuple[Mirror | None, list[Fault]]:
+    """One mirror whose shape is right, or what its schema could not say."""
+    faults: list[Fault] = []
+    members: list[Member] = []
+    vips: list[Vip] = []
+    for member, entry in spec["members"].items():
+        where = strictjson.pointer(("mirrors", name, "members", member, "nic"))
+        try:
+            nic_id = _full_id(entry["nic"], "networkInterfaces", defaults)
+            members.append(Member(name=member, nic_id=nic_id, status_url=entry.get("status_url")))
+        except ValueError as exc:
+            faults.append(Fault(where, str(exc)))
+    for index, entry in enumerate(spec["vips"]):
+        at = ("mirrors", name, "vips", index)
+        try:
+            address = ipaddress.ip_address(entry["private_ip"])
+            if address.is_loopback or address.is_multicast or address.is_unspecified or "%" in entry["private_ip"]:
+                raise ValueError
+        except ValueError:
+            where = strictjson.pointer((*at, "private_ip"))
+            faults.append(Fault(where, f"{entry['private_ip']!r} is not an IPv4 or IPv6 address for a VIP"))
+            continue
+        try:
+            public = entry.get("public_ip")
+            public_id = _full_id(public, "publicIPAddresses", defaults) if public else None
+            vips.append(Vip(name=entry["name"], private_ip=str(address), public_ip_id=public_id))
+        except ValueError as exc:
+            faults.append(Fault(strictjson.pointer((*at, "public_ip")), str(exc)))
+    faults += [Fault(strictjson.pointer(("mirrors", name)), what) for what in _within(members, vips)]
+    if faults:
+        return None, faults
+    mirror = Mirror(
+        name=name,
+        members=tuple(members),
+        vips=tuple(vips),
+        path_probe=spec.get("path_probe"),
+        hold_s=float(spec.get("hold_s", 30)),
+        follow_primary=bool(spec.get("follow_primary", False)),
+        strategy=spec.get("strategy", "auto"),
+    )
+    return mirror, []
+
+
+def _within(members: list[Member], vips: list[Vip]) -> Iterator[str]:
+    """Sentences about what contradicts itself inside one mirror."""
+    nics = [member.nic_id.lower() for member in members]
+    for member in members:
+        if nics.count(member.nic_id.lower()) > 1:
+            yield f"the NIC of member {member.name!r} is also another member's; each member needs its own"
+    if len({member.nic_id.lower().split("/")[2] for member in members}) > 1:
+        yield "its NICs are in different subscriptions; they share a subnet, so in Azure they share a subscription"
+    for field_name, values in (
+        ("name", [vip.name.lower() for vip in vips]),
+        ("private_ip", [vip.private_ip for vip in vips]),
+        ("public_ip", [vip.public_ip_id.lower() for vip in vips if vip.public_ip_id]),
+    ):
+        for value in sorted({value for value in values if values.count(value) > 1}):
+            yield f"two of its VIPs have the same {field_name} {value.rsplit('/', 1)[-1]!r}"
+
+
+def _clashes(mirrors: Mapping[str, Mirror]) -> Iterator[tuple[str, Fault]]:
+    """What two mirrors want at once: a VIP name or address on one NIC, a public IP anywhere. Both are at fault."""
+    taken: dict[tuple[str, ...], str] = {}
+    for mirror in mirrors.values():
+        wants: set[tuple[str, ...]] = set()
+        for vip in mirror.vips:
+            if vip.public_ip_id:
+                wants.add(("public IP", vip.public_ip_id.lower()))
+            for member in mirror.members:
+                wants.add(("VIP name", vip.name.lower(), member.nic_id.lower()))
+                wants.add(("address", vip.private_ip, member.nic_id.lower()))
+        for want in sorted(wants):
+            other = taken.setdefault(want, mirror.name)
+            if other != mirror.name:
+                on = f" on NIC {want[2].rsplit('/', 1)[-1]!r}" if len(want) == 3 else ""
+                shown = want[1].rsplit("/", 1)[-1]
+                for name, peer in ((mirror.name, other), (other, mirror.name)):
+                    what = f"{want[0]} {shown!r}{on} is also mirror {peer!r}'s"
+                    yield name, Fault(strictjson.pointer(("mirrors", name)), what)
+
+
+def _key_ids(data: Any, by_key: dict[str, list[Fault]]) -> tuple[dict[str, tuple[str, str]], list[Fault]]:
+    """The key ids that name a member of a mirror that the document has (a faulty mirror included: it answers for itself)."""
+    keys: dict[str, tuple[str, str]] = {}
+    faults = [fault for some in by_key.values() for fault in some]
+    section = data.get("keys")
+    for key_id, entry in section.items() if isinstance(section, dict) else ():
+        if key_id in by_key:
+            continue
+        spec = data["mirrors"].get(entry["mirror"])
+        members = spec.get("members") if isinstance(spec, dict) else None
+        if not isinstance(members, dict) or entry["member"] not in members:
+            where = strictjson.pointer(("keys", key_id))
+            faults.append(
+                Fault(where, f"names member {entry['member']!r} of mirror {entry['mirror']!r}, which is not defined")
+            )
+        else:
+            keys[key_id] = (entry["mirror"], entry["member"])
+    return keys, faults

@@ -1,0 +1,184 @@
+"""A driver: whoever holds a mirror's lease. Its time, its lease, its rows, and the fence that every NIC write passes.
+
+Invariant (promise 2): `fence` lets a write start only when the newest head, read or committed since the last write began, says
+that this driver holds the lease, that its epoch is in force, and that the lease outlives the write's timeout. A paused driver
+that wakes later meets If-Match: its successor rewrites the NICs in `Swap.open` under a fresh etag before anything else.
+"""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from vipcore import instants, plan, store
+from vipcore.arm import WRITE_TIMEOUT_S, Arm
+from vipcore.audit import Draft
+from vipcore.errors import AzureRefusal, Unreachable, VipError
+from vipcore.head import Head, Lease
+from vipcore.model import Json, Look, Mirror, Phase
+from vipcore.pace import clamp
+from vipcore.plan import Plan
+from vipcore.ports import Ports
+
+LEASE_TTL_S: Final = 45.0
+LEASE_MARGIN_S: Final = 5.0
+"""How far apart the wall clocks of two instances of the controller may be."""
+
+HEARTBEAT_S: Final = 4.0
+FRESH_HEAD_S: Final = 0.25
+"""A head read longer ago is read again before a NIC write."""
+
+WATCH_S: Final = 900.0
+"""How long a placement may still be the work of a write whose answer never came (contract section 9, promise 2)."""
+
+assert WRITE_TIMEOUT_S + LEASE_MARGIN_S + 2 * HEARTBEAT_S < LEASE_TTL_S
+
+
+class LostLease(VipError):
+    """The newest head says that somebody else decides or drives now. `head`: that head."""
+
+    def __init__(self, head: Head) -> None:
+        super().__init__("another decision or another driver is in force")
+        self.head = head
+
+
+@dataclass(slots=True, kw_only=True)
+class Driver:
+    """One attempt to bring the VIPs to the head's desired member. `owner` stands in the head's lease; times are loop seconds."""
+
+    ports: Ports
+    arm: Arm
+    mirror: Mirror
+    head: Head
+    owner: str
+    actor: str
+    correlation_id: str
+    deadline: float
+    began: float
+    marked: float
+    looks: dict[str, Look]
+    fences: set[str] = field(default_factory=set)
+    """Members whose NICs a driver that died may still write: rewritten first."""
+    unanswered: set[str] = field(default_factory=set)
+    """Members whose NICs have a write of ours whose answer never came and which no read has settled."""
+    drafts: list[Draft] = field(default_factory=list)
+    phases: list[Phase] = field(default_factory=list)
+    learned: dict[str, Any] = field(default_factory=dict)
+    before: dict[str, Json] = field(default_factory=dict)
+    """Member -> its NIC's document before our first write, for the comparison afterwards."""
+    remarks: list[str] = field(default_factory=list)
+    closes: str | None = None
+    """The event that ends with this swap besides `swap.completed`, such as `drift.repaired`."""
+    wrote_at: float = -1.0
+    """When the last answer to a write of ours came; -1: none yet."""
+    fresh: bool = True
+    contact: float = 0.0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def desired(self) -> str:
+        """The member that shall hold the VIPs."""
+        assert self.head.desired is not None
+        return self.head.desired
+
+    def now(self) -> float:
+        """The loop's steady time."""
+        return asyncio.get_running_loop().time()
+
+    def mark(self, name: str) -> None:
+        """End the phase of that name now; stretches of one name add up."""
+        now = self.now()
+        ms, self.marked = round((now - self.marked) * 1000), now
+        for index, phase in enumerate(self.phases):
+            if phase.name == name:
+                self.phases[index] = Phase(name=name, ms=phase.ms + ms)
+                return
+        self.phases.append(Phase(name=name, ms=ms))
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, keep the lease alive, and give up at the deadline. Raises AzureRefusal `busy`, LostLease, Unreachable."""
+        until = self.now() + max(0.0, seconds)
+        while True:
+            now = self.now()
+            if now >= self.deadline:
+                raise AzureRefusal(
+                    "busy", "Azure has not finished within this request's time; the decision stands and is carried on."
+                )
+            if now - self.contact >= HEARTBEAT_S:
+                await self.refresh()
+            if now >= until:
+                return
+            await asyncio.sleep(clamp(min(until - now, HEARTBEAT_S), self.deadline, now))
+
+    def check_mine(self, head: Head) -> None:
+        """Raises LostLease unless this driver may go on under this head."""
+        if head.epoch != self.head.epoch or head.swap is None or head.lease is None or head.lease.owner != self.owner:
+            raise LostLease(head)
+
+    def lease_left_s(self) -> float:
+        """Seconds for which the lease in our head still runs."""
+        return (self.head.lease.until - self.ports.clock.now()).total_seconds() if self.head.lease else 0.0
+
+    async def refresh(self) -> None:
+        """Read the head, check that we still drive, and renew a lease that gets short."""
+        async with self.lock:
+            head = await self.ports.ledger.load_head(self.mirror.name)
+            self.check_mine(head)
+            self.head, self.contact, self.fresh = head, self.now(), True
+        if self.lease_left_s() < WRITE_TIMEOUT_S + LEASE_MARGIN_S + HEARTBEAT_S:
+            await self.flush(force=True)
+
+    async def flush(self, *, force: bool = False) -> None:
+        """Commit the rows that wait, if any, and renew the lease with them. Raises LostLease, Unreachable; the rows stay then."""
+        async with self.lock:
+            if not self.drafts and not force:
+                return
+            drafts, self.drafts = self.drafts, []
+
+            def change(head: Head) -> tuple[Head, list[Draft]]:
+                self.check_mine(head)
+                lease = Lease(owner=self.owner, until=self.ports.clock.now() + instants.seconds(LEASE_TTL_S))
+                return self.noted(replace(head, lease=lease)), drafts
+
+            try:
+                self.head = await store.commit(self.ports, self.head, change)
+            except (LostLease, Unreachable):
+                self.drafts = drafts + self.drafts
+                raise
+            self.contact, self.fresh = self.now(), True
+
+    def noted(self, head: Head) -> Head:
+        """The head with what only this driver knows: which NICs a write of ours may be in flight to, and when we last wrote."""
+        now = self.ports.clock.now()
+        if head.swap is not None:
+            may_write = self.unanswered | self.fences | self._planned()
+            head = replace(head, swap=replace(head.swap, open=tuple(sorted(may_write))))
+        wrote_at = max(now, head.wrote_at) if self.wrote_at >= 0 else head.wrote_at
+        watch = now + instants.seconds(WATCH_S) if self.unanswered or self.fences else head.watch_until
+        return replace(head, wrote_at=wrote_at, watch_until=max(watch, head.watch_until))
+
+    def _planned(self) -> set[str]:
+        found = plan.plan(self.mirror, self.looks, self.desired)
+        return {step.member for step in found.steps} if isinstance(found, Plan) else set()
+
+    async def fence(self) -> None:
+        """Right before a NIC write. Raises LostLease or Unreachable where it may not start."""
+        if self.drafts:
+            await self.flush()
+        elif not self.fresh or self.now() - self.contact > FRESH_HEAD_S:
+            await self.refresh()
+        if self.lease_left_s() < WRITE_TIMEOUT_S + LEASE_MARGIN_S:
+            await self.flush(force=True)
+        self.check_mine(self.head)
+
+    def row(self, event: str, *, detail: str | None = None, **columns: Any) -> Draft:
+        """A row about this swap: who drives it, for whom, under which ids."""
+        swap = self.head.swap
+        return Draft(
+            event=event,
+            actor=self.actor,
+            claim_id=self.head.claim_id,
+            operation_id=swap.operation_id if swap else None,
+            correlation_id=self.correlation_id,
+            detail=detail,
+            **columns,
+        )

@@ -1,0 +1,154 @@
+"""Driving a swap, waiting for somebody else's, and taking over one whose driver is gone."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from vipcore import instants, plan, rules, store
+from vipcore.ask import Ask, Rejudge
+from vipcore.audit import Draft
+from vipcore.controller import Controller
+from vipcore.converge import converge
+from vipcore.driver import LEASE_MARGIN_S, LEASE_TTL_S, WATCH_S, Driver, LostLease
+from vipcore.errors import Refusal
+from vipcore.head import Head, Lease, Swap
+from vipcore.judge import check_first
+from vipcore.model import Look, Outcome, Phase
+
+
+def resumed(ask: Ask, before: Head) -> list[Draft]:
+    """The row that says that an unfinished swap changes hands."""
+    assert before.swap is not None
+    how = "its driver's lease ran out" if before.lease else "its driver had let go"
+    return [
+        ask.draft(
+            "swap.resumed",
+            operation_id=before.swap.operation_id,
+            from_member=before.swap.from_member,
+            detail=f"The swap to {before.desired} of epoch {before.epoch} was unfinished; {how}.",
+        )
+    ]
+
+
+def leased(driver: Driver, head: Head) -> Head:
+    """The head with the lease in this driver's hand; one that ran out puts the mirror under the timer's eye."""
+    now = driver.ports.clock.now()
+    watch = max(head.watch_until, now + instants.seconds(WATCH_S)) if head.lease is not None else head.watch_until
+    return replace(head, lease=Lease(owner=driver.owner, until=now + instants.seconds(LEASE_TTL_S)), watch_until=watch)
+
+
+def driver_for(controller: Controller, ask: Ask, head: Head, looks: dict[str, Look]) -> Driver:
+    return Driver(
+        ports=controller.ports,
+        arm=controller.arm,
+        mirror=ask.mirror,
+        head=head,
+        owner=f"{controller.ports.instance}/{controller.ports.clock.new_id()}",
+        actor=ask.actor,
+        correlation_id=ask.correlation_id,
+        deadline=ask.deadline,
+        began=ask.asked_at,
+        marked=ask.asked_at,
+        looks=looks,
+    )
+
+
+async def drive(controller: Controller, ask: Ask, driver: Driver) -> Outcome:
+    """Drive to the end; where another driver took over the same decision, wait for that one."""
+    operation_id = driver.head.swap.operation_id if driver.head.swap else ""
+    try:
+        return _moved(ask, await converge(driver))
+    except LostLease as lost:
+        return await follow(controller, ask, replace(lost.head), operation_id, epoch=driver.head.epoch)
+
+
+async def follow(
+    controller: Controller, ask: Ask, head: Head, operation_id: str, *, epoch: int | None = None
+) -> Outcome:
+    """Wait for the swap under way; take the lease over where it is free. Raises Refusal."""
+    epoch = head.epoch if epoch is None else epoch
+    loop = asyncio.get_running_loop()
+    wait = 0.1
+    while True:
+        if head.epoch != epoch:
+            raise Refusal(
+                f"{ask.kind}-superseded",
+                f"Meanwhile epoch {head.epoch} made {head.desired} the one that holds the VIP.",
+            )
+        if head.swap is None:
+            if head.last_swap is not None and head.last_swap.operation_id == operation_id:
+                return _moved(ask, head)
+            # Confirmed by somebody else, or finished and followed by more for the same member: look for ourselves.
+            raise Rejudge(head)
+        if not head.leased(controller.ports.clock.now(), margin_s=LEASE_MARGIN_S):
+            return await take_over(controller, ask, head)
+        if loop.time() + wait >= ask.deadline:
+            raise Refusal("busy", "The swap under way has not finished within this request's time; try the same again.")
+        await asyncio.sleep(wait * (0.75 + 0.5 * controller.ports.clock.jitter()))
+        wait = min(wait * 1.5, 1.0)
+        head = await controller.load_head(ask.mirror.name)
+
+
+async def take_over(controller: Controller, ask: Ask, head: Head) -> Outcome:
+    """The lease is free and the swap unfinished: drive it."""
+    looks = await controller.look_all(ask.mirror)
+    found = plan.plan(ask.mirror, looks, ask.member)
+    await check_first(controller, ask, head, looks, found)
+    driver = driver_for(controller, ask, head, looks)
+
+    def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+        if newest.etag != head.etag or newest.swap is None:
+            raise Rejudge(newest)
+        driver.fences = set(newest.swap.open) if newest.lease is not None else set()
+        driver.head = newest
+        return driver.noted(leased(driver, newest)), resumed(ask, newest)
+
+    driver.head = await store.commit(controller.ports, head, change)
+    driver.contact = driver.now()
+    driver.mark("accept")
+    return await drive(controller, ask, driver)
+
+
+def _moved(ask: Ask, head: Head) -> Outcome:
+    last = head.last_swap
+    assert last is not None
+    return Outcome(
+        outcome="moved",
+        mirror=ask.mirror.name,
+        holder=last.to,
+        epoch=head.epoch,
+        operation_id=last.operation_id,
+        from_member=last.from_member,
+        phases=tuple(Phase(name=name, ms=ms) for name, ms in last.phases),
+        total_ms=last.total_ms,
+    )
+
+
+async def drive_anew(
+    controller: Controller, ask: Ask, head: Head, looks: dict[str, Look], *, event: str, detail: str, closes: str | None
+) -> Outcome:
+    """Drive to the decision in force although no swap is unfinished: drift, or a late write of a driver that died.
+
+    `event` and `detail` are the row that states the intent; `closes` the event that ends it besides `swap.completed`.
+    """
+    await check_first(controller, ask, head, looks, plan.plan(ask.mirror, looks, ask.member))
+    await controller.ports.ledger.put_hint(ask.mirror.name)
+    driver = driver_for(controller, ask, head, looks)
+    driver.closes = closes
+    seen = plan.placement(ask.mirror, looks)
+    operation_id = controller.ports.clock.new_id()
+
+    def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+        if newest.etag != head.etag or rules.frozen(newest, controller.ports.clock.now()):
+            raise Rejudge(newest)
+        from_member = seen.members[0] if seen.members else None
+        now = controller.ports.clock.now()
+        swap = Swap(operation_id=operation_id, from_member=from_member, started_at=now, actor=ask.actor)
+        driver.head = replace(newest, swap=swap)
+        row = ask.draft(event, operation_id=operation_id, from_member=from_member, detail=detail)
+        return driver.noted(leased(driver, driver.head)), [row]
+
+    driver.head = await store.commit(controller.ports, head, change)
+    driver.contact = driver.now()
+    driver.mark("accept")
+    return await drive(controller, ask, driver)

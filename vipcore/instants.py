@@ -1,0 +1,40 @@
+"""Instants as text: RFC 3339 UTC with six decimals and `Z`, the one form used in the table, on the wire and in answers."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+Instant = datetime
+"""A moment, always aware and in UTC; resolution one microsecond."""
+
+NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_FORM: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_LOOSE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
+
+
+def to_text(at: Instant) -> str:
+    """`2026-11-23T00:29:00.000000Z`. Such texts of one length sort as the instants do."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if at.year >= 1000 else to_text(NEVER)
+
+
+def from_text(text: str) -> Instant:
+    """The instant of a text in exactly our form.
+
+    Raises ValueError for any other form, or where no such instant exists.
+    """
+    if not _FORM.fullmatch(text):
+        raise ValueError("an instant must look like 2026-11-23T00:29:00.000000Z")
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
+def from_rfc3339(text: str) -> Instant:
+    """The instant of any RFC 3339 text with an offset, as operators type them. Raises ValueError."""
+    if not _LOOSE.fullmatch(text):
+        raise ValueError("an instant must be RFC 3339 with an offset, such as 2026-11-23T00:29:00Z")
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def seconds(n: float) -> timedelta:
+    """N seconds as a timedelta."""
+    return timedelta(seconds=n)

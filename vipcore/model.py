@@ -1,0 +1,182 @@
+"""The values everything else speaks in: what is configured, what is observed, what is to be done. Frozen, no I/O."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final, NewType
+
+from vipcore.instants import Instant
+
+Epoch = NewType("Epoch", int)
+"""Per mirror; rises by one whenever `desired` changes, never falls, is never reused."""
+
+Json = dict[str, Any]
+"""A JSON object as Azure sent it. A NIC's document stays one, so that properties we do not know survive."""
+
+STRATEGIES: Final = ("auto", "put", "atomic")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A mirror member: its IRIS system name, its NIC (full resource id), its status page if it has one."""
+
+    name: str
+    nic_id: str
+    status_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vip:
+    """One floating address: the name of its ip configuration, the private address, the public IP's resource id or None."""
+
+    name: str
+    private_ip: str
+    public_ip_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirror:
+    """One mirror as the mirrors document defines it (contract section 4)."""
+
+    name: str
+    members: tuple[Member, ...]
+    vips: tuple[Vip, ...]
+    path_probe: str | None = None
+    hold_s: float = 30.0
+    follow_primary: bool = False
+    strategy: str = "auto"
+
+    def member(self, name: str) -> Member | None:
+        """The member of exactly that name, or None."""
+        return next((member for member in self.members if member.name == name), None)
+
+    @property
+    def subscription_id(self) -> str:
+        """The one subscription that all NICs of the mirror are in."""
+        return self.members[0].nic_id.split("/")[2]
+
+    @property
+    def has_pages(self) -> bool:
+        """Whether any member has a status page."""
+        return any(member.status_url for member in self.members)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A member's signing key. The secret is kept out of `repr`."""
+
+    key_id: str
+    mirror: str
+    member: str
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A verified claim: what a member's agent said, and when its claim began by our clock (arrival less `age_ms`)."""
+
+    mirror: str
+    member: str
+    claim_id: str
+    key_id: str
+    issued_at: Instant
+    began: Instant
+    event: str
+    evidence: Mapping[str, Any] | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """An operator's request. `began` is its arrival."""
+
+    mirror: str
+    to: str
+    reason: str
+    operator: str
+    began: Instant
+    dry_run: bool = False
+    force: bool = False
+
+
+class Page(Enum):
+    """What a member's status page says. Unreachable, hanging or odd pages say nothing."""
+
+    PRIMARY = "primary"
+    NOT_PRIMARY = "not-primary"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nic:
+    """A NIC as a GET (or the body of a PUT's answer) showed it."""
+
+    id: str
+    document: Json = field(repr=False)
+    etag: str
+    state: str
+    read_at: float
+    """Seconds of the steady clock when the request that showed it was sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A NIC that could not be looked at: `unknown`, never empty (promise 9)."""
+
+    id: str
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """A NIC that Azure says does not exist (404): it carries nothing, and nothing can be attached to it."""
+
+    id: str
+
+
+Look = Nic | Unread | Absent
+
+
+class Seen(Enum):
+    """Where the VIPs of a mirror are, as a read of all its NICs shows it (contract section 6, `placement.state`)."""
+
+    PLACED = "placed"
+    UNPLACED = "unplaced"
+    SPLIT = "split"
+    FOREIGN = "foreign"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """`members`: the names of the members that carry at least one VIP, in the order of the mirrors document."""
+
+    state: Seen
+    members: tuple[str, ...] = ()
+
+    @property
+    def holder(self) -> str | None:
+        """The member that carries every VIP, or None."""
+        return self.members[0] if self.state is Seen.PLACED else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """One stretch of a swap, in whole milliseconds."""
+
+    name: str
+    ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a claim or a move answers with 200 (contract section 6)."""
+
+    outcome: str
+    mirror: str
+    holder: str
+    epoch: Epoch
+    operation_id: str
+    from_member: str | None
+    phases: tuple[Phase, ...] = ()
+    total_ms: int = 0

@@ -1,0 +1,171 @@
+"""Surgery on a NIC's document: attach and detach ip configurations by name, and say what else differs. Pure.
+
+A PUT replaces the whole NIC and what it leaves out goes back to its default, so the document travels as Azure sent it, unknown
+properties included, and only our ip configurations change (promise 5; shared facts: azure.md sections 6 and 12). Azure compares
+resource names without case, and so do we. Only secondary configurations are ever ours: Azure refuses to delete a primary one.
+"""
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from vipcore.model import Json, Nic, Vip
+
+_VOLATILE: Final = frozenset({"etag", "provisioningState"})
+
+
+def configurations(document: Json) -> list[Json]:
+    """The ip configurations of a NIC's document, in Azure's order."""
+    found = document.get("properties", {}).get("ipConfigurations") or []
+    return [item for item in found if isinstance(item, dict)]
+
+
+def _properties(configuration: Json) -> Json:
+    found = configuration.get("properties")
+    return found if isinstance(found, dict) else {}
+
+
+def _same_address(text: Any, address: str) -> bool:
+    try:
+        return ipaddress.ip_address(str(text)) == ipaddress.ip_address(address)
+    except ValueError:
+        return False
+
+
+def named(document: Json, name: str) -> Json | None:
+    """The ip configuration of that name, or None."""
+    return next((item for item in configurations(document) if str(item.get("name", "")).lower() == name.lower()), None)
+
+
+def public_ip_of(configuration: Json) -> str | None:
+    """The id of its public IP, or None."""
+    reference = _properties(configuration).get("publicIPAddress")
+    return str(reference["id"]) if isinstance(reference, dict) and reference.get("id") else None
+
+
+def carries(document: Json, vip: Vip) -> bool:
+    """Whether this NIC carries the VIP as it is defined: name, private address and public IP."""
+    found = named(document, vip.name)
+    if found is None or not _same_address(_properties(found).get("privateIPAddress"), vip.private_ip):
+        return False
+    return (public_ip_of(found) or "").lower() == (vip.public_ip_id or "").lower()
+
+
+def intruder(document: Json, vip: Vip) -> str | None:
+    """The name of an ip configuration that holds the VIP's address or public IP under another name, or None.
+
+    Somebody else made it, so it is not ours to delete: the address is taken.
+    """
+    for item in configurations(document):
+        if str(item.get("name", "")).lower() == vip.name.lower():
+            continue
+        public = public_ip_of(item)
+        if _same_address(_properties(item).get("privateIPAddress"), vip.private_ip) or (
+            vip.public_ip_id and public and public.lower() == vip.public_ip_id.lower()
+        ):
+            return str(item.get("name"))
+    return None
+
+
+def primary(document: Json) -> Json | None:
+    """The primary ip configuration (the only one of a NIC that has just one)."""
+    found = configurations(document)
+    return next((item for item in found if _properties(item).get("primary")), found[0] if found else None)
+
+
+def subnet_of(document: Json) -> str | None:
+    """The id of the subnet that the NIC's primary ip configuration is in."""
+    first = primary(document)
+    reference = _properties(first).get("subnet") if first else None
+    return str(reference["id"]) if isinstance(reference, dict) and reference.get("id") else None
+
+
+def is_primary(document: Json, name: str) -> bool:
+    """Whether the ip configuration of that name is the NIC's primary one."""
+    found, first = named(document, name), primary(document)
+    return found is not None and found is first
+
+
+def detached(nic: Nic, names: Sequence[str]) -> Json:
+    """The document without the ip configurations of these names."""
+    gone = {name.lower() for name in names}
+    kept = [item for item in configurations(nic.document) if str(item.get("name", "")).lower() not in gone]
+    return _with(nic.document, kept)
+
+
+def attached(nic: Nic, vips: Sequence[Vip]) -> Json:
+    """The document with these VIPs, each in place of a configuration of its name; one that is already right stays as it is."""
+    right = {vip.name.lower() for vip in vips if carries(nic.document, vip)}
+    wanted = {vip.name.lower() for vip in vips}
+    kept = [
+        item
+        for item in configurations(nic.document)
+        if (name := str(item.get("name", "")).lower()) not in wanted or name in right
+    ]
+    return _with(
+        nic.document, kept + [_configuration(nic.document, vip) for vip in vips if vip.name.lower() not in right]
+    )
+
+
+def _with(document: Json, kept: list[Json]) -> Json:
+    return {**document, "properties": {**document["properties"], "ipConfigurations": kept}}
+
+
+def _configuration(document: Json, vip: Vip) -> Json:
+    """A new ip configuration for the VIP on this NIC: its subnet, and its application security groups, which all of a NIC share."""
+    first = primary(document)
+    mine = _properties(first) if first else {}
+    version = "IPv6" if ipaddress.ip_address(vip.private_ip).version == 6 else "IPv4"
+    properties: Json = {
+        "privateIPAddress": vip.private_ip,
+        "privateIPAllocationMethod": "Static",
+        "privateIPAddressVersion": version,
+        "primary": False,
+        "subnet": {"id": subnet_of(document)},
+    }
+    if mine.get("applicationSecurityGroups"):
+        properties["applicationSecurityGroups"] = [{"id": group["id"]} for group in mine["applicationSecurityGroups"]]
+    if vip.public_ip_id:
+        properties["publicIPAddress"] = {"id": vip.public_ip_id}
+    return {"name": vip.name, "properties": properties}
+
+
+def differences(before: Json, after: Json, vips: Sequence[Vip]) -> list[str]:
+    """JSON pointers of what differs between two documents, our VIPs and Azure's own marks (etag, provisioningState) aside.
+
+    Shows whether a swap changed anything else on a NIC (promise 5). Ip configurations are compared by name, never by index.
+    """
+    ours = {vip.name.lower() for vip in vips}
+    return sorted(_differences(_comparable(before, ours), _comparable(after, ours), ""))
+
+
+def _comparable(document: Json, ours: set[str]) -> Json:
+    by_name = {str(item.get("name", "")).lower(): item for item in configurations(document)}
+    kept = {name: item for name, item in by_name.items() if name not in ours}
+    return _with(document, []) | {"ipConfigurations": kept} if "properties" in document else dict(document)
+
+
+def _differences(before: Any, after: Any, at: str) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in before.keys() | after.keys():
+            if name in _VOLATILE:
+                continue
+            if name not in before or name not in after:
+                yield f"{at}/{name}"
+            else:
+                yield from _differences(before[name], after[name], f"{at}/{name}")
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from _differences(one, other, f"{at}/{index}")
+    elif before != after and not _same_id(before, after):
+        yield at
+
+
+def _same_id(before: Any, after: Any) -> bool:
+    """Azure gives a resource id back in another case now and then."""
+    return (
+        isinstance(before, str)
+        and isinstance(after, str)
+        and before.startswith("/")
+        and before.lower() == after.lower()
+    )

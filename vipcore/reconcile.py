@@ -1,0 +1,284 @@
+"""One pass of the timer: finish what is unfinished, judge recorded claims again, end freezes that are over, and look for drift.
+
+Which mirrors: those with a hint in the worklist (work left behind), those that follow their pages, and a slice of all, so that
+every head is seen within ten minutes. Hints are read before the heads; one is deleted only under the etag read then, and only
+where the head, read after it, shows no work, so a decision made meanwhile (it writes its hint first) is never forgotten.
+
+Drift (contract section 9): an unfinished swap is finished; a VIP on no NIC is attached to desired; a VIP on another known member
+is reported and left, unless the status pages say that desired is primary. While a mirror is watched after a driver died, a
+placement other than desired is the work of a late write: an unfinished swap, never drift. A freeze stops all but the first.
+"""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from vipcore import instants, plan, rules, store
+from vipcore.ask import Ask, Rejudge
+from vipcore.audit import Draft
+from vipcore.controller import Controller
+from vipcore.decide import carry_out
+from vipcore.driver import LEASE_MARGIN_S
+from vipcore.errors import Refusal, Unreachable
+from vipcore.follow import drive_anew, take_over
+from vipcore.freeze import thawed
+from vipcore.head import Head, Pending
+from vipcore.instants import Instant
+from vipcore.model import Claim, Look, Mirror, Page, Placement, Seen
+from vipcore.ports import Hint
+
+ACTOR: Final = "reconciler"
+PASS_S: Final = 60.0
+"""How long a pass may drive; what is not done then is gone on with by the next one."""
+
+SWEEP_S: Final = 540.0
+SWEEP_MIN: Final = 10
+SIDE_BY_SIDE: Final = 64
+LOOKS_TO_FOLLOW: Final = 3
+
+
+async def run_pass(controller: Controller, correlation_id: str) -> None:
+    """One timer pass. Faults of one mirror are logged and leave the others alone; Unreachable ends the pass quietly."""
+    if controller.ports.config.fatal:
+        return
+    mirrors = controller.ports.config.mirrors
+    await controller.flush_failures()
+    try:
+        hints = {hint.mirror: hint for hint in await controller.ports.ledger.load_hints()}
+        swept = set(_slice(controller, sorted(mirrors)))
+        following = {mirror.name for mirror in mirrors.values() if mirror.follow_primary and mirror.has_pages}
+        names = [name for name in mirrors if name in hints or name in swept or name in following]
+        heads = await controller.ports.ledger.load_heads(names)
+    except Unreachable as exc:
+        controller.ports.log("timer.skipped", why=str(exc)[:200])
+        return
+    gate = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def one(name: str) -> None:
+        async with gate:
+            await _attend(controller, mirrors[name], heads[name], hints.get(name), correlation_id, look=name in swept)
+
+    await asyncio.gather(*(one(name) for name in names))
+
+
+def _slice(controller: Controller, names: Sequence[str]) -> list[str]:
+    """The mirrors whose turn it is: all of them once in SWEEP_S, however long passes take, and at least SWEEP_MIN a pass."""
+    if not names:
+        return []
+    now = asyncio.get_running_loop().time()
+    elapsed = min(SWEEP_S, max(30.0, now - controller.swept_at)) if controller.swept_at >= 0 else 30.0
+    controller.swept_at = now
+    count = min(len(names), max(SWEEP_MIN, math.ceil(len(names) * elapsed / SWEEP_S)))
+    first = controller.sweep_next % len(names)
+    controller.sweep_next = first + count
+    return [names[(first + index) % len(names)] for index in range(count)]
+
+
+async def _attend(
+    controller: Controller, mirror: Mirror, head: Head, hint: Hint | None, correlation_id: str, *, look: bool
+) -> None:
+    try:
+        busy = await _work(controller, mirror, head, correlation_id, look=look)
+        if hint is not None and not busy:
+            await controller.ports.ledger.drop_hint(hint)
+    except Refusal as refusal:
+        controller.ports.log("timer.refused", mirror=mirror.name, code=refusal.code, detail=refusal.detail[:300])
+    except Rejudge:
+        controller.ports.log("timer.overtaken", mirror=mirror.name)
+    except Unreachable as exc:
+        controller.ports.log("timer.skipped", mirror=mirror.name, why=str(exc)[:200])
+
+
+async def _work(controller: Controller, mirror: Mirror, head: Head, correlation_id: str, *, look: bool) -> bool:
+    """Do what this head asks for. Returns whether the mirror stays on the worklist. Raises Refusal, Unreachable."""
+    now = controller.ports.clock.now()
+    if head.frozen and head.frozen.until is not None and head.frozen.until <= now:
+        head = await thawed(controller, head, actor=ACTOR, reason="its time is over", correlation_id=correlation_id)
+    if head.leased(now, margin_s=LEASE_MARGIN_S):
+        return True
+    if head.swap is not None or head.lease is not None:
+        if head.swap is None or now >= head.swap.retry_at:
+            await take_over(controller, _ask(mirror, head.desired or "", head.began, correlation_id), head)
+        return True
+    if rules.frozen(head, now):
+        await _report_only(controller, mirror, head, look=look)
+        return head.pending is not None or (head.frozen is not None and head.frozen.until is not None)
+    if head.pending is not None:
+        await _pending(controller, mirror, head, head.pending, now, correlation_id)
+        return True
+    watched = now < head.watch_until
+    if head.desired is not None and (look or watched):
+        await _drift(controller, mirror, head, correlation_id, watched=watched)
+    if mirror.follow_primary and mirror.has_pages and head.desired is not None:
+        await _follow_pages(controller, mirror, head, correlation_id)
+    return watched
+
+
+def _ask(mirror: Mirror, member: str, began: Instant, correlation_id: str, claim: Claim | None = None) -> Ask:
+    return Ask(
+        mirror=mirror,
+        member=member,
+        began=began,
+        actor=ACTOR,
+        correlation_id=correlation_id,
+        claim=claim,
+        by_timer=True,
+        deadline_s=PASS_S,
+    )
+
+
+async def _pending(
+    controller: Controller, mirror: Mirror, head: Head, pending: Pending, now: Instant, correlation_id: str
+) -> None:
+    """Judge the recorded claim again; one that is superseded or an hour old is dropped, and its row says so."""
+    claim = Claim(
+        mirror=mirror.name,
+        member=pending.member,
+        claim_id=pending.claim_id,
+        key_id=pending.key_id,
+        issued_at=pending.recorded_at,
+        began=pending.began,
+        event=pending.event,
+    )
+    ask = _ask(mirror, pending.member, pending.began, correlation_id, claim)
+    why = None
+    if mirror.member(pending.member) is None:
+        why = "its member is no longer in the mirrors document"
+    elif now - pending.recorded_at > instants.seconds(rules.PENDING_S_MAX):
+        why = f"it is more than {rules.PENDING_S_MAX:g} s old"
+    else:
+        try:
+            await carry_out(controller, ask)
+            return
+        except Refusal as refusal:
+            if refusal.code != "claim-superseded":
+                raise
+            why = refusal.detail
+
+    def change(newest: Head) -> tuple[Head, list[Draft]]:
+        if newest.pending is None or newest.pending.claim_id != pending.claim_id:
+            return newest, []
+        row = ask.draft("claim.refused", outcome=pending.code, detail=f"The recorded claim is dropped: {why}")
+        return replace(newest, pending=None), [row]
+
+    await store.commit(controller.ports, head, change)
+
+
+async def _drift(controller: Controller, mirror: Mirror, head: Head, correlation_id: str, *, watched: bool) -> None:
+    """Compare the placement with desired, and act as the module says."""
+    desired = head.desired or ""
+    if mirror.member(desired) is None:
+        return
+    looks = await controller.look_all(mirror)
+    seen = plan.placement(mirror, looks)
+    if seen.state is Seen.UNKNOWN:
+        return
+    found = plan.plan(mirror, looks, desired)
+    if seen.holder == desired and isinstance(found, plan.Plan) and not found.detaches:
+        if head.drift is not None:
+            await _note_drift(controller, head, None, correlation_id)
+        return
+    ask = _ask(mirror, desired, head.began, correlation_id)
+    if watched and seen.state is not Seen.FOREIGN:
+        await drive_anew(controller, ask, head, looks, event="swap.resumed", detail=_late(seen), closes=None)
+        return
+    sentence = _sentence(seen, desired)
+    repair = seen.state is Seen.UNPLACED or (
+        seen.state is not Seen.FOREIGN and await _pages_agree(controller, mirror, desired)
+    )
+    if not repair:
+        await _note_drift(controller, head, sentence, correlation_id)
+        return
+    await drive_anew(controller, ask, head, looks, event="drift.found", detail=sentence, closes="drift.repaired")
+
+
+def _late(seen: Placement) -> str:
+    return f"The placement is {seen.state.value} after a driver died; a late write of its explains that, so the swap is finished."
+
+
+def _sentence(seen: Placement, desired: str) -> str:
+    match seen.state:
+        case Seen.UNPLACED:
+            return f"The VIP is on no NIC; clients cannot connect until it is attached to {desired}."
+        case Seen.FOREIGN:
+            return "A VIP's address is held by something that is not ours by name."
+        case _:
+            return f"The VIP is on {' and '.join(seen.members)} without a claim, desired is {desired}; somebody moved it by hand."
+
+
+async def _pages_agree(controller: Controller, mirror: Mirror, desired: str) -> bool:
+    """Whether the pages say that desired is primary, and no other member's does."""
+    if not mirror.has_pages:
+        return False
+    pages = await controller.pages(mirror)
+    return pages.get(desired) is Page.PRIMARY and list(pages.values()).count(Page.PRIMARY) == 1
+
+
+async def _note_drift(controller: Controller, head: Head, sentence: str | None, correlation_id: str) -> None:
+    """Report a drift once, or that it is over."""
+    if head.drift == sentence:
+        return
+    controller.ports.log("drift.found" if sentence else "drift.over", mirror=head.mirror, detail=sentence or "")
+
+    def change(newest: Head) -> tuple[Head, list[Draft]]:
+        if newest.etag != head.etag:
+            return newest, []
+        event = "drift.found" if sentence else "drift.repaired"
+        detail = sentence or "The VIP is where it should be again, without our doing."
+        row = Draft(event=event, actor=ACTOR, member=head.desired, correlation_id=correlation_id, detail=detail)
+        return replace(newest, drift=sentence), [row]
+
+    await store.commit(controller.ports, head, change)
+
+
+async def _report_only(controller: Controller, mirror: Mirror, head: Head, *, look: bool) -> None:
+    """During a freeze drift is only reported."""
+    if not look or head.desired is None or mirror.member(head.desired) is None:
+        return
+    looks: dict[str, Look] = await controller.look_all(mirror)
+    seen = plan.placement(mirror, looks)
+    if seen.state is not Seen.UNKNOWN and seen.holder != head.desired:
+        await _note_drift(controller, head, _sentence(seen, head.desired), "")
+
+
+async def _follow_pages(controller: Controller, mirror: Mirror, head: Head, correlation_id: str) -> None:
+    """A member whose page turned primary after the last decision, seen so several times, without a claim: act as if it had claimed.
+
+    Only a page that was seen to say *not primary* since that decision can turn: an isolated old primary that goes on believing
+    in itself never does. Which pages were seen so is in the head, since the process may change between looks.
+    """
+    pages = await controller.pages(mirror)
+    backups = set(head.follow.get("backup", ()))
+    new = {name for name, page in pages.items() if page is Page.NOT_PRIMARY} - backups
+    if new:
+
+        def change(newest: Head) -> tuple[Head, list[Draft]]:
+            if newest.epoch != head.epoch or newest.began != head.began:
+                return newest, []
+            detail = f"Status pages seen to say not primary since the last decision: {', '.join(sorted(new))}."
+            row = Draft(event="readiness.changed", actor=ACTOR, correlation_id=correlation_id, detail=detail)
+            return replace(newest, follow={"backup": sorted(backups | new)}), [row]
+
+        head = await store.commit(controller.ports, head, change)
+    primary = [name for name, page in pages.items() if page is Page.PRIMARY]
+    candidate = primary[0] if len(primary) == 1 and primary[0] in backups and primary[0] != head.desired else None
+    member, looks = controller.followed.pop(mirror.name, ("", 0))
+    if candidate is None:
+        return
+    looks = looks + 1 if member == candidate else 1
+    if looks < LOOKS_TO_FOLLOW:
+        controller.followed[mirror.name] = (candidate, looks)
+        return
+    now = controller.ports.clock.now()
+    claim = Claim(
+        mirror=mirror.name,
+        member=candidate,
+        claim_id=controller.ports.clock.new_id(),
+        key_id="",
+        issued_at=now,
+        began=now,
+        event="NotifyBecomePrimary",
+    )
+    await carry_out(controller, _ask(mirror, candidate, now, correlation_id, claim))

@@ -1,0 +1,137 @@
+"""Verification of a claim's signature: RFC 9421 with RFC 9530 Content-Digest, through `http-message-signatures` (its only importer).
+
+Freshness is not judged by the library: it reads the real clock, we judge by ours and after the key (contract section 6, order
+of checks). Whatever else is wrong is `signature-invalid`, and no answer says which (section 7).
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import http_sf
+from http_message_signatures import HTTPMessageVerifier, HTTPSignatureKeyResolver, algorithms
+from http_message_signatures.exceptions import HTTPMessageSignaturesException
+
+from vipcore.errors import Refusal
+from vipcore.instants import Instant
+from vipcore.model import Key
+
+TAG: Final = "mirror-vip"
+COVERED: Final = ("@method", "@path", "content-type", "content-digest")
+LIFETIME_S_MAX: Final = 60
+_PARAMETERS: Final = frozenset({"created", "expires", "nonce", "alg", "keyid", "tag"})
+_FIELD_MAX: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the host handed over: `url` with an encoded path, header names in lower case, the body's raw bytes."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A request whose signature is genuine: who signed, and the second in which."""
+
+    key: Key
+    created: int
+    expires: int
+
+    def check_fresh(self, now: Instant, skew_s: float) -> None:
+        """`created - skew <= now <= expires + skew`. Raises Refusal `signature-expired`."""
+        at = now.timestamp()
+        if not self.created - skew_s <= at <= self.expires + skew_s:
+            raise Refusal(
+                "signature-expired",
+                "The signature is not fresh by this server's clock; sign anew, with the clock of this answer's Date header.",
+            )
+
+
+class _Keys(HTTPSignatureKeyResolver):
+    def __init__(self, keys: Mapping[str, Key]) -> None:
+        self.keys = keys
+
+    def resolve_public_key(self, key_id: str) -> bytes:
+        key = self.keys.get(key_id)
+        # An unknown key id costs the same HMAC as a known one, so that time does not tell which ids exist.
+        return key.secret if key else _NOBODY
+
+    def resolve_private_key(self, key_id: str) -> bytes:
+        raise KeyError(key_id)
+
+
+_NOBODY: Final = hashlib.sha256(b"no such key").digest()
+
+
+class _Verifier(HTTPMessageVerifier):  # type: ignore[misc]  # the library's class is not typed
+    """The library's verifier without its clock."""
+
+    def validate_created_and_expires(self, sig_input: Any, max_age: Any = None) -> None:
+        """Judged by `Signed.check_fresh` instead."""
+
+
+def _invalid() -> Refusal:
+    return Refusal(
+        "signature-invalid", "The signature is not valid for this request; check the key and the signed fields."
+    )
+
+
+def verify(request: Request, keys: Mapping[str, Key]) -> Signed:
+    """The key that signed this request.
+
+    Raises Refusal `signature-missing` where there is no signature at all, `signature-invalid` for every other fault.
+    """
+    for name in ("signature", "signature-input"):
+        if not request.headers.get(name):
+            raise Refusal(
+                "signature-missing", f"The {name} header is missing; a claim is signed (RFC 9421, tag mirror-vip)."
+            )
+    if any(
+        len(request.headers.get(name, "")) > _FIELD_MAX for name in ("signature", "signature-input", "content-digest")
+    ):
+        raise _invalid()
+    try:
+        parameters = _parameters(request, keys)
+        key_id, created, expires = parameters["keyid"], parameters["created"], parameters["expires"]
+    except (HTTPMessageSignaturesException, ValueError, KeyError, TypeError, OverflowError, RecursionError) as exc:
+        raise _invalid() from exc
+    key = keys.get(key_id)
+    if key is None or not parameters["nonce"] or not 0 <= expires - created <= LIFETIME_S_MAX:
+        raise _invalid()
+    if not _digest_matches(request.headers.get("content-digest", ""), request.body):
+        raise _invalid()
+    return Signed(key=key, created=created, expires=expires)
+
+
+def _parameters(request: Request, keys: Mapping[str, Key]) -> Mapping[str, Any]:
+    """The parameters of the one signature with our tag, verified. Raises what the library raises."""
+    verifier = _Verifier(signature_algorithm=algorithms.HMAC_SHA256, key_resolver=_Keys(keys))
+    required = tuple(f'"{name}"' for name in COVERED)
+    results = verifier.verify(request, max_age=None, expect_tag=TAG, require_components=required)
+    if len(results) != 1:
+        raise ValueError("not exactly one signature with our tag")
+    parameters: Mapping[str, Any] = results[0].parameters
+    if set(parameters) != _PARAMETERS or parameters["alg"] != "hmac-sha256":
+        raise ValueError("parameters missing")
+    datetime.fromtimestamp(parameters["created"], tz=UTC)
+    return parameters
+
+
+def _digest_matches(field: str, body: bytes) -> bool:
+    """Whether Content-Digest holds exactly one sha-256 and it is the body's (RFC 9530 section 2)."""
+    try:
+        parsed = http_sf.parse(field.encode("ascii"), tltype="dictionary")
+        value = parsed["sha-256"][0]
+        given = value if isinstance(value, bytes) else base64.b64decode(value)
+    except (ValueError, KeyError, TypeError, IndexError, binascii.Error):
+        return False
+    return hmac.compare_digest(given, hashlib.sha256(body).digest())

@@ -1,0 +1,57 @@
+"""How the head changes: judge the newest head, seal the rows, commit both in one transaction, and judge anew if another was first."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from vipcore import audit, instants
+from vipcore.audit import Draft
+from vipcore.errors import CommitUnknown, Stale, Unreachable
+from vipcore.head import Head
+from vipcore.ports import Ports
+
+Change = Callable[[Head], tuple[Head, Sequence[Draft]]]
+"""The newest head -> the head that shall be, and the rows that say why. May raise to give up. Called again after a race."""
+
+_TRIES: Final = 12
+
+
+async def commit(ports: Ports, head: Head, change: Change) -> Head:
+    """Apply a change to the mirror's head; returns the head as stored.
+
+    Raises Unreachable, and whatever `change` raises. A lost answer is settled by reading: the row at our seq is ours or not.
+    """
+    for attempt in range(_TRIES):
+        new, drafts = change(head)
+        if new is head and not drafts:
+            return head
+        at = instants.to_text(ports.clock.now())
+        rows = audit.append(
+            head.mirror, head.seq, head.head_hash, drafts, at=at, epoch=new.epoch, seal=ports.config.seal
+        )
+        if rows:
+            new = replace(new, seq=rows[-1].seq, head_hash=rows[-1].hash)
+        new = replace(new, etag=head.etag)
+        try:
+            stored = await ports.ledger.commit(new, rows)
+        except (Stale, CommitUnknown) as exc:
+            head = await ports.ledger.load_head(new.mirror)
+            if isinstance(exc, CommitUnknown) and await _landed(ports, head, new, rows):
+                return head
+            await asyncio.sleep(0.02 * attempt * ports.clock.jitter())
+            continue
+        if rows:
+            ports.log("audit.head", mirror=stored.mirror, seq=stored.seq, hash=stored.head_hash)
+        return stored
+    raise Unreachable(f"the head of mirror {head.mirror} changed {_TRIES} times under our hands")
+
+
+async def _landed(ports: Ports, head: Head, new: Head, rows: Sequence[audit.Row]) -> bool:
+    """Whether the transaction whose answer was lost took effect."""
+    if not rows:
+        return head == new
+    if head.seq < rows[-1].seq:
+        return False
+    stored = await ports.ledger.load_row(new.mirror, rows[-1].seq)
+    return stored is not None and stored.hash == rows[-1].hash

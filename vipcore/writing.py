@@ -1,0 +1,229 @@
+"""One NIC write, from the fence to the end of its operation, and what each way it can go wrong means.
+
+A write that was refused had no effect. A write whose answer is lost (`NoReply`, a 5xx) may have had one: nothing is repeated
+before a fresh look, and the NIC stays in `Driver.unanswered` until a look or an accepted write of ours settles it. An operation
+that failed may have changed the NIC all the same (azure.md section 7): only a look tells.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from vipcore import nic
+from vipcore.arm import Accepted
+from vipcore.arm_errors import ArmError, Cause
+from vipcore.driver import Driver
+from vipcore.errors import AzureRefusal, NoReply, NotSent
+from vipcore.model import Json, Nic
+from vipcore.plan import FAILED, SUCCEEDED, Kind, Step
+
+TRIES_MAX: Final = 12
+"""Writes of one NIC in one drive, whatever their fate: a bound on what a stubborn fault may cost."""
+
+FRESH_S: Final = 15.0
+"""A NIC read longer ago is read again before it is written, since If-Match on NICs is undocumented (azure.md section 5)."""
+
+SETTLE_HOLDER_S: Final = 30.0
+"""How long an `Updating` NIC that is to lose the VIP is waited for; then our write supersedes what is at work there."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Written:
+    """A write that Azure accepted. `operation`: where to look for its end, None where it already ended or only the NIC tells."""
+
+    step: Step
+    operation: str | None
+    request_id: str
+    pending: bool
+    sent_at: float
+
+
+def document(driver: Driver, step: Step, shown: Nic) -> Json:
+    """What the step's PUT carries: the NIC as it is, but for our VIPs."""
+    match step.kind:
+        case Kind.DETACH:
+            return nic.detached(shown, step.vips)
+        case Kind.ATTACH:
+            return nic.attached(shown, driver.mirror.vips)
+        case Kind.REPAIR | Kind.FENCE:
+            return shown.document
+
+
+async def look(driver: Driver, *members: str) -> None:
+    """Read these members' NICs side by side."""
+    ids = [next(m.nic_id for m in driver.mirror.members if m.name == name) for name in members]
+    found = await asyncio.gather(*(driver.arm.look(nic_id) for nic_id in ids))
+    driver.looks.update(zip(members, found, strict=True))
+
+
+async def settle(driver: Driver, member: str, *, within_s: float) -> None:
+    """Wait while the member's NIC is `Updating` by somebody else's operation, at most that long."""
+    started = driver.now()
+    pace = driver.arm.pace(_nic_id(driver, member))
+    while isinstance(shown := driver.looks[member], Nic) and shown.state not in (SUCCEEDED, FAILED):
+        elapsed = driver.now() - started
+        if elapsed >= within_s:
+            return
+        await driver.pause(pace.look_after(elapsed, driver.now(), driver.ports.clock.jitter()))
+        await look(driver, member)
+
+
+async def write(driver: Driver, step: Step, *, tries: dict[str, int]) -> Written | None:
+    """Carry out one step. None: the NIC is to be looked at and planned for again (it was looked at already).
+
+    Raises AzureRefusal where an operator or time must help, ArmError with ADDRESS where another NIC holds the address,
+    LostLease, Unreachable.
+    """
+    tries[step.member] = tries.get(step.member, 0) + 1
+    if tries[step.member] > TRIES_MAX:
+        raise AzureRefusal(
+            "azure-failed", f"{TRIES_MAX} writes of the NIC of {step.member} did not bring it to the wanted state."
+        )
+    shown = driver.looks[step.member]
+    if not isinstance(shown, Nic) or driver.now() - shown.read_at > FRESH_S:
+        await look(driver, step.member)
+        again = driver.looks[step.member]
+        if not isinstance(shown, Nic) or not isinstance(again, Nic) or again.etag != shown.etag:
+            return None
+        shown = again
+    await driver.fence()
+    driver.before.setdefault(step.member, shown.document)
+    driver.fresh = False
+    sent_at = driver.now()
+    driver.unanswered.add(step.member)
+    try:
+        accepted = await driver.arm.put(shown, document(driver, step, shown))
+    except (ArmError, NotSent, NoReply) as exc:
+        return await _not_accepted(driver, step, shown, exc)
+    return _accepted(driver, step, accepted, sent_at)
+
+
+def _accepted(driver: Driver, step: Step, accepted: Accepted, sent_at: float) -> Written:
+    driver.unanswered.discard(step.member)
+    driver.fences.discard(step.member)
+    driver.wrote_at = driver.now()
+    driver.looks[step.member] = accepted.nic
+    pending = accepted.nic.state not in (SUCCEEDED, FAILED)
+    driver.drafts.append(
+        driver.row(
+            "nic.write",
+            member=step.member,
+            arm_request_ids=accepted.request_id or None,
+            duration_ms=round((driver.now() - sent_at) * 1000),
+            outcome="accepted",
+            detail=_SENTENCE[step.kind].format(vips=", ".join(step.vips), member=step.member),
+        )
+    )
+    return Written(
+        step=step, operation=accepted.operation, request_id=accepted.request_id, pending=pending, sent_at=sent_at
+    )
+
+
+_SENTENCE: Final = {
+    Kind.DETACH: "Detached {vips} from the NIC of {member}.",
+    Kind.ATTACH: "Attached {vips} to the NIC of {member}.",
+    Kind.REPAIR: "Put the failed NIC of {member} back as it is, to repair it.",
+    Kind.FENCE: "Rewrote the NIC of {member} as it was read, so that a late write of a driver that died fails.",
+}
+
+
+async def _not_accepted(driver: Driver, step: Step, shown: Nic, exc: ArmError | NotSent | NoReply) -> None:
+    """Judge a write that was not accepted: return to have it planned anew after a look, or raise."""
+    if (isinstance(exc, ArmError) and exc.cause is not Cause.TRANSIENT) or isinstance(exc, NotSent):
+        driver.unanswered.discard(step.member)
+    if isinstance(exc, ArmError):
+        driver.ports.log(
+            "nic.refused", mirror=driver.mirror.name, member=step.member, code=exc.code, request=exc.request_id
+        )
+        match exc.cause:
+            case Cause.ADDRESS | Cause.DENIED | Cause.FATAL | Cause.GONE:
+                raise exc if exc.cause is Cause.ADDRESS else exc.refusal()
+            case Cause.THROTTLED | Cause.LOCKED:
+                wait = exc.retry_after_s if exc.retry_after_s is not None else 1.0 + driver.ports.clock.jitter()
+                if driver.now() + wait >= driver.deadline:
+                    raise exc.refusal()
+                await driver.pause(wait)
+            case Cause.TOKEN | Cause.TRANSIENT:
+                await driver.pause((exc.retry_after_s or 0.5) + driver.ports.clock.jitter() * 0.5)
+            case _:
+                await driver.pause(0.05 * driver.ports.clock.jitter())
+    else:
+        await driver.pause(0.2 + 0.3 * driver.ports.clock.jitter())
+    await look(driver, step.member)
+    if step.member in driver.unanswered:
+        _judge_unanswered(driver, step, shown, exc)
+
+
+def _judge_unanswered(driver: Driver, step: Step, shown: Nic, exc: Exception) -> None:
+    """What a fresh read says of a write whose answer is lost; the row says it where the ARM id cannot."""
+    again = driver.looks[step.member]
+    if not isinstance(again, Nic):
+        return
+    landed = again.etag != shown.etag
+    if landed:
+        # One PUT lands once: with the etag moved, ours either took effect or can no longer pass If-Match.
+        driver.unanswered.discard(step.member)
+        driver.wrote_at = driver.now()
+    found = "has changed since" if landed else "is still as it was; the write may come late"
+    driver.drafts.append(
+        driver.row(
+            "nic.write",
+            member=step.member,
+            arm_request_ids=exc.request_id or None if isinstance(exc, ArmError) else None,
+            outcome="unknown",
+            detail=f"A write of the NIC of {step.member} ({step.kind.value}) got no answer; a fresh read found that the NIC {found}.",
+        )
+    )
+
+
+async def finish(driver: Driver, written: Written) -> bool:
+    """Follow the write's operation to its end. True: succeeded. False: it failed or was superseded, and the NIC was looked at again.
+
+    Raises AzureRefusal `busy` at the deadline, LostLease, Unreachable.
+    """
+    if not written.pending:
+        return True
+    await driver.flush()
+    if written.operation is None:
+        await settle(driver, written.step.member, within_s=float("inf"))
+        return True
+    nic_id = _nic_id(driver, written.step.member)
+    pace = driver.arm.pace(nic_id)
+    pace.looking += 1
+    try:
+        while True:
+            await driver.pause(
+                pace.look_after(driver.now() - written.sent_at, driver.now(), driver.ports.clock.jitter())
+            )
+            try:
+                if await driver.arm.poll(nic_id, written.operation):
+                    return True
+            except ArmError as exc:
+                if exc.cause in (Cause.FAILED, Cause.CANCELED, Cause.GONE, Cause.LOCKED, Cause.DENIED, Cause.FATAL):
+                    return await _ended_badly(driver, written, exc)
+            except (NotSent, NoReply):
+                continue
+    finally:
+        pace.looking -= 1
+
+
+async def _ended_badly(driver: Driver, written: Written, exc: ArmError) -> bool:
+    member = written.step.member
+    driver.drafts.append(
+        driver.row(
+            "nic.write",
+            member=member,
+            arm_request_ids=written.request_id or None,
+            outcome=exc.cause.value,
+            detail=f"The operation on the NIC of {member} ({written.step.kind.value}) ended with {exc.code}: {exc.message}"[
+                :500
+            ],
+        )
+    )
+    await look(driver, member)
+    await settle(driver, member, within_s=float("inf"))
+    return False
+
+
+def _nic_id(driver: Driver, member: str) -> str:
+    return next(m.nic_id for m in driver.mirror.members if m.name == member)
