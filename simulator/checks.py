@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from simulator.cloud import Cloud
 
 
-def check_put(
-    cloud: Cloud, nic_id: str, nic: Nic | None, doc: NicDoc, if_match: str, base_url: str, api_version: str
-) -> None:
+def check_put(cloud: Cloud, nic_id: str, nic: Nic | None, doc: NicDoc, if_match: str, base_url: str, api_version: str) -> None:
     """All checks of a NIC PUT after rights and group. nic: the NIC as it is, None if it is new. if_match: '' for none."""
     _check_shape(cloud, nic_id, nic, doc)
     check_etag(cloud, nic, if_match)
@@ -169,9 +167,7 @@ def _check_zone_and_sku(cloud: Cloud, nic: Nic | None, doc: NicDoc) -> None:
             balancer = find(cloud, pool["id"])
             sku = (balancer.doc.get("sku") or {}).get("name", "Basic") if isinstance(balancer, Plain) else pip.sku
             if balancer is not None and sku != pip.sku:
-                raise Refused(
-                    "PublicIPAndLBSkuDoNotMatch", sku=sku, balancer=balancer.id, other_sku=pip.sku, pip=pip.id
-                )
+                raise Refused("PublicIPAndLBSkuDoNotMatch", sku=sku, balancer=balancer.id, other_sku=pip.sku, pip=pip.id)
         if vm is not None and vm.availability_set:
             _check_availability_set(cloud, vm.availability_set, pip)
 

@@ -48,9 +48,7 @@ class Cloud:
     at: the time of the event being worked on (a request's arrival, or the end of an operation).
     """
 
-    def __init__(
-        self, world: World, *, seed: int = 0, now: Callable[[], float], switches: Switches | None = None
-    ) -> None:
+    def __init__(self, world: World, *, seed: int = 0, now: Callable[[], float], switches: Switches | None = None) -> None:
         self.world, self.seed, self.now = world, seed, now
         self.switches = switches or Switches()
         self.at = now()

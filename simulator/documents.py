@@ -36,7 +36,7 @@ _READ_ONLY: Final = frozenset(
         "dscpConfiguration",
     }
 )
-_READ_ONLY_DNS: Final = frozenset({"dnsServers", "appliedDnsServers", "internalDomainNameSuffix", "internalFqdn"})
+READ_ONLY_DNS: Final = frozenset({"dnsServers", "appliedDnsServers", "internalDomainNameSuffix", "internalFqdn"})
 _READ_ONLY_CONFIG: Final = frozenset({"provisioningState", "privateLinkConnectionProperties"})
 _READ_ONLY_CONFIG_TOP: Final = frozenset({"name", "id", "etag", "type", "properties"})
 
@@ -59,7 +59,15 @@ _JOINS: Final = {
 }
 # Read-only members of a world's document that are given back as they are, because nothing here works them out.
 GIVEN_READ_ONLY: Final = frozenset(
-    {"vnetEncryptionSupported", "defaultOutboundConnectivityEnabled", "privateEndpoint", "dscpConfiguration"}
+    {
+        "macAddress",
+        "vnetEncryptionSupported",
+        "defaultOutboundConnectivityEnabled",
+        "privateEndpoint",
+        "dscpConfiguration",
+        "hostedWorkloads",
+        "tapConfigurations",
+    }
 )
 CONFIG_TYPE: Final = "Microsoft.Network/networkInterfaces/ipConfigurations"
 NIC_TYPE: Final = "Microsoft.Network/networkInterfaces"
@@ -97,7 +105,7 @@ def read_nic(body: Mapping[str, Any], nic_id: str, kept: Mapping[str, tuple[str,
         properties=wanted,
         dns={
             "dnsServers": list(dns.get("dnsServers") or []),
-            **{k: v for k, v in dns.items() if k not in _READ_ONLY_DNS and v is not None},
+            **{k: v for k, v in dns.items() if k not in READ_ONLY_DNS and v is not None},
         },
         configs=tuple(configs),
         facts=tuple(_facts(c) for c in configs),
@@ -199,9 +207,11 @@ def shown_nic(nic: Nic, api_version: str) -> Json:
         "provisioningState": nic.state,
         "resourceGuid": nic.guid,
         "ipConfigurations": [shown_config(nic, config) for config in doc.configs],
-        "dnsSettings": {**doc.dns, "appliedDnsServers": [], "internalDomainNameSuffix": nic.suffix},
+        "dnsSettings": {**doc.dns, "appliedDnsServers": [], "internalDomainNameSuffix": nic.suffix, **nic.extra_dns},
     }
-    if attached:
+    if not nic.suffix:
+        del properties["dnsSettings"]["internalDomainNameSuffix"]
+    if attached and nic.mac:
         properties["macAddress"] = nic.mac
     if api_version >= "2021-05-01":
         properties["vnetEncryptionSupported"] = False
@@ -210,13 +220,13 @@ def shown_nic(nic: Nic, api_version: str) -> Json:
             properties[name] = default
     if attached or api_version < "2021-08-01":
         properties["enableAcceleratedNetworking"] = False
-    properties.update(nic.extra)
     properties.update(doc.properties)
     if nic.vm is not None:
         properties["primary"] = True
         properties["virtualMachine"] = {"id": nic.vm.id}
     properties["hostedWorkloads"] = []
     properties["tapConfigurations"] = []
+    properties.update(nic.extra)
     if api_version >= "2021-08-01":
         properties["allowPort25Out"] = True
     shown: Json = {"name": nic.name, "id": nic.id, "etag": nic.etag, "properties": properties, "type": NIC_TYPE}

@@ -37,7 +37,7 @@ def nic_latency_s(spec: str, rng: random.Random) -> float:
 
 
 def retry_after_accepted(profile: str, kind: str) -> str | None:
-    """Retry-After of the answer that accepts a write. kind: nic, pip, vnet, delete or move."""
+    """Retry-After of the answer that accepts a write. kind: nic, pip, vnet or delete."""
     if profile == "none":
         return None
     if kind == "delete":

@@ -96,8 +96,8 @@ class Operation:
 class Nic:
     """A network interface.
 
-    stable: the content before the running operation, for a roll-back. created_at: for lists that lag. extra: read-only
-    members of its world's document.
+    stable: the content before the running operation, for a roll-back. created_at: for lists that lag. extra,
+    extra_dns: read-only members of its world's document.
     """
 
     id: str
@@ -113,6 +113,7 @@ class Nic:
     suffix: str
     created_at: float
     extra: Json
+    extra_dns: Json
     vm: Vm | None = None
     mac: str = ""
     reserved_until: float = 0.0

@@ -119,9 +119,7 @@ def _accept(visit: Visit, moves: list[Move]) -> Reply:
     if switches.move_ip_configurations == "slow":
         seconds *= SLOW_FACTOR
     vnet = cloud.vnets[visit.route.id.lower()]
-    operation = operations.start(
-        cloud, "MoveIpConfigurationsOperation", "move", vnet.id, vnet.subscription, seconds, "succeeded"
-    )
+    operation = operations.start(cloud, "MoveIpConfigurationsOperation", "move", vnet.id, vnet.subscription, seconds, "succeeded")
     if switches.move_ip_configurations == "half-way":
         operation.ending = "half-way"
     operations.apply_fault(cloud, operation, visit.ending())
@@ -154,6 +152,7 @@ def _end(cloud: Cloud, moves: list[Move], operation: Operation) -> None:
                 nics.change_content(cloud, move.source, _without(move.source.doc, move.facts.name))
         for nic in mine:
             cloud.ledger.keep_only(nic, nic.doc.facts)
+    failed = False
     if whole:
         for move in moves:
             nics.change_content(cloud, move.target, _with(move.target.doc, move))
@@ -164,8 +163,8 @@ def _end(cloud: Cloud, moves: list[Move], operation: Operation) -> None:
         if operation.ending in ERRORS and ERRORS[operation.ending].layer == "async":
             row = operation.ending
         words = {"operation": operation.name, "operation_id": operation.id}
-        operations.finish(cloud, operation, "Canceled" if row == "Canceled" else "Failed", envelope(ERRORS[row], words))
-    failed = operation.status == "Failed"
+        failed = row != "Canceled"
+        operations.finish(cloud, operation, "Failed" if failed else "Canceled", envelope(ERRORS[row], words))
     for nic in mine:
         nic.operation, nic.etag, nic.stable = None, cloud.ids.etag(), nic.doc
         nic.state = "Failed" if failed else "Succeeded"

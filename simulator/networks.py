@@ -170,9 +170,7 @@ def _changing(visit: Visit, vnet: Vnet, name: str, created: bool, subnet: Subnet
     cloud.later(operation.ends_at, end)
     body = shown_subnet(visit, subnet) if subnet else shown_vnet(visit, vnet)
     retry = retry_after_accepted(cloud.switches.retry_after, "vnet")
-    return Reply(
-        201 if created else 200, body, operation, announce=True, retry_after=retry, delay_s=visit.call_s or 0.0
-    )
+    return Reply(201 if created else 200, body, operation, announce=True, retry_after=retry, delay_s=visit.call_s or 0.0)
 
 
 def _subnet(visit: Visit) -> Reply:
@@ -208,7 +206,13 @@ def _delete(visit: Visit, vnet: Vnet, subnet: Subnet | None) -> Reply:
             raise Refused("InUseSubnetCannotBeDeleted", name=one.name, other=used[0]["id"])
     visit.strike()
     operation = operations.start(
-        cloud, "DeleteOperation", "delete", vnet.id, vnet.subscription, cloud.switches.latency_delete_s, "succeeded"
+        cloud,
+        "DeleteSubnetOperation" if subnet else "DeleteVirtualNetworkOperation",
+        "delete",
+        vnet.id,
+        vnet.subscription,
+        cloud.switches.latency_delete_s,
+        "succeeded",
     )
     operations.apply_fault(cloud, operation, visit.ending())
 

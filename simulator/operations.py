@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 Kind = Literal["nic", "pip", "delete", "vnet", "move"]
 
 
-def start(
-    cloud: Cloud, name: str, kind: Kind, resource: str, subscription: str, seconds: float, ending: str
-) -> Operation:
+def start(cloud: Cloud, name: str, kind: Kind, resource: str, subscription: str, seconds: float, ending: str) -> Operation:
     """A new operation that takes so long from now; its id is also the x-ms-request-id of the write."""
     operation = Operation(
         cloud.ids.guid(),
@@ -110,8 +108,6 @@ def end_plain(cloud: Cloud, operation: Operation) -> None:
         finish(cloud, operation, "Succeeded")
         return
     rows = {"canceled": "Canceled", "not-allowed": "OperationNotAllowed"}
-    row = ERRORS[
-        operation.ending if operation.ending in ERRORS else rows.get(operation.ending, "InternalExecutionError")
-    ]
+    row = ERRORS[operation.ending if operation.ending in ERRORS else rows.get(operation.ending, "InternalExecutionError")]
     words = {"operation": operation.name, "operation_id": operation.id}
     finish(cloud, operation, "Canceled" if operation.ending == "canceled" else "Failed", envelope(row, words))

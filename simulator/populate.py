@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simulator import addresses
-from simulator.documents import GIVEN_READ_ONLY, read_nic, with_addresses
+from simulator.documents import GIVEN_READ_ONLY, READ_ONLY_DNS, read_nic, with_addresses
 from simulator.ids import resource_id, vnet_of
 from simulator.ledger import address_key
 from simulator.model import ConfigFacts, Nic, NicDoc, Plain, PublicIp, Subnet, Vm, Vnet
@@ -137,11 +137,7 @@ def _add_nic(cloud: Cloud, nic: WorldNic) -> None:
     properties = dict(given.get("properties") or {})
     properties.setdefault("ipConfigurations", [_config_body(nic, c, i == 0) for i, c in enumerate(nic.configs)])
     if nic.nsg:
-        nsg = (
-            nic.nsg
-            if nic.nsg.startswith("/")
-            else resource_id(nic.subscription, nic.group, "networkSecurityGroups", nic.nsg)
-        )
+        nsg = nic.nsg if nic.nsg.startswith("/") else resource_id(nic.subscription, nic.group, "networkSecurityGroups", nic.nsg)
         properties.setdefault("networkSecurityGroup", {"id": nsg})
     given["properties"] = properties
     given.setdefault("location", cloud.world.location)
@@ -159,9 +155,12 @@ def _add_nic(cloud: Cloud, nic: WorldNic) -> None:
     record.vm = cloud.vms[vm_id] if nic.vm else None
     record.state = "Failed" if nic.state == "Failed" else "Succeeded"
     record.created_at = float("-inf")
-    record.guid, record.mac = properties.get("resourceGuid", record.guid), properties.get("macAddress", record.mac)
-    record.suffix = (properties.get("dnsSettings") or {}).get("internalDomainNameSuffix", record.suffix)
+    record.guid = properties.get("resourceGuid", record.guid)
     record.extra = {k: v for k, v in properties.items() if k in GIVEN_READ_ONLY}
+    if "provisioningState" in properties:  # a document that Azure showed: what is not in it, this NIC does not show
+        dns = properties.get("dnsSettings") or {}
+        record.mac, record.suffix = properties.get("macAddress", ""), dns.get("internalDomainNameSuffix", "")
+        record.extra_dns = {k: v for k, v in dns.items() if k in READ_ONLY_DNS and k != "dnsServers"}
     cloud.ledger.claim(record, doc.facts)
     for fact in doc.facts:
         cloud.paths.leads(fact.address, record.name, float("-inf"))
@@ -187,6 +186,7 @@ def new_nic(cloud: Cloud, nic_id: str, subscription: str, group: str, name: str,
         suffix=_suffix_of(cloud, doc),
         created_at=cloud.at,
         extra={},
+        extra_dns={},
         mac=f"00-0D-3A-{mac[:2]}-{mac[2:4]}-{mac[4:]}",
     )
     cloud.nics[nic.key] = nic

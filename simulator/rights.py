@@ -40,9 +40,7 @@ def check(cloud: Cloud, who: Principal, action: str, scope: str) -> None:
         raise Refused("AuthorizationFailed", client=who.client_id, principal=who.object_id, action=action, scope=scope)
 
 
-def check_linked(
-    cloud: Cloud, who: Principal, action: str, scope: str, references: tuple[tuple[str, str], ...]
-) -> None:
+def check_linked(cloud: Cloud, who: Principal, action: str, scope: str, references: tuple[tuple[str, str], ...]) -> None:
     """Raise Refused (403 LinkedAuthorizationFailed) unless every referenced id may be joined. references: (action, id)."""
     if cloud.switches.granted == ("*",) and not cloud.switches.denied:
         return

@@ -64,9 +64,7 @@ def _in_subscription(pieces: list[str], lower: list[str]) -> Route:
             return Route("groups", subscription)
         group = pieces[3]
         if len(pieces) == 4:
-            return Route(
-                "group", subscription, group, name=group, id=f"/subscriptions/{subscription}/resourceGroups/{group}"
-            )
+            return Route("group", subscription, group, name=group, id=f"/subscriptions/{subscription}/resourceGroups/{group}")
         if len(pieces) >= 7 and lower[4] == "providers":
             return _resource(subscription, group, pieces[5:], lower[5:])
     if lower[2] == "providers" and len(pieces) > 3:
@@ -102,9 +100,7 @@ def _resource(subscription: str, group: str, pieces: list[str], lower: list[str]
     child = {"vnet": "subnets", "nic": "ipConfigurations"}.get(kind)
     if child is not None and lower[3] == child.lower():
         if len(pieces) == 4:
-            return Route(
-                "subnets" if kind == "vnet" else "nic-configs", subscription, group, f"{full}/{child}", name, own_id
-            )
+            return Route("subnets" if kind == "vnet" else "nic-configs", subscription, group, f"{full}/{child}", name, own_id)
         if len(pieces) == 5:
             one = "subnet" if kind == "vnet" else "nic-config"
             return Route(one, subscription, group, f"{full}/{child}", pieces[4], f"{own_id}/{child}/{pieces[4]}")

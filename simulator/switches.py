@@ -67,9 +67,7 @@ class Switches:
 
     data_path: str = "before-completion"
     data_path_s: float = 2.0  # so long after acceptance (before-completion, at most the whole operation) or completion
-    busy_after_completion_s: float = (
-        0.0  # 429 ReferencedResourceNotProvisioned on NICs of the subnet after an operation
-    )
+    busy_after_completion_s: float = 0.0  # 429 ReferencedResourceNotProvisioned on NICs of the subnet after an operation
     operation_end: str = "succeeded"  # of every NIC operation on a VM or balancer
     operation_end_rate: float = 1.0  # chance that operation_end is not simply succeeded
 
@@ -97,9 +95,7 @@ class Switches:
 
     stranger: str = "none"  # who writes between our GET and our PUT, and what
     stranger_times: int = 1  # how often
-    vm_state: Mapping[str, str] = field(
-        default_factory=dict
-    )  # VM name -> running, deallocated, deleting, zone-dead-a/b/c
+    vm_state: Mapping[str, str] = field(default_factory=dict)  # VM name -> running, deallocated, deleting, zone-dead-a/b/c
     list_lag_s: float = 0.0  # a new NIC is missing from lists for so long
     move_ip_configurations: str = "feature-missing"
     move_answer: int = 202  # or 200: done at once

@@ -74,9 +74,7 @@ class Limits:
             window.popleft()
         if len(window) >= limit:
             wait = window[0] + _WINDOW_S - now
-            raise Refused(
-                "RetryableErrorDueToTooManyCalls", subscription=subscription, seconds=max(1, int(wait + 0.999))
-            )
+            raise Refused("RetryableErrorDueToTooManyCalls", subscription=subscription, seconds=max(1, int(wait + 0.999)))
         window.append(now)
 
     def _bucket(self, key: tuple[str, ...], size: float, now: float) -> _Bucket:

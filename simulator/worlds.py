@@ -100,9 +100,7 @@ def fleet(n: int, subscriptions: int = 1, *, public_ip: bool = False) -> World:
             configs = (own,) if side else (own, vip)
             nics.append(WorldNic(name=nic, vm=vm, configs=configs, subscription=sub))
             members.append(WorldMember(name=vm, mode="backup" if side else "primary"))
-    vnets = tuple(
-        WorldVnet(prefixes=("10.0.0.0/8",), subnets=(WorldSubnet(prefix="10.0.0.0/9"),), subscription=s) for s in used
-    )
+    vnets = tuple(WorldVnet(prefixes=("10.0.0.0/8",), subnets=(WorldSubnet(prefix="10.0.0.0/9"),), subscription=s) for s in used)
     return World(
         subscriptions=used,
         vnets=vnets,
