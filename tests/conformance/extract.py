@@ -6,6 +6,7 @@ Nothing is edited but the form: header lists are joined, JSON bodies are parsed 
 that replaced signatures are counted.
 """
 
+import importlib
 import json
 import re
 import sys
@@ -43,9 +44,7 @@ SELECTIONS: Final = {
     "cli-2024-several-configs": Selection(
         "azure-cli-2024/test_multiple_ipconfigs_remove_by_shorthand.yaml", _span((1, 4), (6, 16))
     ),
-    "cli-2020-nic-on-vm": Selection(
-        "azure-cli-hybrid/test_vm_lb_integration.hybrid_2020_09_01.yaml", _span((36, 47), (52, 57))
-    ),
+    "cli-2020-nic-on-vm": Selection("azure-cli-hybrid/test_vm_lb_integration.hybrid_2020_09_01.yaml", _span((36, 47), (52, 57))),
     "cli-2020-busy": Selection("azure-cli-hybrid/test_vm_lb_integration.hybrid_2020_09_01.yaml", (59,)),
     "cli-2020-locked": Selection("azure-cli-2020-21/test_connection_monitor_v2_test_group.yaml", (1,)),
     "dotnet-2019-attach-detach": Selection(
@@ -58,9 +57,7 @@ SELECTIONS: Final = {
     "aso-2024-public-ip": Selection("aso-2024/Test_Networking_PublicIP_CRUD.yaml", _span((2, 13))),
     "aso-2024-busy": Selection("aso-2024/Test_Networking_NatGateway_CRUD.yaml", (3, 2)),
     "aso-2024-no-group": Selection("aso-2024/Test_Networking_NatGateway_CRUD.yaml", (17,)),
-    "sdk-2021-base": Selection(
-        _NEW + "test_cli_mgmt_network_base.test_network.yaml", _span((0, 5), (9, 17), 57, (115, 120))
-    ),
+    "sdk-2021-base": Selection(_NEW + "test_cli_mgmt_network_base.test_network.yaml", _span((0, 5), (9, 17), 57, (115, 120))),
     "sdk-2021-nic": Selection(_NEW + "test_mgmt_network.test_network_interface_card.yaml", _span((0, 11), 14, 15)),
     "sdk-2021-public-ip": Selection(_NEW + "test_mgmt_network.test_public_ip_addresses.yaml", _span((0, 3), 6, 7)),
     "sdk-2021-subnets": Selection(_NEW + "test_mgmt_network.test_subnets.yaml", _span((0, 10))),
@@ -84,8 +81,7 @@ def _raw(path: Path) -> list[dict[str, Any]]:
             }
             for e in entries
         ]
-    import yaml  # only this tool needs it
-
+    yaml: Any = importlib.import_module("yaml")  # only this tool needs it
     return [_interaction(item) for item in yaml.safe_load(path.read_text())["interactions"]]
 
 

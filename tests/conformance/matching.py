@@ -70,9 +70,7 @@ class Names:
 
     def agree(self, recorded: str, simulated: str) -> bool:
         """Whether the two stand for each other; names that were never seen do from now on."""
-        agreed = (
-            self.simulated.get(recorded, simulated) == simulated and self.recorded.get(simulated, recorded) == recorded
-        )
+        agreed = self.simulated.get(recorded, simulated) == simulated and self.recorded.get(simulated, recorded) == recorded
         self.simulated[recorded] = simulated
         self.recorded[simulated] = recorded
         return agreed
@@ -89,9 +87,7 @@ class Names:
         return value
 
 
-def compare(
-    step: Step, response: Response, names: Names, *, ignored_headers: Mapping[str, str]
-) -> Iterator[Difference]:
+def compare(step: Step, response: Response, names: Names, *, ignored_headers: Mapping[str, str]) -> Iterator[Difference]:
     """Every difference between the recorded answer of the step and the simulated one.
 
     ignored_headers: names (lower case) with the reason why nothing can be said about them.

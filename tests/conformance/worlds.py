@@ -31,8 +31,7 @@ def around(documents: Iterable[Any], *, location: str, **more: Any) -> World:
         by_type.setdefault(entry["type"].lower(), []).append(entry)
     vnets = tuple(_vnet(e) for e in by_type.pop("microsoft.network/virtualnetworks", []))
     pips = tuple(
-        WorldPublicIp(name=e["name"], zones=(), **_place(e))
-        for e in by_type.pop("microsoft.network/publicipaddresses", [])
+        WorldPublicIp(name=e["name"], zones=(), **_place(e)) for e in by_type.pop("microsoft.network/publicipaddresses", [])
     )
     vms = tuple(WorldVm(name=e["name"], **_place(e)) for e in by_type.pop("microsoft.compute/virtualmachines", []))
     others = tuple(
@@ -57,7 +56,11 @@ def nic(document: Any) -> WorldNic:
     assert match
     vm = document["properties"].get("virtualMachine")
     return WorldNic(
-        name=match["name"], vm=vm["id"].rpartition("/")[2] if vm else "", document=document, **_place(match.groupdict())
+        name=match["name"],
+        vm=vm["id"].rpartition("/")[2] if vm else "",
+        document=document,
+        group=match["group"],
+        subscription=match["subscription"],
     )
 
 

@@ -7,16 +7,12 @@ import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.identity import ManagedIdentityCredential
 from azure.mgmt.network import NetworkManagementClient
-from azure.mgmt.network.models import (
-    MoveIpConfigurationItem,
-    MoveIpConfigurationsRequest,
-    NetworkInterfaceIPConfiguration,
-    PublicIPAddress,
-    SubResource,
-)
+from azure.mgmt.network import models as network_models
 
 from simulator.world import SUBSCRIPTION
 from tests.interop.conftest import Azure
+
+models: Any = network_models  # its flattened constructor arguments are unknown to its own type information
 
 pytestmark = pytest.mark.interop
 
@@ -49,13 +45,13 @@ def _without_vip(nic: Any) -> Any:
 
 
 def _with_vip(nic: Any, address: str, public_ip_id: str) -> Any:
-    vip = NetworkInterfaceIPConfiguration(
+    vip = models.NetworkInterfaceIPConfiguration(
         name="vip",
         subnet=nic.ip_configurations[0].subnet,
         primary=False,
         private_ip_allocation_method="Static",
         private_ip_address=address,
-        public_ip_address=PublicIPAddress(id=public_ip_id),
+        public_ip_address=models.PublicIPAddress(id=public_ip_id),
     )
     nic.ip_configurations.append(vip)
     return nic
@@ -73,9 +69,7 @@ def test_the_sdk_moves_the_vip(
 
     client.network_interfaces.begin_create_or_update("rg", old, _without_vip(holder)).result()
     claimant = client.network_interfaces.get("rg", new)
-    moved = client.network_interfaces.begin_create_or_update(
-        "rg", new, _with_vip(claimant, address, public_ip_id)
-    ).result()
+    moved = client.network_interfaces.begin_create_or_update("rg", new, _with_vip(claimant, address, public_ip_id)).result()
 
     vip = next(c for c in moved.ip_configurations if c.name == "vip")
     assert (vip.private_ip_address, vip.public_ip_address.id, vip.primary) == (address, public_ip_id, False)
@@ -137,11 +131,11 @@ def test_the_sdk_can_ask_for_the_atomic_move(azure: Azure, client: NetworkManage
     """The atomic move is refused while the feature is missing, and carries the VIP over when it is there."""
     azure.switch(retry_after="none")
     network = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Network/networkInterfaces"
-    request = MoveIpConfigurationsRequest(
+    request = models.MoveIpConfigurationsRequest(
         move_ip_configuration_items=[
-            MoveIpConfigurationItem(
-                source_ip_configuration=SubResource(id=f"{network}/nic-a/ipConfigurations/vip"),
-                target_ip_configuration=SubResource(id=f"{network}/nic-b/ipConfigurations/vip"),
+            models.MoveIpConfigurationItem(
+                source_ip_configuration=models.SubResource(id=f"{network}/nic-a/ipConfigurations/vip"),
+                target_ip_configuration=models.SubResource(id=f"{network}/nic-b/ipConfigurations/vip"),
             )
         ]
     )
