@@ -189,6 +189,10 @@ class Log:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
             descriptor = os.open(self._path, flags, 0o640)
             try:
+                if os.geteuid() == 0 and os.fstat(descriptor).st_size == 0:
+                    # First run by hand as root: the log must stay writable for the user that IRIS runs as.
+                    folder = os.stat(os.path.dirname(os.path.abspath(self._path)))
+                    os.fchown(descriptor, folder.st_uid, folder.st_gid)
                 os.write(descriptor, line.encode("utf-8", "backslashreplace"))
             finally:
                 os.close(descriptor)
@@ -939,10 +943,20 @@ def close_inherited_files() -> None:
                 pass  # the one that listed the folder
 
 
+def prepare(options) -> tuple:
+    """Return (settings, secret, log). Raises Stop; an unusable key is in the log too, as IRIS throws stderr away."""
+    settings = load_settings(options.config, options.member)
+    log = Log(settings.log_file)
+    try:
+        return settings, load_key(settings.key_file), log
+    except Stop as stop:
+        log.write("agent.stopped", exit=stop.exit_code, outcome=stop.outcome, detail=stop.detail)
+        raise
+
+
 def command_claim(options, began: float) -> Stop:
     """Claim the VIP until it is here. Faults of the configuration are told before anything is detached."""
-    settings = load_settings(options.config, options.member)
-    secret = load_key(settings.key_file)
+    settings, secret, log = prepare(options)
     evidence = parse_evidence(options.evidence)
     if settings.secure and settings.ca_file:
         make_tls_context(settings.ca_file)  # a file without certificates is told here, where somebody may read it
@@ -953,7 +967,7 @@ def command_claim(options, began: float) -> Stop:
     claim = Claim(
         settings,
         secret,
-        Log(settings.log_file),
+        log,
         began,
         event=options.event,
         dry_run=False,
@@ -966,18 +980,18 @@ def command_claim(options, began: float) -> Stop:
 
 def command_status(options, began: float) -> Stop:
     """Ask with a claim that writes nothing: nodes hold no function key."""
-    settings = load_settings(options.config, options.member)
+    settings, secret, log = prepare(options)
     deadline_s = STATUS_DEADLINE_S if options.deadline is None else options.deadline
     what = {"event": "manual", "dry_run": True, "evidence": None, "force": True, "deadline_s": deadline_s}
-    return Claim(settings, load_key(settings.key_file), Log(settings.log_file), began, **what).run()
+    return Claim(settings, secret, log, began, **what).run()
 
 
 def command_sign(options, began: float):
     """Print one signed claim for curl: header lines, an empty line and the body, or the whole command."""
-    settings = load_settings(options.config, options.member)
+    settings, secret, _log = prepare(options)
     what = {"event": options.event, "dry_run": options.dry_run, "force": True, "deadline_s": 0}
     what["evidence"] = parse_evidence(options.evidence)
-    claim = Claim(settings, load_key(settings.key_file), Log(""), began, **what)
+    claim = Claim(settings, secret, Log(""), began, **what)
     body, headers = claim.request()
     lines = ["%s: %s" % (name, value) for name, value in headers.items()]
     if not options.curl:
@@ -998,7 +1012,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:
         """Raise Stop with the message and the usage."""
-        raise Stop(EXIT_USAGE, "usage", "%s; %s; see --help" % (message, " ".join(self.format_usage().split())))
+        usage = " ".join(re.sub("\x1b\\[[0-9;]*m", "", self.format_usage()).split())  # Python 3.14 may colour it
+        raise Stop(EXIT_USAGE, "usage", "%s; %s; see --help" % (message, usage))
 
 
 def _deadline(text: str) -> float:

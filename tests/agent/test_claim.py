@@ -92,9 +92,7 @@ def check_attempts(requests: list[Request]) -> None:
     ],
     ids=lambda reply: f"{reply.status}-{reply.body.get('code', 'holder') if isinstance(reply.body, dict) else 'raw'}",
 )
-def test_other_answers_are_tried_again_with_a_fresh_signature(
-    serve: Serve, tmp_path: pathlib.Path, reply: Reply
-) -> None:
+def test_other_answers_are_tried_again_with_a_fresh_signature(serve: Serve, tmp_path: pathlib.Path, reply: Reply) -> None:
     """What is not final is tried again: the same claim_id, everything else fresh."""
     controller = serve([reply, reply, moved()])
 

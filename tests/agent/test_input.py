@@ -148,6 +148,7 @@ def test_faults_are_told_before_detaching(node: Node) -> None:
     node.settings["key_file"] = "/nowhere/key"
 
     assert_usage(node.run("claim", "--detach"), "/nowhere/key")
+    assert "agent.stopped exit=2" in node.log
 
 
 def test_config_after_the_command_counts(serve: Serve, tmp_path: pathlib.Path) -> None:

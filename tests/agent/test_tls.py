@@ -32,6 +32,8 @@ class Authority:
         self.name = _name(name)
         constraints = x509.BasicConstraints(ca=True, path_length=None)
         certificate = self._builder(self.name, self.key, NOW - DAY, NOW + DAY).add_extension(constraints, critical=True)
+        identifier = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())  # Python 3.13 asks for both
+        certificate = certificate.add_extension(identifier, critical=False)
         self.file = folder / f"{name}.pem"
         signed = certificate.sign(self.key, hashes.SHA256())
         self.file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
@@ -48,6 +50,8 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
         certificate = self._builder(_name("server"), key, begins, ends).add_extension(names, critical=False)
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        certificate = certificate.add_extension(identifier, critical=False)
         pem = certificate.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         encoding, layout = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
         pem += key.private_bytes(encoding, layout, serialization.NoEncryption())
