@@ -29,27 +29,30 @@ class Replay:
 
     def run(self) -> Iterator[Difference]:
         """Every difference, in the order of the tape."""
-        first = self.tape.steps[0].date
         for step in self.tape.steps:
-            if step.no in self.scenario.seconds:
-                self.time = _START + self.scenario.seconds[step.no]
-            elif first is not None and step.date is not None:
-                self.time = _START + (step.date - first).total_seconds()
-            if step.no in self.scenario.before:
-                self.scenario.before[step.no](self.cloud)
-            response = self._send(step)
-            ignored = {**self.scenario.ignored_headers, "date": "each side's own clock"}
-            yield from compare(step, response, self.names, ignored_headers=ignored)
+            yield from self.judge(step, handle(self.cloud, self.request(step)))
 
-    def _send(self, step: Step) -> Response:
+    def request(self, step: Step) -> Request:
+        """What to send now: the recorded request with the names of the simulated cloud. Moves the clock to the step."""
+        first = self.tape.steps[0].date
+        if step.no in self.scenario.seconds:
+            self.time = _START + self.scenario.seconds[step.no]
+        elif first is not None and step.date is not None:
+            self.time = _START + (step.date - first).total_seconds()
+        if step.no in self.scenario.before:
+            self.scenario.before[step.no](self.cloud)
         headers = {**step.headers, "authorization": self.cloud.bearer(), "host": "management.azure.com"}
         body = b"" if step.body is None else json.dumps(self.names.translate(step.body)).encode()
-        response = handle(self.cloud, Request(step.method, self._target(step), headers, body))
+        return Request(step.method, self._target(step), headers, body)
+
+    def judge(self, step: Step, response: Response) -> Iterator[Difference]:
+        """How the answer differs from the recorded one; remembers the names that it brought."""
         for name in ("azure-asyncoperation", "location"):
             recorded, simulated = step.answer_headers.get(name), response.headers.get(name)
             if recorded and simulated and (found := _OPERATION.search(recorded)):
                 self.urls[found[0]] = simulated
-        return response
+        ignored = {**self.scenario.ignored_headers, "date": "each side's own clock"}
+        return compare(step, response, self.names, ignored_headers=ignored)
 
     def _target(self, step: Step) -> str:
         """Where the request goes: an operation under the URL that the simulated cloud gave for it."""
