@@ -73,9 +73,7 @@ class Arm:
         """Replace the NIC if it is still as we read it (`If-Match`). Raises ArmError; NotSent; NoReply: it may have happened."""
         at = asyncio.get_running_loop().time()
         if self.touched.get(nic.id.lower(), _LONG_AGO) > nic.read_at:
-            raise ArmError(
-                Cause.ETAG, 412, "StaleRead", "written by us since it was read", retry_after_s=None, request_id=""
-            )
+            raise ArmError(Cause.ETAG, 412, "StaleRead", "written by us since it was read", retry_after_s=None, request_id="")
         self.touched[nic.id.lower()] = at
         request = ArmRequest(
             method="PUT",

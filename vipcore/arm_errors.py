@@ -65,17 +65,13 @@ class ArmError(VipError):
                 grant = f"Grant {lacks[0]} on {lacks[1]} to the controller's identity. " if lacks else ""
                 return AzureRefusal("azure-denied", f"{grant}Azure says {self.code}: {self.message}")
             case Cause.THROTTLED:
-                return AzureRefusal(
-                    "azure-throttled", f"Azure throttles us: {self.code}: {self.message}", retry_after_s=wait
-                )
+                return AzureRefusal("azure-throttled", f"Azure throttles us: {self.code}: {self.message}", retry_after_s=wait)
             case Cause.ADDRESS:
                 return AzureRefusal(
                     "address-taken", f"The address is taken by {self.holder or 'another resource'}: {self.message}"
                 )
             case Cause.LOCKED:
-                return AzureRefusal(
-                    "busy", f"Another operation is at work in Azure: {self.message}", retry_after_s=wait
-                )
+                return AzureRefusal("busy", f"Another operation is at work in Azure: {self.message}", retry_after_s=wait)
             case _:
                 return AzureRefusal("azure-failed", f"Azure says {self.code}: {self.message}")
 
@@ -89,9 +85,7 @@ _LOCKED: Final = frozenset(
         "NicReservedForAnotherVm",
     }
 )
-_THROTTLED: Final = frozenset(
-    {"SubscriptionRequestsThrottled", "ResourceRequestsThrottled", "RetryableErrorDueToTooManyCalls"}
-)
+_THROTTLED: Final = frozenset({"SubscriptionRequestsThrottled", "ResourceRequestsThrottled", "RetryableErrorDueToTooManyCalls"})
 _ADDRESS: Final = frozenset({"PrivateIPAddressIsAllocated", "PrivateIPAddressInUse", "PublicIPAddressInUse"})
 
 
@@ -117,9 +111,7 @@ def _classified(status: int, body: Any, headers: Mapping[str, str], *, operation
     codes = list(_codes(error))
     message = _message(error) or f"HTTP {status} without a message"
     cause = _operation_cause(body, codes) if operation else _cause(status, codes)
-    code = next(
-        (code for code in reversed(codes) if code in _LOCKED | _THROTTLED), codes[0] if codes else f"Http{status}"
-    )
+    code = next((code for code in reversed(codes) if code in _LOCKED | _THROTTLED), codes[0] if codes else f"Http{status}")
     return ArmError(
         cause, status, code, message, retry_after_s=retry_after(headers), request_id=headers.get("x-ms-request-id", "")
     )

@@ -83,9 +83,7 @@ class Looking:
     @classmethod
     def begin(cls, controller: Controller, mirror: Mirror) -> "Looking":
         pages = asyncio.create_task(controller.pages(mirror)) if mirror.has_pages else None
-        return cls(
-            controller, mirror, controller.ports.clock.now(), asyncio.create_task(controller.look_all(mirror)), pages
-        )
+        return cls(controller, mirror, controller.ports.clock.now(), asyncio.create_task(controller.look_all(mirror)), pages)
 
     async def shown(self, head: Head) -> dict[str, Look]:
         """The NICs as read after the last write that this head knows of: an older read could show a placement of before."""

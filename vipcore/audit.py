@@ -128,9 +128,7 @@ def digest(entity: Mapping[str, Any], key: bytes | None) -> str:
     return hashlib.sha256(data).hexdigest() if key is None else hmac.new(key, data, hashlib.sha256).hexdigest()
 
 
-def append(
-    mirror: str, seq: int, prev_hash: str, drafts: Sequence[Draft], *, at: str, epoch: int, seal: Seal
-) -> tuple[Row, ...]:
+def append(mirror: str, seq: int, prev_hash: str, drafts: Sequence[Draft], *, at: str, epoch: int, seal: Seal) -> tuple[Row, ...]:
     """The drafts as rows seq + 1, seq + 2, ... of the mirror's chain."""
     rows: list[Row] = []
     for number, draft in enumerate(drafts, seq + 1):

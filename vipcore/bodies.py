@@ -143,9 +143,7 @@ def _validator(kind: str) -> jsonschema.Draft202012Validator:
 
 def _checked(kind: str, body: bytes) -> dict[str, Any]:
     if not body:
-        raise Refusal(
-            "body-invalid", "The body is empty; a chunked request arrives without one, so send a Content-Length."
-        )
+        raise Refusal("body-invalid", "The body is empty; a chunked request arrives without one, so send a Content-Length.")
     try:
         data = strictjson.parse_strict(body)
     except ValueError as exc:

@@ -99,9 +99,7 @@ def setting_name(key_id: str) -> str:
 def secret_of(value: str) -> bytes:
     """The bytes of a base64 setting of at least 32 bytes. Raises ValueError with a sentence that shows nothing of it."""
     if value.startswith("@Microsoft.KeyVault("):
-        raise ValueError(
-            "the Key Vault reference is not resolved; look at the app's 'Key Vault references' for the reason"
-        )
+        raise ValueError("the Key Vault reference is not resolved; look at the app's 'Key Vault references' for the reason")
     try:
         secret = base64.b64decode(value.strip(), validate=True)
     except (binascii.Error, ValueError) as exc:
@@ -129,9 +127,7 @@ def _keys(wanted: Mapping[str, tuple[str, str]], environ: Mapping[str, str]) -> 
             except ValueError as exc:
                 faults.append(Fault(name, f"{exc}; key {key_id!r} is disabled"))
     equal = {a for a in keys for b in keys if a != b and keys[a].secret == keys[b].secret}
-    faults += [
-        Fault(setting_name(key_id), "has the same secret as another key; both are disabled") for key_id in sorted(equal)
-    ]
+    faults += [Fault(setting_name(key_id), "has the same secret as another key; both are disabled") for key_id in sorted(equal)]
     return {key_id: key for key_id, key in keys.items() if key_id not in equal}, faults
 
 

@@ -33,9 +33,7 @@ class Rates:
         level, at = self.buckets.get(key_id, (BURST, now))
         level = min(BURST, level + (now - at) * PER_S)
         if level < 1.0:
-            raise Refusal(
-                "too-many-requests", f"More than {PER_S:g} request a second with key {key_id}; wait a moment."
-            )
+            raise Refusal("too-many-requests", f"More than {PER_S:g} request a second with key {key_id}; wait a moment.")
         self.buckets[key_id] = (level - 1.0, now)
 
 
@@ -69,9 +67,7 @@ class Controller:
         """Raises Refusal `configuration-invalid` where nothing can be served; the log has said which faults."""
         if self.ports.config.fatal:
             where = ", ".join(sorted({fault.where for fault in self.ports.config.faults})[:20])
-            raise Refusal(
-                "configuration-invalid", f"The controller's settings are faulty ({where}); its log says what is wrong."
-            )
+            raise Refusal("configuration-invalid", f"The controller's settings are faulty ({where}); its log says what is wrong.")
 
     async def load_head(self, mirror: str) -> Head:
         """The head. Raises Refusal `storage-unavailable`."""
@@ -113,9 +109,7 @@ class Controller:
 
 def storage_unavailable(exc: Exception) -> Refusal:
     """The answer while the table is away."""
-    return Refusal(
-        "storage-unavailable", f"The Table service cannot be used now, so nothing can be decided: {str(exc)[:300]}"
-    )
+    return Refusal("storage-unavailable", f"The Table service cannot be used now, so nothing can be decided: {str(exc)[:300]}")
 
 
 def left_out(draft_detail: str | None, count: int) -> str | None:

@@ -240,9 +240,7 @@ async def _complete(driver: Driver) -> Head:
         *driver.remarks,
         *path,
     ]
-    sentences += [
-        f"The NIC of {member} also differs at {', '.join(where)[:200]}; not by our write." for member, where in changed
-    ]
+    sentences += [f"The NIC of {member} also differs at {', '.join(where)[:200]}; not by our write." for member, where in changed]
     row = driver.row(
         "swap.completed",
         member=driver.desired,

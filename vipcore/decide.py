@@ -126,9 +126,7 @@ async def _accept_beside(controller: Controller, ask: Ask, head: Head, remark: s
     fresh_id = controller.ports.clock.new_id()
 
     def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
-        if newest.etag != head.etag and not (
-            rules.joins(newest, ask.member) and newest.leased(now, margin_s=LEASE_MARGIN_S)
-        ):
+        if newest.etag != head.etag and not (rules.joins(newest, ask.member) and newest.leased(now, margin_s=LEASE_MARGIN_S)):
             raise Rejudge(newest)
         if rules.joins(newest, ask.member):
             assert newest.swap is not None
@@ -178,9 +176,7 @@ async def _accept(controller: Controller, ask: Ask, head: Head, looks: dict[str,
             operation_id = controller.ports.clock.new_id()
             after = _with_swap(controller, ask, newest, operation_id, now)
         assert after.swap is not None
-        from_member = (
-            after.swap.from_member if resumes else (seen.holder or (seen.members[0] if seen.members else None))
-        )
+        from_member = after.swap.from_member if resumes else (seen.holder or (seen.members[0] if seen.members else None))
         outcome = "resumed" if resumes else "decided"
         rows = [_accepted_row(ask, newest, operation_id, outcome, remark, from_member=from_member)]
         rows += resumed(ask, newest) if newest.swap else []

@@ -56,9 +56,7 @@ def read(text: str) -> Document:
     except ValueError as exc:
         return Document(faults=(Fault("VIP_MIRRORS", f"the mirrors document is not JSON: {exc}"),), fatal=True)
     if not isinstance(data, dict) or not isinstance(data.get("mirrors"), dict):
-        return Document(
-            faults=(Fault("VIP_MIRRORS", 'the mirrors document must be an object with "mirrors"'),), fatal=True
-        )
+        return Document(faults=(Fault("VIP_MIRRORS", 'the mirrors document must be an object with "mirrors"'),), fatal=True)
     found = [(where, "the name stands twice in its object") for where in strictjson.duplicates(data)]
     found += [(tuple(error.absolute_path), _sentence(error)) for error in _validator().iter_errors(data)]
     by_mirror, by_key, others = _sorted(found, data)
@@ -229,9 +227,7 @@ def _key_ids(data: Any, by_key: dict[str, list[Fault]]) -> tuple[dict[str, tuple
         members = spec.get("members") if isinstance(spec, dict) else None
         if not isinstance(members, dict) or entry["member"] not in members:
             where = strictjson.pointer(("keys", key_id))
-            faults.append(
-                Fault(where, f"names member {entry['member']!r} of mirror {entry['mirror']!r}, which is not defined")
-            )
+            faults.append(Fault(where, f"names member {entry['member']!r} of mirror {entry['mirror']!r}, which is not defined"))
         else:
             keys[key_id] = (entry["mirror"], entry["member"])
     return keys, faults

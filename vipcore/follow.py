@@ -62,9 +62,7 @@ async def drive(controller: Controller, ask: Ask, driver: Driver) -> Outcome:
         return await follow(controller, ask, replace(lost.head), operation_id, epoch=driver.head.epoch)
 
 
-async def follow(
-    controller: Controller, ask: Ask, head: Head, operation_id: str, *, epoch: int | None = None
-) -> Outcome:
+async def follow(controller: Controller, ask: Ask, head: Head, operation_id: str, *, epoch: int | None = None) -> Outcome:
     """Wait for the swap under way; take the lease over where it is free. Raises Refusal."""
     epoch = head.epoch if epoch is None else epoch
     loop = asyncio.get_running_loop()

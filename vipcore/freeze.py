@@ -48,9 +48,7 @@ async def unfreeze(controller: Controller, mirror: Mirror, *, reason: str, opera
         if head.frozen is None:
             return head
         await controller.ports.ledger.put_hint(mirror.name)
-        return await thawed(
-            controller, head, actor=f"operator:{operator}", reason=reason, correlation_id=correlation_id
-        )
+        return await thawed(controller, head, actor=f"operator:{operator}", reason=reason, correlation_id=correlation_id)
     except Unreachable as exc:
         raise storage_unavailable(exc) from exc
 

@@ -47,9 +47,7 @@ async def judge(controller: Controller, ask: Ask, head: Head, looking: Looking, 
     if isinstance(verdict, rules.No):
         await refuse(controller, ask, head, verdict)
     config = controller.ports.config
-    if claim and (
-        no := rules.flapping(head, ask.member, now, changes=config.max_changes, changes_s=config.max_changes_s)
-    ):
+    if claim and (no := rules.flapping(head, ask.member, now, changes=config.max_changes, changes_s=config.max_changes_s)):
         await refuse(controller, ask, head, no)
     return remark
 
@@ -67,13 +65,7 @@ async def refuse(controller: Controller, ask: Ask, head: Head, no: rules.No) -> 
         if recorded and ask.claim:
             after = ask.spend(rules.recorded(after, ask.claim, no.code, now))
         last = newest.repeats.get(ask.actor)
-        if (
-            ask.claim
-            and last
-            and last.what == what
-            and now - last.at < instants.seconds(REPEAT_S)
-            and not _news(newest, after)
-        ):
+        if ask.claim and last and last.what == what and now - last.at < instants.seconds(REPEAT_S) and not _news(newest, after):
             return replace(after, repeats={**after.repeats, ask.actor: replace(last, left_out=last.left_out + 1)}), []
         if ask.claim:
             after = replace(after, repeats={**after.repeats, ask.actor: Repeat(what=what, at=now)})
@@ -112,9 +104,7 @@ async def check_first(
         return
     if rules.joins(head, ask.member):
         raise reason
-    no = rules.No(
-        code=reason.code, detail=reason.detail, recorded=ask.claim is not None, retry_after_s=reason.retry_after_s
-    )
+    no = rules.No(code=reason.code, detail=reason.detail, recorded=ask.claim is not None, retry_after_s=reason.retry_after_s)
     await refuse(controller, ask, head, no)
 
 

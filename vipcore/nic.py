@@ -102,9 +102,7 @@ def attached(nic: Nic, vips: Sequence[Vip]) -> Json:
         for item in configurations(nic.document)
         if (name := str(item.get("name", "")).lower()) not in wanted or name in right
     ]
-    return _with(
-        nic.document, kept + [_configuration(nic.document, vip) for vip in vips if vip.name.lower() not in right]
-    )
+    return _with(nic.document, kept + [_configuration(nic.document, vip) for vip in vips if vip.name.lower() not in right])
 
 
 def _with(document: Json, kept: list[Json]) -> Json:
@@ -163,9 +161,4 @@ def _differences(before: Any, after: Any, at: str) -> Iterator[str]:
 
 def _same_id(before: Any, after: Any) -> bool:
     """Azure gives a resource id back in another case now and then."""
-    return (
-        isinstance(before, str)
-        and isinstance(after, str)
-        and before.startswith("/")
-        and before.lower() == after.lower()
-    )
+    return isinstance(before, str) and isinstance(after, str) and before.startswith("/") and before.lower() == after.lower()

@@ -43,7 +43,9 @@ class Step:
     vips: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.kind.value} {', '.join(self.vips) or 'nothing'} {'from' if self.kind is Kind.DETACH else 'on'} {self.member}"
+        return (
+            f"{self.kind.value} {', '.join(self.vips) or 'nothing'} {'from' if self.kind is Kind.DETACH else 'on'} {self.member}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

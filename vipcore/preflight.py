@@ -90,9 +90,7 @@ def _on_a_member(looks: Looks, vip: Vip) -> bool:
 
 def _state(target: str, look: Nic) -> Check:
     how = {"Succeeded": "is Succeeded", "Failed": "is Failed; it is first put back as it is"}
-    return Check(
-        name=f"nic {target}", ok=True, detail=f"the NIC {how.get(look.state, f'is {look.state}; that is waited for')}"
-    )
+    return Check(name=f"nic {target}", ok=True, detail=f"the NIC {how.get(look.state, f'is {look.state}; that is waited for')}")
 
 
 async def _subnet(arm: Arm, readings: Readings, look: Nic, missing: list[Vip]) -> Check:
@@ -118,9 +116,7 @@ async def _subnet(arm: Arm, readings: Readings, look: Nic, missing: list[Vip]) -
 
 def _prefixes(body: Json) -> list[str]:
     properties = body.get("properties") or {}
-    return list(
-        properties.get("addressPrefixes") or ([properties["addressPrefix"]] if properties.get("addressPrefix") else [])
-    )
+    return list(properties.get("addressPrefixes") or ([properties["addressPrefix"]] if properties.get("addressPrefix") else []))
 
 
 async def _public_ip(arm: Arm, readings: Readings, mirror: Mirror, vip: Vip) -> Check:
@@ -177,11 +173,7 @@ def _permissions(
     assert isinstance(look, Nic)
     wanted: dict[str, list[str]] = {look.id: [f"{_NIC}/write"]}
     for name, other in looks.items():
-        if (
-            name != target
-            and isinstance(other, Nic)
-            and any(nic.named(other.document, vip.name) for vip in mirror.vips)
-        ):
+        if name != target and isinstance(other, Nic) and any(nic.named(other.document, vip.name) for vip in mirror.vips):
             wanted.setdefault(other.id, []).append(f"{_NIC}/write")
     for resource_id, action in _referenced(look.document, missing):
         wanted.setdefault(resource_id, []).append(action)
@@ -197,9 +189,7 @@ def _referenced(document: Json, missing: list[Vip]) -> list[tuple[str, str]]:
     group = document.get("properties", {}).get("networkSecurityGroup")
     if isinstance(group, dict) and group.get("id"):
         found.append((str(group["id"]), "Microsoft.Network/networkSecurityGroups/join/action"))
-    found += [
-        (vip.public_ip_id, "Microsoft.Network/publicIPAddresses/join/action") for vip in missing if vip.public_ip_id
-    ]
+    found += [(vip.public_ip_id, "Microsoft.Network/publicIPAddresses/join/action") for vip in missing if vip.public_ip_id]
     return found
 
 

@@ -185,9 +185,7 @@ async def _drift(controller: Controller, mirror: Mirror, head: Head, correlation
         await drive_anew(controller, ask, head, looks, event="swap.resumed", detail=_late(seen), closes=None)
         return
     sentence = _sentence(seen, desired)
-    repair = seen.state is Seen.UNPLACED or (
-        seen.state is not Seen.FOREIGN and await _pages_agree(controller, mirror, desired)
-    )
+    repair = seen.state is Seen.UNPLACED or (seen.state is not Seen.FOREIGN and await _pages_agree(controller, mirror, desired))
     if not repair:
         await _note_drift(controller, head, sentence, correlation_id)
         return

@@ -83,9 +83,7 @@ def contradiction(mirror: Mirror, member: str, event: str, pages: Mapping[str, P
             holds=True,
         )
     if own is Page.NOT_PRIMARY and event != "CheckBecomePrimaryOK":
-        return No(
-            code="claimant-not-primary", detail=f"The status page of {member} says that it is not primary.", holds=True
-        )
+        return No(code="claimant-not-primary", detail=f"The status page of {member} says that it is not primary.", holds=True)
     return None
 
 
@@ -96,9 +94,7 @@ def paged(head: Head, mirror: Mirror, claim: Claim, pages: Mapping[str, Page], n
         return Yes()
     since = hold_began(head, mirror, claim.member, now)
     if claim.event in BINDING_EVENTS and since is not None and now - since >= instants.seconds(mirror.hold_s):
-        return Yes(
-            remark=f"accepted although {no.detail[0].lower()}{no.detail[1:]} The hold of {mirror.hold_s:g} s is over."
-        )
+        return Yes(remark=f"accepted although {no.detail[0].lower()}{no.detail[1:]} The hold of {mirror.hold_s:g} s is over.")
     if claim.event in BINDING_EVENTS and since is None and mirror.hold_s == 0:
         return Yes(remark=f"accepted although {no.detail[0].lower()}{no.detail[1:]} hold_s is 0.")
     return no
@@ -118,13 +114,9 @@ def flapping(head: Head, member: str, now: Instant, *, changes: int, changes_s: 
     recent = [at for at in head.changes if now - at < instants.seconds(changes_s)]
     if len(recent) < changes:
         return None
-    detail = (
-        f"{len(recent)} changes of holder within {changes_s:g} s; an operator must move the VIP or freeze the mirror."
-    )
+    detail = f"{len(recent)} changes of holder within {changes_s:g} s; an operator must move the VIP or freeze the mirror."
     frees = min(recent) + instants.seconds(changes_s) - now
-    return No(
-        code="flapping", detail=detail, recorded=True, retry_after_s=max(1, min(60, int(frees.total_seconds()) + 1))
-    )
+    return No(code="flapping", detail=detail, recorded=True, retry_after_s=max(1, min(60, int(frees.total_seconds()) + 1)))
 
 
 def joins(head: Head, member: str) -> bool:
@@ -174,7 +166,5 @@ def move_frozen(head: Head, move: Move, now: Instant) -> No | None:
     """A freeze stops moves too, unless forced."""
     reason = frozen(head, now)
     return (
-        No(code="mirror-frozen", detail=f"{reason}. Lift the freeze, or force the move.")
-        if reason and not move.force
-        else None
+        No(code="mirror-frozen", detail=f"{reason}. Lift the freeze, or force the move.") if reason and not move.force else None
     )

@@ -80,9 +80,7 @@ class _Verifier(HTTPMessageVerifier):  # type: ignore[misc]  # the library's cla
 
 
 def _invalid() -> Refusal:
-    return Refusal(
-        "signature-invalid", "The signature is not valid for this request; check the key and the signed fields."
-    )
+    return Refusal("signature-invalid", "The signature is not valid for this request; check the key and the signed fields.")
 
 
 def verify(request: Request, keys: Mapping[str, Key]) -> Signed:
@@ -92,12 +90,8 @@ def verify(request: Request, keys: Mapping[str, Key]) -> Signed:
     """
     for name in ("signature", "signature-input"):
         if not request.headers.get(name):
-            raise Refusal(
-                "signature-missing", f"The {name} header is missing; a claim is signed (RFC 9421, tag mirror-vip)."
-            )
-    if any(
-        len(request.headers.get(name, "")) > _FIELD_MAX for name in ("signature", "signature-input", "content-digest")
-    ):
+            raise Refusal("signature-missing", f"The {name} header is missing; a claim is signed (RFC 9421, tag mirror-vip).")
+    if any(len(request.headers.get(name, "")) > _FIELD_MAX for name in ("signature", "signature-input", "content-digest")):
         raise _invalid()
     try:
         parameters = _parameters(request, keys)
@@ -135,3 +129,8 @@ def _digest_matches(field: str, body: bytes) -> bool:
     except (ValueError, KeyError, TypeError, IndexError, binascii.Error):
         return False
     return hmac.compare_digest(given, hashlib.sha256(body).digest())
+
+
+def path_of(url: str) -> str:
+    """The path of a URL, for a problem's `instance`; bounded, and without the query (it may hold a function key)."""
+    return "/" + url.partition("://")[2].partition("/")[2].partition("?")[0].partition("#")[0][:512]

@@ -27,9 +27,7 @@ async def commit(ports: Ports, head: Head, change: Change) -> Head:
         if new is head and not drafts:
             return head
         at = instants.to_text(ports.clock.now())
-        rows = audit.append(
-            head.mirror, head.seq, head.head_hash, drafts, at=at, epoch=new.epoch, seal=ports.config.seal
-        )
+        rows = audit.append(head.mirror, head.seq, head.head_hash, drafts, at=at, epoch=new.epoch, seal=ports.config.seal)
         if rows:
             new = replace(new, seq=rows[-1].seq, head_hash=rows[-1].hash)
         new = replace(new, etag=head.etag)

@@ -114,9 +114,7 @@ def _accepted(driver: Driver, step: Step, accepted: Accepted, sent_at: float) ->
             detail=_SENTENCE[step.kind].format(vips=", ".join(step.vips), member=step.member),
         )
     )
-    return Written(
-        step=step, operation=accepted.operation, request_id=accepted.request_id, pending=pending, sent_at=sent_at
-    )
+    return Written(step=step, operation=accepted.operation, request_id=accepted.request_id, pending=pending, sent_at=sent_at)
 
 
 _SENTENCE: Final = {
@@ -132,9 +130,7 @@ async def _not_accepted(driver: Driver, step: Step, shown: Nic, exc: ArmError | 
     if (isinstance(exc, ArmError) and exc.cause is not Cause.TRANSIENT) or isinstance(exc, NotSent):
         driver.unanswered.discard(step.member)
     if isinstance(exc, ArmError):
-        driver.ports.log(
-            "nic.refused", mirror=driver.mirror.name, member=step.member, code=exc.code, request=exc.request_id
-        )
+        driver.ports.log("nic.refused", mirror=driver.mirror.name, member=step.member, code=exc.code, request=exc.request_id)
         match exc.cause:
             case Cause.ADDRESS | Cause.DENIED | Cause.FATAL | Cause.GONE:
                 raise exc if exc.cause is Cause.ADDRESS else exc.refusal()
@@ -192,9 +188,7 @@ async def finish(driver: Driver, written: Written) -> bool:
     pace.looking += 1
     try:
         while True:
-            await driver.pause(
-                pace.look_after(driver.now() - written.sent_at, driver.now(), driver.ports.clock.jitter())
-            )
+            await driver.pause(pace.look_after(driver.now() - written.sent_at, driver.now(), driver.ports.clock.jitter()))
             try:
                 if await driver.arm.poll(nic_id, written.operation):
                     return True
@@ -215,9 +209,7 @@ async def _ended_badly(driver: Driver, written: Written, exc: ArmError) -> bool:
             member=member,
             arm_request_ids=written.request_id or None,
             outcome=exc.cause.value,
-            detail=f"The operation on the NIC of {member} ({written.step.kind.value}) ended with {exc.code}: {exc.message}"[
-                :500
-            ],
+            detail=f"The operation on the NIC of {member} ({written.step.kind.value}) ended with {exc.code}: {exc.message}"[:500],
         )
     )
     await look(driver, member)

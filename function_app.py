@@ -1,0 +1,159 @@
+"""The Function app: triggers only. Each decodes its request, calls one use case, and encodes the answer.
+
+Settings are read once, when the app is loaded; their faults go to the log, all at once. The Azure SDKs are imported in a
+thread meanwhile, so that indexing is not kept waiting and the first claim finds them there (docs/architecture.md, "Cold start").
+"""
+
+import json
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import azure.functions as func
+
+from vipcore import bodies, claims, config, freeze, problems, reconcile, signatures, status
+from vipcore.controller import Controller
+from vipcore.errors import Refusal
+
+_LOG: Final = logging.getLogger("mirror_vip")
+_CONFIG: Final = config.load(os.environ, Path(__file__).parent)
+_controllers: list[Controller] = []
+
+Answer = dict[str, Any]
+UseCase = Callable[[Controller, str], Awaitable[Answer]]
+
+for _fault in _CONFIG.faults:
+    _LOG.error("configuration.fault %s", _fault)
+
+
+def _warm() -> None:
+    """Import what the first request would otherwise wait for."""
+    from vipcore.azure import wiring
+
+    wiring.warm()
+
+
+if not _CONFIG.fatal:
+    threading.Thread(target=_warm, name="warm-up", daemon=True).start()
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+
+def _controller() -> Controller:
+    """The one of this process, built inside the event loop when it is first needed. Raises Refusal where it cannot be."""
+    if _CONFIG.fatal:
+        where = ", ".join(sorted({fault.where for fault in _CONFIG.faults})[:20])
+        raise Refusal("configuration-invalid", f"The controller's settings are faulty ({where}); its log says what is wrong.")
+    if not _controllers:
+        from vipcore.azure import wiring
+
+        _controllers.append(wiring.controller(_CONFIG, environ=os.environ))
+    return _controllers[0]
+
+
+def _json(answer: Answer, correlation_id: str, *, code: int = 200) -> func.HttpResponse:
+    headers = {"x-correlation-id": correlation_id, "Cache-Control": "no-store"}
+    return func.HttpResponse(json.dumps(answer), status_code=code, headers=headers, mimetype="application/json")
+
+
+async def _answered(req: func.HttpRequest, use_case: UseCase) -> func.HttpResponse:
+    """The use case's answer, or the problem document of its refusal. Nothing else leaves: a defect is logged and named `internal`."""
+    correlation_id = str(uuid.uuid4())
+    try:
+        return _json(await use_case(_controller(), correlation_id), correlation_id)
+    except Refusal as caught:
+        refusal = caught
+    except Exception:
+        _LOG.exception("internal correlation=%s", correlation_id)
+        refusal = Refusal("internal", "A defect of the controller; its log has the details under this correlation id.")
+    if refusal.status >= 500:
+        _LOG.warning("refused code=%s correlation=%s", refusal.code, correlation_id)
+    path = signatures.path_of(req.url)
+    return func.HttpResponse(
+        json.dumps(problems.document(refusal, correlation_id, path)),
+        status_code=refusal.status,
+        headers={"x-correlation-id": correlation_id, "Cache-Control": "no-store", **problems.headers(refusal)},
+        mimetype=problems.MEDIA_TYPE,
+    )
+
+
+@app.route(route="mirrors/{mirror}/claims", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def post_claim(req: func.HttpRequest) -> func.HttpResponse:
+    """A member's signed claim."""
+    request = signatures.Request(method=req.method, url=req.url, headers=dict(req.headers), body=req.get_body())
+    return await _answered(req, lambda c, cid: claims.claim(c, request, req.route_params["mirror"], cid))
+
+
+@app.route(route="mirrors/{mirror}/moves", methods=["POST"])
+async def post_move(req: func.HttpRequest) -> func.HttpResponse:
+    """An operator's move."""
+    return await _answered(req, lambda c, cid: claims.move(c, req.route_params["mirror"], req.get_body(), cid))
+
+
+@app.route(route="mirrors/{mirror}/freeze", methods=["PUT"])
+async def put_freeze(req: func.HttpRequest) -> func.HttpResponse:
+    """An operator's stop sign."""
+
+    async def use_case(controller: Controller, correlation_id: str) -> Answer:
+        mirror = controller.mirror(req.route_params["mirror"])
+        reason, operator, until = bodies.freeze(req.get_body())
+        head = await freeze.freeze(
+            controller, mirror, reason=reason, operator=operator, until=until, correlation_id=correlation_id
+        )
+        return {"mirror": mirror.name, "frozen": freeze.view(head)}
+
+    return await _answered(req, use_case)
+
+
+@app.route(route="mirrors/{mirror}/freeze", methods=["DELETE"])
+async def delete_freeze(req: func.HttpRequest) -> func.HttpResponse:
+    """Lift it."""
+
+    async def use_case(controller: Controller, correlation_id: str) -> Answer:
+        mirror = controller.mirror(req.route_params["mirror"])
+        reason, operator = bodies.text("reason", req.params.get("reason")), bodies.text("operator", req.params.get("operator"))
+        head = await freeze.unfreeze(controller, mirror, reason=reason, operator=operator, correlation_id=correlation_id)
+        return {"mirror": mirror.name, "frozen": freeze.view(head)}
+
+    return await _answered(req, use_case)
+
+
+@app.route(route="mirrors", methods=["GET"])
+async def get_mirrors(req: func.HttpRequest) -> func.HttpResponse:
+    """All mirrors, from their heads."""
+    return await _answered(req, lambda c, _: status.mirrors(c))
+
+
+@app.route(route="mirrors/{mirror}", methods=["GET"])
+async def get_mirror(req: func.HttpRequest) -> func.HttpResponse:
+    """One mirror, with a fresh read of its NICs."""
+    return await _answered(req, lambda c, _: status.mirror(c, req.route_params["mirror"]))
+
+
+@app.route(route="mirrors/{mirror}/audit", methods=["GET"])
+async def get_audit(req: func.HttpRequest) -> func.HttpResponse:
+    """The trail, newest first."""
+    return await _answered(req, lambda c, _: status.trail(c, req.route_params["mirror"], req.params))
+
+
+@app.route(route="mirrors/{mirror}/audit/verify", methods=["GET"])
+async def get_verify(req: func.HttpRequest) -> func.HttpResponse:
+    """The chain, recomputed."""
+    return await _answered(req, lambda c, _: status.verify(c, req.route_params["mirror"], req.params))
+
+
+@app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def get_health(req: func.HttpRequest) -> func.HttpResponse:
+    """Whether the app is configured; tells nothing else."""
+    return _json({"status": _CONFIG.status}, str(uuid.uuid4()), code=503 if _CONFIG.fatal else 200)
+
+
+@app.timer_trigger(schedule=config.schedule(os.environ), arg_name="timer", run_on_startup=False, use_monitor=False)
+async def reconcile_timer(timer: func.TimerRequest) -> None:
+    """Finish what is unfinished, and look for drift."""
+    if not _CONFIG.fatal:
+        await reconcile.run_pass(_controller(), str(uuid.uuid4()))

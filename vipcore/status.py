@@ -1,0 +1,197 @@
+"""Read-only views: mirrors, one mirror, the audit trail, and its verification. Nothing here writes anything."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from vipcore import audit, instants, nic, plan, preflight
+from vipcore.controller import Controller, storage_unavailable
+from vipcore.driver import LEASE_MARGIN_S
+from vipcore.errors import Refusal, Unreachable
+from vipcore.freeze import view as frozen_view
+from vipcore.head import Head
+from vipcore.model import Absent, Look, Member, Mirror, Nic, Unread
+
+Answer = dict[str, Any]
+AUDIT_LIMIT: Final = 50
+AUDIT_LIMIT_MAX: Final = 1000
+VERIFY_LIMIT: Final = 5000
+VERIFY_LIMIT_MAX: Final = 20000
+
+
+async def mirrors(controller: Controller) -> Answer:
+    """`GET /mirrors`: all of them, from the heads alone. Raises Refusal."""
+    controller.check_configured()
+    config = controller.ports.config
+    try:
+        heads = await controller.ports.ledger.load_heads(sorted(config.mirrors))
+    except Unreachable as exc:
+        raise storage_unavailable(exc) from exc
+    listed = [_head_view(controller, heads[name]) for name in heads]
+    listed += [{"mirror": name, "fault": "; ".join(str(fault) for fault in faults[:5])} for name, faults in config.faulty.items()]
+    return {"mirrors": sorted(listed, key=lambda item: str(item["mirror"]))}
+
+
+def _head_view(controller: Controller, head: Head) -> Answer:
+    """What the head alone tells."""
+    return {
+        "mirror": head.mirror,
+        "desired": head.desired,
+        "epoch": head.epoch,
+        "frozen": frozen_view(head),
+        "in_progress": _in_progress(controller, head),
+        "pending": _pending(head),
+        "drift": head.drift,
+        "last_swap": _last_swap(head),
+    }
+
+
+def _in_progress(controller: Controller, head: Head) -> Answer | None:
+    if head.swap is None:
+        return None
+    driven = head.leased(controller.ports.clock.now(), margin_s=LEASE_MARGIN_S)
+    return {
+        "operation_id": head.swap.operation_id,
+        "to": head.desired,
+        "from": head.swap.from_member,
+        "since": instants.to_text(head.swap.started_at),
+        "driven": driven,
+        "failures": head.swap.failures,
+    }
+
+
+def _pending(head: Head) -> Answer | None:
+    if head.pending is None:
+        return None
+    return {
+        "member": head.pending.member,
+        "claim_id": head.pending.claim_id,
+        "code": head.pending.code,
+        "recorded_at": instants.to_text(head.pending.recorded_at),
+    }
+
+
+def _last_swap(head: Head) -> Answer | None:
+    last = head.last_swap
+    if last is None:
+        return None
+    return {
+        "operation_id": last.operation_id,
+        "from": last.from_member,
+        "to": last.to,
+        "at": instants.to_text(last.at),
+        "total_ms": last.total_ms,
+        "phases": [{"name": name, "ms": ms} for name, ms in last.phases],
+    }
+
+
+async def mirror(controller: Controller, name: str) -> Answer:
+    """`GET /mirrors/{mirror}`: the head, and the placement from a fresh read of all its NICs. Raises Refusal."""
+    found = controller.mirror(name)
+    head, looks = await asyncio.gather(controller.load_head(name), controller.look_all(found))
+    seen = plan.placement(found, looks)
+    members = await asyncio.gather(*(_member_view(controller, found, member, looks) for member in found.members))
+    return {
+        **_head_view(controller, head),
+        "placement": {"state": seen.state.value, "members": list(seen.members)},
+        "members": list(members),
+    }
+
+
+async def _member_view(controller: Controller, found: Mirror, member: Member, looks: Mapping[str, Look]) -> Answer:
+    look = looks[member.name]
+    ready, reasons = await _readiness(controller, found, member, looks)
+    shown = look if isinstance(look, Nic) else None
+    return {
+        "name": member.name,
+        "nic": member.nic_id,
+        "provisioning_state": shown.state if shown else None,
+        "vips": [vip.name for vip in found.vips if shown and nic.carries(shown.document, vip)],
+        "ready": ready,
+        "reasons": reasons,
+    }
+
+
+async def _readiness(
+    controller: Controller, found: Mirror, member: Member, looks: Mapping[str, Look]
+) -> tuple[bool | None, list[str]]:
+    """Whether the VIP could move to this member now, as far as reads can tell."""
+    look = looks[member.name]
+    if isinstance(look, Unread):
+        return None, [f"the NIC could not be read: {str(look.error)[:300]}"]
+    if isinstance(look, Absent):
+        return False, ["the NIC does not exist"]
+    planned = plan.plan(found, looks, member.name)
+    if isinstance(planned, plan.Blocked):
+        return (None if planned.unread else False), [planned.reason]
+    checks = await preflight.check(controller.arm, controller.readings, found, looks, member.name)
+    wrong = [f"{check.name}: {check.detail}" for check in checks if check.ok is False]
+    unsure = [f"{check.name}: {check.detail}" for check in checks if check.ok is None]
+    return (False if wrong else True), [*wrong, *unsure]
+
+
+def _number(name: str, text: str | None, default: int | None, most: int) -> int | None:
+    """A whole number of the query, from 1 on. Raises Refusal `body-invalid`."""
+    if text is None or text == "":
+        return default
+    if not re.fullmatch(r"\d{1,18}", text) or int(text) < 1:
+        raise Refusal("body-invalid", f"?{name}= must be a whole number from 1 on.")
+    return min(int(text), most)
+
+
+async def trail(controller: Controller, name: str, query: Mapping[str, str]) -> Answer:
+    """`GET /mirrors/{mirror}/audit?limit=&before=`: newest first; `next` is the value to pass as `before`. Raises Refusal."""
+    controller.mirror(name)
+    limit = _number("limit", query.get("limit"), AUDIT_LIMIT, AUDIT_LIMIT_MAX) or AUDIT_LIMIT
+    before = _number("before", query.get("before"), None, 10**18)
+    try:
+        rows = await controller.ports.ledger.newest_rows(name, before=before, limit=limit)
+    except Unreachable as exc:
+        raise storage_unavailable(exc) from exc
+    more = len(rows) == limit and rows[-1].seq > 1
+    return {"records": [row.view() for row in rows], "next": rows[-1].seq if more else None}
+
+
+async def verify(controller: Controller, name: str, query: Mapping[str, str]) -> Answer:
+    """`GET /mirrors/{mirror}/audit/verify?from=&limit=`: recompute the chain, in pages. Raises Refusal.
+
+    `records`: how many rows were found right in this page. `next`: the value to pass as `from`, where the trail goes on.
+    """
+    controller.mirror(name)
+    first = _number("from", query.get("from"), 1, 10**18) or 1
+    limit = _number("limit", query.get("limit"), VERIFY_LIMIT, VERIFY_LIMIT_MAX) or VERIFY_LIMIT
+    ledger, seal = controller.ports.ledger, controller.ports.config.seal
+    try:
+        head = await ledger.load_head(name)
+        start = audit.Link()
+        if first > 1:
+            before = await ledger.load_row(name, first - 1)
+            if before is None:
+                detail = f"row {first - 1} is missing" if first <= head.seq + 1 else f"the trail ends with row {head.seq}"
+                return {"intact": False, "records": 0, "broken_seq": first - 1, "detail": detail}
+            keyed = first - 1 if str(before.columns.get("Alg", "")).startswith(audit.KEYED) else None
+            start = audit.Link(seq=first - 1, hash=before.hash, keyed_from=keyed)
+        rows = await ledger.rows_from(name, first, limit=limit)
+    except Unreachable as exc:
+        raise storage_unavailable(exc) from exc
+    return _verdict(name, head, rows, start, seal, limit)
+
+
+def _verdict(name: str, head: Head, rows: list[audit.Row], start: audit.Link, seal: audit.Seal, limit: int) -> Answer:
+    known = [row for row in rows if row.seq <= head.seq]  # rows committed after the head was read are the next look's
+    reached = audit.verify(name, known, start, seal)
+    if isinstance(reached, audit.Broken):
+        return {"intact": False, "records": reached.seq - start.seq - 1, "broken_seq": reached.seq, "detail": reached.detail}
+    records = reached.seq - start.seq
+    if len(rows) < limit or reached.seq == head.seq:
+        if reached.seq != head.seq:
+            detail = f"the head says {head.seq} rows, the trail ends with row {reached.seq}: its tail was cut off"
+            return {"intact": False, "records": records, "broken_seq": reached.seq + 1, "detail": detail}
+        if reached.hash != head.head_hash:
+            detail = "the last row's hash is not the head's: the tail was replaced"
+            return {"intact": False, "records": records, "broken_seq": reached.seq, "detail": detail}
+    answer: Answer = {"intact": True, "records": records, "head_hash": reached.hash, "keyed_from": reached.keyed_from}
+    if reached.seq < head.seq:
+        answer["next"] = reached.seq + 1
+    return answer
