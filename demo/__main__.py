@@ -4,6 +4,8 @@ Exit code 0 if the VIP moved and the audit trail holds, 1 otherwise.
 """
 
 import json
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +32,8 @@ class DemoError(RuntimeError):
 
 def main() -> int:
     """Play it, and say where the logs are if it fails."""
+    # SIGTERM ends it like Ctrl-C does: everything it started is ended first.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="mirror-vip-demo-"))
     try:
         show.heading("Setting up")
@@ -38,6 +42,10 @@ def main() -> int:
     except (DemoError, ProcessError, AzuriteError, urllib.error.URLError) as fault:
         print(f"\ndemo: {fault}\nThe logs are in {folder}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\ndemo: interrupted", file=sys.stderr)
+        return 130
+    shutil.rmtree(folder)
     return 0
 
 

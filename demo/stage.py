@@ -33,7 +33,9 @@ class Stage:
 
     def status(self) -> dict[str, Any]:
         """The mirror's status, as an operator asks for it with `curl`."""
-        return _json("GET", f"{self.api}/mirrors/{MIRROR}", headers={"x-functions-key": self.function_key})
+        url = f"{self.api}/mirrors/{MIRROR}"
+        status: dict[str, Any] = _json("GET", url, headers={"x-functions-key": self.function_key})
+        return status
 
     def set_page(self, member: str, mode: str) -> None:
         """Let a member's status page say `primary` or `backup`, or `refuse` every connection."""

@@ -99,9 +99,7 @@ async def test_most_specific_route_answers(app: Server, method: str, path: str, 
     assert (await get(app, path, method))[1] == body
 
 
-@pytest.mark.parametrize(
-    ("method", "path"), [("GET", "nowhere"), ("POST", "things/5"), ("HEAD", "things/5"), ("GET", "off")]
-)
+@pytest.mark.parametrize(("method", "path"), [("GET", "nowhere"), ("POST", "things/5"), ("HEAD", "things/5"), ("GET", "off")])
 async def test_unknown_route_wrong_method_and_disabled_function_are_404(app: Server, method: str, path: str) -> None:
     """No route, a wrong method (not 405) and a disabled function: 404 with an empty body."""
     assert await get(app, path, method) == (404, b"")
@@ -183,9 +181,7 @@ async def admin(server: Server, name: str, key: str, method: str = "POST") -> in
         ("keyed", "local-master", "POST", 404),
     ],
 )
-async def test_timer_by_hand_wants_the_master_key_and_a_timer(
-    app: Server, name: str, key: str, method: str, status: int
-) -> None:
+async def test_timer_by_hand_wants_the_master_key_and_a_timer(app: Server, name: str, key: str, method: str, status: int) -> None:
     """`POST /admin/functions/NAME` is for the master key and for functions that are not HTTP."""
     assert await admin(app, name, key, method) == status
 

@@ -24,9 +24,7 @@ def fields(low: int, high: int) -> st.SearchStrategy[str]:
 
 
 @given(
-    text=st.tuples(fields(0, 59), fields(0, 59), fields(0, 23), fields(1, 28), fields(1, 12), fields(0, 6)).map(
-        " ".join
-    ),
+    text=st.tuples(fields(0, 59), fields(0, 59), fields(0, 23), fields(1, 28), fields(1, 12), fields(0, 6)).map(" ".join),
     at=st.datetimes(datetime(2026, 1, 1), datetime(2029, 12, 31)),  # noqa: DTZ001 - hypothesis wants naive bounds
 )
 def test_next_time_is_the_one_croniter_finds(text: str, at: datetime) -> None:

@@ -95,9 +95,7 @@ async def ids(req: func.HttpRequest, context: func.Context) -> func.HttpResponse
     from azure_functions_runtime import invocation_id_cv
 
     await asyncio.sleep(0.02)
-    return func.HttpResponse(
-        json.dumps([context.invocation_id, invocation_id_cv.get(), context.trace_context.Traceparent])
-    )
+    return func.HttpResponse(json.dumps([context.invocation_id, invocation_id_cv.get(), context.trace_context.Traceparent]))
 
 
 @app.timer_trigger(schedule="%TICK_SCHEDULE%", arg_name="timer")
