@@ -46,7 +46,7 @@ def handle(cloud: Cloud, request: Request) -> Response:
         case "simulator":
             return management.handle(cloud, request, where.name)
         case "endpoints":
-            return groups.endpoints(cloud, request)
+            return groups.endpoints(request)
     token = identity.token_of(cloud, request)
     who = token.principal if token else identity.ANONYMOUS
     visit = Visit(cloud, request, where, dict(parse_qsl(query, keep_blank_values=True)), who)
@@ -178,6 +178,8 @@ def _remember(visit: Visit, reply: Reply, response: Response, before: str) -> No
             where.kind,
             where.id or where.name,
             visit.who.name,
+            request.body,
+            request.headers.get("x-ms-client-request-id", ""),
             response.status,
             name,
             response.headers.get("x-ms-request-id", ""),
@@ -187,7 +189,5 @@ def _remember(visit: Visit, reply: Reply, response: Response, before: str) -> No
             struck,
             response.lost,
             response.delay_s,
-            request.body,
-            request.headers.get("x-ms-client-request-id", ""),
         )
     )

@@ -201,7 +201,7 @@ def _check_ledger(cloud: Cloud, nic_id: str, doc: NicDoc) -> None:
                 raise Refused("PublicIPAddressInUse", config=config_id, pip=pip, other=_config_id(held[0].id, held[1]))
 
 
-def check_delete(cloud: Cloud, nic: Nic) -> None:
+def check_delete(nic: Nic) -> None:
     """Raise Refused (400 NicInUse) if the NIC belongs to a VM."""
     if nic.vm is not None:
         raise Refused("NicInUse", nic=nic.id, vm=nic.vm.id)

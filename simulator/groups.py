@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from simulator.visit import Visit
 
 
-def endpoints(cloud: Cloud, request: Request) -> Response:
+def endpoints(request: Request) -> Response:
     """/metadata/endpoints, which `az cloud register` asks without a token (testing.md section 2)."""
     base = request.base_url
     login: Json = {

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Exchange:
     """One request and its answer. at: seconds of the cloud's clock. who: the principal's name. kind: as in faults.Match.
 
-    resource: the id asked about. code: of the error, or ''. etag_before, etag_after: of the resource, or ''.
-    fault: what struck, or ''. lost: the client got no answer.
+    resource: the id asked about. status: 0 if the request has not arrived yet (fault lands). code: of the
+    error, or ''. etag_before, etag_after: of the resource, or ''. fault: what struck, or ''. lost: the client got no answer.
     """
 
     at: float
@@ -23,17 +23,17 @@ class Exchange:
     kind: str
     resource: str
     who: str
-    status: int
-    code: str
-    request_id: str
-    operation_id: str
-    etag_before: str
-    etag_after: str
-    fault: str
-    lost: bool
-    delay_s: float
     request_body: bytes
     client_request_id: str
+    status: int = 0
+    code: str = ""
+    request_id: str = ""
+    operation_id: str = ""
+    etag_before: str = ""
+    etag_after: str = ""
+    fault: str = ""
+    lost: bool = False
+    delay_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,10 @@ def keys_of(config: ConfigFacts) -> tuple[str, ...]:
 
 
 class Ledger:
-    """Holders by key. changed: called with each key that a NIC takes or lets go. `log` has every change with its time, for checkers that ask who held what when."""
+    """Holders by key. changed: called with each key that a NIC takes or lets go.
+
+    `log` has every change with its time, for checkers that ask who held what when.
+    """
 
     def __init__(self, clock: Callable[[], float], changed: Callable[[str], None]) -> None:
         self._clock, self._changed = clock, changed

@@ -24,7 +24,7 @@ class ConfigFacts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ConfigDoc:
-    """An ip configuration as it was put. top: unknown members beside name and properties; properties: without defaults missing."""
+    """An ip configuration as it was put. top: unknown members beside name and properties; properties: with defaults."""
 
     name: str
     top: Json

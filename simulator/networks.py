@@ -51,7 +51,7 @@ def shown_subnet(visit: Visit, subnet: Subnet) -> Json:
         properties["addressPrefixes"] = list(subnet.prefixes)
     if visit.api_version >= _IPAM_SINCE:
         properties["ipamPoolPrefixAllocations"] = []
-    configs = _configs_in(visit, subnet, expand)
+    configs = _configs_in(visit, subnet, expand=expand)
     if configs:
         properties["ipConfigurations"] = configs
     policies = "Disabled" if visit.api_version >= "2022-01-01" else "Enabled"
@@ -62,7 +62,7 @@ def shown_subnet(visit: Visit, subnet: Subnet) -> Json:
     return {**shown, "type": f"{_VNET}/subnets"}
 
 
-def _configs_in(visit: Visit, subnet: Subnet, expand: bool) -> list[Json]:
+def _configs_in(visit: Visit, subnet: Subnet, *, expand: bool) -> list[Json]:
     """Every ip configuration that holds an address here, released ones of running operations included."""
     found: list[Json] = []
     vnet_key = subnet.key.partition("/subnets/")[0]
@@ -146,10 +146,10 @@ def _put_vnet(visit: Visit, vnet: Vnet | None) -> Reply:
     vnet.properties = {k: v for k, v in given.items() if k not in _READ_ONLY and v is not None}
     vnet.top = {k: v for k, v in body.items() if k not in _TOP and v is not None}
     vnet.subnets = {subnet.name.lower(): subnet for subnet in subnets}
-    return _changing(visit, vnet, "PutVirtualNetworkOperation", created, None)
+    return _changing(visit, vnet, "PutVirtualNetworkOperation", None, created=created)
 
 
-def _changing(visit: Visit, vnet: Vnet, name: str, created: bool, subnet: Subnet | None) -> Reply:
+def _changing(visit: Visit, vnet: Vnet, name: str, subnet: Subnet | None, *, created: bool) -> Reply:
     """Start the operation that ends with the virtual network and its subnets Succeeded."""
     cloud = visit.cloud
     seconds = cloud.switches.latency_vnet_s + visit.draw_call_s()
@@ -188,7 +188,7 @@ def _subnet(visit: Visit) -> Reply:
         new = _read_subnet(vnet.id, body, vnet.etag)
         visit.strike()
         vnet.subnets[new.name.lower()] = new
-        return _changing(visit, vnet, "PutSubnetOperation", subnet is None, new)
+        return _changing(visit, vnet, "PutSubnetOperation", new, created=subnet is None)
     if subnet is None:
         if verb == "delete":
             return Reply(204)
@@ -201,7 +201,7 @@ def _subnet(visit: Visit) -> Reply:
 def _delete(visit: Visit, vnet: Vnet, subnet: Subnet | None) -> Reply:
     cloud = visit.cloud
     for one in (subnet,) if subnet else tuple(vnet.subnets.values()):
-        used = _configs_in(visit, one, False)
+        used = _configs_in(visit, one, expand=False)
         if used:
             raise Refused("InUseSubnetCannotBeDeleted", name=one.name, other=used[0]["id"])
     visit.strike()

@@ -95,7 +95,7 @@ def _delete(visit: Visit) -> Reply:
     nic = cloud.nics.get(visit.route.id.lower())
     if nic is None:
         return Reply(204)
-    checks.check_delete(cloud, nic)
+    checks.check_delete(nic)
     nics.check_lock(cloud, nic, visit.request.base_url, visit.api_version)
     visit.strike()
     operation = nics.accept_delete(cloud, nic, visit.who.name, visit.ending())
@@ -169,7 +169,7 @@ def _poll(visit: Visit) -> Reply:
 
 
 def _result(visit: Visit) -> Reply:
-    """Location: 202 while it runs; 204 after a DELETE, 200 with nothing to say after a move; the operation's id and URLs again."""
+    """Location: 202 while it runs; 204 after a DELETE, 200 and nothing to say after a move; with the operation's ids."""
     visit.only("GET")
     cloud = visit.cloud
     operation = cloud.operations.get(visit.route.name)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from simulator import operations
 from simulator.documents import with_addresses
 from simulator.errors import ERRORS, Refused, envelope
-from simulator.ids import parts_of
 from simulator.latency import nic_latency_s
 from simulator.ledger import keys_of
 from simulator.model import ConfigDoc, ConfigFacts, Nic, NicDoc, Operation
@@ -34,9 +33,7 @@ def accept_put(
     nic = cloud.nics.get(nic_id.lower())
     created = nic is None
     if nic is None:
-        parts = parts_of(nic_id)
-        assert parts is not None
-        nic = new_nic(cloud, nic_id, parts.subscription, parts.group, parts.name, doc)
+        nic = new_nic(cloud, nic_id, doc)
         before = replace(doc, configs=(), facts=())
     else:
         before = nic.doc
@@ -240,7 +237,7 @@ def _with_config(doc: NicDoc, name: str, address: str) -> NicDoc:
     }
     if address:
         properties["privateIPAddress"] = address
-    added = ConfigFacts(name, fact.subnet, address, "", False)
+    added = ConfigFacts(name, fact.subnet, address, "", primary=False)
     return replace(doc, configs=(*doc.configs, ConfigDoc(name, {}, properties)), facts=(*doc.facts, added))
 
 

@@ -111,7 +111,7 @@ def new_public_address(cloud: Cloud) -> str:
     return f"20.51.{number // 250 % 250}.{number % 250 + 1}"
 
 
-def _config_body(nic: WorldNic, config: WorldConfig, primary: bool) -> dict[str, Any]:
+def _config_body(nic: WorldNic, config: WorldConfig, *, primary: bool) -> dict[str, Any]:
     def full(kind: str, name: str) -> str:
         return name if name.startswith("/") else resource_id(nic.subscription, nic.group, kind, name)
 
@@ -135,7 +135,7 @@ def _add_nic(cloud: Cloud, nic: WorldNic) -> None:
     nic_id = resource_id(nic.subscription, nic.group, "networkInterfaces", nic.name)
     given = dict(nic.document)
     properties = dict(given.get("properties") or {})
-    properties.setdefault("ipConfigurations", [_config_body(nic, c, i == 0) for i, c in enumerate(nic.configs)])
+    properties.setdefault("ipConfigurations", [_config_body(nic, c, primary=i == 0) for i, c in enumerate(nic.configs)])
     if nic.nsg:
         nsg = nic.nsg if nic.nsg.startswith("/") else resource_id(nic.subscription, nic.group, "networkSecurityGroups", nic.nsg)
         properties.setdefault("networkSecurityGroup", {"id": nsg})
@@ -151,7 +151,7 @@ def _add_nic(cloud: Cloud, nic: WorldNic) -> None:
     read = read_nic({**given, "properties": {**properties, "ipConfigurations": raw}}, nic_id, kept)
     doc = with_addresses(read, choose_addresses(cloud, read))
     vm_id = resource_id(nic.subscription, nic.group, "virtualMachines", nic.vm, "Microsoft.Compute").lower()
-    record = new_nic(cloud, nic_id, nic.subscription, nic.group, nic.name, doc)
+    record = new_nic(cloud, nic_id, doc)
     record.vm = cloud.vms[vm_id] if nic.vm else None
     record.state = "Failed" if nic.state == "Failed" else "Succeeded"
     record.created_at = float("-inf")
@@ -169,8 +169,9 @@ def _add_nic(cloud: Cloud, nic: WorldNic) -> None:
     cloud.record(record, "world")
 
 
-def new_nic(cloud: Cloud, nic_id: str, subscription: str, group: str, name: str, doc: NicDoc) -> Nic:
+def new_nic(cloud: Cloud, nic_id: str, doc: NicDoc) -> Nic:
     """A new NIC's record, kept in the cloud."""
+    _, _, subscription, _, group, *_, name = nic_id.split("/")
     mac = cloud.ids.hex(24)
     nic = Nic(
         id=nic_id,

@@ -32,7 +32,7 @@ class Route(NamedTuple):
 
 
 @lru_cache(maxsize=65536)
-def route(path: str) -> Route:
+def route(path: str) -> Route:  # noqa: PLR0911 - one return per kind of path
     """The meaning of a path (without its query)."""
     pieces = [unquote(piece) for piece in path.split("/") if piece]
     lower = [piece.lower() for piece in pieces]
@@ -53,7 +53,7 @@ def route(path: str) -> Route:
     return _in_subscription(pieces, lower)
 
 
-def _in_subscription(pieces: list[str], lower: list[str]) -> Route:
+def _in_subscription(pieces: list[str], lower: list[str]) -> Route:  # noqa: PLR0911 - one per kind of path
     if len(pieces) == 1:
         return Route("subscriptions")
     subscription = pieces[1]

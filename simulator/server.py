@@ -108,18 +108,11 @@ async def running(
     try:
         plain = web.TCPSite(runner, host, port, shutdown_timeout=1.0)
         await plain.start()
-        url, tls_url, ca_file = f"http://{host}:{_port_of(plain)}", "", None
+        url, tls_url, ca_file = f"http://{host}:{runner.addresses[0][1]}", "", None
         if tls_port is not None and tls_dir is not None:
             secure = web.TCPSite(runner, host, tls_port, ssl_context=tls.server_context(tls_dir), shutdown_timeout=1.0)
             await secure.start()
-            tls_url, ca_file = f"https://localhost:{_port_of(secure)}", tls_dir / "ca.pem"
+            tls_url, ca_file = f"https://localhost:{runner.addresses[1][1]}", tls_dir / "ca.pem"
         yield Edge(url, tls_url, ca_file, cloud)
     finally:
         await runner.cleanup()
-
-
-def _port_of(site: web.TCPSite) -> int:
-    server = site._server  # aiohttp has no public way to a site's port when 0 was asked for
-    assert isinstance(server, asyncio.Server)
-    port: int = server.sockets[0].getsockname()[1]
-    return port

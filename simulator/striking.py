@@ -78,29 +78,25 @@ def _unanswered(visit: Visit) -> Exchange:
         where.kind,
         where.id or where.name,
         visit.who.name,
-        0,
-        "",
-        "",
-        "",
-        "",
-        "",
-        "lands",
-        True,
-        0.0,
         request.body,
         client_id,
+        fault="lands",
+        lost=True,
     )
 
 
 def delivered(visit: Visit, response: Response) -> Response:
     """The answer as the client gets it: late, lost, or replaced although the request was carried out."""
-    match visit.fault:
-        case Late(delay_s=delay_s):
-            return replace(response, delay_s=response.delay_s + delay_s)
-        case Lost(after_s=after_s, reset=reset):
-            return replace(response, delay_s=response.delay_s + after_s, lost=True, reset=reset)
-        case Status(when="after") as status:
-            return replace(response, status=status.status, body=status.body)
+    if isinstance(visit.fault, Status) and visit.fault.when == "after":
+        return replace(response, status=visit.fault.status, body=visit.fault.body)
+    return _late_or_lost(visit.fault, response)
+
+
+def _late_or_lost(fault: Fault | None, response: Response) -> Response:
+    if isinstance(fault, Late):
+        return replace(response, delay_s=response.delay_s + fault.delay_s)
+    if isinstance(fault, Lost):
+        return replace(response, delay_s=response.delay_s + fault.after_s, lost=True, reset=fault.reset)
     return response
 
 
@@ -114,17 +110,13 @@ def outside(cloud: Cloud, request: Request, where: Route, handler: Callable[[Clo
         script.skip -= 1
         return response
     script.struck += 1
-    match script.fault:
-        case Late(delay_s=delay_s):
-            return replace(response, delay_s=response.delay_s + delay_s)
-        case Lost(after_s=after_s, reset=reset):
-            return replace(response, delay_s=response.delay_s + after_s, lost=True, reset=reset)
-        case Status(status=status, body=body):
-            return Response(status, {}, body)
-        case Answer(name=name, words=words):
-            kind = ERRORS[name]
-            return Response(kind.status, {"content-type": "application/json"}, encode(envelope(kind, words), "compact"))
-    return response
+    if isinstance(script.fault, Status):
+        return Response(script.fault.status, {}, script.fault.body)
+    if isinstance(script.fault, Answer):
+        kind = ERRORS[script.fault.name]
+        body = encode(envelope(kind, script.fault.words), "compact")
+        return Response(kind.status, {"content-type": "application/json"}, body)
+    return _late_or_lost(script.fault, response)
 
 
 def strangers(visit: Visit, status: int) -> None:

@@ -1,4 +1,4 @@
-"""Rate limits: ARM's token buckets and Microsoft.Network's five minutes (azure.md section 8). Counted always, enforced by switch."""
+"""Rate limits: ARM's token buckets and Microsoft.Network's five minutes (azure.md section 8); enforced by switch."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ _PARTS: Final[Mapping[str, type[Any]]] = {
 
 def _built(kind: type[Any], value: object, where: str) -> Any:
     if not isinstance(value, dict):
-        raise ValueError(f"world: {where} is not an object")
+        raise ValueError(f"world: {where} is not an object")  # noqa: TRY004 - the text is at fault
     names = {f.name for f in dataclasses.fields(kind)}
     members: dict[str, Any] = {}
     for name, item in value.items():
