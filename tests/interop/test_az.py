@@ -111,3 +111,27 @@ def test_az_shows_who_may_not_write(azure: Azure, az: Cli) -> None:
     assert refused.code == 1
     assert "(LinkedAuthorizationFailed)" in refused.err
     assert before == azure.nic("nic-b")
+
+
+def test_the_address_is_held_until_the_release_has_ended(azure: Azure, az: Cli) -> None:
+    """After `delete --no-wait` the old NIC no longer shows the VIP, but create is refused until the operation has ended."""
+    azure.switch(latency="fixed:3600")
+    az("network", "nic", "ip-config", "delete", "-g", "rg", "--nic-name", "mirrora290_z1", "-n", "vip", "--no-wait").json()
+    old = azure.nic("mirrora290_z1")
+
+    refused = az(*_create("mirrorb280_z2", "10.0.0.254", "my_vip_ip"))
+
+    assert (old["properties"]["provisioningState"], list(_configs(old))) == ("Updating", ["ipconfig1"])
+    assert refused.code == 1
+    assert "(PrivateIPAddressIsAllocated)" in refused.err
+
+
+def test_az_tells_that_an_operation_failed(azure: Azure, az: Cli) -> None:
+    """An accepted write whose operation ends Failed: az prints Azure's code and exits with 1, the NIC is left Failed."""
+    azure.switch(operation_end="failed-kept")
+
+    failed = az("network", "nic", "ip-config", "delete", "-g", "rg", "--nic-name", "mirrora290_z1", "-n", "vip")
+
+    assert failed.code == 1
+    assert "(InternalExecutionError)" in failed.err
+    assert azure.nic("mirrora290_z1")["properties"]["provisioningState"] == "Failed"
