@@ -91,11 +91,11 @@ def _dispatch(visit: Visit) -> Reply:
     cloud, where = visit.cloud, visit.route
     if where.subscription and where.subscription.lower() not in {s.lower() for s in cloud.world.subscriptions}:
         raise Refused("SubscriptionNotFound", subscription=where.subscription)
-    if "api-version" not in visit.query:
-        raise Refused("MissingApiVersionParameter")
     handler = _HANDLERS.get(where.kind)
     if handler is None:
         raise Refused("HttpResourceNotFound")
+    if "api-version" not in visit.query:
+        raise Refused("MissingApiVersionParameter")
     return handler(visit)
 
 

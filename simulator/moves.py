@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from simulator import nics, operations, rights
-from simulator.errors import ERRORS, Refused, envelope
+from simulator.errors import Refused
 from simulator.ids import parts_of
 from simulator.latency import nic_latency_s, retry_after_accepted
 from simulator.reply import Reply
@@ -141,30 +141,23 @@ def _nics(moves: list[Move]) -> list[Nic]:
 
 def _end(cloud: Cloud, moves: list[Move], operation: Operation) -> None:
     """Let go on all sources, then attach to all targets; a NIC that a later write took over is left as that write has it."""
-    if operation.status != "InProgress":
-        return
     concerned = _nics(moves)
     mine = [nic for nic in concerned if nic.operation is operation]
-    whole = operation.ending in ("succeeded", "gone") and len(mine) == len(concerned)
+    superseded = operation.status == "Canceled"
+    whole = operation.ending in ("succeeded", "gone") and not superseded
     if whole or operation.ending == "half-way":
         for move in moves:
             if move.source in mine:
                 nics.change_content(cloud, move.source, _without(move.source.doc, move.facts.name))
         for nic in mine:
             cloud.ledger.keep_only(nic, nic.doc.facts)
-    failed = False
     if whole:
         for move in moves:
             nics.change_content(cloud, move.target, _with(move.target.doc, move))
             cloud.ledger.claim(move.target, move.target.doc.facts)
-        operations.finish(cloud, operation, "Succeeded")
-    else:
-        row = "Canceled" if operation.ending == "canceled" or len(mine) != len(concerned) else "InternalExecutionError"
-        if operation.ending in ERRORS and ERRORS[operation.ending].layer == "async":
-            row = operation.ending
-        words = {"operation": operation.name, "operation_id": operation.id}
-        failed = row != "Canceled"
-        operations.finish(cloud, operation, "Failed" if failed else "Canceled", envelope(ERRORS[row], words))
+    if not superseded:
+        operations.end_plain(cloud, operation)
+    failed = operation.status == "Failed"
     for nic in mine:
         nic.operation, nic.etag, nic.stable = None, cloud.ids.etag(), nic.doc
         nic.state = "Failed" if failed else "Succeeded"

@@ -1,0 +1,165 @@
+"""moveIpConfigurations: refused, working, refusing public addresses, slow, failing half-way."""
+
+from typing import Any
+
+import pytest
+
+from simulator.faults import Answer, Ends, Match
+from tests.simulator.desk import NIC_A, NIC_B, PIP, VNET, Desk, configs, error_of, vip
+
+NEW = "?api-version=2025-09-01"
+ITEMS = {
+    "moveIpConfigurationItems": [
+        {
+            "sourceIpConfiguration": {"id": f"{NIC_A}/ipConfigurations/vip"},
+            "targetIpConfiguration": {"id": f"{NIC_B}/ipConfigurations/vip"},
+        }
+    ]
+}
+
+
+def move(desk: Desk, version: str = NEW, body: Any = None) -> Any:
+    return desk.ask("POST", f"{VNET}/moveIpConfigurations{version}", ITEMS if body is None else body)
+
+
+def without_public(desk: Desk) -> None:
+    """Take the public IP off the VIP."""
+    nic = desk.get(NIC_A)
+    del configs(nic)[1]["properties"]["publicIPAddress"]
+    desk.ask("PUT", NIC_A, nic)
+    desk.clock.advance(10)
+
+
+def names(desk: Desk) -> tuple[list[str], list[str]]:
+    a, b = ([c["name"] for c in configs(desk.get(nic))] for nic in (NIC_A, NIC_B))
+    return a, b
+
+
+def test_it_is_refused_where_the_feature_is_missing_or_the_version_unknown() -> None:
+    """By default the feature is not registered; older api-versions do not know the call."""
+    assert error_of(move(Desk())) == (400, "SubscriptionNotRegisteredForFeature")
+    assert error_of(move(Desk(move_ip_configurations="all"), "?api-version=2024-05-01")) == (400, "NoRegisteredProviderFound")
+    assert error_of(move(Desk(move_ip_configurations="version-unknown"))) == (400, "NoRegisteredProviderFound")
+
+
+def test_it_moves_a_private_address_in_one_operation() -> None:
+    """202 with AO, Location, Retry-After; both NICs Updating; at the end the configuration is on the other NIC."""
+    desk = Desk(move_ip_configurations="private")
+    without_public(desk)
+
+    answer = move(desk)
+
+    assert answer.status == 202
+    assert {"azure-asyncoperation", "location", "retry-after"} <= answer.headers.keys()
+    assert names(desk) == (["ipconfig1", "vip"], ["ipconfig1"])
+    assert desk.get(NIC_B)["properties"]["provisioningState"] == "Updating"
+    desk.clock.advance(10)
+    assert desk.poll(answer).json() == {"status": "Succeeded"}
+    assert names(desk) == (["ipconfig1"], ["ipconfig1", "vip"])
+    moved = configs(desk.get(NIC_B))[1]
+    assert moved["id"] == f"{NIC_B}/ipConfigurations/vip"
+    assert moved["properties"]["privateIPAddress"] == "10.0.0.254"
+
+
+def test_public_addresses_are_refused_or_travel_along() -> None:
+    """`private` refuses a configuration with a public IP; `all` moves both."""
+    assert error_of(move(Desk(move_ip_configurations="private"))) == (400, "MoveIpConfigurationsPublicIPAddressNotSupported")
+
+    desk = Desk(move_ip_configurations="all")
+    assert move(desk).status == 202
+    desk.clock.advance(10)
+    assert desk.get(PIP)["properties"]["ipConfiguration"]["id"] == f"{NIC_B}/ipConfigurations/vip"
+
+
+def test_it_may_answer_200_at_once() -> None:
+    """With move_answer=200 the move is done when it is answered."""
+    desk = Desk(move_ip_configurations="all", move_answer=200)
+
+    assert move(desk).status == 200
+    assert names(desk) == (["ipconfig1"], ["ipconfig1", "vip"])
+
+
+def test_it_may_be_slow() -> None:
+    """With `slow` the move takes ten times as long as a NIC write."""
+    desk = Desk(move_ip_configurations="slow")
+    without_public(desk)
+    answer = move(desk)
+
+    desk.clock.advance(99)
+    assert desk.poll(answer).json() == {"status": "InProgress"}
+    desk.clock.advance(1)
+    assert desk.poll(answer).json() == {"status": "Succeeded"}
+
+
+def test_it_may_fail_half_way() -> None:
+    """With `half-way` the source has lost the configuration, the target has not got it, and both NICs are Failed."""
+    desk = Desk(move_ip_configurations="half-way")
+    without_public(desk)
+    answer = move(desk)
+    desk.clock.advance(10)
+
+    assert desk.poll(answer).json()["status"] == "Failed"
+    assert names(desk) == (["ipconfig1"], ["ipconfig1"])
+    assert desk.get(NIC_A)["properties"]["provisioningState"] == "Failed"
+    nic = desk.get(NIC_B)
+    configs(nic).append(vip(pip=""))
+    assert desk.ask("PUT", NIC_B, nic).status == 200
+
+
+def test_a_failed_move_changes_nothing() -> None:
+    """A move that ends Failed or Canceled leaves both NICs as they were."""
+    for fault, status in ((Ends(how="failed-kept"), "Failed"), (Answer(name="Canceled"), "Canceled")):
+        desk = Desk(move_ip_configurations="all")
+        desk.script(Match(kind="move"), fault=fault)
+        answer = move(desk)
+        desk.clock.advance(10)
+
+        assert desk.poll(answer).json()["status"] == status
+        assert names(desk) == (["ipconfig1", "vip"], ["ipconfig1"])
+        assert desk.cloud.carrier("10.0.0.254") == "mirrora290_z1"
+
+
+def test_a_later_put_on_one_nic_cancels_the_move() -> None:
+    """A PUT of the source while the move runs wins; the move ends Canceled and attaches nothing."""
+    desk = Desk(move_ip_configurations="all")
+    answer = move(desk)
+    desk.clock.advance(2)
+    desk.ask("PUT", NIC_A, desk.get(NIC_A))
+    desk.clock.advance(20)
+
+    assert desk.poll(answer).json()["status"] == "Canceled"
+    assert names(desk) == (["ipconfig1", "vip"], ["ipconfig1"])
+    assert desk.get(NIC_B)["properties"]["provisioningState"] == "Succeeded"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "code"),
+    [
+        (f"{NIC_A}/ipConfigurations/ipconfig1", f"{NIC_B}/ipConfigurations/x", "MoveIpConfigurationsInvalidRequest"),
+        (f"{NIC_A}/ipConfigurations/vip", f"{NIC_A}/ipConfigurations/x", "MoveIpConfigurationsInvalidRequest"),
+        (f"{NIC_A}/ipConfigurations/vip", f"{NIC_B}/ipConfigurations/ipconfig1", "MoveIpConfigurationsInvalidRequest"),
+        (f"{NIC_A}/ipConfigurations/none", f"{NIC_B}/ipConfigurations/x", "InvalidResourceReference"),
+        (f"{NIC_A}x/ipConfigurations/vip", f"{NIC_B}/ipConfigurations/x", "InvalidResourceReference"),
+        (NIC_A, NIC_B, "InvalidRequestFormat:InvalidRequest"),
+    ],
+)
+def test_moves_that_cannot_be(source: str, target: str, code: str) -> None:
+    """Primary configurations, a move to the same NIC or name, and unknown ids are refused."""
+    item = {"sourceIpConfiguration": {"id": source}, "targetIpConfiguration": {"id": target}}
+    answer = move(Desk(move_ip_configurations="all"), body={"moveIpConfigurationItems": [item]})
+
+    assert error_of(answer) == (400, code)
+
+
+@pytest.mark.parametrize("body", [{}, {"moveIpConfigurationItems": []}, {"moveIpConfigurationItems": [1]}])
+def test_bodies_without_items_are_refused(body: Any) -> None:
+    """A body without usable items is a 400."""
+    assert error_of(move(Desk(move_ip_configurations="all"), body=body)) == (400, "InvalidRequestFormat:InvalidRequest")
+
+
+def test_a_busy_nic_is_a_429() -> None:
+    """While another operation holds one of the NICs the move is refused for now."""
+    desk = Desk(move_ip_configurations="all")
+    desk.ask("PUT", NIC_B, desk.get(NIC_B))
+
+    assert error_of(move(desk)) == (429, "RetryableError:RetryableErrorDueToAnotherOperation")
