@@ -118,7 +118,7 @@ class Arm:
         ]
 
     async def _read(self, resource_id: str, url: str, *, tries: int = READ_TRIES) -> ArmReply:
-        """A GET, repeated at once or shortly after where it was Azure's passing trouble; a throttle is the caller's to wait for."""
+        """A GET, repeated shortly after where it was Azure's passing trouble; a throttle is the caller's to wait for."""
         for left in reversed(range(tries)):
             try:
                 reply = await self._send(resource_id, ArmRequest(method="GET", url=url, timeout_s=READ_TIMEOUT_S))
@@ -136,8 +136,11 @@ class Arm:
         raise AssertionError("a read ends by an answer or an error")
 
     async def _send(self, resource_id: str, request: ArmRequest) -> ArmReply:
+        pace = self.pace(resource_id)
+        if request.method == "GET":
+            await pace.reads.turn()  # writes take their turns in the driver, all of a swap's at once
         reply = await self.transport.send(request)
-        self.pace(resource_id).heard(reply, asyncio.get_running_loop().time())
+        pace.heard(request.method, reply, asyncio.get_running_loop().time())
         return reply
 
 
@@ -149,7 +152,7 @@ def _nic(nic_id: str, body: Any, at: float) -> Nic:
     """Raises ValueError where the body is not a NIC's document."""
     properties = body.get("properties") if isinstance(body, dict) else None
     if not isinstance(properties, dict) or not isinstance(properties.get("ipConfigurations"), list):
-        raise ValueError("the answer is not a NIC's document")
+        raise ValueError("the answer is not a NIC's document")  # noqa: TRY004  # a wrong value from outside, not a wrong call
     return Nic(
         id=nic_id,
         document=body,

@@ -82,6 +82,7 @@ class Looking:
 
     @classmethod
     def begin(cls, controller: Controller, mirror: Mirror) -> "Looking":
+        """Send the reads out, all at once."""
         pages = asyncio.create_task(controller.pages(mirror)) if mirror.has_pages else None
         return cls(controller, mirror, controller.ports.clock.now(), asyncio.create_task(controller.look_all(mirror)), pages)
 
@@ -94,9 +95,11 @@ class Looking:
         return dict(await self.nics)
 
     async def said(self) -> Mapping[str, Page]:
+        """What the status pages say, by member; empty where the mirror has none."""
         return await self.pages if self.pages else {}
 
     def drop(self) -> None:
+        """Nobody waits for the reads any more."""
         for task in (self.nics, self.pages):
             if task:
                 task.cancel()

@@ -119,7 +119,7 @@ def fingerprint(key: bytes) -> str:
 
 
 def digest(entity: Mapping[str, Any], key: bytes | None) -> str:
-    """The hash of an entity's columns, Hash and the service's Timestamp left out. Raises ValueError where no canonical form exists."""
+    """The hash of an entity's columns but Hash and the service's Timestamp. Raises ValueError where no canonical form exists."""
     columns = {k: v for k, v in entity.items() if k not in ("Hash", "Timestamp")}
     try:
         data = rfc8785.dumps(columns)
@@ -165,21 +165,28 @@ def verify(mirror: str, rows: Sequence[Row], link: Link, seal: Seal) -> Link | B
     """Go along the rows (ascending from link.seq + 1) and return where the chain stands after them, or the first break."""
     for row in rows:
         seq = link.seq + 1
-        if row.seq != seq or row.mirror != mirror:
-            return Broken(seq=seq, detail=f"row {seq} is missing; the next row found says Seq {row.seq}")
-        if row.columns.get("PrevHash") != link.hash:
-            return Broken(seq=seq, detail=f"PrevHash of row {seq} is not the hash of row {seq - 1}")
-        alg = str(row.columns.get("Alg", ""))
-        if link.keyed_from is not None and not alg.startswith(KEYED):
-            return Broken(seq=seq, detail=f"row {seq} is plain although rows from {link.keyed_from} on are keyed")
-        try:
-            expected = digest(row.to_entity(), seal.key_for(alg))
-        except KeyError:
-            return Broken(seq=seq, detail=f"row {seq} says Alg {alg[:64]!r}; no audit key with that fingerprint is set")
-        except ValueError as exc:
-            return Broken(seq=seq, detail=f"row {seq} cannot be hashed: {exc}")
-        if not hmac.compare_digest(expected, row.hash):
-            return Broken(seq=seq, detail=f"the columns of row {seq} do not hash to its Hash: it was changed")
-        keyed_from = seq if alg.startswith(KEYED) and link.keyed_from is None else link.keyed_from
-        link = Link(seq=seq, hash=row.hash, keyed_from=keyed_from)
+        wrong = _wrong(mirror, row, link, seal)
+        if wrong:
+            return Broken(seq=seq, detail=wrong)
+        keyed = link.keyed_from is None and str(row.columns["Alg"]).startswith(KEYED)
+        link = Link(seq=seq, hash=row.hash, keyed_from=seq if keyed else link.keyed_from)
     return link
+
+
+def _wrong(mirror: str, row: Row, link: Link, seal: Seal) -> str | None:
+    """Why a row is not the next one of the chain, as a sentence, or None."""
+    seq, alg = link.seq + 1, str(row.columns.get("Alg", ""))
+    if row.seq != seq or row.mirror != mirror:
+        return f"row {seq} is missing; the next row found says Seq {row.seq}"
+    if row.columns.get("PrevHash") != link.hash:
+        return f"PrevHash of row {seq} is not the hash of row {seq - 1}"
+    if link.keyed_from is not None and not alg.startswith(KEYED):
+        return f"row {seq} is plain although rows from {link.keyed_from} on are keyed"
+    try:
+        expected = digest(row.to_entity(), seal.key_for(alg))
+    except KeyError:
+        return f"row {seq} says Alg {alg[:64]!r}; no audit key with that fingerprint is set"
+    except ValueError as exc:
+        return f"row {seq} cannot be hashed: {exc}"
+    intact = hmac.compare_digest(expected, row.hash)
+    return None if intact else f"the columns of row {seq} do not hash to its Hash: it was changed"

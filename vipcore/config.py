@@ -46,7 +46,7 @@ class Config:
     clock_skew_s: float = 30.0
     max_changes: int = 6
     max_changes_s: float = 600.0
-    seal: Seal = Seal()
+    seal: Seal = field(default_factory=Seal)
     faults: tuple[Fault, ...] = ()
     fatal: bool = False
 

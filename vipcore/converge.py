@@ -43,6 +43,7 @@ async def converge(driver: Driver) -> Head:
 
     Raises Refusal (what the request answers; the swap stays unfinished and is gone on with), LostLease, Unreachable.
     """
+    keeping = asyncio.ensure_future(driver.keep())
     try:
         await _to_the_end(driver)
         return await _complete(driver)
@@ -52,6 +53,8 @@ async def converge(driver: Driver) -> Head:
     except LostLease as lost:
         await _let_go(driver, lost.head)
         raise
+    finally:
+        keeping.cancel()
 
 
 async def _to_the_end(driver: Driver) -> None:
@@ -130,6 +133,8 @@ async def _carry_out(driver: Driver, found: Plan, tries: dict[str, int]) -> None
         await writing.settle(driver, driver.desired, within_s=float("inf"))
     if plan.plan(driver.mirror, driver.looks, driver.desired) != found:
         return
+    await driver.take_turn(len(found.steps))
+    driver.turns += len(found.steps)
     detaching = await _all(*(writing.write(driver, step, tries=tries) for step in found.detaches))
     accepted = [written for written in detaching if written is not None]
     if len(accepted) < len(detaching):

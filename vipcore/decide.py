@@ -1,8 +1,8 @@
 """One claim or one move, from the verified request to its answer: judge, commit the decision, drive or wait, answer.
 
-The judgement is committed only over the very head it was made on: if another was first, it is made again. The order of effects: the
-hint for the timer, then decision, row and lease in one transaction, then NIC writes (converge.py). If we die after the hint, the
-timer finds a head without work; after the transaction, an unfinished swap that it finishes.
+The judgement is committed only over the very head it was made on: if another was first, it is made again. The order of effects:
+the hint for the timer, then decision, row and lease in one transaction, then NIC writes (converge.py). If we die after the hint,
+the timer finds a head without work; after the transaction, an unfinished swap that it finishes.
 """
 
 import asyncio
@@ -21,12 +21,14 @@ from vipcore.head import Head, Repeat, Swap
 from vipcore.instants import Instant
 from vipcore.judge import check_first, judge
 from vipcore.model import Look, Outcome
+from vipcore.pace import ORDER
 
 _ROUNDS_MAX: Final = 20
 
 
 async def carry_out(controller: Controller, ask: Ask) -> Outcome:
     """Judge, decide, drive or wait. Raises Refusal."""
+    ORDER.set(ask.began.timestamp())
     looking = Looking.begin(controller, ask.mirror)
     try:
         head = await controller.load_head(ask.mirror.name)
@@ -55,6 +57,7 @@ async def _decide(controller: Controller, ask: Ask, head: Head, looking: Looking
                 return await _confirm(controller, ask, head, looks, remark)
             await check_first(controller, ask, head, looks, found)
         await (hinting or controller.ports.ledger.put_hint(ask.mirror.name))
+        driver, operation_id = None, ""
         if driven:
             head, operation_id = await _accept_beside(controller, ask, head, remark)
         else:
@@ -64,7 +67,7 @@ async def _decide(controller: Controller, ask: Ask, head: Head, looking: Looking
         if hinting:
             await asyncio.wait([hinting])
             hinting.exception()
-    return await (follow(controller, ask, head, operation_id) if driven else drive(controller, ask, driver))
+    return await (drive(controller, ask, driver) if driver else follow(controller, ask, head, operation_id))
 
 
 def _will_work(ask: Ask, head: Head) -> bool:

@@ -1,4 +1,4 @@
-"""The mirrors document: text -> mirrors and key ids, with every fault at once and each fault where it belongs. Pure but for the schema file.
+"""The mirrors document: text -> mirrors and key ids, with every fault at once and each where it belongs. Reads its schema file only.
 
 The shape is judged by `mirrors.schema.json` (the same file an editor uses); what a schema cannot say (addresses, one NIC for
 two members, one subscription, what two mirrors claim at once) is judged here.
@@ -129,7 +129,7 @@ def _full_id(text: str, kind: str, defaults: Any) -> str:
         return text
     defaults = defaults if isinstance(defaults, dict) else {}
     for name in ("subscription_id", "resource_group"):
-        if not isinstance(defaults.get(name), str):
+        if name not in defaults:
             raise ValueError(f"{text!r} is a name, so /defaults/{name} must be set; or give the full resource id")
     return f"/subscriptions/{defaults['subscription_id']}/resourceGroups/{defaults['resource_group']}{_PROVIDER}{kind}/{text}"
 

@@ -70,6 +70,8 @@ class Driver:
     """The event that ends with this swap besides `swap.completed`, such as `drift.repaired`."""
     wrote_at: float = -1.0
     """When the last answer to a write of ours came; -1: none yet."""
+    turns: int = 0
+    """Writes for which Azure's budget has room already."""
     fresh: bool = True
     contact: float = 0.0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -108,6 +110,36 @@ class Driver:
             if now >= until:
                 return
             await asyncio.sleep(clamp(min(until - now, HEARTBEAT_S), self.deadline, now))
+
+    async def keep(self) -> None:
+        """Beside the work: keep the lease alive while a call waits its turn. What goes wrong here, the work meets at its next step."""
+        try:
+            while True:
+                await asyncio.sleep(HEARTBEAT_S)
+                if self.now() - self.contact >= HEARTBEAT_S:
+                    await self.refresh()
+        except (LostLease, Unreachable):
+            return
+
+    async def take_turn(self, calls: int) -> None:
+        """Wait until Azure has room for that many writes of ours; turns taken ahead are used up first.
+
+        Raises AzureRefusal `azure-throttled` at the deadline, LostLease, Unreachable.
+        """
+        wanted = calls - self.turns
+        if wanted > 0:
+            turn = asyncio.ensure_future(self.arm.pace(self.mirror.members[0].nic_id).writes.turn(wanted))
+            try:
+                while not turn.done():
+                    await asyncio.wait([turn], timeout=clamp(HEARTBEAT_S, self.deadline, self.now()))
+                    if not turn.done() and self.now() >= self.deadline:
+                        raise AzureRefusal("azure-throttled", "Azure's limit of writes leaves no room yet; the decision stands.")
+                    if self.now() - self.contact >= HEARTBEAT_S:
+                        await self.refresh()
+            finally:
+                turn.cancel()
+            self.turns = calls
+        self.turns -= calls
 
     def check_mine(self, head: Head) -> None:
         """Raises LostLease unless this driver may go on under this head."""

@@ -38,6 +38,7 @@ def leased(driver: Driver, head: Head) -> Head:
 
 
 def driver_for(controller: Controller, ask: Ask, head: Head, looks: dict[str, Look]) -> Driver:
+    """The driver of a head whose lease was just taken for this ask."""
     return Driver(
         ports=controller.ports,
         arm=controller.arm,

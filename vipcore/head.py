@@ -90,7 +90,7 @@ class Head:
 
     mirror: str
     desired: str | None = None
-    epoch: Epoch = Epoch(0)
+    epoch: Epoch = Epoch(0)  # noqa: RUF009  # a NewType's call is the number itself
     began: Instant = instants.NEVER
     """When the decision in force began: a claim's beginning, a move's arrival."""
     claim_id: str | None = None

@@ -1,6 +1,7 @@
 """The judgement of an ask, in the contract's order of checks (section 6), and how a refusal is written down.
 
-A refusal changes no NIC, no desired and no epoch: at most it leaves a row, a recorded claim, the start of a hold, or a count (promise 7).
+A refusal changes no NIC, no desired and no epoch: at most it leaves a row, a recorded claim, the start of a hold, or a count
+(promise 7).
 """
 
 from collections.abc import Mapping, Sequence

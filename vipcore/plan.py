@@ -98,7 +98,9 @@ def _carriers(mirror: Mirror, looks: Looks, vip_name: str) -> list[str]:
 def intruder(mirror: Mirror, looks: Looks) -> str | None:
     """`NIC/ipConfigurations/NAME` of a member's own configuration that holds a VIP's address under another name, or None."""
     for look in looks.values():
-        for vip in mirror.vips if isinstance(look, Nic) else ():
+        if not isinstance(look, Nic):
+            continue
+        for vip in mirror.vips:
             found = nic.intruder(look.document, vip)
             if found:
                 return f"{look.id}/ipConfigurations/{found}"
@@ -147,7 +149,9 @@ def _blocked(mirror: Mirror, looks: Looks, desired: str) -> Blocked | None:
     if taken_by:
         return Blocked(reason=f"a VIP's address is held by {taken_by}, which is not ours by name", taken_by=taken_by)
     for name, look in looks.items():
-        for vip in mirror.vips if isinstance(look, Nic) else ():
+        if not isinstance(look, Nic):
+            continue
+        for vip in mirror.vips:
             if nic.is_primary(look.document, vip.name):
                 return Blocked(
                     reason=f"ip configuration {vip.name} is the primary one of {name}'s NIC; Azure lets nobody detach it"

@@ -53,7 +53,7 @@ class Ledger(Protocol):
         """The audit row of that seq, or None."""
 
     async def newest_rows(self, mirror: str, *, before: int | None, limit: int) -> list[Row]:
-        """At most `limit` rows below `before` (exclusive; None: from the newest), newest first. Reads no row it does not return."""
+        """At most `limit` rows below `before` (exclusive; None: from the newest), newest first; no other row is read."""
 
     async def rows_from(self, mirror: str, seq: int, *, limit: int) -> list[Row]:
         """At most `limit` rows from `seq` on, in rising order, also rows whose columns are damaged."""

@@ -142,7 +142,7 @@ async def _public_ip(arm: Arm, readings: Readings, mirror: Mirror, vip: Vip) -> 
 
 
 async def _address_free(arm: Arm, look: Nic, vip: Vip) -> Check:
-    """Nobody else has an address that is on no member (`CheckIPAddressAvailability`, and the subnet's list to name the holder)."""
+    """Nobody else has an address that is on no member (`CheckIPAddressAvailability`; the subnet's list names the holder)."""
     name, subnet_id = f"address {vip.private_ip}", nic.subnet_of(look.document)
     if subnet_id is None:
         return Check(name=name, ok=None, detail="the NIC's document names no subnet")

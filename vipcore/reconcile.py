@@ -27,6 +27,7 @@ from vipcore.freeze import thawed
 from vipcore.head import Head, Pending
 from vipcore.instants import Instant
 from vipcore.model import Claim, Look, Mirror, Page, Placement, Seen
+from vipcore.pace import ORDER
 from vipcore.ports import Hint
 
 ACTOR: Final = "reconciler"
@@ -79,6 +80,7 @@ def _slice(controller: Controller, names: Sequence[str]) -> list[str]:
 async def _attend(
     controller: Controller, mirror: Mirror, head: Head, hint: Hint | None, correlation_id: str, *, look: bool
 ) -> None:
+    ORDER.set(head.began.timestamp())
     try:
         busy = await _work(controller, mirror, head, correlation_id, look=look)
         if hint is not None and not busy:
@@ -242,7 +244,7 @@ async def _report_only(controller: Controller, mirror: Mirror, head: Head, *, lo
 
 
 async def _follow_pages(controller: Controller, mirror: Mirror, head: Head, correlation_id: str) -> None:
-    """A member whose page turned primary after the last decision, seen so several times, without a claim: act as if it had claimed.
+    """A member whose page turned primary after the last decision, several looks long, without a claim: act as if it had claimed.
 
     Only a page that was seen to say *not primary* since that decision can turn: an isolated old primary that goes on believing
     in itself never does. Which pages were seen so is in the head, since the process may change between looks.

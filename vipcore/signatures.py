@@ -1,4 +1,4 @@
-"""Verification of a claim's signature: RFC 9421 with RFC 9530 Content-Digest, through `http-message-signatures` (its only importer).
+"""Verification of a claim's signature: RFC 9421 with RFC 9530 Content-Digest. The only importer of `http-message-signatures`.
 
 Freshness is not judged by the library: it reads the real clock, we judge by ours and after the key (contract section 6, order
 of checks). Whatever else is wrong is `signature-invalid`, and no answer says which (section 7).
@@ -72,7 +72,7 @@ class _Keys(HTTPSignatureKeyResolver):
 _NOBODY: Final = hashlib.sha256(b"no such key").digest()
 
 
-class _Verifier(HTTPMessageVerifier):  # type: ignore[misc]  # the library's class is not typed
+class _Verifier(HTTPMessageVerifier):
     """The library's verifier without its clock."""
 
     def validate_created_and_expires(self, sig_input: Any, max_age: Any = None) -> None:

@@ -128,7 +128,7 @@ async def _readiness(
     checks = await preflight.check(controller.arm, controller.readings, found, looks, member.name)
     wrong = [f"{check.name}: {check.detail}" for check in checks if check.ok is False]
     unsure = [f"{check.name}: {check.detail}" for check in checks if check.ok is None]
-    return (False if wrong else True), [*wrong, *unsure]
+    return not wrong, [*wrong, *unsure]
 
 
 def _number(name: str, text: str | None, default: int | None, most: int) -> int | None:

@@ -1,4 +1,4 @@
-"""How the head changes: judge the newest head, seal the rows, commit both in one transaction, and judge anew if another was first."""
+"""How the head changes: judge the newest, seal the rows, commit both in one transaction, and judge anew if another was first."""
 
 import asyncio
 from collections.abc import Callable, Sequence

@@ -64,7 +64,7 @@ async def settle(driver: Driver, member: str, *, within_s: float) -> None:
         elapsed = driver.now() - started
         if elapsed >= within_s:
             return
-        await driver.pause(pace.look_after(elapsed, driver.now(), driver.ports.clock.jitter()))
+        await driver.pause(pace.look_after(elapsed, driver.ports.clock.jitter()))
         await look(driver, member)
 
 
@@ -86,6 +86,7 @@ async def write(driver: Driver, step: Step, *, tries: dict[str, int]) -> Written
         if not isinstance(shown, Nic) or not isinstance(again, Nic) or again.etag != shown.etag:
             return None
         shown = again
+    await driver.take_turn(1)
     await driver.fence()
     driver.before.setdefault(step.member, shown.document)
     driver.fresh = False
@@ -94,7 +95,8 @@ async def write(driver: Driver, step: Step, *, tries: dict[str, int]) -> Written
     try:
         accepted = await driver.arm.put(shown, document(driver, step, shown))
     except (ArmError, NotSent, NoReply) as exc:
-        return await _not_accepted(driver, step, shown, exc)
+        await _not_accepted(driver, step, shown, exc)
+        return None
     return _accepted(driver, step, accepted, sent_at)
 
 
@@ -167,13 +169,13 @@ def _judge_unanswered(driver: Driver, step: Step, shown: Nic, exc: Exception) ->
             member=step.member,
             arm_request_ids=exc.request_id or None if isinstance(exc, ArmError) else None,
             outcome="unknown",
-            detail=f"A write of the NIC of {step.member} ({step.kind.value}) got no answer; a fresh read found that the NIC {found}.",
+            detail=f"A write of the NIC of {step.member} ({step.kind.value}) got no answer; a fresh read found: the NIC {found}.",
         )
     )
 
 
 async def finish(driver: Driver, written: Written) -> bool:
-    """Follow the write's operation to its end. True: succeeded. False: it failed or was superseded, and the NIC was looked at again.
+    """Follow the write's operation to its end. True: succeeded. False: it failed or was superseded; the NIC was looked at again.
 
     Raises AzureRefusal `busy` at the deadline, LostLease, Unreachable.
     """
@@ -188,9 +190,10 @@ async def finish(driver: Driver, written: Written) -> bool:
     pace.looking += 1
     try:
         while True:
-            await driver.pause(pace.look_after(driver.now() - written.sent_at, driver.now(), driver.ports.clock.jitter()))
+            await driver.pause(pace.look_after(driver.now() - written.sent_at, driver.ports.clock.jitter()))
             try:
                 if await driver.arm.poll(nic_id, written.operation):
+                    pace.lasted.append(driver.now() - written.sent_at)
                     return True
             except ArmError as exc:
                 if exc.cause in (Cause.FAILED, Cause.CANCELED, Cause.GONE, Cause.LOCKED, Cause.DENIED, Cause.FATAL):
