@@ -59,6 +59,17 @@ def _loopback(host: str) -> str:
     raise ValueError(f"the simulator listens on loopback addresses only, not on {host}")
 
 
+class _Exact(web.Response):
+    """An answer without the Server header and content type that aiohttp adds: ARM's headers are compared with recordings."""
+
+    async def _prepare_headers(self) -> None:
+        wanted = {name.lower() for name in self.headers}
+        await super()._prepare_headers()
+        for name in ("Server", "Content-Type"):
+            if name.lower() not in wanted:
+                self.headers.popall(name, None)
+
+
 class _Front:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -72,10 +83,7 @@ class _Front:
             await asyncio.sleep(answer.delay_s / self._scale())
         if answer.lost:
             _drop(request, answer)
-        response = web.Response(status=answer.status, body=answer.body or None)
-        for name, value in answer.headers.items():
-            response.headers[name] = value
-        return response
+        return _Exact(status=answer.status, body=answer.body or None, headers=answer.headers)
 
     def _scale(self) -> float:
         now = self._cloud.now
@@ -103,14 +111,14 @@ async def running(
     """
     _loopback(host)
     server = web.Server(_Front(cloud), access_log=None, handler_cancellation=False)
-    runner = web.ServerRunner(server)
+    runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        plain = web.TCPSite(runner, host, port, shutdown_timeout=1.0)
+        plain = web.TCPSite(runner, host, port)
         await plain.start()
         url, tls_url, ca_file = f"http://{host}:{runner.addresses[0][1]}", "", None
         if tls_port is not None and tls_dir is not None:
-            secure = web.TCPSite(runner, host, tls_port, ssl_context=tls.server_context(tls_dir), shutdown_timeout=1.0)
+            secure = web.TCPSite(runner, host, tls_port, ssl_context=tls.server_context(tls_dir))
             await secure.start()
             tls_url, ca_file = f"https://localhost:{runner.addresses[1][1]}", tls_dir / "ca.pem"
         yield Edge(url, tls_url, ca_file, cloud)

@@ -79,6 +79,7 @@ class Desk:
 
 
 def configs(nic: Any) -> list[Any]:
+    """The ip configurations of a NIC's document."""
     found: list[Any] = nic["properties"]["ipConfigurations"]
     return found
 

@@ -14,7 +14,8 @@ from tests.simulator.desk import NETWORK, NIC_A, NIC_B, PIP, SUBNET, Desk, confi
 def with_more(**members: Any) -> World:
     """The default world with more resources of some kinds."""
     world = worlds.default()
-    return replace(world, **{name: (*getattr(world, name), *added) for name, added in members.items()})
+    longer: Any = {name: (*getattr(world, name), *added) for name, added in members.items()}
+    return replace(world, **longer)
 
 
 def put_b(desk: Desk, *added: dict[str, Any], **properties: Any) -> tuple[int, str]:

@@ -19,6 +19,7 @@ ITEMS = {
 
 
 def move(desk: Desk, version: str = NEW, body: Any = None) -> Any:
+    """POST the move of the VIP from NIC A to NIC B, or another body."""
     return desk.ask("POST", f"{VNET}/moveIpConfigurations{version}", ITEMS if body is None else body)
 
 
@@ -31,6 +32,7 @@ def without_public(desk: Desk) -> None:
 
 
 def names(desk: Desk) -> tuple[list[str], list[str]]:
+    """The names of the ip configurations on NIC A and on NIC B."""
     a, b = ([c["name"] for c in configs(desk.get(nic))] for nic in (NIC_A, NIC_B))
     return a, b
 
