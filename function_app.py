@@ -61,13 +61,13 @@ def _json(answer: Answer, correlation_id: str, *, code: int = 200) -> func.HttpR
 
 
 async def _answered(req: func.HttpRequest, use_case: UseCase) -> func.HttpResponse:
-    """The use case's answer, or the problem document of its refusal. Nothing else leaves: a defect is logged and named `internal`."""
+    """The use case's answer, or its refusal's problem document. Nothing else leaves: a defect is logged and named `internal`."""
     correlation_id = str(uuid.uuid4())
     try:
         return _json(await use_case(_controller(), correlation_id), correlation_id)
     except Refusal as caught:
         refusal = caught
-    except Exception:
+    except Exception:  # noqa: BLE001  # the last resort at the edge: no stack trace may leave
         _LOG.exception("internal correlation=%s", correlation_id)
         refusal = Refusal("internal", "A defect of the controller; its log has the details under this correlation id.")
     if refusal.status >= 500:
@@ -147,13 +147,13 @@ async def get_verify(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-async def get_health(req: func.HttpRequest) -> func.HttpResponse:
+async def get_health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  # the binding's name
     """Whether the app is configured; tells nothing else."""
     return _json({"status": _CONFIG.status}, str(uuid.uuid4()), code=503 if _CONFIG.fatal else 200)
 
 
 @app.timer_trigger(schedule=config.schedule(os.environ), arg_name="timer", run_on_startup=False, use_monitor=False)
-async def reconcile_timer(timer: func.TimerRequest) -> None:
+async def reconcile_timer(timer: func.TimerRequest) -> None:  # noqa: ARG001  # the binding's name
     """Finish what is unfinished, and look for drift."""
     if not _CONFIG.fatal:
         await reconcile.run_pass(_controller(), str(uuid.uuid4()))

@@ -157,15 +157,17 @@ def _checked(kind: str, body: bytes) -> dict[str, Any]:
 
 def _sentence(error: jsonschema.ValidationError) -> str:
     """What is wrong without showing the value back: it may be long, or not meant for a log."""
+    wanted: Any = error.validator_value
     match error.validator:
         case "additionalProperties":
-            known = ", ".join(error.schema["properties"]) if "properties" in error.schema else "flat values"
+            schema: Any = error.schema
+            known = ", ".join(schema.get("properties", ())) or "flat values"
             return f"has a field that is not known here (known: {known})"
         case "required":
             return error.message[:100]
         case "type":
-            return f"must be of type {error.validator_value}"
+            return f"must be of type {wanted}"
         case "enum":
-            return f"must be one of {', '.join(error.validator_value)}"
+            return f"must be one of {', '.join(wanted)}"
         case _:
             return f"has not the form that is needed ({error.validator})"

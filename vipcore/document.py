@@ -1,4 +1,4 @@
-"""The mirrors document: text -> mirrors and key ids, with every fault at once and each where it belongs. Reads its schema file only.
+"""The mirrors document: text -> mirrors and key ids, with every fault at once and each fault where it belongs.
 
 The shape is judged by `mirrors.schema.json` (the same file an editor uses); what a schema cannot say (addresses, one NIC for
 two members, one subscription, what two mirrors claim at once) is judged here.
@@ -6,7 +6,7 @@ two members, one subscription, what two mirrors claim at once) is judged here.
 
 import ipaddress
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -57,13 +57,15 @@ def read(text: str) -> Document:
         return Document(faults=(Fault("VIP_MIRRORS", f"the mirrors document is not JSON: {exc}"),), fatal=True)
     if not isinstance(data, dict) or not isinstance(data.get("mirrors"), dict):
         return Document(faults=(Fault("VIP_MIRRORS", 'the mirrors document must be an object with "mirrors"'),), fatal=True)
-    found = [(where, "the name stands twice in its object") for where in strictjson.duplicates(data)]
+    twice = set(strictjson.duplicates(data))
+    found: _Found = [(where, "the name stands twice in its object") for where in sorted(twice, key=str)]
     found += [(tuple(error.absolute_path), _sentence(error)) for error in _validator().iter_errors(data)]
     by_mirror, by_key, others = _sorted(found, data)
+    defaults = {} if ("defaults",) in twice else _defaults(data, others)
     mirrors: dict[str, Mirror] = {}
     for name, spec in data["mirrors"].items():
         if name not in by_mirror:
-            mirror, faults = _mirror(name, spec, data.get("defaults"))
+            mirror, faults = _mirror(name, spec, defaults)
             if faults:
                 by_mirror[name] = faults
             elif mirror:
@@ -71,12 +73,15 @@ def read(text: str) -> Document:
     for name, fault in _clashes(mirrors):
         by_mirror.setdefault(name, []).append(fault)
     key_ids, key_faults = _key_ids(data, by_key)
+    if ("keys",) in twice:
+        key_ids = {}  # which of the two was meant is not ours to guess
     faults = [*others, *(fault for some in by_mirror.values() for fault in some), *key_faults]
     return Document(
         mirrors={name: mirror for name, mirror in mirrors.items() if name not in by_mirror},
         faulty={name: tuple(some) for name, some in by_mirror.items()},
         key_ids=key_ids,
         faults=tuple(faults),
+        fatal=("mirrors",) in twice,
     )
 
 
@@ -123,18 +128,24 @@ def _sorted(found: _Found, data: Any) -> tuple[dict[str, list[Fault]], dict[str,
     return by_mirror, by_key, others
 
 
-def _full_id(text: str, kind: str, defaults: Any) -> str:
+def _defaults(data: Any, faults: Iterable[Fault]) -> Mapping[str, str]:
+    """The defaults that have no fault: a mirror that needs one that has is at fault itself, the others are not."""
+    found = data.get("defaults")
+    wrong = {fault.where for fault in faults}
+    return {name: value for name, value in found.items() if f"/defaults/{name}" not in wrong} if isinstance(found, dict) else {}
+
+
+def _full_id(text: str, kind: str, defaults: Mapping[str, str]) -> str:
     """The resource id of a name or id. Raises ValueError where the defaults are needed and missing."""
     if text.startswith("/"):
         return text
-    defaults = defaults if isinstance(defaults, dict) else {}
     for name in ("subscription_id", "resource_group"):
         if name not in defaults:
-            raise ValueError(f"{text!r} is a name, so /defaults/{name} must be set; or give the full resource id")
+            raise ValueError(f"{text!r} is a name, so a valid /defaults/{name} is needed; or give the full resource id")
     return f"/subscriptions/{defaults['subscription_id']}/resourceGroups/{defaults['resource_group']}{_PROVIDER}{kind}/{text}"
 
 
-def _mirror(name: str, spec: dict[str, Any], defaults: Any) -> tuple[Mirror | None, list[Fault]]:
+def _mirror(name: str, spec: dict[str, Any], defaults: Mapping[str, str]) -> tuple[Mirror | None, list[Fault]]:
     """One mirror whose shape is right, or what its schema could not say."""
     faults: list[Fault] = []
     members: list[Member] = []
@@ -148,11 +159,8 @@ def _mirror(name: str, spec: dict[str, Any], defaults: Any) -> tuple[Mirror | No
             faults.append(Fault(where, str(exc)))
     for index, entry in enumerate(spec["vips"]):
         at = ("mirrors", name, "vips", index)
-        try:
-            address = ipaddress.ip_address(entry["private_ip"])
-            if address.is_loopback or address.is_multicast or address.is_unspecified or "%" in entry["private_ip"]:
-                raise ValueError
-        except ValueError:
+        address = _address(entry["private_ip"])
+        if address is None:
             where = strictjson.pointer((*at, "private_ip"))
             faults.append(Fault(where, f"{entry['private_ip']!r} is not an IPv4 or IPv6 address for a VIP"))
             continue
@@ -175,6 +183,15 @@ def _mirror(name: str, spec: dict[str, Any], defaults: Any) -> tuple[Mirror | No
         strategy=spec.get("strategy", "auto"),
     )
     return mirror, []
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address of a text, if it is one that a NIC can have."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return None if address.is_loopback or address.is_multicast or address.is_unspecified or "%" in text else address
 
 
 def _within(members: list[Member], vips: list[Vip]) -> Iterator[str]:

@@ -85,7 +85,7 @@ class AzureRefusal(Refusal):
 
 
 class Unreachable(VipError):
-    """The Table service did not answer, or cannot be used now. Nothing can be decided; a request answers `storage-unavailable`."""
+    """The Table service did not answer, or cannot be used now. Nothing can be decided: the answer is `storage-unavailable`."""
 
 
 class Stale(VipError):

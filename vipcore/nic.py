@@ -110,7 +110,7 @@ def _with(document: Json, kept: list[Json]) -> Json:
 
 
 def _configuration(document: Json, vip: Vip) -> Json:
-    """A new ip configuration for the VIP on this NIC: in its subnet, and in the application security groups that all of it share."""
+    """A new ip configuration for the VIP: in the NIC's subnet and application security groups (all of a NIC share them)."""
     first = primary(document)
     mine = _properties(first) if first else {}
     version = "IPv6" if ipaddress.ip_address(vip.private_ip).version == 6 else "IPv4"

@@ -1,4 +1,4 @@
-"""Whether a claim or a move may go through, from the head and what the status pages said. Pure; order as in contract section 6."""
+"""Whether a claim or a move may go through, from head and status pages. Pure; the order is that of contract section 6."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
