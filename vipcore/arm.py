@@ -38,6 +38,15 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """The answer to a move in one call. `pending`: it is not over yet, and `operation` is where to look."""
+
+    operation: str | None
+    request_id: str
+    pending: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Permission:
     """One entry of the effective permissions on a scope."""
 
@@ -94,6 +103,26 @@ class Arm:
         except ValueError:
             shown = Nic(id=nic.id, document=document, etag="", state="Updating", read_at=_LONG_AGO)
         return Accepted(nic=shown, operation=operation, request_id=reply.headers.get("x-ms-request-id", ""))
+
+    async def move(self, vnet_id: str, items: list[tuple[str, str]], nics: tuple[Nic, Nic]) -> Moved:
+        """`moveIpConfigurations` of (source, target) ip configuration ids. Raises ArmError; NotSent; NoReply."""
+        listed = [{"sourceIpConfiguration": {"id": source}, "targetIpConfiguration": {"id": target}} for source, target in items]
+        request = ArmRequest(
+            method="POST",
+            url=f"{_path(vnet_id)}/moveIpConfigurations?api-version={NETWORK_API}",
+            body={"moveIpConfigurationItems": listed},
+            timeout_s=WRITE_TIMEOUT_S,
+        )
+        try:
+            reply = await self._send(vnet_id, request)
+        finally:
+            for nic in nics:
+                self.touched[nic.id.lower()] = asyncio.get_running_loop().time()
+        if reply.status not in (200, 202):
+            raise error_of(reply)
+        operation = reply.headers.get("azure-asyncoperation") or reply.headers.get("location")
+        request_id = reply.headers.get("x-ms-request-id", "")
+        return Moved(operation=operation, request_id=request_id, pending=reply.status == 202)
 
     async def poll(self, nic_id: str, operation: str) -> bool:
         """Whether the operation has succeeded. Raises ArmError with CANCELED, FAILED or GONE; other faults as reads do."""

@@ -18,7 +18,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from vipcore import instants, nic, plan, store, writing
+from vipcore import atomic, instants, nic, plan, store, writing
 from vipcore.arm_errors import ArmError, Cause
 from vipcore.audit import Draft
 from vipcore.driver import Driver, LostLease
@@ -31,7 +31,7 @@ from vipcore.writing import Written
 FAILURES_MAX: Final = 3
 UNREAD_LOOKS_MAX: Final = 4
 PATH_PROBE_S: Final = 3.0
-EXPLORE_EVERY: Final = 25
+EXPLORE_EVERY: Final = atomic.EXPLORE_EVERY
 """With `auto`, one swap in so many tries whether Azure has begun to let go at acceptance."""
 
 BACKOFF_S_MAX: Final = 300.0
@@ -133,6 +133,8 @@ async def _carry_out(driver: Driver, found: Plan, tries: dict[str, int]) -> None
         await writing.settle(driver, driver.desired, within_s=float("inf"))
     if plan.plan(driver.mirror, driver.looks, driver.desired) != found:
         return
+    if atomic.fits(driver, found) and await atomic.move(driver, found):
+        return
     await driver.take_turn(len(found.steps))
     driver.turns += len(found.steps)
     detaching = await _all(*(writing.write(driver, step, tries=tries) for step in found.detaches))
@@ -197,11 +199,11 @@ async def _early(driver: Driver, step: Step, pending: list[Written], tries: dict
     except ArmError as exc:
         if _member_named(driver, exc.holder) not in {item.step.member for item in pending}:
             raise exc.refusal() from exc
-        driver.learned = {"release": "completion"}
+        driver.learned["release"] = "completion"
         tries[step.member] -= 1
         return None
     if written is not None:
-        driver.learned = {"release": "acceptance"}
+        driver.learned["release"] = "acceptance"
     return written
 
 
@@ -212,7 +214,7 @@ def _overlaps(driver: Driver) -> bool:
         return True
     # The first swap of a mirror plays safe; the second finds out, and then one in EXPLORE_EVERY.
     swaps = int(known.get("swaps", 0))
-    return driver.mirror.strategy == "auto" and swaps % EXPLORE_EVERY == 1
+    return swaps % EXPLORE_EVERY == 1
 
 
 async def _finish_all(driver: Driver, written: list[Written]) -> bool:

@@ -70,6 +70,8 @@ class Driver:
     """The event that ends with this swap besides `swap.completed`, such as `drift.repaired`."""
     wrote_at: float = -1.0
     """When the last answer to a write of ours came; -1: none yet."""
+    moved_at_once: bool = False
+    """Whether the one-call move was tried in this drive."""
     turns: int = 0
     """Writes for which Azure's budget has room already."""
     fresh: bool = True

@@ -18,7 +18,7 @@ from typing import Final
 from vipcore.arm_errors import retry_after
 from vipcore.ports import ArmReply
 
-FIRST_LOOK_S: Final = 0.35
+FIRST_LOOK_S: Final = 0.25
 LOOK_S_MAX: Final = 5.0
 POLLS_PER_S: Final = 15.0
 """Looks at operations, all swaps together: what is left of ARM's 25 reads a second is for NICs and other users of the identity."""
@@ -129,10 +129,10 @@ class Pace:
     def look_after(self, elapsed_s: float, jitter: float) -> float:
         """Seconds until the next look at an operation that has run for `elapsed_s`.
 
-        Alone: 0.35 s at first, then a twentieth of what has passed. Among many: as often as all of them together may look, and
+        Alone: a quarter of a second, later three hundredths of what has passed. Among many: as often as all of them together may look, and
         first when operations have lately used to end.
         """
-        alone = FIRST_LOOK_S if elapsed_s < 8.0 else min(LOOK_S_MAX, elapsed_s * 0.05)
+        alone = min(LOOK_S_MAX, max(FIRST_LOOK_S, elapsed_s * 0.03))
         shared = self.looking / POLLS_PER_S
         if shared <= alone:
             return alone

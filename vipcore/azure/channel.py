@@ -42,9 +42,10 @@ class Channel:
 
     def transport(self, *, read_s: float) -> AsyncHttpTransport[Any, Any]:
         """The session as azure-core wants it; closing a client leaves the session open. `read_s`: between two packets."""
-        return AioHttpTransport(
+        made: AsyncHttpTransport[Any, Any] = AioHttpTransport(
             session=self.session(), session_owner=False, connection_timeout=CONNECT_S, read_timeout=read_s
         )
+        return made
 
     async def close(self) -> None:
         """Close all connections. A later use opens new ones."""

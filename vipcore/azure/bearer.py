@@ -1,0 +1,76 @@
+"""The token of ARM requests: fetched once for all of them, kept until it is due, replaced after a 401.
+
+azure-core's own policy is not used: it repeats a request after a challenge, which the port forbids, and after a 401 it asks the
+same credential again, which answers from its cache with the very token that was refused (azure-identity 1.27.0).
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from azure.core.credentials import AccessToken, AccessTokenInfo
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.pipeline import PipelineRequest, PipelineResponse
+from azure.core.pipeline.policies import AsyncHTTPPolicy
+from azure.core.rest import AsyncHttpResponse, HttpRequest
+
+EARLY_S: Final = 300.0
+"""How long before its end a token is replaced. Managed identity tokens live for hours."""
+
+AGAIN_S: Final = 30.0
+"""How long a token that is due, but still good, is used on where no new one could be fetched."""
+
+
+class Bearer(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
+    """Puts the token on each request. `new_credential` makes a credential with an empty cache."""
+
+    def __init__(self, new_credential: Callable[[], AsyncTokenCredential], scope: str) -> None:
+        super().__init__()
+        self._new_credential = new_credential
+        self._scope = scope
+        self._credential: AsyncTokenCredential | None = None
+        self._token: AccessToken | AccessTokenInfo | None = None
+        self._due_at = 0.0
+        self._lock = asyncio.Lock()
+
+    async def send(self, request: PipelineRequest[HttpRequest]) -> PipelineResponse[HttpRequest, AsyncHttpResponse]:
+        """See azure-core. Raises AzureError where there is no token."""
+        if self._token is None or time.time() >= self._due_at:
+            await self._renew()
+        token = self._token
+        request.http_request.headers["authorization"] = f"Bearer {token.token if token else ''}"
+        response = await self.next.send(request)
+        if response.http_response.status_code == 401 and token is self._token:
+            await self._forget()
+        return response
+
+    async def close(self) -> None:
+        """Close the credential's connections."""
+        await self._forget()
+
+    async def _renew(self) -> None:
+        async with self._lock:  # of many requests one fetches, the others wait for it
+            if self._token is not None and time.time() < self._due_at:
+                return
+            try:
+                await self._fetch()
+            except Exception:
+                if self._token is None or time.time() >= self._token.expires_on - AGAIN_S:
+                    raise
+                self._due_at = time.time() + AGAIN_S
+
+    async def _fetch(self) -> None:
+        self._credential = self._credential or self._new_credential()
+        credential: Any = self._credential
+        if hasattr(credential, "get_token_info"):
+            self._token = await credential.get_token_info(self._scope)
+        else:
+            self._token = await credential.get_token(self._scope)
+        refresh_on = getattr(self._token, "refresh_on", None)
+        self._due_at = refresh_on or self._token.expires_on - EARLY_S
+
+    async def _forget(self) -> None:
+        credential, self._credential, self._token = self._credential, None, None
+        if credential is not None:
+            await credential.close()

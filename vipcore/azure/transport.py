@@ -1,0 +1,114 @@
+"""The Transport port over azure-mgmt-network's pipeline: our own short list of policies, no retry, no redirect, raw JSON.
+
+One client serves all subscriptions, since each URL names its own. Documents go out and come back as plain JSON, so that
+properties the SDK's models do not know survive. Import takes about 0.5 s (runtime.md section 7): see `warm`.
+"""
+
+import asyncio
+import json
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError
+from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
+from azure.core.rest import AsyncHttpResponse, HttpRequest
+
+from vipcore.azure.channel import Channel, Exchange
+from vipcore.azure.table import LOOPBACK
+from vipcore.errors import NoReply, NotSent
+from vipcore.ports import ArmReply, ArmRequest
+
+if TYPE_CHECKING:
+    from azure.mgmt.network.aio import NetworkManagementClient
+
+CLIENT_REQUEST_ID: Final = "x-ms-client-request-id"
+_NO_SUBSCRIPTION: Final = "00000000-0000-0000-0000-000000000000"
+"""The client insists on one; none of our requests uses it."""
+
+
+def warm() -> None:
+    """Import the SDK. May run in a thread, before anybody needs it."""
+    import azure.mgmt.network.aio  # noqa: F401  # late, because it costs 0.5 s of every cold start
+
+
+@dataclass(slots=True, kw_only=True)
+class ArmTransport:
+    """`endpoint`: the origin of every request, https (http on loopback only). `audience`: whom tokens are for."""
+
+    endpoint: str
+    audience: str
+    credential: AsyncTokenCredential = field(repr=False)
+    channel: Channel = field(default_factory=Channel)
+    _client: "NetworkManagementClient | None" = field(default=None, repr=False)
+
+    async def send(self, request: ArmRequest) -> ArmReply:
+        """See the port. The time of `timeout_s` includes getting a token."""
+        url = self._url(request.url)
+        if self._client is None:
+            await asyncio.to_thread(warm)
+        client, exchange = self._connect(), Exchange()
+        options: dict[str, Any] = {"trace_request_ctx": exchange, "read_timeout": request.timeout_s}
+        if urlsplit(self.endpoint).scheme == "http":
+            options["enforce_https"] = False  # _connect made sure that it is loopback
+        try:
+            async with asyncio.timeout(request.timeout_s):
+                response: AsyncHttpResponse = await client.send_request(_http_request(request, url), stream=False, **options)
+        except (AzureError, aiohttp.ClientError, TimeoutError, OSError) as exc:
+            what = f"{request.method} {urlsplit(url).path}: {str(exc)[:300] or type(exc).__name__}"
+            raise (NoReply(what) if exchange.connected else NotSent(what)) from exc
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return ArmReply(status=response.status_code, headers=headers, body=_json(response.content))
+
+    def _url(self, url: str) -> str:
+        """The absolute URL. Raises NotSent for one of another origin: our token is nobody else's business."""
+        if url.startswith("/"):
+            return self.endpoint + url
+        if _origin(url) != _origin(self.endpoint):
+            raise NotSent(f"an address of another host is not asked: {urlsplit(url).hostname}")
+        return url
+
+    def _connect(self) -> "NetworkManagementClient":
+        if self._client is None:
+            from azure.mgmt.network.aio import NetworkManagementClient  # late: see warm
+
+            parts = urlsplit(self.endpoint)
+            if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+                raise NotSent("http:// is for loopback only: a token would travel in the clear")
+            scope = f"{self.audience.rstrip('/')}/.default"
+            self._client = NetworkManagementClient(
+                self.credential,
+                _NO_SUBSCRIPTION,
+                self.endpoint,
+                # Keeps the token until it is due; a 401 makes the next request fetch another one.
+                policies=[AsyncBearerTokenCredentialPolicy(self.credential, scope)],
+                transport=self.channel.transport(read_s=30.0),
+            )
+        return self._client
+
+
+def _http_request(request: ArmRequest, url: str) -> HttpRequest:
+    headers = {"accept": "application/json", CLIENT_REQUEST_ID: str(uuid.uuid4()), **request.headers}
+    if request.body is None:
+        return HttpRequest(request.method, url, headers=headers)
+    content = json.dumps(request.body, ensure_ascii=False, separators=(",", ":")).encode()
+    return HttpRequest(request.method, url, headers={"content-type": "application/json", **headers}, content=content)
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    try:
+        parts = urlsplit(url)
+        default = {"https": 443, "http": 80}.get(parts.scheme)
+        return parts.scheme, parts.hostname, parts.port or default
+    except ValueError:
+        return "", None, None
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:  # also where the bytes are not UTF-8
+        return None
