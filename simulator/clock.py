@@ -9,7 +9,8 @@ class ScaledClock:
     """Real time, `scale` times as fast; also changes its speed without a jump. Called, it gives seconds since 1970."""
 
     def __init__(self, scale: float = 1.0) -> None:
-        self._real, self._shown, self.scale = time.monotonic(), time.time(), scale
+        self._real, self._shown, self.scale = time.monotonic(), time.time(), 1.0
+        self.set_scale(scale)
 
     def __call__(self) -> float:
         """Seconds since 1970, by this clock."""

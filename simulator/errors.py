@@ -38,7 +38,7 @@ class ErrorKind:
         return self.name.partition(".")[0]
 
 
-class Refused(Exception):  # noqa: N818 - named by what happened, as all errors of this project
+class Refused(Exception):
     """A request that Azure refuses: the name of the row in ERRORS and the words for its message."""
 
     def __init__(self, name: str, /, **context: object) -> None:

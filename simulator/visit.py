@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from simulator.wire import Json, Request
 
 
-class Stopped(Exception):  # noqa: N818 - named by what happened, as all errors of this project
+class Stopped(Exception):
     """A fault has struck and the request goes no further; `reply` is what the client gets, if anything."""
 
     def __init__(self, reply: Reply) -> None:
