@@ -7,13 +7,16 @@ same credential again, which answers from its cache with the very token that was
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from azure.core.credentials import AccessToken, AccessTokenInfo
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError
 from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import AsyncHTTPPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
+
+if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken, AccessTokenInfo
 
 EARLY_S: Final = 300.0
 """How long before its end a token is replaced. Managed identity tokens live for hours."""
@@ -42,12 +45,15 @@ class Bearer(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
         request.http_request.headers["authorization"] = f"Bearer {token.token if token else ''}"
         response = await self.next.send(request)
         if response.http_response.status_code == 401 and token is self._token:
-            await self._forget()
+            await self.forget()
         return response
 
-    async def close(self) -> None:
-        """Close the credential's connections."""
-        await self._forget()
+    async def forget(self) -> None:
+        """Drop the token and close the credential; the next request makes new ones."""
+        async with self._lock:
+            credential, self._credential, self._token = self._credential, None, None
+            if credential is not None:
+                await credential.close()
 
     async def _renew(self) -> None:
         async with self._lock:  # of many requests one fetches, the others wait for it
@@ -55,7 +61,7 @@ class Bearer(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
                 return
             try:
                 await self._fetch()
-            except Exception:
+            except (AzureError, OSError):
                 if self._token is None or time.time() >= self._token.expires_on - AGAIN_S:
                     raise
                 self._due_at = time.time() + AGAIN_S
@@ -67,10 +73,5 @@ class Bearer(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
             self._token = await credential.get_token_info(self._scope)
         else:
             self._token = await credential.get_token(self._scope)
-        refresh_on = getattr(self._token, "refresh_on", None)
-        self._due_at = refresh_on or self._token.expires_on - EARLY_S
-
-    async def _forget(self) -> None:
-        credential, self._credential, self._token = self._credential, None, None
-        if credential is not None:
-            await credential.close()
+        now, expires_on = time.time(), self._token.expires_on
+        self._due_at = getattr(self._token, "refresh_on", None) or expires_on - min(EARLY_S, (expires_on - now) / 2)

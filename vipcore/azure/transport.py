@@ -7,16 +7,18 @@ properties the SDK's models do not know survive. Import takes about 0.5 s (runti
 import asyncio
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
+from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import AzureError
-from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
+from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
+from vipcore.azure.bearer import Bearer
 from vipcore.azure.channel import Channel, Exchange
 from vipcore.azure.table import LOOPBACK
 from vipcore.errors import NoReply, NotSent
@@ -32,7 +34,10 @@ _NO_SUBSCRIPTION: Final = "00000000-0000-0000-0000-000000000000"
 
 def warm() -> None:
     """Import the SDK. May run in a thread, before anybody needs it."""
-    import azure.mgmt.network.aio  # noqa: F401  # late, because it costs 0.5 s of every cold start
+    from azure.mgmt.network.aio import NetworkManagementClient  # late, because it costs 0.5 s of every cold start
+
+    # The first one made imports the models, another 0.2 s; it opens nothing.
+    NetworkManagementClient(_Nobody(), _NO_SUBSCRIPTION, policies=[])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,8 +46,9 @@ class ArmTransport:
 
     endpoint: str
     audience: str
-    credential: AsyncTokenCredential = field(repr=False)
+    new_credential: Callable[[], AsyncTokenCredential] = field(repr=False)
     channel: Channel = field(default_factory=Channel)
+    _bearer: Bearer | None = field(default=None, repr=False)
     _client: "NetworkManagementClient | None" = field(default=None, repr=False)
 
     async def send(self, request: ArmRequest) -> ArmReply:
@@ -52,8 +58,6 @@ class ArmTransport:
             await asyncio.to_thread(warm)
         client, exchange = self._connect(), Exchange()
         options: dict[str, Any] = {"trace_request_ctx": exchange, "read_timeout": request.timeout_s}
-        if urlsplit(self.endpoint).scheme == "http":
-            options["enforce_https"] = False  # _connect made sure that it is loopback
         try:
             async with asyncio.timeout(request.timeout_s):
                 response: AsyncHttpResponse = await client.send_request(_http_request(request, url), stream=False, **options)
@@ -62,6 +66,11 @@ class ArmTransport:
             raise (NoReply(what) if exchange.connected else NotSent(what)) from exc
         headers = {name.lower(): value for name, value in response.headers.items()}
         return ArmReply(status=response.status_code, headers=headers, body=_json(response.content))
+
+    async def close(self) -> None:
+        """Close the credential; the channel is closed by who made it."""
+        if self._bearer is not None:
+            await self._bearer.forget()
 
     def _url(self, url: str) -> str:
         """The absolute URL. Raises NotSent for one of another origin: our token is nobody else's business."""
@@ -78,16 +87,31 @@ class ArmTransport:
             parts = urlsplit(self.endpoint)
             if parts.scheme != "https" and parts.hostname not in LOOPBACK:
                 raise NotSent("http:// is for loopback only: a token would travel in the clear")
-            scope = f"{self.audience.rstrip('/')}/.default"
+            self._bearer = Bearer(self.new_credential, f"{self.audience.rstrip('/')}/.default")
             self._client = NetworkManagementClient(
-                self.credential,
+                _Nobody(),
                 _NO_SUBSCRIPTION,
                 self.endpoint,
-                # Keeps the token until it is due; a 401 makes the next request fetch another one.
-                policies=[AsyncBearerTokenCredentialPolicy(self.credential, scope)],
+                policies=[self._bearer],
                 transport=self.channel.transport(read_s=30.0),
             )
         return self._client
+
+
+class _Nobody:
+    """The client insists on a credential; its own policies, which would use it, are replaced by ours."""
+
+    async def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
+        raise ClientAuthenticationError("not used")
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def __aenter__(self) -> "_Nobody":
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        return
 
 
 def _http_request(request: ArmRequest, url: str) -> HttpRequest:

@@ -55,12 +55,14 @@ class Wired:
     ports: Ports
     channels: tuple[Channel, ...]
     credential: ManagedIdentityCredential
+    arm: ArmTransport
 
     async def close(self) -> None:
         """Close every connection and the credential."""
         for channel in self.channels:
             await channel.close()
         await self.credential.close()
+        await self.arm.close()
 
 
 def warm() -> None:
@@ -73,20 +75,29 @@ def build(config: Config, *, environ: Mapping[str, str] = os.environ) -> Wired:
     for noisy in ("azure", "msal"):  # a line per HTTP request would cost more than the request's own work
         logging.getLogger(noisy).setLevel(logging.WARNING)
     table_channel, arm_channel, probe_channel = Channel(), Channel(), Channel()
-    credential = ManagedIdentityCredential(client_id=config.client_id) if config.client_id else ManagedIdentityCredential()
+    credential = identity(config)
+    arm = ArmTransport(
+        endpoint=config.arm_endpoint,
+        audience=config.arm_audience,
+        new_credential=lambda: identity(config),
+        channel=arm_channel,
+    )
     table = Table(where=config.table, name=config.table_name, credential=credential, channel=table_channel)
     ports = Ports(
         config=config,
         ledger=TableLedger(table),
-        transport=ArmTransport(
-            endpoint=config.arm_endpoint, audience=config.arm_audience, credential=credential, channel=arm_channel
-        ),
+        transport=arm,
         probes=HttpProbes(probe_channel),
         clock=SystemClock(),
         instance=instance_name(environ),
         log=log,
     )
-    return Wired(ports=ports, channels=(table_channel, arm_channel, probe_channel), credential=credential)
+    return Wired(ports=ports, channels=(table_channel, arm_channel, probe_channel), credential=credential, arm=arm)
+
+
+def identity(config: Config) -> ManagedIdentityCredential:
+    """The app's identity: the user-assigned one of AZURE_CLIENT_ID, else the system-assigned one. Its token cache is empty."""
+    return ManagedIdentityCredential(client_id=config.client_id) if config.client_id else ManagedIdentityCredential()
 
 
 def controller(config: Config, *, environ: Mapping[str, str] = os.environ) -> Controller:
@@ -101,7 +112,7 @@ def instance_name(environ: Mapping[str, str]) -> str:
     return f"{where}-{uuid.uuid4().hex[:12]}"
 
 
-def log(event: str, **fields: Any) -> None:
+def log(event: str, /, **fields: Any) -> None:
     """One line: the event's name, then `key=value` in the order given, None left out."""
     level = logging.WARNING if any(word in event for word in _WARNINGS) else logging.INFO
     if _LOG.isEnabledFor(level):
@@ -109,11 +120,11 @@ def log(event: str, **fields: Any) -> None:
 
 
 def line(event: str, fields: Mapping[str, Any]) -> str:
-    """The text of a log line. Values with blanks, quotes or anything unprintable become JSON strings in ASCII: one line stays one."""
+    """The text of a log line. Values with anything but plain ASCII become JSON strings: one line stays one."""
     return " ".join([event, *(f"{key}={_text(value)}" for key, value in fields.items() if value is not None)])
 
 
 def _text(value: Any) -> str:
     text = str(value)[:VALUE_CHARS_MAX]
     plain = text.isascii() and text.isprintable() and text and not set(text) & set(' "=\\')
-    return text if plain else json.dumps(text)
+    return text if plain else json.dumps(text).replace("\x7f", "\\u007f")
