@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import jsonschema
 
@@ -90,14 +91,24 @@ def _validator() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(schema())
 
 
+_SENTENCES: Final = {
+    "type": "must be of type {}",
+    "enum": "must be one of {}",
+    **dict.fromkeys(("minItems", "minProperties", "minLength", "minimum"), "must be {} or more"),
+    **dict.fromkeys(("maxItems", "maxProperties", "maxLength", "maximum"), "must be {} or less"),
+}
+
+
 def _sentence(error: jsonschema.ValidationError) -> str:
-    """What is wrong, in one bounded sentence."""
+    """What is wrong, in one bounded sentence. Values are not shown: someone may have put a secret where it does not belong."""
+    if "propertyNames" in error.absolute_schema_path:
+        return f"the name {str(error.instance)[:80]!r} has not the form that is needed here"
     if error.validator == "additionalProperties":
-        known = ", ".join(error.schema.get("properties", {})) if isinstance(error.schema, dict) else ""
-        return f"{error.message} (known here: {known})"
-    if error.validator == "pattern":
-        return f"{str(error.instance)[:80]!r} has not the form that is needed here"
-    return error.message[:300]
+        schema: Any = error.schema
+        return f"{error.message[:200]} (known here: {', '.join(schema.get('properties', ()))})"
+    if error.validator == "required":
+        return error.message[:200]
+    return _SENTENCES.get(str(error.validator), "has not the form that is needed here").format(error.validator_value)
 
 
 _Found = list[tuple[tuple[str | int, ...], str]]
@@ -171,6 +182,7 @@ def _mirror(name: str, spec: dict[str, Any], defaults: Mapping[str, str]) -> tup
         except ValueError as exc:
             faults.append(Fault(strictjson.pointer((*at, "public_ip")), str(exc)))
     faults += [Fault(strictjson.pointer(("mirrors", name)), what) for what in _within(members, vips)]
+    faults += list(_targets(name, spec))
     if faults:
         return None, faults
     mirror = Mirror(
@@ -192,6 +204,20 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     except ValueError:
         return None
     return None if address.is_loopback or address.is_multicast or address.is_unspecified or "%" in text else address
+
+
+def _targets(name: str, spec: dict[str, Any]) -> Iterator[Fault]:
+    """The addresses that are to be asked and cannot be: no host, or no port where nothing implies one."""
+    urls: list[tuple[tuple[str, ...], str | None]] = [(("path_probe",), spec.get("path_probe"))]
+    urls += [(("members", member, "status_url"), entry.get("status_url")) for member, entry in spec["members"].items()]
+    for where, url in urls:
+        try:
+            parts = urlsplit(url or "http://none")
+            usable = bool(parts.hostname) and (parts.port is not None or parts.scheme != "tcp")
+        except ValueError:
+            usable = False
+        if not usable:
+            yield Fault(strictjson.pointer(("mirrors", name, *where)), "names no host, or no port that can be asked")
 
 
 def _within(members: list[Member], vips: list[Vip]) -> Iterator[str]:
