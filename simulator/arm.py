@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
@@ -49,12 +50,17 @@ def handle(cloud: Cloud, request: Request) -> Response:
             return groups.endpoints(request)
     token = identity.token_of(cloud, request)
     who = token.principal if token else identity.ANONYMOUS
-    visit = Visit(cloud, request, where, dict(parse_qsl(query, keep_blank_values=True)), who)
+    visit = Visit(cloud, request, where, _query(query), who)
     script = striking.planned(cloud, request, where, who.name)
     visit.script = script
     if script is not None and (response := striking.never_arrives(visit, script)):
         return response
     return _answered(visit, token)
+
+
+@lru_cache(maxsize=1024)
+def _query(text: str) -> Mapping[str, str]:
+    return dict(parse_qsl(text, keep_blank_values=True))
 
 
 def _answered(visit: Visit, token: identity.Token | None) -> Response:
@@ -89,7 +95,7 @@ def _throttle(visit: Visit) -> dict[str, str]:
 
 def _dispatch(visit: Visit) -> Reply:
     cloud, where = visit.cloud, visit.route
-    if where.subscription and where.subscription.lower() not in {s.lower() for s in cloud.world.subscriptions}:
+    if where.subscription and where.subscription.lower() not in cloud.subscriptions:
         raise Refused("SubscriptionNotFound", subscription=where.subscription)
     handler = _HANDLERS.get(where.kind)
     if handler is None:

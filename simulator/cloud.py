@@ -58,6 +58,8 @@ class Cloud:
         self.token_key = f"simulator {seed}".encode()
         self.identity_header = identity.principal_named(f"identity header {seed}").object_id
         self.tokens: dict[str, identity.Token] = {}
+        self.subscriptions = frozenset(s.lower() for s in world.subscriptions)
+        self.subnet_configs: dict[str, tuple[int, list[Json]]] = {}
         self.groups: dict[tuple[str, str], Group] = {}
         self.nics: dict[str, Nic] = {}
         self.pips: dict[str, PublicIp] = {}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from email.utils import formatdate
+import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +10,8 @@ if TYPE_CHECKING:
     from simulator.cloud import Cloud
     from simulator.wire import Request
 
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ALWAYS: Final = {
     "cache-control": "no-cache",
     "pragma": "no-cache",
@@ -22,8 +23,11 @@ _ALWAYS: Final = {
 
 @lru_cache(maxsize=256)
 def _times(second: int) -> tuple[str, str, str]:
-    when = datetime.fromtimestamp(second, UTC)
-    return formatdate(second, usegmt=True), when.strftime("%Y%m%dT%H%M%SZ"), when.strftime("%Y-%m-%dT%H:%M:%SZ")
+    t = time.gmtime(second)
+    clock = f"{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}"
+    day = f"{t.tm_year}-{t.tm_mon:02}-{t.tm_mday:02}"
+    date = f"{_DAYS[t.tm_wday]}, {t.tm_mday:02} {_MONTHS[t.tm_mon - 1]} {t.tm_year} {clock} GMT"
+    return date, f"{day}T{clock}Z".replace("-", "").replace(":", ""), f"{day}T{clock}Z"
 
 
 def common(cloud: Cloud, request: Request, request_id: str, *, gateway_error: bool) -> dict[str, str]:

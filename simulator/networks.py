@@ -63,7 +63,14 @@ def shown_subnet(visit: Visit, subnet: Subnet) -> Json:
 
 
 def _configs_in(visit: Visit, subnet: Subnet, *, expand: bool) -> list[Json]:
-    """Every ip configuration that holds an address here, released ones of running operations included."""
+    """Every ip configuration that holds an address here, released ones of running operations included.
+
+    The list of ids is kept until the ledger changes: a subnet of a fleet has tens of thousands.
+    """
+    version = len(visit.cloud.ledger.log)
+    kept = visit.cloud.subnet_configs.get(subnet.key)
+    if not expand and kept is not None and kept[0] == version:
+        return kept[1]
     found: list[Json] = []
     vnet_key = subnet.key.partition("/subnets/")[0]
     seen: set[str] = set()
@@ -81,6 +88,8 @@ def _configs_in(visit: Visit, subnet: Subnet, *, expand: bool) -> list[Json]:
                 if expand:
                     old = next(c for c in nic.stable.configs if c.name == fact.name)
                     found[-1] = documents.shown_config(nic, old)
+    if not expand:
+        visit.cloud.subnet_configs[subnet.key] = (version, found)
     return found
 
 

@@ -247,11 +247,12 @@ def _without_secondaries(doc: NicDoc) -> NicDoc:
 
 
 def check_lock(cloud: Cloud, nic: Nic, base_url: str, api_version: str) -> None:
-    """Raise Refused (429 or 409) if an operation holds the NIC and the switch second_put says that it is not superseded."""
+    """Raise Refused (429 or 409) if an operation holds the NIC and is not superseded: switch second_put, or a DELETE."""
     operation = nic.operation
-    if operation is None or cloud.switches.second_put == "supersede":
+    deleting = operation is not None and operation.kind == "delete"
+    if operation is None or (cloud.switches.second_put == "supersede" and not deleting):
         return
-    if cloud.switches.second_put == "locked":
+    if deleting or cloud.switches.second_put == "locked":
         raise Refused(
             "RetryableError.RetryableErrorDueToAnotherOperation",
             operation=operation.name,

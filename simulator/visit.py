@@ -12,6 +12,8 @@ from simulator.faults import Answer, Ends, Fault, Hangs, Lost, Script, Status
 from simulator.reply import Reply
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from simulator.cloud import Cloud
     from simulator.identity import Principal
     from simulator.routes import Route
@@ -36,7 +38,7 @@ class Visit:
     cloud: Cloud
     request: Request
     route: Route
-    query: dict[str, str]
+    query: Mapping[str, str]
     who: Principal
     script: Script | None = None
     fault: Fault | None = None

@@ -250,6 +250,17 @@ def test_delete_holds_references_until_its_end() -> None:
     assert desk.ask("DELETE", PIP).status == 202
 
 
+def test_a_nic_that_is_being_deleted_takes_no_write() -> None:
+    """A PUT while the DELETE runs is refused; afterwards it creates the NIC anew."""
+    desk = Desk()
+    nic = desk.nic("new").json()
+    desk.ask("DELETE", nic["id"])
+
+    assert error_of(desk.nic("new")) == (429, "RetryableError:RetryableErrorDueToAnotherOperation")
+    desk.clock.advance(10)
+    assert desk.nic("new").status == 201
+
+
 def test_a_nic_of_a_vm_is_not_deleted() -> None:
     """DELETE of a NIC that belongs to a VM is refused."""
     assert error_of(Desk().ask("DELETE", NIC_A)) == (400, "NicInUse")
