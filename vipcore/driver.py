@@ -60,6 +60,8 @@ class Driver:
     """Members whose NICs a driver that died may still write: rewritten first."""
     unanswered: set[str] = field(default_factory=set)
     """Members whose NICs have a write of ours whose answer never came and which no read has settled."""
+    trouble: dict[str, Exception] = field(default_factory=dict)
+    """Member -> what last went wrong with a write of its NIC, for the answer where every try was in vain."""
     drafts: list[Draft] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
     learned: dict[str, Any] = field(default_factory=dict)

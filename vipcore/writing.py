@@ -76,9 +76,7 @@ async def write(driver: Driver, step: Step, *, tries: dict[str, int]) -> Written
     """
     tries[step.member] = tries.get(step.member, 0) + 1
     if tries[step.member] > TRIES_MAX:
-        raise AzureRefusal(
-            "azure-failed", f"{TRIES_MAX} writes of the NIC of {step.member} did not bring it to the wanted state."
-        )
+        raise _in_vain(driver, step.member)
     shown = driver.looks[step.member]
     if not isinstance(shown, Nic) or driver.now() - shown.read_at > FRESH_S:
         await look(driver, step.member)
@@ -129,13 +127,16 @@ _SENTENCE: Final = {
 
 async def _not_accepted(driver: Driver, step: Step, shown: Nic, exc: ArmError | NotSent | NoReply) -> None:
     """Judge a write that was not accepted: return to have it planned anew after a look, or raise."""
+    driver.trouble[step.member] = exc
     if (isinstance(exc, ArmError) and exc.cause is not Cause.TRANSIENT) or isinstance(exc, NotSent):
         driver.unanswered.discard(step.member)
     if isinstance(exc, ArmError):
         driver.ports.log("nic.refused", mirror=driver.mirror.name, member=step.member, code=exc.code, request=exc.request_id)
         match exc.cause:
+            case Cause.ADDRESS if step.kind in (Kind.ATTACH, Kind.REPAIR):
+                raise exc
             case Cause.ADDRESS | Cause.DENIED | Cause.FATAL | Cause.GONE:
-                raise exc if exc.cause is Cause.ADDRESS else exc.refusal()
+                raise exc.refusal()
             case Cause.THROTTLED | Cause.LOCKED:
                 wait = exc.retry_after_s if exc.retry_after_s is not None else 1.0 + driver.ports.clock.jitter()
                 if driver.now() + wait >= driver.deadline:
@@ -150,6 +151,24 @@ async def _not_accepted(driver: Driver, step: Step, shown: Nic, exc: ArmError | 
     await look(driver, step.member)
     if step.member in driver.unanswered:
         _judge_unanswered(driver, step, shown, exc)
+
+
+def _in_vain(driver: Driver, member: str) -> AzureRefusal:
+    """The end of a drive whose writes of one NIC led to nothing, with the code of what went wrong last."""
+    before = f"{TRIES_MAX} writes of the NIC of {member} did not bring it to the wanted state. "
+    match driver.trouble.get(member):
+        case ArmError(cause=Cause.TRANSIENT) | NoReply() as exc:
+            return AzureRefusal("outcome-unknown", f"{before}The last one got no answer that tells whether it took effect: {exc}")
+        case ArmError(cause=Cause.ETAG):
+            who = "Somebody else changed the NIC between each read of ours and the write; find out who writes it."
+            return AzureRefusal("busy", f"{before}{who}")
+        case ArmError() as exc:
+            refusal = exc.refusal()
+            return AzureRefusal(refusal.code, f"{before}{refusal.detail}", retry_after_s=refusal.retry_after_s)
+        case NotSent() as exc:
+            return AzureRefusal("azure-failed", f"{before}Azure could not be reached: {exc}")
+        case _:
+            return AzureRefusal("azure-failed", before.rstrip())
 
 
 def _judge_unanswered(driver: Driver, step: Step, shown: Nic, exc: Exception) -> None:
@@ -206,6 +225,7 @@ async def finish(driver: Driver, written: Written) -> bool:
 
 async def _ended_badly(driver: Driver, written: Written, exc: ArmError) -> bool:
     member = written.step.member
+    driver.trouble[member] = exc
     driver.drafts.append(
         driver.row(
             "nic.write",
