@@ -28,7 +28,7 @@ from vipcore.model import Nic, Unread
 from vipcore.plan import Blocked, Kind, Plan, Step
 from vipcore.writing import Written
 
-FAILURES_MAX: Final = 3
+REPAIRS_MAX: Final = 3
 UNREAD_LOOKS_MAX: Final = 4
 PATH_PROBE_S: Final = 3.0
 EXPLORE_EVERY: Final = atomic.EXPLORE_EVERY
@@ -129,9 +129,12 @@ async def _carry_out(driver: Driver, found: Plan, tries: dict[str, int]) -> None
     driver.mark("wait")
     for step in found.detaches:
         await writing.settle(driver, step.member, within_s=writing.SETTLE_HOLDER_S)
-    if found.attach:
+    if found.attach or found.repair:
         await writing.settle(driver, driver.desired, within_s=float("inf"))
     if plan.plan(driver.mirror, driver.looks, driver.desired) != found:
+        return
+    if found.repair:
+        await _repair(driver, found.repair, tries)
         return
     if atomic.fits(driver, found) and await atomic.move(driver, found):
         return
@@ -157,6 +160,23 @@ async def _carry_out(driver: Driver, found: Plan, tries: dict[str, int]) -> None
         await writing.look(driver, *(step.member for step in found.detaches))
         return
     await _attach(driver, found, early, tries)
+
+
+async def _repair(driver: Driver, step: Step, tries: dict[str, int]) -> None:
+    """Put desired's failed NIC back as it is; where that does not help a few times, the swap stops with everything in place."""
+    written = await _attach_when_free(driver, step, tries)
+    if written is None:
+        return
+    repaired = await writing.finish(driver, written)
+    driver.mark("repair")
+    await writing.look(driver, driver.desired)
+    driver.repairs += 1
+    if not repaired and driver.repairs >= REPAIRS_MAX:
+        raise AzureRefusal(
+            "azure-failed",
+            f"The NIC of {driver.desired} is in state Failed, and putting it back as it is {REPAIRS_MAX} times did not repair it; "
+            f"see what is wrong with it or its VM. The last answer: {driver.trouble.get(driver.desired)}",
+        )
 
 
 async def _attach(driver: Driver, found: Plan, early: Written | None, tries: dict[str, int]) -> None:
@@ -197,7 +217,8 @@ async def _early(driver: Driver, step: Step, pending: list[Written], tries: dict
     try:
         written = await writing.write(driver, step, tries=tries)
     except ArmError as exc:
-        if _member_named(driver, exc.holder) not in {item.step.member for item in pending}:
+        # The old wording names no resource (azure.md section 7); then it is most likely our own, which is being let go.
+        if exc.holder and _member_named(driver, exc.holder) not in {item.step.member for item in pending}:
             raise exc.refusal() from exc
         driver.learned["release"] = "completion"
         tries[step.member] -= 1

@@ -74,6 +74,8 @@ class Driver:
     """When the last answer to a write of ours came; -1: none yet."""
     moved_at_once: bool = False
     """Whether the one-call move was tried in this drive."""
+    repairs: int = 0
+    """How often desired's failed NIC was put back in this drive."""
     turns: int = 0
     """Writes for which Azure's budget has room already."""
     fresh: bool = True

@@ -6,7 +6,8 @@ Nothing here knows what an earlier process was doing. Rules, in order:
 1. A VIP that was not found while some NIC could not be read is *unknown*: nothing is detached or attached on a guess (promise 9).
    A VIP that is seen somewhere is known to be nowhere else, since Azure keeps an address on one NIC.
 2. Every member but desired that has an ip configuration of a VIP's name is detached from it; all VIPs of a NIC in one write.
-3. Desired gets what it lacks in one write; a NIC in `Failed` is repaired by putting it back (azure.md section 7).
+3. Desired gets what it lacks in one write. A NIC of desired's in `Failed` is first put back as it is, before anything is detached,
+   since it might not take the VIP (promise 10); where nothing is to be detached, the attach itself repairs it (azure.md section 7).
 4. Nothing left to write and desired's NIC `Succeeded`: done.
 """
 
@@ -59,8 +60,9 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The detaches (side by side), then the attach or repair. Both empty and `waits_for` empty: the VIP is where it belongs."""
+    """The repair, then the detaches (side by side), then the attach. Nothing of these and `waits_for` empty: all is in place."""
 
+    repair: Step | None = None
     detaches: tuple[Step, ...] = ()
     attach: Step | None = None
     waits_for: tuple[str, ...] = ()
@@ -69,7 +71,8 @@ class Plan:
     @property
     def steps(self) -> tuple[Step, ...]:
         """All writes, in order."""
-        return (*self.detaches, self.attach) if self.attach else self.detaches
+        first, last = (self.repair,) if self.repair else (), (self.attach,) if self.attach else ()
+        return (*first, *self.detaches, *last)
 
     @property
     def done(self) -> bool:
@@ -123,13 +126,11 @@ def plan(mirror: Mirror, looks: Looks, desired: str) -> Plan | Blocked:
     target = looks[desired]
     assert isinstance(target, Nic)
     missing = tuple(vip.name for vip in mirror.vips if not nic.carries(target.document, vip))
-    attach = None
-    if missing:
-        attach = Step(kind=Kind.ATTACH, member=desired, vips=missing)
-    elif target.state == FAILED:
-        attach = Step(kind=Kind.REPAIR, member=desired)
+    attach = Step(kind=Kind.ATTACH, member=desired, vips=missing) if missing else None
+    broken = target.state == FAILED and (detaches or not missing)
+    repair = Step(kind=Kind.REPAIR, member=desired) if broken else None
     waits = (desired,) if not missing and target.state not in (SUCCEEDED, FAILED) else ()
-    return Plan(detaches=tuple(detaches), attach=attach, waits_for=waits)
+    return Plan(repair=repair, detaches=tuple(detaches), attach=attach, waits_for=waits)
 
 
 def _blocked(mirror: Mirror, looks: Looks, desired: str) -> Blocked | None:
@@ -165,4 +166,5 @@ def check_invariants(mirror: Mirror, plan_: Plan, desired: str) -> None:
     for step in plan_.steps:
         assert set(step.vips) <= names, f"{step} touches what is not ours"
         assert (step.kind is Kind.DETACH) == (step.member != desired), f"{step} is on the wrong side of {desired}"
-    assert len({step.member for step in plan_.steps}) == len(plan_.steps), "one write per NIC"
+    moving = [step for step in plan_.steps if step is not plan_.repair]
+    assert len({step.member for step in moving}) == len(moving), "one write per NIC"
