@@ -80,17 +80,15 @@ def read_nic(body: Mapping[str, Any], nic_id: str, kept: Mapping[str, tuple[str,
     its subnet. Raises Refused for a body whose shape is wrong in a way that no later check names (types, names,
     references that are no ids).
     """
-    properties = _object(body.get("properties"), "properties")
-    raw_configs = properties.get("ipConfigurations") or []
-    if not isinstance(raw_configs, list):
-        raise Refused("InvalidRequestFormat", reason="ipConfigurations is not an array")
+    properties = as_object(body.get("properties"), "properties")
+    raw_configs = as_array(properties.get("ipConfigurations"), "ipConfigurations")
     single = len(raw_configs) == 1
     configs = [_read_config(raw, nic_id, kept, single=single) for raw in raw_configs]
     names = [c.name.lower() for c in configs]
     if len(set(names)) != len(names):
         raise Refused("InvalidRequestFormat", reason="two ip configurations have the same name")
     configs.sort(key=lambda c: not c.properties["primary"])
-    dns = _object(properties.get("dnsSettings"), "dnsSettings")
+    dns = as_object(properties.get("dnsSettings"), "dnsSettings")
     wanted = {k: v for k, v in properties.items() if k not in _READ_ONLY and v is not None}
     group = wanted.get("networkSecurityGroup")
     if group is not None:
@@ -104,7 +102,7 @@ def read_nic(body: Mapping[str, Any], nic_id: str, kept: Mapping[str, tuple[str,
         top={k: v for k, v in body.items() if k not in _READ_ONLY_TOP and v is not None},
         properties=wanted,
         dns={
-            "dnsServers": list(dns.get("dnsServers") or []),
+            "dnsServers": as_array(dns.get("dnsServers"), "dnsServers"),
             **{k: v for k, v in dns.items() if k not in READ_ONLY_DNS and v is not None},
         },
         configs=tuple(configs),
@@ -113,7 +111,8 @@ def read_nic(body: Mapping[str, Any], nic_id: str, kept: Mapping[str, tuple[str,
     )
 
 
-def _object(value: object, where: str) -> Mapping[str, Any]:
+def as_object(value: object, where: str) -> Mapping[str, Any]:
+    """The JSON value as an object, {} for null. Raises Refused (400) for anything else."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -121,15 +120,24 @@ def _object(value: object, where: str) -> Mapping[str, Any]:
     return value
 
 
+def as_array(value: object, where: str) -> list[Any]:
+    """The JSON value as an array, [] for null. Raises Refused (400) for anything else."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise Refused("InvalidRequestFormat", reason=f"{where} is not an array")
+    return value
+
+
 def _reference(value: object, where: str) -> str:
-    reference = _object(value, where).get("id")
+    reference = as_object(value, where).get("id")
     if not isinstance(reference, str) or not reference.startswith("/subscriptions/"):
         raise Refused("InvalidRequestFormat", reason=f"{where} has no id that names a resource")
     return reference
 
 
 def _read_config(raw: object, nic_id: str, kept: Mapping[str, tuple[str, str]], *, single: bool) -> ConfigDoc:
-    config = _object(raw, "ipConfigurations")
+    config = as_object(raw, "ipConfigurations")
     name = config.get("name")
     if not isinstance(name, str) or not name:
         raise Refused("InvalidRequestFormat", reason="an ip configuration has no name")
@@ -137,7 +145,7 @@ def _read_config(raw: object, nic_id: str, kept: Mapping[str, tuple[str, str]], 
     if given_id and str(given_id).lower() != f"{nic_id}/ipConfigurations/{name}".lower():
         # An ip configuration moved with its old id names another NIC (azure.md section 12); the wording is ours.
         raise Refused("InvalidRequestFormat", reason=f"the id {given_id} is not that of ip configuration {name}")
-    given = _object(config.get("properties"), f"ipConfigurations/{name}")
+    given = as_object(config.get("properties"), f"ipConfigurations/{name}")
     properties = {k: v for k, v in given.items() if k not in _READ_ONLY_CONFIG and v is not None}
     method = properties.setdefault("privateIPAllocationMethod", "Dynamic")
     properties.setdefault("privateIPAddressVersion", "IPv4")

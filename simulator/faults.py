@@ -72,6 +72,13 @@ class Lands:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Twice:
+    """The genuine answer now, and the same request arrives once more after_s seconds later."""
+
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ends:
     """The accepted operation ends like this. after_s: so long after acceptance, instead of the usual latency.
 
@@ -107,13 +114,14 @@ class Stranger:
             raise ValueError(f"a stranger cannot do {self.what!r}")
 
 
-Fault: TypeAlias = Answer | Status | Lost | Late | Lands | Ends | Hangs | Stranger
+Fault: TypeAlias = Answer | Status | Lost | Late | Lands | Twice | Ends | Hangs | Stranger
 FAULTS: Final[Mapping[str, type[Any]]] = {
     "answer": Answer,
     "status": Status,
     "lost": Lost,
     "late": Late,
     "lands": Lands,
+    "twice": Twice,
     "ends": Ends,
     "hangs": Hangs,
     "stranger": Stranger,

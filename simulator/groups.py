@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from simulator import rights
+from simulator.documents import as_object
 from simulator.errors import Refused
 from simulator.model import Plain
 from simulator.operations import vm_state
@@ -84,11 +85,12 @@ def _group(visit: Visit) -> Reply:
     if visit.request.method == "PUT":
         visit.allow("Microsoft.Resources/subscriptions/resourceGroups/write")
         body = visit.body()
+        tags, location = as_object(body.get("tags"), "tags"), body.get("location")
         visit.strike()
         created = key not in cloud.groups
         cloud_group(cloud, where.subscription, where.group)
         group = cloud.groups[key]
-        group.location, group.tags = body.get("location") or group.location, body.get("tags") or {}
+        group.location, group.tags = str(location or group.location), dict(tags)
         return Reply(201 if created else 200, _shown_group(group), nrp=False)
     visit.allow("Microsoft.Resources/subscriptions/resourceGroups/read")
     visit.require_group()
@@ -159,9 +161,10 @@ def _plain(visit: Visit) -> Reply:
     found = cloud.plain.get(where.id.lower())
     if verb == "write":
         body = visit.body()
+        properties = as_object(body.get("properties"), "properties")
         visit.strike()
         document: dict[str, Any] = {k: v for k, v in body.items() if k not in _TOP}
-        document["properties"] = {k: v for k, v in (body.get("properties") or {}).items() if k != "provisioningState"}
+        document["properties"] = {k: v for k, v in properties.items() if k != "provisioningState"}
         one = Plain(
             where.id,
             where.id.lower(),

@@ -14,7 +14,7 @@ from simulator.populate import new_suffix
 from simulator.reply import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from simulator.visit import Visit
     from simulator.wire import Json
@@ -111,9 +111,9 @@ def _vnet(visit: Visit) -> Reply:
     return Reply(200, shown_vnet(visit, vnet), etag=vnet.etag)
 
 
-def _read_subnet(vnet_id: str, body: Json, etag: str) -> Subnet:
-    given: dict[str, Any] = body.get("properties") or {}
-    prefixes = given.get("addressPrefixes") or [given.get("addressPrefix")]
+def _read_subnet(vnet_id: str, body: Mapping[str, Any], etag: str) -> Subnet:
+    given = documents.as_object(body.get("properties"), "properties")
+    prefixes = documents.as_array(given.get("addressPrefixes"), "addressPrefixes") or [given.get("addressPrefix")]
     name = str(body.get("name"))
     try:
         spelled = tuple(str(prefix) for prefix in prefixes)
@@ -128,9 +128,11 @@ def _read_subnet(vnet_id: str, body: Json, etag: str) -> Subnet:
 
 def _put_vnet(visit: Visit, vnet: Vnet | None) -> Reply:
     cloud, where, body = visit.cloud, visit.route, visit.body()
-    given = body.get("properties") or {}
+    given = documents.as_object(body.get("properties"), "properties")
+    documents.as_object(given.get("addressSpace"), "addressSpace")
     etag = cloud.ids.etag()
-    subnets = [_read_subnet(where.id, item, etag) for item in given.get("subnets") or []]
+    items = documents.as_array(given.get("subnets"), "subnets")
+    subnets = [_read_subnet(where.id, documents.as_object(item, "subnets"), etag) for item in items]
     checks.check_etag(cloud, vnet, visit.request.headers.get("if-match", ""))
     visit.strike()
     created = vnet is None

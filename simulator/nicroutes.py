@@ -81,10 +81,10 @@ def _put(visit: Visit) -> Reply:
 def _patch(visit: Visit) -> Reply:
     """UpdateTags: replaces the tags, answers 200 at once."""
     visit.allow(WRITE)
-    body = visit.body()
+    tags = documents.as_object(visit.body().get("tags"), "tags")
     nic = _existing(visit)
     visit.strike()
-    nics.replace_tags(visit.cloud, nic, body.get("tags") or {}, visit.who.name)
+    nics.replace_tags(visit.cloud, nic, dict(tags), visit.who.name)
     return Reply(200, shown(visit, nic))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from simulator import addresses, checks, operations
+from simulator.documents import as_array, as_object
 from simulator.errors import Refused
 from simulator.latency import retry_after_accepted
 from simulator.model import Operation, PublicIp
@@ -77,11 +78,13 @@ def _put(visit: Visit) -> Reply:
     if not isinstance(location, str) or not location:
         raise Refused("LocationRequired")
     checks.check_etag(cloud, pip, visit.request.headers.get("if-match", ""))
+    given = as_object(body.get("properties"), "properties")
+    properties = {k: v for k, v in given.items() if k not in _READ_ONLY and v is not None}
+    sku = as_object(body.get("sku"), "sku")
+    as_object(given.get("dnsSettings"), "dnsSettings")
+    zones = tuple(str(zone) for zone in as_array(body.get("zones"), "zones"))
     visit.strike()
     created = pip is None
-    given = body.get("properties") or {}
-    properties = {k: v for k, v in given.items() if k not in _READ_ONLY and v is not None}
-    sku = body.get("sku") or {}
     if pip is None:
         pip = PublicIp(
             where.id,
@@ -104,7 +107,7 @@ def _put(visit: Visit) -> Reply:
     pip.properties, pip.location = properties, location
     pip.top = {k: v for k, v in body.items() if k not in _TOP and v is not None}
     pip.sku, pip.tier = sku.get("name") or "Basic", sku.get("tier") or "Regional"
-    pip.zones = tuple(body.get("zones") or ())
+    pip.zones = zones
     name = "CreatePublicIpAddressOperation" if created else "PutPublicIpAddressOperation"
     operation = operations.start(
         cloud, name, "pip", pip.id, pip.subscription, cloud.switches.latency_pip_s + visit.draw_call_s(), "succeeded"

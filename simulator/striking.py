@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from simulator.errors import ERRORS, envelope
-from simulator.faults import Answer, Fault, Lands, Late, Lost, Match, Script, Status, Stranger
+from simulator.faults import Answer, Fault, Lands, Late, Lost, Match, Script, Status, Stranger, Twice
 from simulator.history import Exchange
 from simulator.switches import RATES
 from simulator.wire import Request, Response, encode
@@ -47,9 +47,9 @@ def _by_chance(cloud: Cloud) -> Fault | None:
 
 
 def never_arrives(visit: Visit, script: Script) -> Response | None:
-    """For the fault `Lands`: no answer, and the request arrives later by itself. None for every other fault."""
+    """For the faults Lands and Twice: let the request arrive (again) later. An answer only if there is none now (Lands)."""
     fault = script.fault
-    if not isinstance(fault, Lands):
+    if not isinstance(fault, Lands | Twice):
         return None
     if script.skip > 0:
         script.skip -= 1
@@ -60,6 +60,9 @@ def never_arrives(visit: Visit, script: Script) -> Response | None:
 
     cloud, request = visit.cloud, visit.request
     cloud.later(cloud.at + fault.after_s, lambda: _land(cloud, request, handle))
+    if isinstance(fault, Twice):
+        visit.script = None
+        return None
     cloud.history.append(_unanswered(visit))
     return Response(503, {}, lost=True)
 

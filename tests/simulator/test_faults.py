@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from simulator.errors import ERRORS
-from simulator.faults import Answer, Ends, Fault, Hangs, Lands, Late, Lost, Match, Status, Stranger, fault_from_json
+from simulator.faults import Answer, Ends, Fault, Hangs, Lands, Late, Lost, Match, Status, Stranger, Twice, fault_from_json
 from tests.simulator.desk import NIC_A, NIC_B, Desk, configs, error_of
 
 
@@ -155,6 +155,17 @@ def test_a_write_may_land_minutes_later() -> None:
     desk.clock.advance(180)
     assert desk.get(NIC_A)["properties"]["provisioningState"] == "Updating"
     assert len(configs(desk.get(NIC_A))) == 1
+
+
+def test_a_request_may_arrive_twice() -> None:
+    """The fault twice answers genuinely and delivers the same request again later, which the history shows."""
+    desk = Desk()
+    desk.script(PUT, fault=Twice(after_s=3))
+    assert desk.detach().status == 200
+    desk.clock.advance(3)
+    desk.cloud.settle()
+
+    assert [e.status for e in desk.cloud.history if e.method == "PUT"] == [200, 200]
 
 
 def test_a_late_write_fails_under_if_match_when_the_nic_was_rewritten() -> None:
