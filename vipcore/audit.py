@@ -47,6 +47,8 @@ class Draft:
     outcome: str | None = None
     detail: str | None = None
     evidence: str | None = None
+    epoch: int | None = None
+    """The epoch it is about, where that is not the head's any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
-_COLUMN: Final = {name: "".join(part.title() for part in name.split("_")) for name in Draft.__dataclass_fields__}
+_COLUMN: Final = {name: "".join(part.title() for part in name.split("_")) for name in Draft.__dataclass_fields__ if name != "epoch"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def append(mirror: str, seq: int, prev_hash: str, drafts: Sequence[Draft], *, at
     """The drafts as rows seq + 1, seq + 2, ... of the mirror's chain."""
     rows: list[Row] = []
     for number, draft in enumerate(drafts, seq + 1):
-        columns: dict[str, Any] = {"Seq": number, "At": at, "Epoch": epoch, "Alg": seal.alg, "PrevHash": prev_hash}
+        columns: dict[str, Any] = {"Seq": number, "At": at, "Epoch": epoch if draft.epoch is None else draft.epoch, "Alg": seal.alg, "PrevHash": prev_hash}
         for name, column in _COLUMN.items():
             value = getattr(draft, name)
             if value is not None:

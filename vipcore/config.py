@@ -26,6 +26,7 @@ CLOUDS: Final[Mapping[str, str]] = MappingProxyType(
         "china": "https://management.chinacloudapi.cn",
     }
 )
+CHANGES_MAX: Final = 200
 SCHEDULE: Final = "*/30 * * * * *"
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _NCRONTAB: Final = re.compile(r"\s*(\S+\s+){5}\S+\s*|\d{2}:\d{2}:\d{2}")
@@ -191,8 +192,8 @@ class _Settings:
     def max_changes(self) -> tuple[int, float]:
         text = self.environ.get("VIP_MAX_CHANGES") or "6/600"
         match = re.fullmatch(r"([1-9]\d{0,2})/([1-9]\d{0,5})", text)
-        if not match:
-            self.fault("VIP_MAX_CHANGES", "must be CHANGES/SECONDS, such as 6/600")
+        if not match or int(match[1]) > CHANGES_MAX:
+            self.fault("VIP_MAX_CHANGES", f"must be CHANGES/SECONDS, such as 6/600, with at most {CHANGES_MAX} changes")
             return 6, 600.0
         return int(match[1]), float(match[2])
 

@@ -24,6 +24,7 @@ from vipcore.model import Look, Outcome
 from vipcore.pace import ORDER
 
 _ROUNDS_MAX: Final = 20
+_GRACE_S: Final = 7.0
 
 
 async def carry_out(controller: Controller, ask: Ask) -> Outcome:
@@ -32,12 +33,16 @@ async def carry_out(controller: Controller, ask: Ask) -> Outcome:
     looking = Looking.begin(controller, ask.mirror)
     try:
         head = await controller.load_head(ask.mirror.name)
-        for _ in range(_ROUNDS_MAX):
-            try:
-                return await _decide(controller, ask, head, looking)
-            except Rejudge as rejudge:
-                head = rejudge.head
+        # The driver keeps its own, earlier deadline; this one is for calls that wait their turn before anything is decided.
+        async with asyncio.timeout_at(ask.deadline + _GRACE_S):
+            for _ in range(_ROUNDS_MAX):
+                try:
+                    return await _decide(controller, ask, head, looking)
+                except Rejudge as rejudge:
+                    head = rejudge.head
         raise Refusal("busy", "The mirror's state changed too often while this was judged; try again.")
+    except TimeoutError as exc:
+        raise Refusal("busy", "This could not be finished within a request's time; try the same again.") from exc
     except Unreachable as exc:
         raise storage_unavailable(exc) from exc
     finally:

@@ -100,6 +100,9 @@ async def _work(controller: Controller, mirror: Mirror, head: Head, correlation_
         head = await thawed(controller, head, actor=ACTOR, reason="its time is over", correlation_id=correlation_id)
     if head.leased(now, margin_s=LEASE_MARGIN_S):
         return True
+    if head.desired is not None and mirror.member(head.desired) is None:
+        controller.ports.log("desired.unknown", mirror=mirror.name, member=head.desired)
+        return False
     if head.swap is not None or head.lease is not None:
         if head.swap is None or now >= head.swap.retry_at:
             await take_over(controller, _ask(mirror, head.desired or "", head.began, correlation_id), head)

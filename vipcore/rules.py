@@ -18,7 +18,7 @@ BINDING_EVENTS: Final = ("CheckBecomePrimaryOK", "NotifyBecomePrimary")
 HOLD_STALE_S: Final = 300.0
 """A hold that was not asked about for so long after its end says nothing about a claim of now."""
 
-CHANGES_KEPT: Final = 1000
+CHANGES_KEPT: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

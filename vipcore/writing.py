@@ -77,6 +77,7 @@ async def write(driver: Driver, step: Step, *, tries: dict[str, int]) -> Written
     tries[step.member] = tries.get(step.member, 0) + 1
     if tries[step.member] > TRIES_MAX:
         raise _in_vain(driver, step.member)
+    await driver.take_turn(1)
     shown = driver.looks[step.member]
     if not isinstance(shown, Nic) or driver.now() - shown.read_at > FRESH_S:
         await look(driver, step.member)
@@ -84,7 +85,6 @@ async def write(driver: Driver, step: Step, *, tries: dict[str, int]) -> Written
         if not isinstance(shown, Nic) or not isinstance(again, Nic) or again.etag != shown.etag:
             return None
         shown = again
-    await driver.take_turn(1)
     await driver.fence()
     driver.before.setdefault(step.member, shown.document)
     driver.fresh = False
@@ -93,6 +93,9 @@ async def write(driver: Driver, step: Step, *, tries: dict[str, int]) -> Written
     try:
         accepted = await driver.arm.put(shown, document(driver, step, shown))
     except (ArmError, NotSent, NoReply) as exc:
+        if isinstance(exc, ArmError) and exc.cause in (Cause.THROTTLED, Cause.LOCKED):
+            # Not a write in vain: Azure asked us to wait, and the deadline bounds how long we do.
+            tries[step.member] -= 1
         await _not_accepted(driver, step, shown, exc)
         return None
     return _accepted(driver, step, accepted, sent_at)
@@ -217,8 +220,12 @@ async def finish(driver: Driver, written: Written) -> bool:
             except ArmError as exc:
                 if exc.cause in (Cause.FAILED, Cause.CANCELED, Cause.GONE, Cause.LOCKED, Cause.DENIED, Cause.FATAL):
                     return await _ended_badly(driver, written, exc)
-            except (NotSent, NoReply):
+            except NoReply:
                 continue
+            except NotSent:
+                # The operation's address is none that we ask (another host than ARM's): the NIC tells as well.
+                await settle(driver, written.step.member, within_s=float("inf"))
+                return True
     finally:
         pace.looking -= 1
 
