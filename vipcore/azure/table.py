@@ -16,9 +16,11 @@ import aiohttp
 from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.rest import HttpRequest
 from azure.data.tables import EdmType, EntityProperty, TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
+from vipcore.azure import batch
 from vipcore.azure.channel import Channel, Exchange
 from vipcore.errors import NoReply, NotSent, Unreachable, VipError
 
@@ -119,23 +121,13 @@ class Table:
 
         Returns the new etag of `first`. Raises Conflict: nothing happened; NotSent: neither; NoReply: it may have happened.
         """
-        entity, only_this = _typed(first), {"etag": etag, "match_condition": MatchConditions.IfNotModified}
-        operations: list[Any] = [("create", entity)]
-        if etag is not None:
-            operations = [("update", entity, {"mode": UpdateMode.REPLACE, **only_this})]
-        operations += [("create", _typed(columns)) for columns in more]
-
-        def send(table: TableClient, sent: Exchange) -> Awaitable[Any]:
-            return table.submit_transaction(operations, trace_request_ctx=sent)
-
         try:
-            answers = await self._once(send)
+            return await self._once(_transaction(self.name, [first, *more], etag))
         except Absent as exc:
             if not exc.table:
                 raise Conflict("the entity to replace is gone") from exc
-            await self._create()
-            answers = await self._once(send)
-        return str(answers[0]["etag"])
+        await self._create()
+        return await self._once(_transaction(self.name, [first, *more], etag))
 
     async def _create(self) -> None:
         try:
@@ -162,7 +154,7 @@ class Table:
             async with asyncio.timeout(WHOLE_S):
                 return await send(table, sent)
         except HttpResponseError as exc:
-            raise _meaning(exc, sent) from exc
+            raise _answer(exc, sent) from exc
         except (AzureError, aiohttp.ClientError, TimeoutError, OSError, ValueError, LookupError) as exc:
             # ValueError and LookupError: an answer that is none of the protocol's, as a broken proxy would give it.
             raise _lost(f"the Table service gave no answer: {_brief(exc)}", sent) from exc
@@ -202,13 +194,43 @@ def _page(condition: str, most: int, token: Any) -> _Send[tuple[list[Entity], An
     return send
 
 
-def _meaning(exc: HttpResponseError, sent: Exchange) -> VipError:
-    """What an answer that is not success lets us conclude."""
+def _transaction(name: str, entities: Sequence[Mapping[str, Any]], etag: str | None) -> _Send[str]:
+    """A transaction, and the first entity's new etag."""
+
+    async def send(table: TableClient, sent: Exchange) -> str:
+        account = table.url.partition("?")[0]
+        content_type, content = batch.encode(f"{account}/{name}", entities, etag)
+        headers = {
+            "content-type": content_type,
+            "accept": "application/json",
+            "x-ms-version": table.api_version,
+            "dataserviceversion": "3.0",
+            "maxdataserviceversion": "3.0;NetFx",
+        }
+        request = HttpRequest("POST", f"{account}/$batch", headers=headers, content=content)
+        # Other clients of the SDK have a public `send_request`; this one has it an attribute further in, behind the same
+        # policies. tests/contract/test_ledger.py watches over it.
+        # As a stream, since a policy would try to decode the answer otherwise.
+        response = await table._client.send_request(request, stream=True, trace_request_ctx=sent)
+        answer = batch.decode(response.status_code, await response.read(), len(entities))
+        if isinstance(answer, batch.Refused):
+            raise _meaning(answer.status, answer.code, answer.message, sent)
+        return answer[0]
+
+    return send
+
+
+def _answer(exc: HttpResponseError, sent: Exchange) -> VipError:
     error_code = getattr(exc, "error_code", None)
-    code, status = str(getattr(error_code, "value", error_code) or ""), exc.status_code
-    says = f"the Table service says {status} {code}: {_brief(exc)}"
+    code = str(getattr(error_code, "value", error_code) or "")
+    return _meaning(exc.status_code, code, _brief(exc), sent)
+
+
+def _meaning(status: int | None, code: str, message: str, sent: Exchange) -> VipError:
+    """What an answer that is not success lets us conclude."""
+    says = f"the Table service says {status} {code}: {message[:300]}"
     if status is None:  # the credential's failure, or an answer that cannot be decoded
-        return _lost(f"no token for, or no proper answer of, the Table service: {_brief(exc)}", sent)
+        return _lost(f"no token for, or no proper answer of, the Table service: {message[:300]}", sent)
     if status == 404 and code in _ABSENT:
         return Absent(table=code == "TableNotFound")
     if status in (409, 412):

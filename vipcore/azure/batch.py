@@ -1,0 +1,85 @@
+"""An entity group transaction as bytes, and its answer read back. Pure.
+
+azure-data-tables builds and parses these through Python's email package, 4 ms of CPU for two entities where this takes 0.1 ms;
+an outage that hits a thousand mirrors at once commits thousands of them. The form is
+https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions: one changeset, all or nothing.
+"""
+
+import json
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+_STATUS: Final = re.compile(rb"^HTTP/1\.[01] (\d{3})", re.MULTILINE)
+_ETAG: Final = re.compile(rb"^etag:[ \t]*([^\r\n]+?)[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
+_CODE: Final = re.compile(rb'(?:"code"\s*:\s*"|<(?:m:)?code>)(\w+)', re.IGNORECASE)
+_MESSAGE: Final = re.compile(rb'"value"\s*:\s*("(?:[^"\\]|\\.)*")')
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The transaction had no effect: the status, error code and message of the answer or of the part that failed."""
+
+    status: int
+    code: str
+    message: str
+
+
+def encode(table_url: str, columns: Sequence[Mapping[str, Any]], etag: str | None) -> tuple[str, bytes]:
+    """Content type and body: the first entity inserted (etag None) or replaced under its etag, the others inserted.
+
+    Columns are str or int; every int becomes Edm.Int64, so that a column never changes its type as its value grows.
+    """
+    batch, changeset = f"batch_{uuid.uuid4()}", f"changeset_{uuid.uuid4()}"
+    parts = [f"--{batch}\r\nContent-Type: multipart/mixed; boundary={changeset}\r\n\r\n"]
+    for number, entity in enumerate(columns):
+        line, how = f"POST {table_url}", "Prefer: return-no-content\r\n"
+        if etag is not None and number == 0:
+            keys = [quote(str(entity[name]).replace("'", "''"), safe="") for name in ("PartitionKey", "RowKey")]
+            line = f"PUT {table_url}(PartitionKey='{keys[0]}',RowKey='{keys[1]}')"
+            how = f"If-Match: {etag}\r\n"
+        parts.append(
+            f"--{changeset}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n"
+            f"Content-ID: {number}\r\n\r\n"
+            f"{line} HTTP/1.1\r\nContent-Type: application/json\r\nAccept: application/json;odata=minimalmetadata\r\n"
+            f"DataServiceVersion: 3.0\r\n{how}\r\n{_json(entity)}\r\n"
+        )
+    parts.append(f"--{changeset}--\r\n--{batch}--\r\n")
+    return f"multipart/mixed; boundary={batch}", "".join(parts).encode()
+
+
+def decode(status: int, body: bytes, count: int) -> list[str] | Refused:
+    """The etags of the `count` entities, in order, or why nothing happened. Raises ValueError for an answer of neither form."""
+    if status != 202:
+        return _refused(status, body)
+    starts = [*_STATUS.finditer(body)]
+    ends = [match.start() for match in starts[1:]] + [len(body)]
+    etags: list[str] = []
+    for match, end in zip(starts, ends, strict=True):
+        part = body[match.start() : end]
+        if int(match[1]) >= 300:
+            return _refused(int(match[1]), part)
+        etag = _ETAG.search(part)
+        if etag is not None:
+            etags.append(etag[1].decode())
+    if len(etags) != count:
+        raise ValueError(f"the answer to a transaction of {count} entities has {len(etags)} etags")
+    return etags
+
+
+def _refused(status: int, part: bytes) -> Refused:
+    code, message = _CODE.search(part), _MESSAGE.search(part)
+    text = str(json.loads(message[1])) if message else ""
+    return Refused(status, code[1].decode() if code else "", text)
+
+
+def _json(entity: Mapping[str, Any]) -> str:
+    typed: dict[str, Any] = {}
+    for name, value in entity.items():
+        if type(value) is int:
+            typed[f"{name}@odata.type"] = "Edm.Int64"
+        typed[name] = str(value) if type(value) is int else value
+    return json.dumps(typed, ensure_ascii=True, separators=(",", ":"))
