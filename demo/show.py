@@ -38,7 +38,7 @@ def holder(status: Mapping[str, Any]) -> str:
 def event(row: Mapping[str, Any]) -> tuple[object, ...]:
     """An audit row in one line."""
     outcome = row.get("Outcome") or row.get("Detail") or ""
-    duration = f"{row['DurationMs'] / 1000:.1f} s" if row.get("DurationMs") else ""
+    duration = f"{row['DurationMs'] / 1000:.3f} s" if "DurationMs" in row else ""
     who = row.get("Member") or ""
     return row["Seq"], str(row["At"])[11:23], row["Event"], row["Epoch"], who, duration, short(str(outcome), 44)
 

@@ -52,18 +52,18 @@ class Stage:
 
 
 @contextlib.contextmanager
-def standing(folder: Path, *, seed: int, say: Callable[[str], None]) -> Iterator[Stage]:
+def standing(folder: Path, *, seed: int, latency: str, say: Callable[[str], None]) -> Iterator[Stage]:
     """Start it all, in this order, and end it in the opposite one, each process by its id, whatever happens.
 
-    `folder` takes configurations and logs. Raises process.ProcessError or azurite.AzuriteError if a part does not start.
+    `folder` takes configurations and logs; `latency` is the simulator's switch of that name. Raises process.ProcessError
+    or azurite.AzuriteError if a part does not start.
     """
     plain = {"PATH": os.environ["PATH"]}
     with contextlib.ExitStack() as stack:
         log = folder / "simulator.log"
-        simulated = stack.enter_context(
-            process.running("simulator", environment=plain, log=log, arguments=["--port", "0", "--seed", str(seed)])
-        )
-        say(f"simulated Azure   {simulated.url}  (seed {seed})")
+        arguments = ["--port", "0", "--seed", str(seed), "--switches", json.dumps({"latency": latency})]
+        simulated = stack.enter_context(process.running("simulator", environment=plain, log=log, arguments=arguments))
+        say(f"simulated Azure   {simulated.url}  (seed {seed}, latency {latency})")
         service = stack.enter_context(azurite.running())
         say(f"Table service     {service.endpoint}  (Azurite)")
         secret_of = {member: base64.b64encode(secrets.token_bytes(32)).decode() for member in MEMBERS}
