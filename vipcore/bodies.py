@@ -34,7 +34,7 @@ CLAIM: Final[Mapping[str, Any]] = {
         "issued_at": {
             "type": "string",
             "format": "date-time",
-            "pattern": f"^\\d{{4}}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{{6}}Z{_END}",
+            "pattern": f"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}\\.[0-9]{{6}}Z{_END}",
         },
         "age_ms": {"type": "integer", "minimum": 0, "maximum": 2**53 - 1},
         "event": {"enum": list(EVENTS)},

@@ -9,8 +9,8 @@ Instant = datetime
 
 NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-_FORM: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-_LOOSE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
+_FORM: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+_LOOSE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def to_text(at: Instant) -> str:
@@ -32,7 +32,10 @@ def from_rfc3339(text: str) -> Instant:
     """The instant of any RFC 3339 text with an offset, as operators type them. Raises ValueError."""
     if not _LOOSE.fullmatch(text):
         raise ValueError("an instant must be RFC 3339 with an offset, such as 2026-11-23T00:29:00Z")
-    return datetime.fromisoformat(text).astimezone(UTC)
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError("an instant must lie in the years 1 to 9999 in UTC") from exc
 
 
 def seconds(n: float) -> timedelta:

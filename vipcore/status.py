@@ -135,7 +135,7 @@ def _number(name: str, text: str | None, default: int | None, most: int) -> int 
     """A whole number of the query, from 1 on. Raises Refusal `body-invalid`."""
     if text is None or text == "":
         return default
-    if not re.fullmatch(r"\d{1,18}", text) or int(text) < 1:
+    if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) < 1:
         raise Refusal("body-invalid", f"?{name}= must be a whole number from 1 on.")
     return min(int(text), most)
 

@@ -1,7 +1,10 @@
 """JSON as strictly as an auditor wants it: UTF-8, no duplicate names, no NaN, no lone surrogates, bounded depth."""
 
 import json
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
+
+DEPTH_MAX: Final = 64
+"""Deeper values are refused: what walks them later recurses, and nothing we take is deeper than a handful."""
 
 
 class DuplicateName(ValueError):
@@ -53,14 +56,31 @@ def parse(text: str | bytes) -> Any:
     try:
         decoded = text.decode("utf-8") if isinstance(text, bytes) else text
         value = json.loads(decoded, object_pairs_hook=_object, parse_constant=_constant)
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        # Refuses half surrogate pairs, and numbers such as 1e999, which are read as infinite and could not be written again.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except UnicodeDecodeError as exc:
         raise ValueError("not UTF-8") from exc
     except UnicodeEncodeError as exc:
         raise ValueError("a text holds half of a surrogate pair") from exc
     except RecursionError as exc:
         raise ValueError("nested too deeply") from exc
+    if _is_deep(value):
+        raise ValueError("nested too deeply")
     return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEPTH_MAX):
+        level = [inner for item in level for inner in _inner(item)]
+    return bool(level)
+
+
+def _inner(value: Any) -> list[Any]:
+    """What is directly inside a value."""
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
 def parse_strict(text: str | bytes) -> Any:
