@@ -52,11 +52,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run(main: Coroutine[Any, Any, _T]) -> _T:
-    """Run to the end in virtual time; tasks that are left over (of instances that died) are dropped."""
+    """Run to the end in virtual time; tasks that are left over (of instances that died) are cancelled until they are gone."""
     loop = VirtualLoop()
     try:
         return loop.run_until_complete(main)
     finally:
-        for task in asyncio.all_tasks(loop):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]  # a dead instance's tasks end with the loop
+        while tasks := asyncio.all_tasks(loop):
+            for task in tasks:
+                task.cancel()
+            loop.run_until_complete(_turns())
         loop.close()
+
+
+async def _turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)

@@ -7,7 +7,7 @@ A `Fate` decides at each point what happens; an instance that died never returns
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -18,8 +18,9 @@ from simulator.cloud import Cloud
 from simulator.switches import Switches
 from simulator.wire import Request
 from simulator.world import World
+from tests.sim.journal import CURRENT, Change, Commit, Get, Journal, Put, Trace
 from tests.sim.ledger import MemoryLedger
-from vipcore import document
+from vipcore import document, freeze
 from vipcore.arm import Arm
 from vipcore.ask import Ask
 from vipcore.audit import Row
@@ -28,12 +29,13 @@ from vipcore.controller import Controller
 from vipcore.decide import carry_out
 from vipcore.errors import CommitUnknown, NoReply, Stale, Unreachable
 from vipcore.head import Head
-from vipcore.instants import Instant
+from vipcore.instants import Instant, to_text
 from vipcore.model import Claim, Member, Mirror, Move, Outcome, Page
 from vipcore.ports import ArmReply, ArmRequest, Hint, Ports
 from vipcore.reconcile import run_pass
 
 _T = TypeVar("_T")
+_PARSED: dict[str, Config] = {}
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SUB = "00000000-0000-0000-0000-000000000000"
 DOCUMENT: dict[str, Any] = {
@@ -58,6 +60,15 @@ class Fate:
 
     async def after(self, node: "Node", label: str) -> None:
         """The reply arrived."""
+
+
+def _parsed(text: str) -> Config:
+    """The configuration of a mirrors document; read once per process, as it never changes."""
+    if text not in _PARSED:
+        parsed = document.read(text)
+        assert not parsed.faults, parsed.faults
+        _PARSED[text] = Config(mirrors=parsed.mirrors)
+    return _PARSED[text]
 
 
 async def forever() -> None:
@@ -85,10 +96,19 @@ class Stage:
         self.ledger = MemoryLedger()
         self.nodes: list[Node] = []
         if self.config is None:
-            parsed = document.read(json.dumps(self.document))
-            assert not parsed.faults, parsed.faults
-            self.config = Config(mirrors=parsed.mirrors)
+            self.config = _parsed(json.dumps(self.document))
         self.pages: dict[str, Page] = {}
+        self.table_away_until = 0.0
+        self.journal = Journal(docs={nic.name: nic.doc for nic in self.cloud.nics.values()})
+        self._genuine_record = self.cloud.record
+        self.cloud.record = self._record  # type: ignore[method-assign]  # the one place where every change of a NIC passes
+
+    def _record(self, nic: Any, cause: str, who: str = "", operation_id: str = "") -> None:
+        put = self.journal.sending if cause == "put" else None
+        before = self.journal.docs.get(nic.name)
+        self.journal.changes.append(Change(self.loop.time(), nic.name, cause, who, before, nic.doc, operation_id, put))
+        self.journal.docs[nic.name] = nic.doc
+        self._genuine_record(nic, cause, who, operation_id)
 
     def node(self, name: str, *, skew_s: float = 0.0) -> "Node":
         """A new instance of the controller."""
@@ -121,6 +141,8 @@ class Node:
         self.stage, self.name, self.skew_s = stage, name, skew_s
         self.rng = random.Random(f"{stage.seed}/{name}")
         self.dead = False
+        self.died = asyncio.Event()
+        self.paused_until = 0.0
         self.ids = 0
         assert stage.config is not None
         self.log: list[tuple[str, dict[str, Any]]] = []
@@ -153,6 +175,7 @@ class Node:
     def kill(self) -> None:
         """Die now: no effect of this instance starts or returns any more."""
         self.dead = True
+        self.died.set()
 
     async def effect(self, label: str, do: Callable[[], Awaitable[_T]], latency_s: float) -> _T:
         """Do something to the outside, through the three points."""
@@ -160,7 +183,11 @@ class Node:
         await self.stage.fate.before(self, label)
         await self.alive()
         await asyncio.sleep(latency_s * (0.3 + 0.4 * self.rng.random()))
-        result = await do()
+        try:
+            result = await do()
+        except Exception:
+            await self.alive()
+            raise
         await self.stage.fate.between(self, label)
         await self.alive()
         await asyncio.sleep(latency_s * (0.3 + 0.4 * self.rng.random()))
@@ -170,9 +197,21 @@ class Node:
         return result
 
     async def alive(self) -> None:
-        """Returns only to the living."""
+        """Returns only to the living, and only while the process runs."""
+        while self.stage.loop.time() < self.paused_until and not self.dead:
+            await asyncio.sleep(self.paused_until - self.stage.loop.time())
         if self.dead:
             await forever()
+
+    async def answered(self, trace: Trace, work: Coroutine[Any, Any, _T]) -> _T:
+        """The answer of a use case, written down."""
+        try:
+            result = await work
+        except Exception as exc:
+            trace.answer, trace.answered = exc, self.stage.loop.time()
+            raise
+        trace.answer, trace.answered = (result if isinstance(result, Outcome) else None), self.stage.loop.time()
+        return result
 
     # -- use cases -----------------------------------------------------------------------------------------------------
     async def claim(
@@ -184,9 +223,10 @@ class Node:
         event: str = "NotifyBecomePrimary",
         mirror: str = "PROD",
         key_id: str | None = None,
+        issued_at: Instant | None = None,
         deadline_s: float = 190.0,
     ) -> Outcome:
-        """A verified claim of now, of that age."""
+        """A verified claim of now, of that age. `issued_at`: of a request that is sent a second time."""
         now = self.now()
         key_id = key_id or f"key-{member}"
         claim = Claim(
@@ -194,7 +234,7 @@ class Node:
             member=member,
             claim_id=claim_id,
             key_id=key_id,
-            issued_at=now,
+            issued_at=issued_at or now,
             began=now - timedelta(seconds=age_s),
             event=event,
         )
@@ -207,7 +247,9 @@ class Node:
             claim=claim,
             deadline_s=deadline_s,
         )
-        return await carry_out(self.controller, ask)
+        trace = self.begin("claim", mirror, member, ask.correlation_id)
+        trace.signed = (key_id, to_text(claim.issued_at))
+        return await self.answered(trace, carry_out(self.controller, ask))
 
     async def move(self, to: str, *, force: bool = False, mirror: str = "PROD", deadline_s: float = 190.0) -> Outcome:
         """An operator's move."""
@@ -221,11 +263,36 @@ class Node:
             move=move,
             deadline_s=deadline_s,
         )
-        return await carry_out(self.controller, ask)
+        trace = self.begin("move", mirror, to, ask.correlation_id)
+        return await self.answered(trace, carry_out(self.controller, ask))
 
     async def tick(self) -> None:
         """One timer pass."""
-        await run_pass(self.controller, self.new_id())
+        correlation_id = self.new_id()
+        trace = self.begin("tick", "", "", correlation_id)
+        await self.answered(trace, run_pass(self.controller, correlation_id))
+
+    async def freeze(self, mirror: str = "PROD", *, for_s: float | None = None) -> Head:
+        """An operator's stop sign."""
+        until = self.now() + timedelta(seconds=for_s) if for_s is not None else None
+        ids = self.new_id()
+        trace = self.begin("freeze", mirror, "", ids)
+        work = freeze.freeze(
+            self.controller, self.stage.mirror(mirror), reason="test", operator="op", until=until, correlation_id=ids
+        )
+        return await self.answered(trace, work)
+
+    async def unfreeze(self, mirror: str = "PROD") -> Head:
+        """Its end."""
+        ids = self.new_id()
+        trace = self.begin("unfreeze", mirror, "", ids)
+        work = freeze.unfreeze(self.controller, self.stage.mirror(mirror), reason="test", operator="op", correlation_id=ids)
+        return await self.answered(trace, work)
+
+    def begin(self, kind: str, mirror: str, member: str, correlation_id: str) -> Trace:
+        """Open the trace of an ask."""
+        at = self.stage.loop.time()
+        return self.stage.journal.begin(self, kind, at, mirror=mirror, member=member, correlation_id=correlation_id)
 
 
 class _Transport:
@@ -235,28 +302,104 @@ class _Transport:
         self.node = node
 
     async def send(self, request: ArmRequest) -> ArmReply:
-        cloud = self.node.stage.cloud
-        loop = self.node.stage.loop
-        label = f"arm {request.method} {request.url.split('?')[0].rsplit('/', 2)[-1]}"
-        deadline = loop.time() + request.timeout_s
+        stage, trace = self.node.stage, CURRENT.get()
+        path = request.url.split("?")[0]
+        label = f"arm {request.method} {path.rsplit('/', 2)[-2]}"
+        nic = path.rsplit("/", 1)[-1] if path.rsplit("/", 2)[-2] == "networkInterfaces" else ""
+        put = self._sent(request, nic, trace) if request.method == "PUT" and trace else None
+        deadline = stage.loop.time() + request.timeout_s
+        shown: list[Get] = []
 
         async def do() -> ArmReply:
-            headers = {"authorization": cloud.bearer(), "host": "management.azure.com", **request.headers}
-            body = json.dumps(request.body).encode() if request.body is not None else b""
-            if body:
-                headers["content-type"] = "application/json"
-            response = handle(cloud, Request(request.method, request.url, headers, body))
-            if response.lost or loop.time() + response.delay_s > deadline:
-                await asyncio.sleep(min(response.delay_s, max(0.0, deadline - loop.time())))
-                raise NoReply(label)
-            await asyncio.sleep(response.delay_s)
-            return ArmReply(
-                status=response.status,
-                headers=response.headers,
-                body=json.loads(response.body) if response.body else None,
-            )
+            return await self._exchange(request, nic, put, deadline, label, shown)
 
-        return await self.node.effect(label, do, self.node.stage.arm_s)
+        try:
+            reply = await self.node.effect(label, do, stage.arm_s)
+        except Exception:
+            self._unheard(trace, nic, request.method)
+            raise
+        now = stage.loop.time()
+        if put is not None:
+            put.status, put.heard = reply.status, now
+            if reply.status < 300 and trace:
+                trace.looks[nic] = frozenset(f.name.lower() for f in put.after.facts) if put.after else None
+        elif trace and nic and reply.status == 200 and shown:
+            shown[0].heard = now
+            trace.looks[nic] = frozenset(f.name.lower() for f in shown[0].doc.facts)
+            trace.gets.append(shown[0])
+            stage.journal.gets.append(shown[0])
+        elif reply.status != 200:
+            self._unheard(trace, nic, request.method)
+        return reply
+
+    def _unheard(self, trace: Trace | None, nic: str, method: str) -> None:
+        if trace is None or method == "PUT":
+            return
+        if not nic:
+            trace.denied_reads += 1
+        elif not any(put.nic == nic and put.status is not None and put.status < 300 for put in trace.puts):
+            trace.looks[nic] = None
+
+    def _sent(self, request: ArmRequest, nic: str, trace: Trace) -> Put:
+        stage = self.node.stage
+        head = max(trace.heads.values(), key=lambda head: trace.known_at[head.mirror], default=None)
+        known_at = trace.known_at.get(head.mirror, -1.0) if head else -1.0
+        put = Put(
+            number=len(stage.journal.puts),
+            trace=trace,
+            nic=nic,
+            if_match=request.headers.get("if-match", ""),
+            sent=stage.loop.time(),
+            clock=self.node.now(),
+            head=head,
+            head_known_at=known_at,
+            heard_since_last=not trace.puts or known_at > trace.puts[-1].sent,
+            unread=tuple(name for name, look in trace.looks.items() if look is None),
+            located=frozenset(name for look in trace.looks.values() if look for name in look),
+        )
+        trace.puts.append(put)
+        stage.journal.puts.append(put)
+        return put
+
+    async def _exchange(
+        self, request: ArmRequest, nic: str, put: Put | None, deadline: float, label: str, shown: list[Get]
+    ) -> ArmReply:
+        stage, loop = self.node.stage, self.node.stage.loop
+        cloud = stage.cloud
+        headers = {"authorization": cloud.bearer(), "host": "management.azure.com", **request.headers}
+        body = json.dumps(request.body).encode() if request.body is not None else b""
+        if body:
+            headers["content-type"] = "application/json"
+        if put is not None:
+            headers["x-ms-client-request-id"] = str(put.number)
+        cloud.settle()  # what is due happens before this request, and is not its doing
+        found = cloud.nics.get(path_of(request.url).lower()) if nic else None
+        doc = found.doc if found else None
+        stage.journal.sending = put
+        response = handle(cloud, Request(request.method, request.url, headers, body))
+        stage.journal.sending = None
+        if put is not None:
+            put.request_id = response.headers.get("x-ms-request-id", "")
+            if response.status < 300 and found is not None:
+                put.before, put.after, put.landed = doc, found.doc, loop.time()
+        elif found is not None and response.status == 200 and (trace := CURRENT.get()):
+            shown.append(Get(loop.time(), -1.0, trace, nic, found.etag, found.state, found.doc))
+        if response.lost or loop.time() + response.delay_s > deadline:
+            await asyncio.sleep(min(response.delay_s, max(0.0, deadline - loop.time())))
+            raise NoReply(label)
+        if response.delay_s:
+            await asyncio.sleep(response.delay_s)
+        return ArmReply(
+            status=response.status,
+            headers=response.headers,
+            body=json.loads(response.body) if response.body else None,
+        )
+
+
+def path_of(url: str) -> str:
+    """The path of an absolute or relative URL."""
+    path = url.split("?")[0]
+    return path if path.startswith("/") else "/" + path.partition("://")[2].partition("/")[2]
 
 
 class _Ledger:
@@ -267,16 +410,42 @@ class _Ledger:
         self.table = node.stage.ledger
 
     async def _call(self, label: str, do: Callable[[], Awaitable[_T]]) -> _T:
-        return await self.node.effect(f"table {label}", do, self.node.stage.table_s)
+        async def reached() -> _T:
+            if self.node.stage.loop.time() < self.node.stage.table_away_until:
+                raise Unreachable("the table is away")
+            return await do()
+
+        return await self.node.effect(f"table {label}", reached, self.node.stage.table_s)
+
+    def _known(self, heads: Iterable[Head]) -> None:
+        trace = CURRENT.get()
+        for head in heads if trace else ():
+            trace.knows(head, self.node.stage.loop.time())
 
     async def load_head(self, mirror: str) -> Head:
-        return await self._call("load_head", lambda: self.table.load_head(mirror))
+        head = await self._call("load_head", lambda: self.table.load_head(mirror))
+        self._known([head])
+        return head
 
     async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
+        async def do() -> Head:
+            before = await self.table.load_head(head.mirror)
+            stored = await self.table.commit(head, rows)
+            if trace := CURRENT.get():
+                entry = Commit(self.node.stage.loop.time(), trace, before, stored, rows)
+                self.node.stage.journal.commits.append(entry)
+                trace.commits.append(entry)
+                owner = stored.lease.owner if stored.lease else ""
+                if owner.startswith(f"{self.node.name}/") and (before.lease is None or before.lease.owner != owner):
+                    trace.owners.add(owner)
+            return stored
+
         try:
-            return await self._call("commit", lambda: self.table.commit(head, rows))
+            stored = await self._call("commit", do)
         except TimeoutError as exc:
             raise CommitUnknown("lost") from exc
+        self._known([stored])
+        return stored
 
     async def load_row(self, mirror: str, seq: int) -> Row | None:
         return await self._call("load_row", lambda: self.table.load_row(mirror, seq))
@@ -288,7 +457,9 @@ class _Ledger:
         return await self._call("rows_from", lambda: self.table.rows_from(mirror, seq, limit=limit))
 
     async def load_heads(self, mirrors: Sequence[str]) -> Mapping[str, Head]:
-        return await self._call("load_heads", lambda: self.table.load_heads(mirrors))
+        heads = await self._call("load_heads", lambda: self.table.load_heads(mirrors))
+        self._known(heads.values())
+        return heads
 
     async def put_hint(self, mirror: str) -> None:
         await self._call("put_hint", lambda: self.table.put_hint(mirror))
