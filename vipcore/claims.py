@@ -121,7 +121,7 @@ async def _move_planned(controller: Controller, mirror: Mirror, asked: Move) -> 
         checks.append({"name": "status pages", "ok": against is None, "detail": said.detail if said else "nothing against it"})
     found = plan.plan(mirror, looks, asked.to)
     if isinstance(found, plan.Blocked):
-        checks.append({"name": "placement", "ok": False, "detail": found.reason})
+        checks.append({"name": "placement", "ok": False, "detail": plan.refusal(looks, found).detail})
         return {"outcome": "planned", "steps": [], "checks": checks}
     checks += [one.view() for one in await preflight.check(controller.arm, controller.readings, mirror, looks, asked.to)]
     steps = [_step_view(mirror, step) for step in found.steps]

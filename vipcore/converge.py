@@ -99,13 +99,9 @@ async def _blocked(driver: Driver, found: Blocked, times: int) -> None:
     """Look again at what could not be read, a few times; nothing else helps by itself."""
     first = next((driver.looks[name] for name in found.unread), None)
     error = first.error if isinstance(first, Unread) else None
-    if not found.unread:
-        code = "address-taken" if found.taken_by else "azure-failed"
-        raise AzureRefusal(code, f"Nothing was changed: {found.reason}.")
-    if isinstance(error, ArmError) and (error.cause is Cause.DENIED or times >= UNREAD_LOOKS_MAX):
-        raise error.refusal()
-    if times >= UNREAD_LOOKS_MAX:
-        raise AzureRefusal("azure-failed", f"Nothing was changed: {found.reason}.")
+    hopeless = isinstance(error, ArmError) and error.cause is Cause.DENIED
+    if not found.unread or hopeless or times >= UNREAD_LOOKS_MAX:
+        raise plan.refusal(driver.looks, found)
     wait = error.retry_after_s if isinstance(error, ArmError) and error.retry_after_s else 0.5 * times
     await driver.pause(wait)
     await writing.look(driver, *found.unread)
@@ -174,7 +170,7 @@ async def _repair(driver: Driver, step: Step, tries: dict[str, int]) -> None:
     if not repaired and driver.repairs >= REPAIRS_MAX:
         raise AzureRefusal(
             "azure-failed",
-            f"The NIC of {driver.desired} is in state Failed, and putting it back as it is {REPAIRS_MAX} times did not repair it; "
+            f"The NIC of {driver.desired} is Failed, and putting it back as it is {REPAIRS_MAX} times did not repair it; "
             f"see what is wrong with it or its VM. The last answer: {driver.trouble.get(driver.desired)}",
         )
 

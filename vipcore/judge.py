@@ -4,18 +4,17 @@ A refusal changes no NIC, no desired and no epoch: at most it leaves a row, a re
 (promise 7).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from vipcore import instants, plan, preflight, rules, store
-from vipcore.arm_errors import ArmError
 from vipcore.ask import Ask, Looking
 from vipcore.audit import Draft
 from vipcore.controller import REPEAT_S, Controller, left_out
-from vipcore.errors import AzureRefusal, Refusal
+from vipcore.errors import Refusal
 from vipcore.head import Head, Repeat
 from vipcore.instants import Instant
-from vipcore.model import Look, Unread
+from vipcore.model import Look
 
 
 async def judge(controller: Controller, ask: Ask, head: Head, looking: Looking, now: Instant) -> str | None:
@@ -97,7 +96,7 @@ async def check_first(
     """The preflight: nothing is decided that reads say cannot be done (promise 10). A swap under way is only gone on with."""
     reason: Refusal | None = None
     if isinstance(found, plan.Blocked):
-        reason = _unreadable(looks, found)
+        reason = plan.refusal(looks, found, before="Nothing was changed: ")
     elif found.steps:
         checks = await preflight.check(controller.arm, controller.readings, ask.mirror, looks, ask.member)
         reason = preflight.refusal(checks)
@@ -107,13 +106,3 @@ async def check_first(
         raise reason
     no = rules.No(code=reason.code, detail=reason.detail, recorded=ask.claim is not None, retry_after_s=reason.retry_after_s)
     await refuse(controller, ask, head, no)
-
-
-def _unreadable(looks: Mapping[str, Look], found: plan.Blocked) -> Refusal:
-    errors = [look.error for name in found.unread if isinstance(look := looks[name], Unread)]
-    first = next((error for error in errors if isinstance(error, ArmError)), None)
-    if first is not None:
-        refusal = first.refusal()
-        return AzureRefusal(refusal.code, f"Nothing was changed: {found.reason}.", retry_after_s=refusal.retry_after_s)
-    code = "address-taken" if found.taken_by else "azure-failed"
-    return AzureRefusal(code, f"Nothing was changed: {found.reason}.")

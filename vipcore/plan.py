@@ -6,8 +6,8 @@ Nothing here knows what an earlier process was doing. Rules, in order:
 1. A VIP that was not found while some NIC could not be read is *unknown*: nothing is detached or attached on a guess (promise 9).
    A VIP that is seen somewhere is known to be nowhere else, since Azure keeps an address on one NIC.
 2. Every member but desired that has an ip configuration of a VIP's name is detached from it; all VIPs of a NIC in one write.
-3. Desired gets what it lacks in one write. A NIC of desired's in `Failed` is first put back as it is, before anything is detached,
-   since it might not take the VIP (promise 10); where nothing is to be detached, the attach itself repairs it (azure.md section 7).
+3. Desired gets what it lacks in one write. Its NIC in `Failed` is first put back as it is, before anything is detached, since it
+   might not take the VIP (promise 10); where nothing is to be detached, the attach itself repairs it (azure.md section 7).
 4. Nothing left to write and desired's NIC `Succeeded`: done.
 """
 
@@ -17,6 +17,8 @@ from enum import Enum
 from typing import Final
 
 from vipcore import nic
+from vipcore.arm_errors import ArmError
+from vipcore.errors import AzureRefusal
 from vipcore.model import Absent, Look, Mirror, Nic, Placement, Seen, Unread
 
 Looks = Mapping[str, Look]
@@ -137,7 +139,7 @@ def _blocked(mirror: Mirror, looks: Looks, desired: str) -> Blocked | None:
     target = looks[desired]
     unread = tuple(name for name, look in looks.items() if isinstance(look, Unread))
     if isinstance(target, Unread):
-        return Blocked(reason=f"the NIC of {desired} could not be read: {target.error}", unread=unread)
+        return Blocked(reason=f"the NIC of {desired} could not be read", unread=unread)
     if isinstance(target, Absent):
         return Blocked(reason=f"the NIC of {desired} does not exist: {target.id}")
     lost = [vip.name for vip in mirror.vips if not _carriers(mirror, looks, vip.name)]
@@ -158,6 +160,19 @@ def _blocked(mirror: Mirror, looks: Looks, desired: str) -> Blocked | None:
                     reason=f"ip configuration {vip.name} is the primary one of {name}'s NIC; Azure lets nobody detach it"
                 )
     return None
+
+
+def refusal(looks: Looks, found: Blocked, *, before: str = "") -> AzureRefusal:
+    """What a request answers where no step may be taken, with Azure's own words about the NICs that could not be read.
+
+    A missing right has a name there, and a throttle a time. `before`: how the sentence begins.
+    """
+    errors = [look.error for name in found.unread if isinstance(look := looks[name], Unread)]
+    said = next((error.refusal() for error in errors if isinstance(error, ArmError)), None)
+    if said is not None:
+        return AzureRefusal(said.code, f"{before}{found.reason}. {said.detail}", retry_after_s=said.retry_after_s)
+    why = f" ({errors[0]})" if errors else ""
+    return AzureRefusal("address-taken" if found.taken_by else "azure-failed", f"{before}{found.reason}{why}.")
 
 
 def check_invariants(mirror: Mirror, plan_: Plan, desired: str) -> None:

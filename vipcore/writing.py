@@ -23,6 +23,9 @@ TRIES_MAX: Final = 12
 FRESH_S: Final = 15.0
 """A NIC read longer ago is read again before it is written, since If-Match on NICs is undocumented (azure.md section 5)."""
 
+POLL_FAULTS_MAX: Final = 6
+"""Looks at an operation in a row that led to nothing; then the NIC itself is looked at."""
+
 SETTLE_HOLDER_S: Final = 30.0
 """How long an `Updating` NIC that is to lose the VIP is waited for; then our write supersedes what is at work there."""
 
@@ -196,6 +199,10 @@ def _judge_unanswered(driver: Driver, step: Step, shown: Nic, exc: Exception) ->
     )
 
 
+_ENDS: Final = frozenset({Cause.FAILED, Cause.CANCELED, Cause.GONE, Cause.LOCKED, Cause.DENIED, Cause.FATAL})
+"""Answers to a poll that say that the operation is over, or that it is of no use to ask again."""
+
+
 async def finish(driver: Driver, written: Written) -> bool:
     """Follow the write's operation to its end. True: succeeded. False: it failed or was superseded; the NIC was looked at again.
 
@@ -210,6 +217,7 @@ async def finish(driver: Driver, written: Written) -> bool:
     nic_id = _nic_id(driver, written.step.member)
     pace = driver.arm.pace(nic_id)
     pace.looking += 1
+    faults = 0
     try:
         while True:
             await driver.pause(pace.look_after(driver.now() - written.sent_at, driver.ports.clock.jitter()))
@@ -217,15 +225,16 @@ async def finish(driver: Driver, written: Written) -> bool:
                 if await driver.arm.poll(nic_id, written.operation):
                     pace.lasted.append(driver.now() - written.sent_at)
                     return True
-            except ArmError as exc:
-                if exc.cause in (Cause.FAILED, Cause.CANCELED, Cause.GONE, Cause.LOCKED, Cause.DENIED, Cause.FATAL):
+                faults = 0
+            except (ArmError, NotSent, NoReply) as exc:
+                if isinstance(exc, ArmError) and exc.cause in _ENDS:
                     return await _ended_badly(driver, written, exc)
-            except NoReply:
-                continue
-            except NotSent:
-                # The operation's address is none that we ask (another host than ARM's): the NIC tells as well.
-                await settle(driver, written.step.member, within_s=float("inf"))
-                return True
+                faults += not (isinstance(exc, ArmError) and exc.cause is Cause.THROTTLED)
+                if isinstance(exc, NotSent) or faults >= POLL_FAULTS_MAX:
+                    # The operation's address is none that we ask, or has stopped answering: the NIC tells as well.
+                    await look(driver, written.step.member)
+                    await settle(driver, written.step.member, within_s=float("inf"))
+                    return True
     finally:
         pace.looking -= 1
 
