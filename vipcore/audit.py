@@ -59,11 +59,13 @@ class Row:
     seq: int
     columns: Mapping[str, Any] = field(repr=False)
     hash: str
+    stored_as: str | None = None
+    """The RowKey under which it was found, where that is not its Seq's: such a row is forged, and must not hash as if it were."""
 
     @property
     def row_key(self) -> str:
         """The RowKey it is stored under."""
-        return row_key(self.seq)
+        return row_key(self.seq) if self.stored_as is None else self.stored_as
 
     def to_entity(self) -> dict[str, Any]:
         """The table entity, ints as ints (the adapter makes them Edm.Int64)."""
@@ -73,24 +75,33 @@ class Row:
     def from_entity(cls, entity: Mapping[str, Any]) -> "Row":
         """Any stored entity, also a forged or damaged one: nothing is judged here. A missing Seq reads as -1."""
         columns = {k: v for k, v in entity.items() if k not in ("PartitionKey", "RowKey", "Hash", "Timestamp")}
-        seq = columns.get("Seq")
+        found, key = columns.get("Seq"), str(entity.get("RowKey", ""))
+        seq = found if isinstance(found, int) and 0 <= found <= _TOP else -1
         return cls(
             mirror=str(entity.get("PartitionKey", "")),
-            seq=seq if isinstance(seq, int) else -1,
+            seq=seq,
             columns=columns,
             hash=str(entity.get("Hash", "")),
+            stored_as=key if seq < 0 or key != row_key(seq) else None,
         )
 
     def view(self) -> dict[str, Any]:
         """The row as `GET audit` shows it: the columns in snake_case."""
-        return {_snake(name): value for name, value in {**self.columns, "Hash": self.hash}.items()}
+        return {_snake(name): _shown(value) for name, value in {**self.columns, "Hash": self.hash}.items()}
+
+
+def _shown(value: Any) -> Any:
+    """A forged row may hold what JSON has no form for; it is shown as text."""
+    return value if isinstance(value, str | int) else str(value)
 
 
 def _snake(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
-_COLUMN: Final = {name: "".join(part.title() for part in name.split("_")) for name in Draft.__dataclass_fields__ if name != "epoch"}
+_COLUMN: Final = {
+    name: "".join(part.title() for part in name.split("_")) for name in Draft.__dataclass_fields__ if name != "epoch"
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +145,13 @@ def append(mirror: str, seq: int, prev_hash: str, drafts: Sequence[Draft], *, at
     """The drafts as rows seq + 1, seq + 2, ... of the mirror's chain."""
     rows: list[Row] = []
     for number, draft in enumerate(drafts, seq + 1):
-        columns: dict[str, Any] = {"Seq": number, "At": at, "Epoch": epoch if draft.epoch is None else draft.epoch, "Alg": seal.alg, "PrevHash": prev_hash}
+        columns: dict[str, Any] = {
+            "Seq": number,
+            "At": at,
+            "Epoch": epoch if draft.epoch is None else draft.epoch,
+            "Alg": seal.alg,
+            "PrevHash": prev_hash,
+        }
         for name, column in _COLUMN.items():
             value = getattr(draft, name)
             if value is not None:

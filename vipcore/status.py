@@ -165,11 +165,12 @@ async def verify(controller: Controller, name: str, query: Mapping[str, str]) ->
     try:
         head = await ledger.load_head(name)
         start = audit.Link()
+        if first > head.seq + 1:
+            raise Refusal("body-invalid", f"?from={first} lies behind the end of the trail, row {head.seq}.")
         if first > 1:
             before = await ledger.load_row(name, first - 1)
             if before is None:
-                detail = f"row {first - 1} is missing" if first <= head.seq + 1 else f"the trail ends with row {head.seq}"
-                return {"intact": False, "records": 0, "broken_seq": first - 1, "detail": detail}
+                return {"intact": False, "records": 0, "broken_seq": first - 1, "detail": f"row {first - 1} is missing"}
             keyed = first - 1 if str(before.columns.get("Alg", "")).startswith(audit.KEYED) else None
             start = audit.Link(seq=first - 1, hash=before.hash, keyed_from=keyed)
         rows = await ledger.rows_from(name, first, limit=limit)
@@ -179,7 +180,7 @@ async def verify(controller: Controller, name: str, query: Mapping[str, str]) ->
 
 
 def _verdict(name: str, head: Head, rows: list[audit.Row], start: audit.Link, seal: audit.Seal, limit: int) -> Answer:
-    known = [row for row in rows if row.seq <= head.seq]  # rows committed after the head was read are the next look's
+    known = rows[: head.seq - start.seq]  # rows committed after the head was read are the next look's
     reached = audit.verify(name, known, start, seal)
     if isinstance(reached, audit.Broken):
         return {"intact": False, "records": reached.seq - start.seq - 1, "broken_seq": reached.seq, "detail": reached.detail}
