@@ -1,4 +1,4 @@
-"""What tests on the stage do again and again: a test in virtual time, an agent's patience, the timer's, and the promises at the end."""
+"""What tests on the stage do again and again: a test in virtual time, an agent's patience, the timer's, and the promises."""
 
 import asyncio
 import functools
@@ -85,9 +85,10 @@ async def agent(node: Node, member: str, *, within_s: float = 1200.0, **claim: A
             return await node.claim(member, age_s=loop.time() - began, **claim), refusals
         except Refusal as refusal:
             refusals.append(refusal)
-            assert refusal.retry_after_s is not None, refusal
-            assert loop.time() - began < within_s, [str(one) for one in refusals[-3:]]
-            await asyncio.sleep(refusal.retry_after_s)
+        wait = refusals[-1].retry_after_s
+        assert wait is not None, refusals[-1]
+        assert loop.time() - began < within_s, [str(one) for one in refusals[-3:]]
+        await asyncio.sleep(wait)
 
 
 async def timer(node: Node, for_s: float) -> None:
@@ -132,7 +133,7 @@ def other_content(stage: Stage, *, address: str = "10.0.0.254") -> dict[str, Any
 
 
 async def assert_kept(stage: Stage, *, on: str | None, address: str = "10.0.0.254") -> None:
-    """The promises that can be seen at rest: one holder, `Succeeded`, gapless intact chain, epochs that rise, writes with rows."""
+    """The promises that can be seen at rest: one holder, `Succeeded`, a gapless intact chain, rising epochs, a row per write."""
     head, rows = await stage.head(), await stage.trail()
     if on is not None:
         holder = next(nic for nic in stage.cloud.nics.values() if nic.name == on)
