@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import secrets
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class Stage:
     api: str
     function_key: str
     agents: Mapping[str, Path]
+    settings: Mapping[str, str]  # of the app, for whoever runs another instance of it
 
     def status(self) -> dict[str, Any]:
         """The mirror's status, as an operator asks for it with `curl`."""
@@ -79,13 +81,28 @@ def standing(folder: Path, *, seed: int, latency: str, say: Callable[[str], None
         }
         app = stack.enter_context(process.running("serve", environment=settings, log=folder / "app.log"))
         say(f"Function app      {app.url}  (Microsoft's worker runtime)")
+        servers = {"the simulated Azure": simulated, "the Function app": app}
+        stack.enter_context(_blaming(servers))
         yield Stage(
             simulator=simulated.url,
             table=service.connection_string,
             api=app.url,
             function_key=settings["FUNCTIONS_KEY"],
+            settings=settings,
             agents={member: _agent(folder, member, secret_of[member], app.url, simulated.url) for member in MEMBERS},
         )
+
+
+@contextlib.contextmanager
+def _blaming(servers: Mapping[str, process.Server]) -> Iterator[None]:
+    """Where something can't be reached since its server has ended, say that instead."""
+    try:
+        yield
+    except urllib.error.URLError as fault:
+        for name, server in servers.items():
+            if (code := server.process.poll()) is not None:
+                raise process.ProcessError(f"{name} ended with {code} while it was needed") from fault
+        raise
 
 
 def _mirrors_document(simulator: str) -> dict[str, Any]:

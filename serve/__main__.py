@@ -37,6 +37,7 @@ async def serve(host_settings: Settings) -> int:
     base = f"http://127.0.0.1:{runner.addresses[0][1]}"
     print(f"ready {base}/{host_settings.route_prefix}".rstrip("/"), flush=True)
     await stop.wait()
+    log.info("serve.stopping running=%d", host.running)
     for clock in clocks:
         clock.cancel()
     await site.stop()

@@ -74,6 +74,11 @@ class Host:
         task.add_done_callback(self._running.discard)
         return task
 
+    @property
+    def running(self) -> int:
+        """How many invocations are under way."""
+        return len(self._running)
+
     async def drain(self, limit_s: float) -> int:
         """Wait for what is running, at most so long; how many invocations had not ended."""
         with contextlib.suppress(TimeoutError):

@@ -33,9 +33,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(
-    module: str, *, environment: Mapping[str, str], log: Path, arguments: Sequence[str] = ()
-) -> Iterator[Server]:
+def running(module: str, *, environment: Mapping[str, str], log: Path, arguments: Sequence[str] = ()) -> Iterator[Server]:
     """Run `python -m MODULE` from the repository's root until the block ends; then SIGTERM, by its pid.
 
     `environment` is all it gets. Its stderr goes to `log`. Raises ProcessError if it is not ready in START_TIMEOUT_S.

@@ -20,9 +20,7 @@ log = logging.getLogger("serve.timers")
 class Run(Protocol):
     """Runs a timer function once and returns when it has ended."""
 
-    async def __call__(
-        self, function: Function, *, last: datetime | None, upcoming: datetime | None, past_due: bool
-    ) -> object:
+    async def __call__(self, function: Function, *, last: datetime | None, upcoming: datetime | None, past_due: bool) -> object:
         """Whatever it returns is ignored; it must not raise for a fault of the function."""
 
 

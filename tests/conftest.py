@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from demo import stage
+from demo.stage import Stage
 from serve import azurite as azurite_service
 
 
@@ -12,3 +14,11 @@ def azurite() -> Iterator[str]:
     """A connection string for Azurite's Table service, one per test session; every test picks its own table name."""
     with azurite_service.running() as service:
         yield service.connection_string
+
+
+@pytest.fixture(scope="module")
+def served_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Our app in Microsoft's runtime, with a simulated Azure whose NIC operations take 0.3 s, Azurite, and two agents."""
+    folder = tmp_path_factory.mktemp("served")
+    with stage.standing(folder, seed=0, latency="fixed:0.3", say=lambda _: None) as standing:
+        yield standing
