@@ -20,9 +20,7 @@ def document(name: str) -> Any:
 
 def test_package_holds_the_app_and_nothing_else() -> None:
     """Of the repository's files, .funcignore lets the app through and nothing else."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
-        "\n"
-    )
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
     ignored = GitIgnoreSpec.from_lines((ROOT / ".funcignore").read_text().splitlines())
 
     assert {path.partition("/")[0] for path in listed if path and not ignored.match_file(path)} == SHIPPED
