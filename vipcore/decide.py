@@ -17,7 +17,7 @@ from vipcore.controller import REPEAT_S, Controller, left_out, storage_unavailab
 from vipcore.driver import LEASE_MARGIN_S, Driver
 from vipcore.errors import InvariantBroken, Refusal, Unreachable
 from vipcore.follow import drive, driver_for, follow, leased, resumed
-from vipcore.head import Head, Repeat, Swap
+from vipcore.head import Head, Repeat, Swap, repeated
 from vipcore.instants import Instant
 from vipcore.judge import check_first, judge
 from vipcore.model import Look, Outcome
@@ -98,7 +98,7 @@ async def _confirm(controller: Controller, ask: Ask, head: Head, looks: dict[str
         if ask.claim and unchanged and last and last.what == what and now - last.at < instants.seconds(REPEAT_S):
             return replace(after, repeats={**after.repeats, ask.actor: replace(last, left_out=last.left_out + 1)}), []
         if ask.claim:
-            after = replace(after, repeats={**after.repeats, ask.actor: Repeat(what=what, at=now)})
+            after = repeated(after, ask.actor, Repeat(what=what, at=now))
         rows = [] if after.epoch == newest.epoch else [_accepted_row(ask, newest, operation_id, "decided", remark)]
         detail = left_out(_reason(ask) or "The VIP is there already; no NIC was written.", last.left_out if last else 0)
         rows.append(ask.draft(f"{ask.kind}.confirmed", operation_id=operation_id, outcome="confirmed", detail=detail))

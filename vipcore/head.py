@@ -150,7 +150,7 @@ class Head:
         """The head of an entity that `to_entity` made. Raises ValueError where it is damaged."""
         try:
             return _from_entity(entity, etag)
-        except (KeyError, TypeError, ValueError) as exc:
+        except (KeyError, TypeError, ValueError, AttributeError) as exc:
             raise ValueError(f"the head row of mirror {entity.get('PartitionKey')!r} is damaged: {exc!r}") from exc
 
 
@@ -228,7 +228,24 @@ def without(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {k: v for k, v in mapping.items() if k != key}
 
 
+MARKS_MAX: Final = 200
+"""Keys come and go over the years, and a column of the table takes 32,768 characters. The marks of the keys that were used
+last are kept: an older one guards nothing any more, since a signature is fresh for minutes."""
+
+
 def spent(head: Head, key_id: str, issued_at: Instant) -> Head:
     """The head with the key's mark moved to `issued_at` (never back)."""
     text = instants.to_text(issued_at)
-    return replace(head, marks={**head.marks, key_id: max(text, head.marks.get(key_id, ""))})
+    marks = {**head.marks, key_id: max(text, head.marks.get(key_id, ""))}
+    kept = sorted(marks, key=lambda name: (name == key_id, marks[name]))[-MARKS_MAX:]
+    return replace(head, marks={name: mark for name, mark in marks.items() if name in kept})
+
+
+REPEATS_MAX: Final = 64
+
+
+def repeated(head: Head, actor: str, repeat: Repeat) -> Head:
+    """The head with the actor's last refusal or confirmation, of as many actors as spoke last."""
+    repeats = {**head.repeats, actor: repeat}
+    kept = sorted(repeats, key=lambda name: (name == actor, repeats[name].at))[-REPEATS_MAX:]
+    return replace(head, repeats={name: last for name, last in repeats.items() if name in kept})

@@ -12,7 +12,7 @@ from vipcore.ask import Ask, Looking
 from vipcore.audit import Draft
 from vipcore.controller import REPEAT_S, Controller, left_out
 from vipcore.errors import Refusal
-from vipcore.head import Head, Repeat
+from vipcore.head import Head, Repeat, repeated
 from vipcore.instants import Instant
 from vipcore.model import Look
 
@@ -68,7 +68,7 @@ async def refuse(controller: Controller, ask: Ask, head: Head, no: rules.No) -> 
         if ask.claim and last and last.what == what and now - last.at < instants.seconds(REPEAT_S) and not _news(newest, after):
             return replace(after, repeats={**after.repeats, ask.actor: replace(last, left_out=last.left_out + 1)}), []
         if ask.claim:
-            after = replace(after, repeats={**after.repeats, ask.actor: Repeat(what=what, at=now)})
+            after = repeated(after, ask.actor, Repeat(what=what, at=now))
         detail = left_out(no.detail, last.left_out if last else 0)
         rows = [ask.draft(f"{ask.kind}.refused", outcome=no.code, detail=detail)]
         if recorded:
