@@ -56,9 +56,9 @@ async def scripted(answer: Handler = ok) -> AsyncIterator[Scripted]:
         server.seen.append(seen)
         return await server.answer(seen)
 
-    runner = web.ServerRunner(web.Server(handle, access_log=None))
+    runner = web.ServerRunner(web.Server(handle, access_log=None), shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0.1)
+    site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     server = Scripted(f"http://127.0.0.1:{runner.addresses[0][1]}", answer)
     try:

@@ -102,10 +102,9 @@ class Table:
             return table.upsert_entity(entity, mode=UpdateMode.REPLACE, trace_request_ctx=sent)
 
         try:
-            await self._repeated(send)
-        except Absent:
-            await self._create()
-            await self._repeated(send)
+            await self._creating(lambda: self._repeated(send))
+        except (Absent, Conflict) as exc:
+            raise Unreachable(str(exc)) from exc
 
     async def delete(self, partition: str, key: str, etag: str) -> None:
         """Delete the entity if it is still this one. Raises Conflict, Unreachable; not if it is gone already."""
@@ -122,19 +121,23 @@ class Table:
         Returns the new etag of `first`. Raises Conflict: nothing happened; NotSent: neither; NoReply: it may have happened.
         """
         try:
-            return await self._once(_transaction(self.name, [first, *more], etag))
+            return await self._creating(lambda: self._once(_transaction(self.name, [first, *more], etag)))
+        except Absent as exc:
+            raise (Unreachable(str(exc)) if exc.table else Conflict("the entity to replace is gone")) from exc
+
+    async def _creating(self, write: Callable[[], Awaitable[_T]]) -> _T:
+        """A write; where it met no table, the table and then the write again. A table that exists costs nothing."""
+        try:
+            return await write()
         except Absent as exc:
             if not exc.table:
-                raise Conflict("the entity to replace is gone") from exc
-        await self._create()
-        return await self._once(_transaction(self.name, [first, *more], etag))
-
-    async def _create(self) -> None:
+                raise
         try:
             await self._repeated(lambda table, sent: table.create_table(trace_request_ctx=sent))
-        except Conflict as exc:
+        except (Absent, Conflict) as exc:
             if "TableAlreadyExists" not in str(exc):  # TableBeingDeleted lasts for a while
                 raise Unreachable(f"the table {self.name} cannot be created: {exc}") from exc
+        return await write()
 
     async def _repeated(self, send: _Send[_T]) -> _T:
         """An exchange that may happen more than once. Raises Absent, Conflict, Unreachable."""
