@@ -61,7 +61,7 @@ class ArmTransport:
         try:
             async with asyncio.timeout(request.timeout_s):
                 response: AsyncHttpResponse = await client.send_request(_http_request(request, url), stream=False, **options)
-        except (AzureError, aiohttp.ClientError, TimeoutError, OSError) as exc:
+        except (AzureError, aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             what = f"{request.method} {urlsplit(url).path}: {str(exc)[:300] or type(exc).__name__}"
             raise (NoReply(what) if exchange.connected else NotSent(what)) from exc
         headers = {name.lower(): value for name, value in response.headers.items()}
@@ -74,10 +74,10 @@ class ArmTransport:
 
     def _url(self, url: str) -> str:
         """The absolute URL. Raises NotSent for one of another origin: our token is nobody else's business."""
-        if url.startswith("/"):
+        if url.startswith("/") and not url.startswith("//"):
             return self.endpoint + url
         if _origin(url) != _origin(self.endpoint):
-            raise NotSent(f"an address of another host is not asked: {urlsplit(url).hostname}")
+            raise NotSent(f"an address of another host is not asked: {url[:200]!r}")
         return url
 
     def _connect(self) -> "NetworkManagementClient":
@@ -126,7 +126,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     try:
         parts = urlsplit(url)
         default = {"https": 443, "http": 80}.get(parts.scheme)
-        return parts.scheme, parts.hostname, parts.port or default
+        return ("", None, None) if "@" in parts.netloc else (parts.scheme, parts.hostname, parts.port or default)
     except ValueError:
         return "", None, None
 
