@@ -46,7 +46,7 @@ class ArmError(VipError):
     @property
     def holder(self) -> str | None:
         """The resource id that Azure names as holding the address, if it names one."""
-        found = re.search(r"(?:already allocated to resource|address \S+ as IP configuration) (\S+?)\.?(\s|$)", self.message)
+        found = re.search(r"(?:already allocated to resource|address \S+ as IP configuration) (/\S+?)\.?(\s|$)", self.message)
         return found[1] if found else None
 
     @property

@@ -75,7 +75,7 @@ async def check(arm: Arm, readings: Readings, mirror: Mirror, looks: Looks, targ
         checks += [_subnet(arm, readings, look, missing)] if missing else []
         checks += [_public_ip(arm, readings, mirror, vip) for vip in missing if vip.public_ip_id]
         checks += _permissions(arm, readings, mirror, looks, target, missing)
-    checks += [_address_free(arm, look, vip) for vip in missing if not _on_a_member(looks, vip)]
+    checks += [_address_free(arm, mirror, looks, look, vip) for vip in missing if not _on_a_member(looks, vip)]
     return [_state(target, look), *await asyncio.gather(*checks)]
 
 
@@ -141,8 +141,11 @@ async def _public_ip(arm: Arm, readings: Readings, mirror: Mirror, vip: Vip) -> 
     return Check(name=name, ok=True, detail="exists, and is free or ours")
 
 
-async def _address_free(arm: Arm, look: Nic, vip: Vip) -> Check:
-    """Nobody else has an address that is on no member (`CheckIPAddressAvailability`; the subnet's list names the holder)."""
+async def _address_free(arm: Arm, mirror: Mirror, looks: Looks, look: Nic, vip: Vip) -> Check:
+    """Nobody else has an address that is on no member (`CheckIPAddressAvailability`; the subnet's list names the holder).
+
+    A member's NIC may still hold what it no longer shows, until the operation that drops it has ended: that is waited for.
+    """
     name, subnet_id = f"address {vip.private_ip}", nic.subnet_of(look.document)
     if subnet_id is None:
         return Check(name=name, ok=None, detail="the NIC's document names no subnet")
@@ -154,15 +157,22 @@ async def _address_free(arm: Arm, look: Nic, vip: Vip) -> Check:
         holder = await _holder(arm, subnet_id, vip)
     except (ArmError, NotSent, NoReply) as exc:
         return _unread(name, exc)
-    return _no(name, f"the address {vip.private_ip} is taken by {holder}", code="address-taken")
+    below = holder.lower().split("/ipconfigurations/")[0]
+    ours = next((m.name for m in mirror.members if m.nic_id.lower() == below and isinstance(looks[m.name], Nic)), None)
+    if ours is not None:
+        return Check(name=name, ok=True, detail=f"the NIC of {ours} no longer shows it and still lets go of it")
+    return _no(
+        name, f"the address {vip.private_ip} is taken by {holder or 'another resource of the network'}", code="address-taken"
+    )
 
 
 async def _holder(arm: Arm, subnet_id: str, vip: Vip) -> str:
+    """The id of the ip configuration that has the address, as the subnet lists them; empty where it lists none."""
     body = await arm.get(subnet_id, query="$expand=ipConfigurations")
     for item in (body.get("properties") or {}).get("ipConfigurations") or ():
         if (item.get("properties") or {}).get("privateIPAddress") == vip.private_ip:
             return str(item.get("id"))
-    return "another resource of the virtual network"
+    return ""
 
 
 def _permissions(

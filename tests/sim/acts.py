@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, ParamSpec
 
+from simulator.arm import handle
 from simulator.documents import shown_nic
-from simulator.faults import Match
+from simulator.faults import Ends, Match
 from simulator.history import Exchange
 from simulator.model import Nic
+from simulator.wire import Request
 from tests.sim.loop import run
 from tests.sim.stage import DOCUMENT, Node, Stage
 from vipcore import audit
@@ -101,6 +103,18 @@ async def timer(node: Node, for_s: float) -> None:
         await asyncio.sleep(max(0.0, began + TIMER_S - loop.time()))
 
 
+def stranger_puts(stage: Stage, name: str, *, seconds: float = 3.0, drop: str = "", **members: Any) -> None:
+    """Another client of Azure reads that NIC and writes it back, less the configuration `drop` and with other members."""
+    nic = stage.cloud.nic_named(name)
+    stage.cloud.script(Match(method="PUT", name=name, principal="stranger"), fault=Ends(after_s=seconds))
+    found = shown_nic(nic, "2026-03-01")
+    kept = [c for c in found["properties"]["ipConfigurations"] if c["name"] != drop]
+    body = {**found, **members, "properties": {**found["properties"], "ipConfigurations": kept}}
+    headers = {"authorization": stage.cloud.bearer("stranger"), "host": "x", "content-type": "application/json"}
+    answer = handle(stage.cloud, Request("PUT", f"{nic.id}?api-version=2026-03-01", headers, json.dumps(body).encode()))
+    assert answer.status == 200, answer.body
+
+
 def puts(stage: Stage) -> list[Exchange]:
     """The NIC writes so far, accepted or not."""
     return [seen for seen in stage.cloud.history if seen.method == "PUT" and seen.kind == "nic" and seen.who != "stranger"]
@@ -150,5 +164,5 @@ async def assert_kept(stage: Stage, *, on: str | None, address: str = "10.0.0.25
     assert not epochs or epochs[-1] == head.epoch
     known = " ".join(str(row.columns.get("ArmRequestIds", "")) for row in rows)
     for sent in puts(stage):
-        if sent.status in (200, 201) and not sent.lost:
+        if sent.status in (200, 201) and not sent.lost and sent.delay_s < 20.0:
             assert sent.request_id in known, f"no row has the id of the write of {sent.resource}"
