@@ -192,18 +192,21 @@ async def _attach(driver: Driver, found: Plan, early: Written | None, tries: dic
 
 
 async def _attach_when_free(driver: Driver, step: Step, tries: dict[str, int]) -> Written | None:
-    """Write the attach; where Azure says that a NIC of ours still has the address, help it let go and plan anew."""
+    """Write the attach; where Azure says that a NIC of ours still has the address, wait or help it let go, and plan anew."""
+    known = dict(driver.looks)
     try:
         return await writing.write(driver, step, tries=tries)
     except ArmError as exc:
         holder = _member_named(driver, exc.holder)
         if holder is None or holder == driver.desired:
             raise exc.refusal() from exc
-        await driver.pause(min(0.3 * 2 ** tries[step.member], 5.0) * (0.75 + 0.5 * driver.ports.clock.jitter()))
-        await writing.look(driver, holder, driver.desired)
-        if isinstance(shown := driver.looks[holder], Nic) and shown.state == plan.FAILED:
+        before = known[holder]
+        if isinstance(before, Nic) and before.state == plan.FAILED:
             # A failed operation may keep what the NIC no longer shows; putting the NIC again makes Azure let go.
             driver.fences.add(holder)
+        await driver.pause(min(0.3 * 2 ** tries[step.member], 5.0) * (0.75 + 0.5 * driver.ports.clock.jitter()))
+        await writing.look(driver, holder, driver.desired)
+        await writing.settle(driver, holder, within_s=float("inf"))
         return None
 
 
