@@ -56,10 +56,13 @@ class Ledger(Protocol):
         """At most `limit` rows below `before` (exclusive; None: from the newest), newest first; no other row is read."""
 
     async def rows_from(self, mirror: str, seq: int, *, limit: int) -> list[Row]:
-        """At most `limit` rows from `seq` on, in rising order, also rows whose columns are damaged."""
+        """The rows of the `limit` seqs from `seq` on that are there, in rising order, also rows whose columns are damaged."""
 
     async def load_heads(self, mirrors: Sequence[str]) -> Mapping[str, Head]:
-        """The heads of these mirrors, read side by side; never-written ones included with etag None."""
+        """The heads of these mirrors, read side by side; never-written ones included with etag None.
+
+        A mirror whose head row is damaged is left out, so that it stops no other; `load_head` says what is wrong with it.
+        """
 
     async def put_hint(self, mirror: str) -> None:
         """Write the mirror's hint, also where one exists (its etag changes). May be repeated."""

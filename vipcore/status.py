@@ -29,6 +29,7 @@ async def mirrors(controller: Controller) -> Answer:
     except Unreachable as exc:
         raise storage_unavailable(exc) from exc
     listed = [_head_view(controller, heads[name]) for name in heads]
+    listed += [{"mirror": name, "fault": "its head row is damaged"} for name in config.mirrors if name not in heads]
     listed += [{"mirror": name, "fault": "; ".join(str(fault) for fault in faults[:5])} for name, faults in config.faulty.items()]
     return {"mirrors": sorted(listed, key=lambda item: str(item["mirror"]))}
 

@@ -33,12 +33,17 @@ class TableLedger:
     async def load_head(self, mirror: str) -> Head:
         """See the port. A damaged head is Unreachable too: nothing can be decided on it."""
         try:
-            entity = await self.table.get(mirror, heads.ROW_KEY)
-            return Head.from_entity(entity.columns, entity.etag)
-        except Absent:
-            return Head(mirror=mirror)
+            return await self._load(mirror)
         except ValueError as exc:
             raise Unreachable(str(exc)) from exc
+
+    async def _load(self, mirror: str) -> Head:
+        """The head. Raises Unreachable; ValueError where it is damaged."""
+        try:
+            entity = await self.table.get(mirror, heads.ROW_KEY)
+        except Absent:
+            return Head(mirror=mirror)
+        return Head.from_entity(entity.columns, entity.etag)
 
     async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
         """See the port."""
@@ -78,7 +83,8 @@ class TableLedger:
 
         async def load_some() -> None:
             for mirror in waiting:
-                found[mirror] = await self.load_head(mirror)
+                with contextlib.suppress(ValueError):
+                    found[mirror] = await self._load(mirror)
 
         tasks = [asyncio.create_task(load_some()) for _ in range(min(SIDE_BY_SIDE, len(mirrors)))]
         try:
@@ -86,7 +92,7 @@ class TableLedger:
         finally:
             for task in tasks:
                 task.cancel()
-        return {mirror: found[mirror] for mirror in mirrors}
+        return {mirror: found[mirror] for mirror in mirrors if mirror in found}
 
     async def put_hint(self, mirror: str) -> None:
         """See the port."""
