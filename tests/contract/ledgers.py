@@ -6,6 +6,8 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+from azure.core.credentials_async import AsyncTokenCredential
+
 from vipcore import audit
 from vipcore.audit import Draft, Seal
 from vipcore.azure.channel import Channel
@@ -18,10 +20,10 @@ AT = "2026-11-23T00:29:00.000000Z"
 
 
 @contextlib.asynccontextmanager
-async def table_ledger(where: str, name: str | None = None) -> AsyncIterator[TableLedger]:
+async def table_ledger(where: str, credential: AsyncTokenCredential | None = None) -> AsyncIterator[TableLedger]:
     """A ledger on a table of its own, which is not there yet."""
     channel = Channel()
-    yield TableLedger(Table(where=where, name=name or f"T{uuid.uuid4().hex}", channel=channel))
+    yield TableLedger(Table(where=where, name=f"T{uuid.uuid4().hex}", credential=credential, channel=channel))
     await channel.close()
 
 

@@ -15,7 +15,9 @@ from tests.contract.ledgers import AT, behind, extended, grown, port_of, table_l
 from tests.contract.wire import Proxy, Scripted, Seen, proxied, scripted
 from vipcore.audit import Broken, Draft, Link, Seal, row_key, verify
 from vipcore.azure import table as adapter
+from vipcore.azure import wiring
 from vipcore.azure.tables import TableLedger
+from vipcore.config import Config
 from vipcore.errors import CommitUnknown, Stale, Unreachable
 from vipcore.head import Head
 
@@ -335,3 +337,21 @@ async def test_hang_of_the_service_ends(answered: tuple[TableLedger, Scripted], 
     with pytest.raises(CommitUnknown):
         await ledger.commit(*extended(HEAD, ROW))
     never.set()
+
+
+async def test_without_a_token_a_commit_had_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the identity endpoint answers, it says nothing about the table: Unreachable, never Stale or unknown."""
+    async with scripted() as identity:
+
+        async def refuse(_seen: Seen) -> web.StreamResponse:
+            return web.json_response({"message": "no identity here"}, status=409)
+
+        identity.answer = refuse
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"{identity.url}/msi/token")
+        monkeypatch.setenv("IDENTITY_HEADER", "x")
+        credential = wiring.identity(Config())
+        async with table_ledger("https://127.0.0.1:1/account", credential) as ledger:
+            with pytest.raises(Unreachable, match="no token for the Table service"):
+                await ledger.commit(*extended(HEAD, ROW))
+        await credential.close()
+    assert identity.seen

@@ -224,6 +224,8 @@ def _transaction(name: str, entities: Sequence[Mapping[str, Any]], etag: str | N
 
 
 def _answer(exc: HttpResponseError, sent: Exchange) -> VipError:
+    if not sent.connected:  # the identity endpoint's answer, whatever it was
+        return NotSent(f"no token for the Table service: {_brief(exc)}")
     error_code = getattr(exc, "error_code", None)
     code = str(getattr(error_code, "value", error_code) or "")
     return _meaning(exc.status_code, code, _brief(exc), sent)
@@ -232,8 +234,8 @@ def _answer(exc: HttpResponseError, sent: Exchange) -> VipError:
 def _meaning(status: int | None, code: str, message: str, sent: Exchange) -> VipError:
     """What an answer that is not success lets us conclude."""
     says = f"the Table service says {status} {code}: {message[:300]}"
-    if status is None:  # the credential's failure, or an answer that cannot be decoded
-        return _lost(f"no token for, or no proper answer of, the Table service: {message[:300]}", sent)
+    if status is None:  # an answer that cannot be decoded
+        return _lost(f"no proper answer of the Table service: {message[:300]}", sent)
     if status == 404 and code in _ABSENT:
         return Absent(table=code == "TableNotFound")
     if status in (409, 412):
