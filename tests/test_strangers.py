@@ -155,7 +155,7 @@ async def test_an_unreadable_bystander_stops_nothing() -> None:
 @pytest.mark.parametrize("match", [READ_A, READ_B], ids=["holder", "target"])
 @virtual
 async def test_a_nic_that_becomes_unreadable_in_the_middle(match: Match) -> None:
-    """A NIC that can no longer be read during the swap is looked at again; the answer never claims more than was read. (I4, I9)"""
+    """A NIC that can no longer be read during the swap is looked at again; no answer says more than was read. (I4, I9)"""
     stage = Stage()
     node = stage.node("n1")
     stage.cloud.script(match, fault=Status(status=503), times=ALWAYS, skip=1)
