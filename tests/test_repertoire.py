@@ -208,18 +208,12 @@ async def test_an_error_that_strikes_one_look_at_an_operation(name: str) -> None
 @pytest.mark.parametrize("name", SYNC)
 @virtual
 async def test_an_error_that_strikes_every_look_at_an_operation(name: str) -> None:
-    """Where operations cannot be looked at at all the NICs tell; only a throttle, which Azure means, is waited for."""
+    """Where operations cannot be looked at at all the NICs tell; a throttle, which Azure means, is waited for in between."""
     stage = Stage()
     node = stage.node("n1")
     stage.cloud.script(POLL, fault=Answer(name=name), times=ALWAYS)
 
-    if name in THROTTLED:
-        assert (await refused(node.claim("MIRRORB"))).code == "busy"
-        assert stage.loop.time() <= ANSWERED_WITHIN_S
-        cured(stage)
-        await timer(node, 120.0)
-    else:
-        assert (await node.claim("MIRRORB")).outcome == "moved"
-        assert stage.loop.time() < 15.0
+    assert (await node.claim("MIRRORB")).outcome == "moved"
+    assert stage.loop.time() < (60.0 if name in THROTTLED else 15.0)
 
     await assert_kept(stage, on=NIC_B)

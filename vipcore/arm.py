@@ -69,9 +69,8 @@ class Arm:
 
     async def look(self, nic_id: str) -> Look:
         """The NIC, or that it is absent, or why it could not be looked at. Never raises for Azure's sake."""
-        at = asyncio.get_running_loop().time()
         try:
-            reply = await self._read(nic_id, f"{_path(nic_id)}?api-version={NETWORK_API}")
+            reply, at = await self._timed_read(nic_id, f"{_path(nic_id)}?api-version={NETWORK_API}")
             return _nic(nic_id, reply.body, at)
         except ArmError as exc:
             return Absent(id=nic_id) if exc.cause is Cause.GONE else Unread(id=nic_id, error=exc)
@@ -92,7 +91,7 @@ class Arm:
             timeout_s=WRITE_TIMEOUT_S,
         )
         try:
-            reply = await self._send(nic.id, request)
+            reply, _ = await self._send(nic.id, request)
         finally:
             self.touched[nic.id.lower()] = asyncio.get_running_loop().time()
         if reply.status not in (200, 201, 202):
@@ -114,7 +113,7 @@ class Arm:
             timeout_s=WRITE_TIMEOUT_S,
         )
         try:
-            reply = await self._send(vnet_id, request)
+            reply, _ = await self._send(vnet_id, request)
         finally:
             for nic in nics:
                 self.touched[nic.id.lower()] = asyncio.get_running_loop().time()
@@ -147,30 +146,39 @@ class Arm:
         ]
 
     async def _read(self, resource_id: str, url: str, *, tries: int = READ_TRIES) -> ArmReply:
-        """A GET, repeated shortly after where it was Azure's passing trouble; a throttle is the caller's to wait for."""
+        return (await self._timed_read(resource_id, url, tries=tries))[0]
+
+    async def _timed_read(self, resource_id: str, url: str, *, tries: int = READ_TRIES) -> tuple[ArmReply, float]:
+        """A GET, repeated shortly after where it was Azure's passing trouble; a throttle is the caller's to wait for.
+
+        Returns the answer and when its request was sent: an answer is as old as that, however long the turn was waited for.
+        """
         for left in reversed(range(tries)):
             try:
-                reply = await self._send(resource_id, ArmRequest(method="GET", url=url, timeout_s=READ_TIMEOUT_S))
+                reply, at = await self._send(resource_id, ArmRequest(method="GET", url=url, timeout_s=READ_TIMEOUT_S))
             except (NotSent, NoReply):
                 if not left:
                     raise
                 await asyncio.sleep(0.2)
                 continue
             if reply.status == 200:
-                return reply
+                return reply, at
             error = error_of(reply)
             if not left or error.cause not in (Cause.TRANSIENT, Cause.TOKEN):
                 raise error
             await asyncio.sleep(min(error.retry_after_s or 0.3, 2.0))
         raise AssertionError("a read ends by an answer or an error")
 
-    async def _send(self, resource_id: str, request: ArmRequest) -> ArmReply:
-        pace = self.pace(resource_id)
+    async def _send(self, resource_id: str, request: ArmRequest) -> tuple[ArmReply, float]:
+        pace, loop = self.pace(resource_id), asyncio.get_running_loop()
+        budget = pace.reads if request.method == "GET" else pace.writes
         if request.method == "GET":
-            await pace.reads.turn()  # writes take their turns in the driver, all of a swap's at once
+            await budget.turn()  # writes take their turns before, all of a swap's at once
+        at = loop.time()
+        budget.sent(at)
         reply = await self.transport.send(request)
-        pace.heard(request.method, reply, asyncio.get_running_loop().time())
-        return reply
+        pace.heard(request.method, reply, loop.time())
+        return reply, at
 
 
 def _path(resource_id: str) -> str:

@@ -39,6 +39,8 @@ class Ask:
     """Whether this claim's `issued_at` is already in the head, so that judging it again is no replay."""
     asked_at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     deadline_s: float = ANSWER_S_MAX
+    turns: int = 0
+    """Writes for which Azure's budget has room already (pace.py)."""
 
     @property
     def kind(self) -> str:
@@ -72,22 +74,33 @@ class Ask:
 
 @dataclass(slots=True)
 class Looking:
-    """The reads that go out side by side with the head's: NICs and status pages."""
+    """The reads that go out side by side with the head's: NICs and status pages.
+
+    In a crowd the NICs' are held back until the ask has the turns of its writes: `nics` is None, and `shown` sends them out.
+    """
 
     controller: Controller
     mirror: Mirror
     at: Instant
-    nics: "asyncio.Task[dict[str, Look]]"
+    nics: "asyncio.Task[dict[str, Look]] | None"
     pages: "asyncio.Task[dict[str, Page]] | None"
+    counted: bool
 
     @classmethod
     def begin(cls, controller: Controller, mirror: Mirror) -> "Looking":
         """Send the reads out, all at once."""
         pages = asyncio.create_task(controller.pages(mirror)) if mirror.has_pages else None
-        return cls(controller, mirror, controller.ports.clock.now(), asyncio.create_task(controller.look_all(mirror)), pages)
+        pace = controller.arm.pace(mirror.members[0].nic_id)
+        held = pace.crowded(asyncio.get_running_loop().time())
+        pace.asking += not held
+        nics = None if held else asyncio.create_task(controller.look_all(mirror))
+        return cls(controller, mirror, controller.ports.clock.now(), nics, pages, counted=not held)
 
     async def shown(self, head: Head) -> dict[str, Look]:
         """The NICs as read after the last write that this head knows of: an older read could show a placement of before."""
+        if self.nics is None:
+            self.at = self.controller.ports.clock.now()
+            self.nics = asyncio.create_task(self.controller.look_all(self.mirror))
         if head.wrote_at + instants.seconds(LEASE_MARGIN_S) >= self.at:
             await asyncio.wait([self.nics])
             self.at = self.controller.ports.clock.now() + instants.seconds(2 * LEASE_MARGIN_S)
@@ -98,8 +111,15 @@ class Looking:
         """What the status pages say, by member; empty where the mirror has none."""
         return await self.pages if self.pages else {}
 
+    def read(self) -> None:
+        """What the ask is judged by has been read: it is no longer counted among those that still will."""
+        if self.counted:
+            self.controller.arm.pace(self.mirror.members[0].nic_id).asking -= 1
+            self.counted = False
+
     def drop(self) -> None:
         """Nobody waits for the reads any more."""
+        self.read()
         for task in (self.nics, self.pages):
             if task:
                 task.cancel()

@@ -25,6 +25,7 @@ from vipcore.driver import Driver, LostLease
 from vipcore.errors import AzureRefusal, Refusal, Unreachable
 from vipcore.head import Head, LastSwap
 from vipcore.model import Nic, Unread
+from vipcore.pace import go_first
 from vipcore.plan import Blocked, Kind, Plan, Step
 from vipcore.writing import Written
 
@@ -35,6 +36,8 @@ EXPLORE_EVERY: Final = atomic.EXPLORE_EVERY
 """With `auto`, one swap in so many tries whether Azure has begun to let go at acceptance."""
 
 BACKOFF_S_MAX: Final = 300.0
+LATER_S: Final = 3600.0
+LATER_WAIT_S_MAX: Final = 15.0
 _T = TypeVar("_T")
 
 
@@ -43,6 +46,7 @@ async def converge(driver: Driver) -> Head:
 
     Raises Refusal (what the request answers; the swap stays unfinished and is gone on with), LostLease, Unreachable.
     """
+    go_first()
     keeping = asyncio.ensure_future(driver.keep())
     try:
         await _to_the_end(driver)
@@ -54,7 +58,13 @@ async def converge(driver: Driver) -> Head:
         await _let_go(driver, lost.head)
         raise
     finally:
-        keeping.cancel()
+        async with driver.lock:
+            keeping.cancel()
+        driver.return_turns()
+        if driver.drafts:
+            later = asyncio.ensure_future(_write_down_later(driver))
+            _LATER.add(later)
+            later.add_done_callback(_LATER.discard)
 
 
 async def _to_the_end(driver: Driver) -> None:
@@ -84,6 +94,12 @@ def _proven(driver: Driver) -> bool:
     """Whether what is known of desired's NIC comes from a read that was sent after our last write was answered (promise 4)."""
     shown = driver.looks[driver.desired]
     return isinstance(shown, Nic) and shown.read_at >= driver.wrote_at
+
+
+def _read_since_written(driver: Driver, member: str) -> bool:
+    """Whether what is known of this NIC comes from a read, not from the answer to our write of it."""
+    shown = driver.looks[member]
+    return isinstance(shown, Nic) and shown.read_at >= 0
 
 
 async def _all(*waits: Coroutine[Any, Any, _T]) -> list[_T]:
@@ -178,14 +194,14 @@ async def _repair(driver: Driver, step: Step, tries: dict[str, int]) -> None:
 async def _attach(driver: Driver, found: Plan, early: Written | None, tries: dict[str, int]) -> None:
     """Write the attach, unless an early try was accepted, follow it, and read the NICs that were written."""
     assert found.attach is not None
-    others = [step.member for step in found.detaches]
+    others = [step.member for step in found.detaches if not _read_since_written(driver, step.member)]
     # The reads that verify the detaches go out while Azure works on the attach.
     verifying = asyncio.ensure_future(writing.look(driver, *others))
     try:
         written = early or await _attach_when_free(driver, found.attach, tries)
         if written is not None and await writing.finish(driver, written):
             driver.mark("attach")
-            await asyncio.gather(verifying, writing.look(driver, driver.desired))
+            await asyncio.gather(verifying, *(() if _proven(driver) else (writing.look(driver, driver.desired),)))
             driver.mark("verify")
     finally:
         await asyncio.wait([verifying])
@@ -276,22 +292,26 @@ async def _complete(driver: Driver) -> Head:
         outcome="moved",
         detail=" ".join(sentences),
     )
-    drafts = [*driver.drafts, row]
+    rows = [row]
     if driver.closes:
-        drafts.append(
-            driver.row(driver.closes, member=driver.desired, detail=f"The VIP is on the NIC of {driver.desired} again.")
-        )
+        rows.append(driver.row(driver.closes, member=driver.desired, detail=f"The VIP is on the NIC of {driver.desired} again."))
 
     def change(head: Head) -> tuple[Head, list[Draft]]:
         driver.check_mine(head)
         swaps = int(head.learned.get("swaps", 0)) + 1
         learned: dict[str, Any] = {**head.learned, **driver.learned, "swaps": swaps}
         done = replace(driver.noted(head), swap=None, lease=None, last_swap=last, learned=learned, drift=None)
-        return done, drafts
+        return done, [*driver.drafts, *rows]
 
-    head = await store.commit(driver.ports, driver.head, change)
-    driver.drafts = []
-    return head
+    return await driver.reached(lambda: _recorded(driver, driver.head, change))
+
+
+async def _recorded(driver: Driver, head: Head, change: store.Change) -> Head:
+    """Commit a change that takes the waiting rows along; the heartbeat's commit may not come in between."""
+    async with driver.lock:
+        stored = await store.commit(driver.ports, head, change)
+        driver.drafts = []
+    return stored
 
 
 def _changed_otherwise(driver: Driver) -> list[tuple[str, list[str]]]:
@@ -345,29 +365,51 @@ async def _failed(driver: Driver, refusal: Refusal) -> None:
         detail=refusal.detail[:1000],
     )
     try:
-        await store.commit(driver.ports, driver.head, change)
-        driver.drafts = []
+        await _recorded(driver, driver.head, change)
     except LostLease as lost:
         await _let_go(driver, lost.head)
     except Unreachable:
+        driver.drafts.append(row)
         driver.ports.log("swap.unrecorded", mirror=driver.mirror.name, code=refusal.code)
 
 
 async def _let_go(driver: Driver, head: Head) -> None:
-    """A newer decision is in force: write down what we did, and hand the lease over unless a write of ours may still land."""
-    if head.lease is None or head.lease.owner != driver.owner:
-        return
+    """Somebody else decides or drives now: write down what we did, and hand over a lease that is still ours."""
+    try:
+        await _handed_over(driver, head)
+    except Unreachable:
+        driver.ports.log("lease.kept", mirror=driver.mirror.name, why="the table did not answer")
+
+
+async def _handed_over(driver: Driver, head: Head) -> None:
+    """Commit the waiting rows, and release the lease if it is ours and no write of ours may still land. Raises Unreachable."""
 
     def change(newest: Head) -> tuple[Head, list[Draft]]:
         if newest.lease is None or newest.lease.owner != driver.owner:
-            return newest, []
+            return newest, driver.drafts
         after = newest
         if newest.swap is not None:
             left = tuple(sorted(driver.fences | driver.unanswered))
             after = replace(newest, swap=replace(newest.swap, open=left))
         return (after if driver.unanswered else replace(after, lease=None)), driver.drafts
 
-    try:
-        await store.commit(driver.ports, head, change)
-    except Unreachable:
-        driver.ports.log("lease.kept", mirror=driver.mirror.name, why="the table did not answer")
+    await _recorded(driver, head, change)
+
+
+_LATER: Final[set[asyncio.Task[None]]] = set()
+"""Rows that wait for the table after their request was answered; the set keeps their tasks alive."""
+
+
+async def _write_down_later(driver: Driver) -> None:
+    """The table was away when the rows of writes that Azure answered had to be committed: they follow when it is back.
+
+    Only the end of this process may lose them (promise 3).
+    """
+    wait, until = 1.0, driver.now() + LATER_S
+    while driver.drafts and driver.now() < until:
+        await asyncio.sleep(wait)
+        wait = min(wait * 1.5, LATER_WAIT_S_MAX)
+        try:
+            await _handed_over(driver, await driver.ports.ledger.load_head(driver.mirror.name))
+        except Unreachable:
+            continue

@@ -19,17 +19,23 @@ from vipcore.errors import InvariantBroken, Refusal, Unreachable
 from vipcore.follow import drive, driver_for, follow, leased, resumed
 from vipcore.head import Head, Repeat, Swap, repeated
 from vipcore.instants import Instant
-from vipcore.judge import check_first, judge
+from vipcore.judge import check_first, judge, refuse
 from vipcore.model import Look, Outcome
-from vipcore.pace import ORDER
+from vipcore.pace import NEW, ORDER, WRITES_OF_A_SWAP, go_first
 
 _ROUNDS_MAX: Final = 20
+_WAIT_SHARE: Final = 0.7
+"""What part of a request's time may be spent waiting for turns, so that the rest is enough for a swap."""
+
+_OTHERS_S: Final = 0.5
+"""After so long a wait somebody else may have decided."""
+
 _GRACE_S: Final = 7.0
 
 
 async def carry_out(controller: Controller, ask: Ask) -> Outcome:
     """Judge, decide, drive or wait. Raises Refusal."""
-    ORDER.set(ask.began.timestamp())
+    ORDER.set((NEW, ask.began.timestamp()))
     looking = Looking.begin(controller, ask.mirror)
     try:
         head = await controller.load_head(ask.mirror.name)
@@ -47,32 +53,75 @@ async def carry_out(controller: Controller, ask: Ask) -> Outcome:
         raise storage_unavailable(exc) from exc
     finally:
         looking.drop()
+        _return_turns(controller, ask)
 
 
 async def _decide(controller: Controller, ask: Ask, head: Head, looking: Looking) -> Outcome:
     now = controller.ports.clock.now()
     remark = await judge(controller, ask, head, looking, now)
+    if looking.nics is None and _will_work(ask, head):
+        await _take_turns(controller, ask, head, now)
     hinting = asyncio.create_task(controller.ports.ledger.put_hint(ask.mirror.name)) if _will_work(ask, head) else None
     try:
         joins, driven = rules.joins(head, ask.member), head.leased(now, margin_s=LEASE_MARGIN_S)
         looks = {} if joins and driven else await looking.shown(head)
         if not (joins and driven):
             found = plan.plan(ask.mirror, looks, ask.member)
-            if isinstance(found, plan.Plan) and found.done and head.lease is None and not joins:
+            left = head.lease is not None or (head.swap is not None and head.swap.open)
+            if isinstance(found, plan.Plan) and found.done and not left and not joins:
                 return await _confirm(controller, ask, head, looks, remark)
             await check_first(controller, ask, head, looks, found)
+        looking.read()
         await (hinting or controller.ports.ledger.put_hint(ask.mirror.name))
         driver, operation_id = None, ""
         if driven:
             head, operation_id = await _accept_beside(controller, ask, head, remark)
         else:
             driver = await _accept(controller, ask, head, looks, remark)
+            driver.turns, ask.turns = ask.turns, 0
         ask.spent = True
     finally:
         if hinting:
             await asyncio.wait([hinting])
             hinting.exception()
+    _return_turns(controller, ask)
     return await (drive(controller, ask, driver) if driver else follow(controller, ask, head, operation_id))
+
+
+async def _take_turns(controller: Controller, ask: Ask, head: Head, now: Instant) -> None:
+    """In a crowd: wait until Azure has room for this swap's writes, so that what is read then is acted on at once.
+
+    Raises Refusal `azure-throttled` when that takes too long; the claim is recorded, and keeps its place, which is when it began.
+    """
+    joins = rules.joins(head, ask.member)
+    if ask.turns or (joins and head.leased(now, margin_s=LEASE_MARGIN_S)):
+        return
+    if head.swap is not None:
+        go_first()  # the VIP may be on no NIC
+    loop = asyncio.get_running_loop()
+    began, writes = loop.time(), controller.arm.pace(ask.mirror.members[0].nic_id).writes
+    try:
+        async with asyncio.timeout_at(ask.asked_at + _WAIT_SHARE * ask.deadline_s):
+            await writes.turn(WRITES_OF_A_SWAP)
+    except TimeoutError:
+        wait = max(2, min(30, int(writes.free_at(1, loop.time()) - loop.time()) + 1))
+        detail = "Azure's limit of writes leaves no room yet. Older claims go first; this one keeps its place."
+        if joins:
+            raise Refusal("azure-throttled", detail, retry_after_s=wait) from None
+        no = rules.No(code="azure-throttled", detail=detail, recorded=ask.claim is not None, retry_after_s=wait)
+        await refuse(controller, ask, head, no)
+    ask.turns = WRITES_OF_A_SWAP
+    go_first()
+    if loop.time() - began > _OTHERS_S:
+        newest = await controller.load_head(ask.mirror.name)
+        if newest.etag != head.etag:
+            raise Rejudge(newest)
+
+
+def _return_turns(controller: Controller, ask: Ask) -> None:
+    """Give back turns that no driver has taken over."""
+    controller.arm.pace(ask.mirror.members[0].nic_id).writes.give_back(ask.turns)
+    ask.turns = 0
 
 
 def _will_work(ask: Ask, head: Head) -> bool:
@@ -188,7 +237,7 @@ async def _accept(controller: Controller, ask: Ask, head: Head, looks: dict[str,
         outcome = "resumed" if resumes else "decided"
         rows = [_accepted_row(ask, newest, operation_id, outcome, remark, from_member=from_member)]
         rows += resumed(ask, newest) if newest.swap else []
-        driver.fences = set(after.swap.open) if newest.lease is not None else set()
+        driver.fences = set(after.swap.open)
         driver.head = after = replace(after, swap=replace(after.swap, from_member=from_member))
         after = driver.noted(ask.spend(leased(driver, after)))
         return after, rows

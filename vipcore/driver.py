@@ -6,8 +6,9 @@ that wakes later meets If-Match: its successor rewrites the NICs in `Swap.open` 
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from vipcore import instants, plan, store
 from vipcore.arm import WRITE_TIMEOUT_S, Arm
@@ -19,11 +20,16 @@ from vipcore.pace import clamp
 from vipcore.plan import Plan
 from vipcore.ports import Ports
 
+_T = TypeVar("_T")
 LEASE_TTL_S: Final = 45.0
 LEASE_MARGIN_S: Final = 5.0
 """How far apart the wall clocks of two instances of the controller may be."""
 
 HEARTBEAT_S: Final = 4.0
+AWAY_S_MAX: Final = 5.0
+"""How long we wait at most between two tries to reach a table that is away."""
+
+FENCE_TRIES: Final = 4
 FRESH_HEAD_S: Final = 0.25
 """A head read longer ago is read again before a NIC write."""
 
@@ -123,9 +129,24 @@ class Driver:
             while True:
                 await asyncio.sleep(HEARTBEAT_S)
                 if self.now() - self.contact >= HEARTBEAT_S:
-                    await self.refresh()
+                    await self._refresh()
         except (LostLease, Unreachable):
             return
+
+    async def reached(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """The result of work on the table, waiting for a table that is away until our deadline. Raises Unreachable then.
+
+        A driver that gave up at once would leave its lease behind, and with it the mirror to nobody until that has run out.
+        """
+        wait = 0.5
+        while True:
+            try:
+                return await work()
+            except Unreachable:
+                if self.now() + wait >= self.deadline:
+                    raise
+            await asyncio.sleep(wait * (0.75 + 0.5 * self.ports.clock.jitter()))
+            wait = min(2 * wait, AWAY_S_MAX)
 
     async def take_turn(self, calls: int) -> None:
         """Wait until Azure has room for that many writes of ours; turns taken ahead are used up first.
@@ -147,6 +168,11 @@ class Driver:
             self.turns = calls
         self.turns -= calls
 
+    def return_turns(self) -> None:
+        """Give back turns that were taken ahead and not needed."""
+        self.arm.pace(self.mirror.members[0].nic_id).writes.give_back(self.turns)
+        self.turns = 0
+
     def check_mine(self, head: Head) -> None:
         """Raises LostLease unless this driver may go on under this head."""
         if head.epoch != self.head.epoch or head.swap is None or head.lease is None or head.lease.owner != self.owner:
@@ -157,16 +183,22 @@ class Driver:
         return (self.head.lease.until - self.ports.clock.now()).total_seconds() if self.head.lease else 0.0
 
     async def refresh(self) -> None:
-        """Read the head, check that we still drive, and renew a lease that gets short."""
+        """Read the head, check that we still drive, and renew a lease that gets short. Raises LostLease, Unreachable."""
+        await self.reached(self._refresh)
+
+    async def _refresh(self) -> None:
         async with self.lock:
             head = await self.ports.ledger.load_head(self.mirror.name)
             self.check_mine(head)
             self.head, self.contact, self.fresh = head, self.now(), True
         if self.lease_left_s() < WRITE_TIMEOUT_S + LEASE_MARGIN_S + HEARTBEAT_S:
-            await self.flush(force=True)
+            await self._flush(force=True)
 
     async def flush(self, *, force: bool = False) -> None:
         """Commit the rows that wait, if any, and renew the lease with them. Raises LostLease, Unreachable; the rows stay then."""
+        await self.reached(lambda: self._flush(force=force))
+
+    async def _flush(self, *, force: bool) -> None:
         async with self.lock:
             if not self.drafts and not force:
                 return
@@ -204,15 +236,19 @@ class Driver:
             await self.flush()
         elif not self.fresh or self.now() - self.contact > FRESH_HEAD_S:
             await self.refresh()
-        if self.lease_left_s() < WRITE_TIMEOUT_S + LEASE_MARGIN_S:
+        for _ in range(FENCE_TRIES):
+            if self.lease_left_s() >= WRITE_TIMEOUT_S + LEASE_MARGIN_S:
+                return self.check_mine(self.head)
+            # Where the commit itself took long, the lease that it renewed may be short again by now.
             await self.flush(force=True)
-        self.check_mine(self.head)
+        raise AzureRefusal("busy", "The Table service is too slow to keep a lease alive; the decision stands and is carried on.")
 
     def row(self, event: str, *, detail: str | None = None, **columns: Any) -> Draft:
         """A row about this swap: who drives it, for whom, under which ids."""
         swap = self.head.swap
         return Draft(
             event=event,
+            epoch=self.head.epoch,
             actor=self.actor,
             claim_id=self.head.claim_id,
             operation_id=swap.operation_id if swap else None,

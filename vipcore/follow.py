@@ -98,7 +98,7 @@ async def take_over(controller: Controller, ask: Ask, head: Head) -> Outcome:
     def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
         if newest.etag != head.etag or newest.swap is None:
             raise Rejudge(newest)
-        driver.fences = set(newest.swap.open) if newest.lease is not None else set()
+        driver.fences = set(newest.swap.open)
         driver.head = newest
         return driver.noted(leased(driver, newest)), resumed(ask, newest)
 

@@ -2,14 +2,19 @@
 
 ARM gives each subscription and principal a bucket of 250 reads (25 a second refilled) and 200 writes (10 a second); the network
 provider 10,000 GETs and 1,000 writes in 5 minutes (azure.md section 8). A lone swap never waits here. In a zone outage, when
-a thousand do, calls wait their turn: in the order their swaps began, so that nobody starves, and a swap takes the turns of all its
-writes at once, so that none is left detached for want of one. Asking too early would cost more: a 429 is an answer without use.
+a thousand do, three rules bring the last VIP into place as early as the buckets allow:
+
+1. Calls wait their turn: work under way first, then new work in the order in which it began, so that nobody starves.
+2. In a crowd a swap takes the turns of all its writes before its first read, so that none is left detached for want of a write
+   and no read grows old in a queue.
+3. Reads that may be left out are, and an operation is looked at when operations have lately used to end.
+
+Asking too early would cost more: a 429 is an answer without use.
 """
 
 import asyncio
 import heapq
 import math
-import statistics
 from collections import deque
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -21,15 +26,35 @@ from vipcore.ports import ArmReply
 FIRST_LOOK_S: Final = 0.25
 LOOK_S_MAX: Final = 5.0
 POLLS_PER_S: Final = 15.0
-"""Looks at operations, all swaps together: what is left of ARM's 25 reads a second is for NICs and other users of the identity."""
+"""Looks at operations, all swaps together, while no more reads are left over; the rest of ARM's 25 is for other reads."""
 
 SCARCE: Final = 60.0
-"""With fewer remaining reads than this, reads that may be left out are."""
+"""With fewer reads than this in the bucket, reads that may be left out are; what is above is spent on looks, a tenth a second."""
 
-WINDOW_S: Final = 300.0
+READS_AHEAD: Final = 6
+"""Reads that a claim which has just come may still want: it is counted against the bucket before it asks for them."""
 
-ORDER: Final[ContextVar[float]] = ContextVar("ORDER", default=0.0)
-"""When what is being worked on began (seconds since 1970): older work goes first where calls wait their turn."""
+WRITES_OF_A_SWAP: Final = 2
+
+EARLIER: Final = 0.97
+"""An operation that its first look in a crowd finds ended may have ended earlier: it counts as this part of the time."""
+
+MOST: Final = 0.8
+"""The first look in a crowd is when so many of the last operations had ended."""
+
+WINDOW_S: Final = 300.5
+"""The network provider's five minutes, and the time by which a call of then may have been slower than one of now."""
+
+OPERATORS, UNDER_WAY, NEW, BACKGROUND = range(4)
+"""Who goes first where calls wait their turn: an operator's look (rare), swaps that have begun, claims, the timer's looks."""
+
+ORDER: Final[ContextVar[tuple[int, float]]] = ContextVar("ORDER", default=(OPERATORS, 0.0))
+"""The class of what is being worked on, and when it began (seconds since 1970): older work of a class goes first."""
+
+
+def go_first() -> None:
+    """From here on this task works on a swap that has begun: others wait for it, and a VIP may be on no NIC."""
+    ORDER.set((UNDER_WAY, ORDER.get()[1]))
 
 
 @dataclass(slots=True)
@@ -43,7 +68,10 @@ class Budget:
     at: float = 0.0
     blocked_until: float = 0.0
     spent: deque[float] = field(default_factory=deque)
-    waiting: list[tuple[float, int, int, "asyncio.Future[None]"]] = field(default_factory=list)
+    """When calls of the last five minutes were sent."""
+    owed: int = 0
+    """Turns that were given and whose calls have not been sent."""
+    waiting: list[tuple[tuple[int, float], int, int, "asyncio.Future[None]"]] = field(default_factory=list)
     arrivals: int = 0
     timer: asyncio.TimerHandle | None = None
 
@@ -57,23 +85,42 @@ class Budget:
         at = max(self.blocked_until, now if lacking <= 0 else now + lacking / self.per_s)
         while self.spent and self.spent[0] <= now - WINDOW_S:
             self.spent.popleft()
-        over = len(self.spent) + calls - self.window_max
-        return max(at, self.spent[over - 1] + WINDOW_S) if over > 0 else at
+        over = len(self.spent) + self.owed + calls - self.window_max
+        if over <= 0:
+            return at
+        # What is owed will be sent at a time nobody knows yet: look again in a second.
+        return max(at, self.spent[over - 1] + WINDOW_S if over <= len(self.spent) else now + 1.0)
 
     def take(self, calls: int, now: float) -> None:
-        """Count calls that are about to be sent."""
+        """Give so many turns."""
         self.level, self.at = self.known(now) - calls, now
-        self.spent.extend([now] * calls)
+        self.owed += calls
+
+    def sent(self, now: float) -> None:
+        """A call goes out, on a turn that was given."""
+        self.owed = max(0, self.owed - 1)
+        self.spent.append(now)
+
+    def give_back(self, calls: int) -> None:
+        """Turns that are not needed after all."""
+        if calls > 0:
+            self.level += calls
+            self.owed = max(0, self.owed - calls)
+            self._serve()
 
     def heard(self, remaining: str, throttled_s: float | None, now: float) -> None:
-        """Learn from an answer: Azure's own count, and how long it wants to be left alone."""
-        if remaining.isdecimal() and float(remaining) < self.known(now):
-            self.level, self.at = float(remaining), now
+        """Learn from an answer: Azure's own count, and how long it wants to be left alone.
+
+        Azure rounds its count down and has not seen what is on its way, so that only a clear difference tells of other users.
+        """
+        if remaining.isdecimal() and float(remaining) - self.owed + 1.0 + self.per_s / 10 < self.known(now):
+            self.level, self.at = float(remaining) - self.owed, now
         if throttled_s is not None:
+            self.level, self.at = min(0.0, self.known(now)), now
             self.blocked_until = max(self.blocked_until, now + throttled_s)
 
     async def turn(self, calls: int = 1) -> None:
-        """Wait until that many calls may be sent, older work first (`ORDER`); they are counted as sent on return."""
+        """Wait until that many calls may be sent, by `ORDER`; each is then counted with `sent`, or given back."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         if not self.waiting and self.free_at(calls, now) <= now:
@@ -83,10 +130,17 @@ class Budget:
         future: asyncio.Future[None] = loop.create_future()
         heapq.heappush(self.waiting, (ORDER.get(), self.arrivals, calls, future))
         self._serve()
-        await future
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self.give_back(calls)
+            raise
 
     def _serve(self) -> None:
         """Let go whoever's turn it is, and come back when the next one's is."""
+        if not self.waiting:
+            return
         loop = asyncio.get_running_loop()
         now = loop.time()
         if self.timer is not None:
@@ -108,12 +162,17 @@ class Budget:
 class Pace:
     """One subscription's budgets, and how its operations are looked at. Times are the event loop's seconds."""
 
-    reads: Budget = field(default_factory=lambda: Budget(size=250.0, per_s=25.0, window_max=10_000))
-    writes: Budget = field(default_factory=lambda: Budget(size=200.0, per_s=10.0, window_max=1_000))
+    # A few less than Azure's: requests overtake each other on the way, and a second one in a 429 costs more than it would bring.
+    reads: Budget = field(default_factory=lambda: Budget(size=244.0, per_s=25.0, window_max=10_000))
+    writes: Budget = field(default_factory=lambda: Budget(size=197.0, per_s=10.0, window_max=1_000))
+    asking: int = 0
+    """Claims and moves that read what they are judged by, and have taken no turns of writes yet."""
     looking: int = 0
-    """How many operations are being polled now."""
+    """Operations that are being looked at."""
     lasted: deque[float] = field(default_factory=lambda: deque(maxlen=31))
-    """How long the last operations took, in seconds."""
+    """How long the last operations took, as far as looks could tell, in seconds."""
+    usual_s: float = 0.0
+    """After how long most operations have lately ended; 0: not known yet."""
 
     def heard(self, method: str, reply: ArmReply, now: float) -> None:
         """Learn from an answer."""
@@ -122,22 +181,42 @@ class Pace:
         budget = self.reads if kind == "reads" else self.writes
         budget.heard(reply.headers.get(f"x-ms-ratelimit-remaining-subscription-{kind}", ""), wait, now)
 
+    def crowded(self, now: float) -> bool:
+        """Whether who comes now shall have the turns of its writes before it reads."""
+        wanted = WRITES_OF_A_SWAP * (self.asking + 1)
+        return bool(self.writes.waiting) or self.writes.free_at(wanted, now) > now or self.scarce(now)
+
     def scarce(self, now: float) -> bool:
         """Whether reads that may be left out should be."""
-        return now < self.reads.blocked_until or bool(self.reads.waiting) or self.reads.known(now) < SCARCE
+        reads = self.reads
+        left = reads.known(now) - READS_AHEAD * self.asking
+        return now < reads.blocked_until or bool(reads.waiting) or left < SCARCE
 
-    def look_after(self, elapsed_s: float, jitter: float) -> float:
-        """Seconds until the next look at an operation that has run for `elapsed_s`.
+    def look_after(self, elapsed_s: float, jitter: float, looks: int = 0) -> float:
+        """Seconds until the next look at an operation that has run for `elapsed_s` and was looked at so often.
 
-        Alone: a quarter of a second, later three hundredths of what has passed. Among many: as often as all of them together may look, and
-        first when operations have lately used to end.
+        Alone: a quarter of a second, later three hundredths of what has passed. Among many: first when operations have lately
+        used to end, then as often as all of them together may look.
         """
         alone = min(LOOK_S_MAX, max(FIRST_LOOK_S, elapsed_s * 0.03))
-        shared = self.looking / POLLS_PER_S
+        shared = self._shared()
         if shared <= alone:
             return alone
-        usual = statistics.median(self.lasted) if self.lasted else 0.0
-        return max(shared * (0.75 + 0.5 * jitter), usual - elapsed_s + 0.1)
+        if looks == 0 and self.usual_s > elapsed_s:
+            return self.usual_s - elapsed_s + 0.1 * jitter
+        soon = 2 * alone if looks == 1 and self.usual_s else shared
+        return max(alone, soon * (0.75 + 0.5 * jitter))
+
+    def ended(self, elapsed_s: float, before_s: float) -> None:
+        """Learn from an operation found ended after `elapsed_s`; the look before was after `before_s` (0: there was none)."""
+        self.lasted.append((before_s + elapsed_s) / 2 if before_s else elapsed_s * EARLIER)
+        self.usual_s = sorted(self.lasted)[int(MOST * (len(self.lasted) - 1))]
+
+    def _shared(self) -> float:
+        """Seconds between two looks at one operation, if all that are under way shall be looked at alike."""
+        now = asyncio.get_running_loop().time()
+        spare = max(0.0, self.reads.known(now) - SCARCE) / 10.0
+        return self.looking / (POLLS_PER_S + spare)
 
 
 def _throttled(reply: ArmReply) -> bool:

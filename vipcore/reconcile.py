@@ -27,7 +27,7 @@ from vipcore.freeze import thawed
 from vipcore.head import Head, Pending
 from vipcore.instants import Instant
 from vipcore.model import Claim, Look, Mirror, Page, Placement, Seen
-from vipcore.pace import ORDER
+from vipcore.pace import BACKGROUND, ORDER
 from vipcore.ports import Hint
 
 ACTOR: Final = "reconciler"
@@ -55,13 +55,15 @@ async def run_pass(controller: Controller, correlation_id: str) -> None:
     except Unreachable as exc:
         controller.ports.log("timer.skipped", why=str(exc)[:200])
         return
+    for name in set(names) - set(heads):
+        controller.ports.log("timer.skipped", mirror=name, why="its head row is damaged")
     gate = asyncio.Semaphore(SIDE_BY_SIDE)
 
     async def one(name: str) -> None:
         async with gate:
             await _attend(controller, mirrors[name], heads[name], hints.get(name), correlation_id, look=name in swept)
 
-    await asyncio.gather(*(one(name) for name in names))
+    await asyncio.gather(*(one(name) for name in names if name in heads))
 
 
 def _slice(controller: Controller, names: Sequence[str]) -> list[str]:
@@ -80,7 +82,7 @@ def _slice(controller: Controller, names: Sequence[str]) -> list[str]:
 async def _attend(
     controller: Controller, mirror: Mirror, head: Head, hint: Hint | None, correlation_id: str, *, look: bool
 ) -> None:
-    ORDER.set(head.began.timestamp())
+    ORDER.set((BACKGROUND, head.began.timestamp()))
     try:
         busy = await _work(controller, mirror, head, correlation_id, look=look)
         if hint is not None and not busy:

@@ -92,6 +92,7 @@ async def write(driver: Driver, step: Step, *, tries: dict[str, int]) -> Written
     driver.before.setdefault(step.member, shown.document)
     driver.fresh = False
     sent_at = driver.now()
+    earlier = step.member in driver.unanswered
     driver.unanswered.add(step.member)
     try:
         accepted = await driver.arm.put(shown, document(driver, step, shown))
@@ -99,9 +100,16 @@ async def write(driver: Driver, step: Step, *, tries: dict[str, int]) -> Written
         if isinstance(exc, ArmError) and exc.cause in (Cause.THROTTLED, Cause.LOCKED):
             # Not a write in vain: Azure asked us to wait, and the deadline bounds how long we do.
             tries[step.member] -= 1
+        if not earlier and _without_effect(exc):
+            driver.unanswered.discard(step.member)
         await _not_accepted(driver, step, shown, exc)
         return None
     return _accepted(driver, step, accepted, sent_at)
+
+
+def _without_effect(exc: ArmError | NotSent | NoReply) -> bool:
+    """Whether the write certainly did nothing. That says nothing of an earlier one to the same NIC that is still unanswered."""
+    return isinstance(exc, NotSent) or (isinstance(exc, ArmError) and exc.cause is not Cause.TRANSIENT)
 
 
 def _accepted(driver: Driver, step: Step, accepted: Accepted, sent_at: float) -> Written:
@@ -134,8 +142,6 @@ _SENTENCE: Final = {
 async def _not_accepted(driver: Driver, step: Step, shown: Nic, exc: ArmError | NotSent | NoReply) -> None:
     """Judge a write that was not accepted: return to have it planned anew after a look, or raise."""
     driver.trouble[step.member] = exc
-    if (isinstance(exc, ArmError) and exc.cause is not Cause.TRANSIENT) or isinstance(exc, NotSent):
-        driver.unanswered.discard(step.member)
     if isinstance(exc, ArmError):
         driver.ports.log("nic.refused", mirror=driver.mirror.name, member=step.member, code=exc.code, request=exc.request_id)
         match exc.cause:
@@ -217,15 +223,20 @@ async def finish(driver: Driver, written: Written) -> bool:
     nic_id = _nic_id(driver, written.step.member)
     pace = driver.arm.pace(nic_id)
     pace.looking += 1
-    faults = 0
+    faults, looks, before_s = 0, 0, 0.0
     try:
         while True:
-            await driver.pause(pace.look_after(driver.now() - written.sent_at, driver.ports.clock.jitter()))
+            await driver.pause(pace.look_after(driver.now() - written.sent_at, driver.ports.clock.jitter(), looks))
+            elapsed = driver.now() - written.sent_at
             try:
-                if await driver.arm.poll(nic_id, written.operation):
-                    pace.lasted.append(driver.now() - written.sent_at)
-                    return True
-                faults = 0
+                if pace.scarce(driver.now()) and written.step.vips:
+                    ended = await _ended_by_its_nic(driver, written)
+                else:
+                    ended = True if await driver.arm.poll(nic_id, written.operation) else None
+                if ended is not None:
+                    pace.ended(elapsed, before_s)
+                    return ended
+                looks, faults, before_s = looks + 1, 0, elapsed
             except (ArmError, NotSent, NoReply) as exc:
                 if isinstance(exc, ArmError) and exc.cause in _ENDS:
                     return await _ended_badly(driver, written, exc)
@@ -237,6 +248,24 @@ async def finish(driver: Driver, written: Written) -> bool:
                     return True
     finally:
         pace.looking -= 1
+
+
+async def _ended_by_its_nic(driver: Driver, written: Written) -> bool | None:
+    """One read instead of two where reads are scarce: a NIC that is `Succeeded` again tells of the end and what came of it.
+
+    None: not ended. True: it shows what was written. False: it shows something else. Raises as `Arm.poll`.
+    """
+    member, vips = written.step.member, written.step.vips
+    await look(driver, member)
+    shown = driver.looks[member]
+    if not isinstance(shown, Nic) or shown.state == FAILED:
+        operation = written.operation or ""
+        return True if await driver.arm.poll(_nic_id(driver, member), operation) else None
+    if shown.state != SUCCEEDED:
+        return None
+    if written.step.kind is Kind.DETACH:
+        return not any(nic.named(shown.document, vip) for vip in vips)
+    return all(nic.carries(shown.document, vip) for vip in driver.mirror.vips if vip.name in vips)
 
 
 async def _ended_badly(driver: Driver, written: Written, exc: ArmError) -> bool:

@@ -1,0 +1,274 @@
+"""A zone outage on a virtual clock: the production code of one process, a simulated Azure in memory, and an agent per mirror.
+
+No sockets and no waiting: an hour of Azure's time costs seconds. ARM and the Table service answer after `arm_s` and `table_s`.
+"""
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from simulator import worlds
+from simulator.arm import handle
+from simulator.cloud import Cloud
+from simulator.switches import Switches
+from simulator.wire import Request
+from tests.sim.ledger import MemoryLedger
+from vipcore import document
+from vipcore.arm import Arm
+from vipcore.ask import Ask
+from vipcore.audit import Row
+from vipcore.config import Config
+from vipcore.controller import Controller
+from vipcore.decide import carry_out
+from vipcore.errors import Refusal
+from vipcore.head import Head
+from vipcore.instants import Instant
+from vipcore.model import Claim, Member, Page
+from vipcore.ports import ArmReply, ArmRequest, Hint, Ports
+from vipcore.reconcile import run_pass
+
+_T = TypeVar("_T")
+START: Final = datetime(2026, 1, 1, tzinfo=UTC)
+TIMER_S: Final = 30.0
+AGENT_RETRY_S: Final = (0.5, 15.0)
+"""The agent's own backoff (agent/vip_agent.py): used where an answer names no Retry-After, a tenth of it beside one."""
+
+
+def fleet_document(mirrors: int, subscriptions: int, *, public_ip: bool) -> dict[str, Any]:
+    """The mirrors document of `simulator.worlds.fleet`."""
+    found: dict[str, Any] = {}
+    for number in range(mirrors):
+        mirror = worlds.fleet_mirror(number, subscriptions)
+        below = f"/subscriptions/{mirror.subscription}/resourceGroups/rg/providers/Microsoft.Network"
+        vip = {"name": "vip", "private_ip": mirror.private_ip}
+        if public_ip:
+            vip["public_ip"] = f"{below}/publicIPAddresses/{mirror.public_ip}"
+        found[mirror.name] = {
+            "members": {
+                f"{mirror.name}-A": {"nic": f"{below}/networkInterfaces/{mirror.nic_a}"},
+                f"{mirror.name}-B": {"nic": f"{below}/networkInterfaces/{mirror.nic_b}"},
+            },
+            "vips": [vip],
+        }
+    return {"defaults": {"subscription_id": worlds.fleet_subscription(0), "resource_group": "rg"}, "mirrors": found}
+
+
+@dataclass(slots=True)
+class Swapped:
+    """One mirror's failover as its agent saw it, in seconds of the virtual clock."""
+
+    mirror: str
+    asked_at: float
+    placed_at: float = -1.0
+    attempts: int = 0
+    codes: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class Fleet:
+    """The stage. Made inside a running loop; `claim_all` is the outage."""
+
+    mirrors: int
+    subscriptions: int = 1
+    switches: Switches = field(default_factory=lambda: Switches(latency="fixed:8", throttling="both", history_max=1))
+    seed: int = 0
+    arm_s: float = 0.05
+    table_s: float = 0.008
+    timer: bool = True
+    public_ip: bool = False
+
+    def __post_init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.rng = random.Random(self.seed)
+        world = worlds.fleet(self.mirrors, self.subscriptions, public_ip=self.public_ip)
+        self.cloud = Cloud(world, seed=self.seed, now=lambda: START.timestamp() + self.loop.time(), switches=self.switches)
+        parsed = document.read(json.dumps(fleet_document(self.mirrors, self.subscriptions, public_ip=self.public_ip)))
+        assert not parsed.faults, parsed.faults[:3]
+        self.calls: Counter[tuple[str, str]] = Counter()
+        self.throttled = 0
+        self.put_at: list[float] = []
+        self.ids = 0
+        self.ports = Ports(
+            config=Config(mirrors=parsed.mirrors),
+            ledger=_Ledger(self),
+            transport=_Transport(self),
+            probes=_Probes(),
+            clock=_Clock(self),
+            instance="bench",
+            log=lambda *_, **__: None,
+        )
+        self.controller = Controller(ports=self.ports, arm=Arm(self.ports.transport))
+
+    async def claim_all(self, *, within_s: float = 36_000.0) -> list[Swapped]:
+        """Every mirror's B side claims at the same moment; each agent goes on until its VIP is there."""
+        ticking = asyncio.ensure_future(self._tick()) if self.timer else None
+        try:
+            async with asyncio.timeout(within_s):
+                return list(await asyncio.gather(*(self._agent(number) for number in range(self.mirrors))))
+        finally:
+            if ticking:
+                ticking.cancel()
+
+    async def _agent(self, number: int) -> Swapped:
+        """As agent/vip_agent.py: the same claim again after Retry-After and a tenth of its own backoff."""
+        name = worlds.fleet_mirror(number, self.subscriptions).name
+        await asyncio.sleep(self.rng.random())  # a zone does not die within one millisecond
+        swapped = Swapped(name, self.loop.time())
+        while True:
+            swapped.attempts += 1
+            try:
+                outcome = await carry_out(self.controller, self._ask(name, swapped.asked_at))
+            except Refusal as refusal:
+                swapped.codes[refusal.code] += 1
+                low, high = AGENT_RETRY_S
+                backoff = min(high, low * 2 ** min(swapped.attempts - 1, 8)) * (0.5 + self.rng.random() / 2)
+                asked = refusal.retry_after_s
+                await asyncio.sleep(asked + backoff / 10 if asked else backoff)
+                continue
+            assert outcome.holder == f"{name}-B"
+            swapped.placed_at = self.loop.time()
+            return swapped
+
+    def _ask(self, name: str, began_at: float) -> Ask:
+        mirror, member = self.ports.config.mirrors[name], f"{name}-B"
+        claim = Claim(
+            mirror=name,
+            member=member,
+            claim_id=f"claim-{name}",
+            key_id=f"key-{member}",
+            issued_at=self.ports.clock.now(),
+            began=START + timedelta(seconds=began_at),
+            event="NotifyBecomePrimary",
+        )
+        return Ask(
+            mirror=mirror,
+            member=member,
+            began=claim.began,
+            actor=f"key:{claim.key_id}",
+            correlation_id=self.ports.clock.new_id(),
+            claim=claim,
+        )
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TIMER_S)
+            await run_pass(self.controller, self.ports.clock.new_id())
+
+
+@dataclass(slots=True)
+class _Clock:
+    fleet: Fleet
+
+    def now(self) -> Instant:
+        return START + timedelta(seconds=self.fleet.loop.time())
+
+    def new_id(self) -> str:
+        self.fleet.ids += 1
+        return f"id-{self.fleet.ids:08d}"
+
+    def jitter(self) -> float:
+        return self.fleet.rng.random()
+
+
+class _Transport:
+    """ARM in process, after half of `arm_s`; the answer after the other half."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+
+    async def send(self, request: ArmRequest) -> ArmReply:
+        fleet = self.fleet
+        await asyncio.sleep(fleet.arm_s * (0.3 + 0.4 * fleet.rng.random()))
+        body = json.dumps(request.body).encode() if request.body is not None else b""
+        headers = {"authorization": fleet.cloud.bearer(), "host": "management.azure.com", **request.headers}
+        if body:
+            headers["content-type"] = "application/json"
+        response = handle(fleet.cloud, Request(request.method, request.url, headers, body))
+        fleet.calls[request.method, kind_of(request.url)] += 1
+        fleet.throttled += response.status == 429
+        if request.method == "PUT" and response.status < 300:
+            fleet.put_at.append(fleet.loop.time())
+        await asyncio.sleep(response.delay_s + fleet.arm_s * (0.3 + 0.4 * fleet.rng.random()))
+        return ArmReply(
+            status=response.status,
+            headers=response.headers,
+            body=json.loads(response.body) if response.body else None,
+        )
+
+
+def kind_of(url: str) -> str:
+    """What a request is about: `nic`, `operation`, `permissions`, or the last but one part of its path."""
+    path = url.partition("?")[0].lower()
+    if "/operations/" in path:
+        return "operation"
+    if path.endswith("/permissions"):
+        return "permissions"
+    kind = path.rsplit("/", 2)[-2]
+    return "nic" if kind == "networkinterfaces" else kind
+
+
+class _Ledger:
+    """The table in memory, after `table_s`."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet, self.table = fleet, MemoryLedger()
+
+    async def _call(self, do: Callable[[], Awaitable[_T]]) -> _T:
+        self.fleet.calls["table", do.__name__] += 1
+        await asyncio.sleep(self.fleet.table_s)
+        return await do()
+
+    async def load_head(self, mirror: str) -> Head:
+        async def load_head() -> Head:
+            return await self.table.load_head(mirror)
+
+        return await self._call(load_head)
+
+    async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
+        async def commit() -> Head:
+            return await self.table.commit(head, rows)
+
+        return await self._call(commit)
+
+    async def load_row(self, mirror: str, seq: int) -> Row | None:
+        return await self.table.load_row(mirror, seq)
+
+    async def newest_rows(self, mirror: str, *, before: int | None, limit: int) -> list[Row]:
+        return await self.table.newest_rows(mirror, before=before, limit=limit)
+
+    async def rows_from(self, mirror: str, seq: int, *, limit: int) -> list[Row]:
+        return await self.table.rows_from(mirror, seq, limit=limit)
+
+    async def load_heads(self, mirrors: Sequence[str]) -> Mapping[str, Head]:
+        await asyncio.sleep(self.fleet.table_s * (1 + len(mirrors) / 64))
+        return await self.table.load_heads(mirrors)
+
+    async def put_hint(self, mirror: str) -> None:
+        async def put_hint() -> None:
+            await self.table.put_hint(mirror)
+
+        await self._call(put_hint)
+
+    async def load_hints(self) -> list[Hint]:
+        return await self._call(self.table.load_hints)
+
+    async def drop_hint(self, hint: Hint) -> None:
+        await self.table.drop_hint(hint)
+
+    async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
+        await self.table.count_failures(instance, counts, at)
+
+
+class _Probes:
+    """No pages and no paths."""
+
+    async def page(self, member: Member) -> Page:  # noqa: ARG002  # the port's shape
+        return Page.UNKNOWN
+
+    async def path(self, target: str, *, within_s: float) -> float | None:  # noqa: ARG002  # the port's shape
+        return None
