@@ -188,7 +188,7 @@ def _verdict(name: str, head: Head, rows: list[audit.Row], start: audit.Link, se
     records = reached.seq - start.seq
     if len(rows) < limit or reached.seq == head.seq:
         if reached.seq != head.seq:
-            detail = f"the head says {head.seq} rows, the trail ends with row {reached.seq}: its tail was cut off"
+            detail = f"the head says {head.seq} rows; row {reached.seq + 1} is missing, and so are those after it in this page"
             return {"intact": False, "records": records, "broken_seq": reached.seq + 1, "detail": detail}
         if reached.hash != head.head_hash:
             detail = "the last row's hash is not the head's: the tail was replaced"
