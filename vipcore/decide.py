@@ -185,6 +185,8 @@ async def _accept_beside(controller: Controller, ask: Ask, head: Head, remark: s
     def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
         if newest.etag != head.etag and not (rules.joins(newest, ask.member) and newest.leased(now, margin_s=LEASE_MARGIN_S)):
             raise Rejudge(newest)
+        if newest.etag != head.etag and ask.claim and not ask.by_timer and not ask.spent and rules.replayed(newest, ask.claim):
+            raise Rejudge(newest)  # the same signed request was accepted meanwhile (promise 6)
         if rules.joins(newest, ask.member):
             assert newest.swap is not None
             after = rules.decided(

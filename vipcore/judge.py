@@ -62,6 +62,8 @@ async def refuse(controller: Controller, ask: Ask, head: Head, no: rules.No) -> 
         if no.holds and ask.claim and rules.hold_began(newest, ask.mirror, ask.member, now) is None:
             after = replace(after, holds={**after.holds, ask.member: now})
         recorded = no.recorded and ask.claim is not None and not rules.superseded(newest, ask.member, ask.began)
+        if recorded and ask.claim and not ask.spent and rules.replayed(newest, ask.claim):
+            recorded = False  # the same signed request was recorded meanwhile (promise 6)
         if recorded and ask.claim:
             after = ask.spend(rules.recorded(after, ask.claim, no.code, now))
         last = newest.repeats.get(ask.actor)
