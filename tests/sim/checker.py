@@ -147,7 +147,8 @@ class _Judge:
             yield from self._looked(put)
         rows = {str(row.columns.get("ArmRequestIds")) for commit in self.journal.commits for row in commit.rows}
         for put, exchange in self.accepted:
-            if put.status is not None and put.status < 300 and not put.trace.node.dead and exchange.request_id not in rows:
+            heard = put.status is not None and put.status < 300 and put.request_id == exchange.request_id
+            if heard and not put.trace.node.dead and exchange.request_id not in rows:
                 yield f"I3 write {put.number} was answered and no row names its request id"
             yield from self._still_expected(put)
 
@@ -292,13 +293,7 @@ class _Judge:
                     yield f"I7 trace {trace.number} was refused and wrote a NIC"
                 for commit in trace.commits:
                     old, new = commit.before, commit.after
-                    if (old.desired, old.epoch, old.began, old.swap, old.lease) != (
-                        new.desired,
-                        new.epoch,
-                        new.began,
-                        new.swap,
-                        new.lease,
-                    ):
+                    if (old.desired, old.epoch, old.swap, old.lease) != (new.desired, new.epoch, new.swap, new.lease):
                         yield f"I7 trace {trace.number} was refused and changed the decision"
         for commit in self.journal.commits:
             events = _events(commit)

@@ -208,8 +208,10 @@ class Node:
         try:
             result = await work
         except Exception as exc:
+            await self.alive()
             trace.answer, trace.answered = exc, self.stage.loop.time()
             raise
+        await self.alive()
         trace.answer, trace.answered = (result if isinstance(result, Outcome) else None), self.stage.loop.time()
         return result
 
