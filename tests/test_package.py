@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from pathspec import GitIgnoreSpec
 
+from simulator import worlds
+from simulator.cloud import Cloud
 from vipcore import config
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -60,6 +62,14 @@ def test_sample_settings_lack_nothing_but_the_secrets() -> None:
 
     assert loaded.status == "degraded"
     assert sorted(fault.where for fault in loaded.faults) == ["VIP_KEY_MIRRORA_1", "VIP_KEY_MIRRORB_1"]
+
+
+def test_sample_settings_point_to_the_simulator() -> None:
+    """The sample is for `make simulator` as it starts by default: its identity header is the one of seed 0."""
+    values = document("local.settings.sample.json")["Values"]
+    cloud = Cloud(worlds.default(), seed=0, now=lambda: 0.0)
+
+    assert values["IDENTITY_HEADER"] == cloud.identity_header
 
 
 def test_lock_files_name_no_registry() -> None:
