@@ -72,7 +72,9 @@ class TableLedger:
 
     async def rows_from(self, mirror: str, seq: int, *, limit: int) -> list[Row]:
         """See the port. The service goes from new to old only, so this asks for the keys of `limit` seqs."""
-        between = f"RowKey ge '{row_key(seq + limit - 1)}' and RowKey le '{row_key(seq)}'"
+        # Up to the key of the row before: a forged key between two rows belongs to a page too, and breaks it.
+        end = row_key(seq - 1) if seq > 1 else _END
+        between = f"RowKey ge '{row_key(seq + limit - 1)}' and RowKey lt '{end}'"
         entities = await self.table.query(mirror, between, limit)
         return [Row.from_entity(entity.columns) for entity in reversed(entities)]
 
