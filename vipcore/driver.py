@@ -211,9 +211,9 @@ class Driver:
 
             try:
                 self.head = await store.commit(self.ports, self.head, change)
-            except (LostLease, Unreachable):
-                self.drafts = drafts + self.drafts
-                raise
+                drafts = []
+            finally:
+                self.drafts = drafts + self.drafts  # what was not committed waits on, also where the deadline cut us off
             self.contact, self.fresh = self.now(), True
 
     def noted(self, head: Head) -> Head:
