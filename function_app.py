@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import azure.functions as func
 
-from vipcore import bodies, claims, config, freeze, problems, reconcile, signatures, status
+from vipcore import bodies, claims, config, freeze, openapi, problems, reconcile, signatures, status
 from vipcore.controller import Controller
 from vipcore.errors import Refusal
 
@@ -64,14 +64,16 @@ async def _answered(req: func.HttpRequest, use_case: UseCase) -> func.HttpRespon
     """The use case's answer, or its refusal's problem document. Nothing else leaves: a defect is logged and named `internal`."""
     correlation_id = str(uuid.uuid4())
     try:
-        return _json(await use_case(_controller(), correlation_id), correlation_id)
+        answer = _json(await use_case(_controller(), correlation_id), correlation_id)
+        _LOG.info("answered status=200 correlation=%s", correlation_id)
+        return answer
     except Refusal as caught:
         refusal = caught
     except Exception:  # noqa: BLE001  # the last resort at the edge: no stack trace may leave
         _LOG.exception("internal correlation=%s", correlation_id)
         refusal = Refusal("internal", "A defect of the controller; its log has the details under this correlation id.")
-    if refusal.status >= 500:
-        _LOG.warning("refused code=%s correlation=%s", refusal.code, correlation_id)
+    level = logging.WARNING if refusal.status >= 500 else logging.INFO
+    _LOG.log(level, "refused status=%d code=%s correlation=%s", refusal.status, refusal.code, correlation_id)
     path = signatures.path_of(req.url)
     return func.HttpResponse(
         json.dumps(problems.document(refusal, correlation_id, path)),
@@ -144,6 +146,16 @@ async def get_audit(req: func.HttpRequest) -> func.HttpResponse:
 async def get_verify(req: func.HttpRequest) -> func.HttpResponse:
     """The chain, recomputed."""
     return await _answered(req, lambda c, _: status.verify(c, req.route_params["mirror"], req.params))
+
+
+@app.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
+    """What all these routes take and answer."""
+
+    async def use_case(_: Controller, __: str) -> Answer:
+        return dict(openapi.document())
+
+    return await _answered(req, use_case)
 
 
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
