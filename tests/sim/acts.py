@@ -146,8 +146,11 @@ def other_content(stage: Stage, *, address: str = "10.0.0.254") -> dict[str, Any
     return {nic.name: shown(nic) for nic in stage.cloud.nics.values()}
 
 
-async def assert_kept(stage: Stage, *, on: str | None, address: str = "10.0.0.254") -> None:
-    """The promises that can be seen at rest: one holder, `Succeeded`, a gapless intact chain, rising epochs, a row per write."""
+async def assert_kept(stage: Stage, *, on: str | None, address: str = "10.0.0.254", rows_of_writes: bool = True) -> None:
+    """The promises that can be seen at rest: one holder, `Succeeded`, a gapless intact chain, rising epochs, a row per write.
+
+    `rows_of_writes` False: some writes were by hand, or their answer met a driver that was dead.
+    """
     head, rows = await stage.head(), await stage.trail()
     if on is not None:
         holder = next(nic for nic in stage.cloud.nics.values() if nic.name == on)
@@ -163,6 +166,6 @@ async def assert_kept(stage: Stage, *, on: str | None, address: str = "10.0.0.25
     assert epochs == sorted(epochs)
     assert not epochs or epochs[-1] == head.epoch
     known = " ".join(str(row.columns.get("ArmRequestIds", "")) for row in rows)
-    for sent in puts(stage):
+    for sent in puts(stage) if rows_of_writes else ():
         if sent.status in (200, 201) and not sent.lost and sent.delay_s < 20.0:
             assert sent.request_id in known, f"no row has the id of the write of {sent.resource}"
