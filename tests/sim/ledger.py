@@ -19,6 +19,7 @@ class MemoryLedger:
         self.hints: dict[str, str] = {}
         self.failures: dict[str, dict[str, int]] = {}
         self._etags = itertools.count(1)
+        self._parsed: dict[str, tuple[object, Head]] = {}
         self.on_commit = lambda head, rows: None
 
     def _etag(self) -> str:
@@ -26,7 +27,12 @@ class MemoryLedger:
 
     async def load_head(self, mirror: str) -> Head:
         stored = self.heads.get(mirror)
-        return Head.from_entity(*stored) if stored else Head(mirror=mirror)
+        if stored is None:
+            return Head(mirror=mirror)
+        known = self._parsed.get(mirror)
+        if known is None or known[0] is not stored:
+            known = self._parsed[mirror] = (stored, Head.from_entity(*stored))
+        return known[1]
 
     async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
         stored = self.heads.get(head.mirror)
@@ -38,7 +44,7 @@ class MemoryLedger:
         etag = self._etag()
         self.heads[head.mirror] = (head.to_entity(), etag)
         partition.update({row.row_key: row.to_entity() for row in rows})
-        after = Head.from_entity(head.to_entity(), etag)
+        after = await self.load_head(head.mirror)
         self.on_commit(after, rows)
         return after
 

@@ -1,6 +1,7 @@
 """An event loop whose time is virtual: waiting costs nothing, order is deterministic, and a deadlock is an error."""
 
 import asyncio
+import heapq
 import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -49,6 +50,29 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Virtual seconds since the start."""
         return self.virtual.now
+
+    def _run_once(self) -> None:
+        """One turn, as BaseEventLoop's without sockets, signals and debugging: simulations spend their time here."""
+        ready: Any = self._ready  # type: ignore[attr-defined]
+        timers: list[Any] = self._scheduled  # type: ignore[attr-defined]
+        while timers and timers[0]._cancelled:
+            heapq.heappop(timers)._scheduled = False
+        if not ready:
+            if not timers:
+                raise Deadlock("nothing is ready and nothing is scheduled")
+            self.virtual.now = max(self.virtual.now, timers[0]._when)
+        now = self.virtual.now
+        while timers and timers[0]._when <= now:
+            handle = heapq.heappop(timers)
+            handle._scheduled = False
+            ready.append(handle)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+
+    def _timer_handle_cancelled(self, handle: Any) -> None:
+        """Cancelled timers are dropped when their time comes."""
 
 
 def run(main: Coroutine[Any, Any, _T]) -> _T:

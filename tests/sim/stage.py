@@ -71,9 +71,10 @@ def _parsed(text: str) -> Config:
     return _PARSED[text]
 
 
-async def forever() -> None:
-    """What an effect of a dead instance does."""
-    await asyncio.get_running_loop().create_future()
+async def forever(graves: list[asyncio.Future[None]]) -> None:
+    """What an effect of a dead instance does. `graves` keeps its tasks from the garbage collector, which would wake them."""
+    graves.append(asyncio.get_running_loop().create_future())
+    await graves[-1]
 
 
 @dataclass
@@ -99,6 +100,7 @@ class Stage:
             self.config = _parsed(json.dumps(self.document))
         self.pages: dict[str, Page] = {}
         self.table_away_until = 0.0
+        self.graves: list[asyncio.Future[None]] = []
         self.journal = Journal(docs={nic.name: nic.doc for nic in self.cloud.nics.values()})
         self._genuine_record = self.cloud.record
         self.cloud.record = self._record  # type: ignore[method-assign]  # the one place where every change of a NIC passes
@@ -201,7 +203,7 @@ class Node:
         while self.stage.loop.time() < self.paused_until and not self.dead:
             await asyncio.sleep(self.paused_until - self.stage.loop.time())
         if self.dead:
-            await forever()
+            await forever(self.stage.graves)
 
     async def answered(self, trace: Trace, work: Coroutine[Any, Any, _T]) -> _T:
         """The answer of a use case, written down."""
