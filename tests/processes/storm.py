@@ -1,0 +1,60 @@
+"""Members that claim in turn, round after round, while something else goes on (kills, outages)."""
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+
+from simulator.worlds import FleetMirror
+from tests.processes.agents import SUPERSEDED, Agent, Ended
+from tests.processes.stage import Stage
+
+CLAIM_WITHIN_S = 400.0
+
+
+@dataclass(slots=True)
+class Storm:
+    """The claims of a whole fleet. `last`: mirror -> the side that claimed last."""
+
+    stage: Stage
+    url: str
+    rng: random.Random
+    rounds: int
+    until: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set: nobody begins another round."""
+    last: dict[str, str] = field(default_factory=dict)
+    ends: Counter[str] = field(default_factory=Counter)
+    claims: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    async def rage(self) -> None:
+        """All mirrors side by side, to the end of their claims."""
+        await asyncio.gather(*(self._mirror(mirror, random.Random(self.rng.random())) for mirror in self.stage.mirrors))
+
+    async def _mirror(self, mirror: FleetMirror, rng: random.Random) -> None:
+        side = "A"
+        for _ in range(self.rounds):
+            if self.until.is_set():
+                return
+            side = "B" if side == "A" else "A"
+            await asyncio.sleep(rng.uniform(0.0, 1.5))
+            first = await self._agent(mirror, side)
+            rival = None
+            if rng.random() < 0.25:
+                # The other member becomes primary while the first one's swap is under way: the newer claim wins.
+                await asyncio.sleep(rng.uniform(0.0, 2.0))
+                side = "B" if side == "A" else "A"
+                rival = await self._agent(mirror, side)
+            if rival is not None:
+                self._note(mirror, await rival.end(CLAIM_WITHIN_S), {0})
+            self._note(mirror, await first.end(CLAIM_WITHIN_S), {0} if rival is None else {0, SUPERSEDED})
+
+    async def _agent(self, mirror: FleetMirror, side: str) -> Agent:
+        self.last[mirror.name] = side
+        self.claims += 1
+        return await Agent.start(self.stage.agent(mirror, side, self.url))
+
+    def _note(self, mirror: FleetMirror, ended: Ended, allowed: set[int]) -> None:
+        self.ends[str(ended.result.get("outcome", ended.code))] += 1
+        if ended.code not in allowed:
+            self.faults.append(f"a claim of {mirror.name} ended with {ended.code}: {ended.result}")

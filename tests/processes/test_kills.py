@@ -1,0 +1,92 @@
+"""The served app is killed again and again while members claim; nothing is lost and nothing happens twice."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.processes import judge, stage
+from tests.processes.storm import Storm
+
+# About a second or two for each of Azure's operations, so that a swap takes as long as a few kills are apart.
+LATENCIES_S = (0.6, 1.0, 1.4, 1.8)
+QUIET_S = 90.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How many mirrors claim how often, and how long (seconds, from-to) a process lives before it is killed."""
+
+    mirrors: int
+    rounds: int
+    kills: int
+    lives_s: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What was seen: the violations, and a line of figures."""
+
+    faults: list[str]
+    figures: str
+
+
+def run(folder: Path, plan: Plan) -> Result:
+    """Play it on a stage of its own."""
+    chance = stage.seed()
+    rng = random.Random(chance)
+    with contextlib.ExitStack() as stack:
+        scale = stage.Scale(mirrors=plan.mirrors, seed=chance, switches={"latency": "fixed:1.2"})
+        stand = stack.enter_context(stage.standing(folder, scale))
+        of_nic = {stage.nic(m, side): f"fixed:{rng.choice(LATENCIES_S)}" for m in stand.mirrors for side in "AB"}
+        stand.ask("PUT", "switches", {"latency_of": of_nic})
+        app = stack.enter_context(stage.served(stand))
+        storm = Storm(stage=stand, url=app.url, rng=rng, rounds=plan.rounds)
+        began = time.monotonic()
+        asyncio.run(_kill_while_they_claim(storm, app, plan, rng))
+        took_s = time.monotonic() - began
+        found = judge.look(stand)
+        faults = storm.faults + judge.judge(stand, found, last=storm.last, kills=app.kills)
+    figures = (
+        f"seed {chance}: {len(app.kills)} kills, {storm.claims} claims of {plan.mirrors} mirrors {dict(storm.ends)}, "
+        f"{found.count('swap.completed')} swaps, {found.count('swap.resumed')} resumed, {len(found.writes)} NIC writes, "
+        f"{judge.unrowed(found)} of them cut off from their row by a kill, {took_s:.0f} s"
+    )
+    print(figures)
+    return Result(faults=faults, figures=figures)
+
+
+async def _kill_while_they_claim(storm: Storm, app: stage.App, plan: Plan, rng: random.Random) -> None:
+    claiming = asyncio.create_task(storm.rage())
+    for _ in range(plan.kills):
+        await asyncio.wait([claiming], timeout=rng.uniform(*plan.lives_s))
+        if claiming.done():
+            break
+        await asyncio.to_thread(app.kill)
+        await asyncio.to_thread(app.start)
+    if plan.rounds >= 1000:
+        storm.until.set()
+    await claiming
+
+
+@pytest.mark.usefixtures("begun")
+def test_app_killed_at_random_loses_no_claim(background: Callable[[str], Result]) -> None:
+    """Whatever instant the app is killed at, each member that claimed last gets its VIP, and the trail tells it all. (I1, I2, I3, I8)"""
+    result = background("kills")
+
+    assert result.faults == [], result.figures
+
+
+@pytest.mark.soak
+def test_two_hundred_swaps_under_kills(tmp_path: Path) -> None:
+    """The same for 200 swaps, with a process that lives for 2 to 10 s. (I1, I2, I3, I8)"""
+    mirrors = 40
+    rounds = round(stage.number("PROCESSES_SWAPS", 200) / mirrors)
+    result = run(tmp_path, Plan(mirrors=mirrors, rounds=rounds, kills=100_000, lives_s=(2.0, 10.0)))
+
+    assert result.faults == [], result.figures
