@@ -77,7 +77,8 @@ async def refuse(controller: Controller, ask: Ask, head: Head, no: rules.No) -> 
             rows.append(ask.draft("claim.recorded", outcome=no.code, detail="Kept as the mirror's pending claim."))
         return after, rows
 
-    if ask.by_timer:
+    begins = no.holds and rules.hold_began(head, ask.mirror, ask.member, now) is None
+    if ask.by_timer and not begins:
         raise Refusal(no.code, no.detail, retry_after_s=no.retry_after_s)
     if no.recorded and ask.claim:
         await controller.ports.ledger.put_hint(ask.mirror.name)
