@@ -7,6 +7,7 @@ cannot be parsed or a faulty global setting stops all (`Config.fatal`). Nothing 
 import base64
 import binascii
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,9 +115,13 @@ def _keys(wanted: Mapping[str, tuple[str, str]], environ: Mapping[str, str]) -> 
     """The usable keys. A key with a fault is disabled alone; of two that clash both are."""
     keys: dict[str, Key] = {}
     faults: list[Fault] = []
+    names = {key_id: setting_name(key_id) for key_id in wanted}
+    shared: dict[str, list[str]] = {}
+    for key_id, name in names.items():
+        shared.setdefault(name, []).append(key_id)
     for key_id, (mirror, member) in wanted.items():
-        name = setting_name(key_id)
-        same = [other for other in wanted if other != key_id and setting_name(other) == name]
+        name = names[key_id]
+        same = [other for other in shared[name] if other != key_id]
         value = environ.get(name, "")
         if same:
             faults.append(Fault(name, f"key ids {key_id!r} and {same[0]!r} would share this one setting; rename one"))
@@ -127,7 +132,8 @@ def _keys(wanted: Mapping[str, tuple[str, str]], environ: Mapping[str, str]) -> 
                 keys[key_id] = Key(key_id=key_id, mirror=mirror, member=member, secret=secret_of(value))
             except ValueError as exc:
                 faults.append(Fault(name, f"{exc}; key {key_id!r} is disabled"))
-    equal = {a for a in keys for b in keys if a != b and keys[a].secret == keys[b].secret}
+    holders = Counter(key.secret for key in keys.values())
+    equal = {key_id for key_id, key in keys.items() if holders[key.secret] > 1}
     faults += [Fault(setting_name(key_id), "has the same secret as another key; both are disabled") for key_id in sorted(equal)]
     return {key_id: key for key_id, key in keys.items() if key_id not in equal}, faults
 
