@@ -244,7 +244,7 @@ async def _accept(controller: Controller, ask: Ask, head: Head, looks: dict[str,
         after = driver.noted(ask.spend(leased(driver, after)))
         return after, rows
 
-    driver.head = await store.commit(controller.ports, head, change)
     driver.contact = driver.now()
+    driver.head = await store.commit(controller.ports, head, change)
     driver.mark("accept")
     return driver

@@ -86,6 +86,7 @@ class Driver:
     """Writes for which Azure's budget has room already."""
     fresh: bool = True
     contact: float = 0.0
+    """When the read or commit was begun that showed us `head`."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -188,9 +189,10 @@ class Driver:
 
     async def _refresh(self) -> None:
         async with self.lock:
+            asked_at = self.now()
             head = await self.ports.ledger.load_head(self.mirror.name)
             self.check_mine(head)
-            self.head, self.contact, self.fresh = head, self.now(), True
+            self.head, self.contact, self.fresh = head, asked_at, True
         if self.lease_left_s() < WRITE_TIMEOUT_S + LEASE_MARGIN_S + HEARTBEAT_S:
             await self._flush(force=True)
 
@@ -209,12 +211,13 @@ class Driver:
                 lease = Lease(owner=self.owner, until=self.ports.clock.now() + instants.seconds(LEASE_TTL_S))
                 return self.noted(replace(head, lease=lease)), drafts
 
+            asked_at = self.now()
             try:
                 self.head = await store.commit(self.ports, self.head, change)
                 drafts = []
             finally:
                 self.drafts = drafts + self.drafts  # what was not committed waits on, also where the deadline cut us off
-            self.contact, self.fresh = self.now(), True
+            self.contact, self.fresh = asked_at, True
 
     def noted(self, head: Head) -> Head:
         """The head with what only this driver knows: which NICs a write of ours may be in flight to, and when we last wrote."""
@@ -234,7 +237,7 @@ class Driver:
         """Right before a NIC write. Raises LostLease or Unreachable where it may not start."""
         if self.drafts:
             await self.flush()
-        elif not self.fresh or self.now() - self.contact > FRESH_HEAD_S:
+        if not self.fresh or self.now() - self.contact > FRESH_HEAD_S:
             await self.refresh()
         for _ in range(FENCE_TRIES):
             if self.lease_left_s() >= WRITE_TIMEOUT_S + LEASE_MARGIN_S:

@@ -102,8 +102,8 @@ async def take_over(controller: Controller, ask: Ask, head: Head) -> Outcome:
         driver.head = newest
         return driver.noted(leased(driver, newest)), resumed(ask, newest)
 
-    driver.head = await store.commit(controller.ports, head, change)
     driver.contact = driver.now()
+    driver.head = await store.commit(controller.ports, head, change)
     driver.mark("accept")
     return await drive(controller, ask, driver)
 
@@ -147,7 +147,7 @@ async def drive_anew(
         row = ask.draft(event, operation_id=operation_id, from_member=from_member, detail=detail)
         return driver.noted(leased(driver, driver.head)), [row]
 
-    driver.head = await store.commit(controller.ports, head, change)
     driver.contact = driver.now()
+    driver.head = await store.commit(controller.ports, head, change)
     driver.mark("accept")
     return await drive(controller, ask, driver)
