@@ -107,8 +107,8 @@ class _Judge:
         assert stage.config is not None
         self.mirrors = stage.config.mirrors
         self.of_nic = {member.nic_id.rsplit("/", 1)[-1]: m for m in self.mirrors.values() for member in m.members}
-        puts = [exchange for exchange in stage.cloud.history if exchange.method == "PUT" and exchange.kind == "nic"]
-        self.accepted = [(self._put(exchange), exchange) for exchange in puts if exchange.status in (200, 201)]
+        puts = [exchange for exchange in stage.cloud.history if exchange.method in ("PUT", "POST")]
+        self.accepted = [(self._put(exchange), exchange) for exchange in puts if exchange.status in (200, 201, 202)]
         self.by_operation = {exchange.operation_id: put for put, exchange in self.accepted}
         for change in self.journal.changes:
             if change.cause == "put" and change.put is None and (late := self.by_operation.get(change.operation_id)):
@@ -179,6 +179,10 @@ class _Judge:
 
     def _looked(self, put: Put) -> Iterator[str]:
         """I9: no detach or attach on a guess."""
+        if not put.nic:
+            if put.unread:
+                yield f"I9 move {put.number} was sent while {put.unread[0]} could not be read"
+            return
         mirror = self.of_nic[put.nic]
         if put.before is None or put.after is None or _ours(put.before, mirror) == _ours(put.after, mirror):
             return
@@ -188,7 +192,7 @@ class _Judge:
 
     def _still_expected(self, put: Put) -> Iterator[str]:
         """I2: an accepted write fell into a time when its mirror was being driven."""
-        if put.landed is None or put.head is None or not self.etags:
+        if put.landed is None or put.head is None or not self.etags or not put.nic:
             return
         head = self.head_at(put.head.mirror, put.landed)
         if head is not None and head.lease is None and head.swap is None:
@@ -215,6 +219,8 @@ class _Judge:
 
     def _settled(self, put: Put, at: float) -> bool:
         """Whether the sender knew by then that this write cannot happen any more, or has happened."""
+        if not put.nic:
+            return True  # a single call carries no etag: the watch over the mirror is what settles it (promise 2)
         if put.heard is not None and put.heard <= at and put.status is not None and put.status < 500 and put.status != 408:
             return True
         later = (other for other in put.trace.puts if other.nic == put.nic and other.number > put.number)
@@ -265,7 +271,7 @@ class _Judge:
                 continue
             nic = next(m.nic_id for m in mirror.members if m.name == answer.holder).rsplit("/", 1)[-1]
             nics = {member.nic_id.rsplit("/", 1)[-1] for member in mirror.members}
-            landed = (c.at for c in self.journal.changes if c.cause == "put" and c.put and c.nic in nics and c.at <= commit.at)
+            landed = (c.at for c in self.journal.changes if self._by_us(c) and c.nic in nics and c.at <= commit.at)
             last = max(landed, default=-1.0)
             if not any(
                 get.nic == nic and last < get.at and get.heard <= commit.at and get.state == "Succeeded" and _carries(get.doc, mirror)
@@ -274,6 +280,9 @@ class _Judge:
                 yield f"I4 trace {trace.number} was answered {answer.outcome} without a look that showed it after the last write"
             if answer.outcome == "confirmed" and trace.puts:
                 yield f"I4 trace {trace.number} was answered confirmed and wrote a NIC"
+
+    def _by_us(self, change: Change) -> bool:
+        return change.cause == "moved" or (change.cause == "put" and change.put is not None and bool(change.put.nic))
 
     def _concluded(self, trace: Trace, answer: Outcome) -> Commit | None:
         if answer.outcome == "confirmed":

@@ -66,7 +66,7 @@ class KillAt(Fate):
         if self.point == "before":
             node.kill()
         elif self.point == "late":
-            node.stage.cloud.script(Match(method="PUT", kind="nic"), fault=Lands(after_s=LATE_S))
+            node.stage.cloud.script(Match(method=label.split()[1]), fault=Lands(after_s=LATE_S))
             node.stage.loop.call_later(0.025, node.kill)
 
     async def between(self, node: Node, label: str) -> None:
@@ -178,7 +178,7 @@ def sweep(scenario: Scenario, *, every: int = 1, ways: tuple[str, ...] = WAYS) -
         if every > 1 and at and label == labels[at - 1] == "arm GET operations":
             continue
         for point in POINTS:
-            if point == "late" and label != "arm PUT networkInterfaces":
+            if point == "late" and not label.startswith(("arm PUT", "arm POST")):
                 continue
             for way in ways:
                 number += 1
@@ -267,6 +267,10 @@ async def _stranger_dropped(stage: Stage, node: Node) -> None:
     stage.cloud.stranger(stage.cloud.nic_named("nic-b"), "drops-config")
 
 
+def _moves_as(how: str) -> Switches:
+    return Switches(latency="fixed:1.5", move_ip_configurations=how)
+
+
 def _three(**extra: Any) -> dict[str, Any]:
     return scenes.document(3, **extra)
 
@@ -289,5 +293,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         document=scenes.document(strategy="put"),
         switches=Switches(latency="fixed:1.5", released_at="acceptance"),
     ),
+    Scenario("one call", _claims, document=scenes.document(strategy="atomic"), switches=_moves_as("private")),
+    Scenario("one call that ends half-way", _claims, document=scenes.document(strategy="atomic"), switches=_moves_as("half-way")),
     Scenario("write refused while locked", _claims, switches=Switches(latency="fixed:1.5", second_put="locked"), prepare=_first_died),
 )

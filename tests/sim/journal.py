@@ -21,7 +21,7 @@ CURRENT: ContextVar["Trace | None"] = ContextVar("trace", default=None)
 
 @dataclass(slots=True)
 class Put:
-    """One NIC write. Times are loop seconds; `sent`: when the production code asked for it; `landed`: when the cloud accepted it."""
+    """One NIC write, or one move of ip configurations in a single call (`nic` is '' then). Times are loop seconds; `sent`: when the production code asked for it; `landed`: when the cloud accepted it."""
 
     number: int
     trace: "Trace"

@@ -98,9 +98,10 @@ class Simulation:
             released_at="acceptance" if rng.random() < 0.3 else "operation-end",
             second_put=rng.choice(("supersede", "supersede", "locked", "conflict")),
             if_match="ignored" if rng.random() < 0.05 else "honoured",
+            move_ip_configurations=rng.choice(("feature-missing", "feature-missing", "private", "all", "slow", "half-way")),
         )
         document = scenes.document(
-            self.members, vips, public=public, pages=paged, strategy=rng.choice(("auto", "put")), hold_s=rng.choice((0, 5, 30))
+            self.members, vips, public=public, pages=paged, strategy=rng.choice(("auto", "auto", "put", "atomic")), hold_s=rng.choice((0, 5, 30))
         )
         world = scenes.world(self.members, vips, public=public, holder=holder, split=vips == 2 and rng.random() < 0.2)
         self.chaos = Chaos(Weather.draw(rng), random.Random(seed * 7 + 1))
@@ -265,7 +266,8 @@ class Simulation:
     async def trouble(self, at: float) -> None:
         """A planned fault for some of the next writes."""
         await asyncio.sleep(at)
-        self.stage.cloud.script(Match(method="PUT", kind="nic"), fault=self._fault(), skip=self.rng.randrange(2))
+        method = "POST" if self.rng.random() < 0.1 else "PUT"
+        self.stage.cloud.script(Match(method=method), fault=self._fault(), skip=self.rng.randrange(2))
 
     async def lifts(self) -> None:
         """After the troubles an operator lifts every freeze, also one that a paused instance sets when it wakes."""

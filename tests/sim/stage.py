@@ -310,7 +310,7 @@ class _Transport:
         path = request.url.split("?")[0]
         label = f"arm {request.method} {path.rsplit('/', 2)[-2]}"
         nic = path.rsplit("/", 1)[-1] if path.rsplit("/", 2)[-2] == "networkInterfaces" else ""
-        put = self._sent(request, nic, trace) if request.method == "PUT" and trace else None
+        put = self._sent(request, nic, trace) if request.method != "GET" and trace else None
         deadline = stage.loop.time() + request.timeout_s
         shown: list[Get] = []
 
@@ -325,7 +325,7 @@ class _Transport:
         now = stage.loop.time()
         if put is not None:
             put.status, put.heard = reply.status, now
-            if reply.status < 300 and trace:
+            if reply.status < 300 and trace and nic:
                 trace.looks[nic] = frozenset(f.name.lower() for f in put.after.facts) if put.after else None
         elif trace and nic and reply.status == 200 and shown:
             shown[0].heard = now
@@ -337,7 +337,7 @@ class _Transport:
         return reply
 
     def _unheard(self, trace: Trace | None, nic: str, method: str) -> None:
-        if trace is None or method == "PUT":
+        if trace is None or method != "GET":
             return
         if not nic:
             trace.denied_reads += 1
@@ -384,8 +384,8 @@ class _Transport:
         stage.journal.sending = None
         if put is not None:
             put.request_id = response.headers.get("x-ms-request-id", "")
-            if response.status < 300 and found is not None:
-                put.before, put.after, put.landed = doc, found.doc, loop.time()
+            if response.status < 300:
+                put.before, put.after, put.landed = doc, found.doc if found else None, loop.time()
         elif found is not None and response.status == 200 and (trace := CURRENT.get()):
             shown.append(Get(loop.time(), -1.0, trace, nic, found.etag, found.state, found.doc))
         if response.lost or loop.time() + response.delay_s > deadline:
