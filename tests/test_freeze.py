@@ -296,3 +296,42 @@ async def test_a_freeze_cannot_end_in_the_past() -> None:
     assert refusal.value.code == "body-invalid"
     assert await events(stage) == []
     assert freeze.view(await stage.head()) is None
+
+
+@virtual
+async def test_a_page_holds_a_recorded_claim_for_hold_s_only() -> None:
+    """At the unfreeze a page that lies holds the recorded claim of an event of IRIS's own for hold_s, as it would the agent's."""
+    stage = Stage(document=paged_document())
+    stage.pages = {"MIRRORA": Page.PRIMARY, "MIRRORB": Page.NOT_PRIMARY}
+    node = stage.node("n1")
+    await node.freeze()
+    await refused(node.claim("MIRRORB", event="NotifyBecomePrimary"))
+    await node.unfreeze()
+    await node.tick()
+    assert (await events(stage))[-1] == "claim.refused"
+    await asyncio.sleep(20.0)
+    await node.tick()
+    assert stage.holders() == [NIC_A]
+    await asyncio.sleep(15.0)
+
+    await node.tick()
+
+    await assert_kept(stage, on=NIC_B)
+    assert "hold of 30 s is over" in (await details(stage, "claim.accepted"))[0]
+
+
+@pytest.mark.parametrize("event", ["startup", "manual"])
+@virtual
+async def test_a_page_holds_a_recorded_claim_of_another_event(event: str) -> None:
+    """A recorded claim of an event that is not IRIS's own stays held while the pages contradict it, in one row."""
+    stage = Stage(document=paged_document())
+    stage.pages = {"MIRRORA": Page.PRIMARY, "MIRRORB": Page.NOT_PRIMARY}
+    node = stage.node("n1")
+    await node.freeze()
+    await refused(node.claim("MIRRORB", event=event))
+    await node.unfreeze()
+
+    await timer(node, 240.0)
+
+    assert stage.holders() == [NIC_A]
+    assert (await events(stage)).count("claim.refused") == 2
