@@ -386,11 +386,12 @@ async def _handed_over(driver: Driver, head: Head) -> None:
 
     def change(newest: Head) -> tuple[Head, list[Draft]]:
         if newest.lease is None or newest.lease.owner != driver.owner:
-            return newest, driver.drafts
-        after = newest
-        if newest.swap is not None:
+            # Whoever judges now must not take a read of before our writes for a fresh one.
+            return (replace(newest, wrote_at=driver.noted(newest).wrote_at) if driver.drafts else newest), driver.drafts
+        after = driver.noted(newest)
+        if after.swap is not None:
             left = tuple(sorted(driver.fences | driver.unanswered))
-            after = replace(newest, swap=replace(newest.swap, open=left))
+            after = replace(after, swap=replace(after.swap, open=left))
         return (after if driver.unanswered else replace(after, lease=None)), driver.drafts
 
     await _recorded(driver, head, change)
