@@ -1,7 +1,7 @@
 """A stage for the short tests, and a place beside them for those that mostly wait.
 
-A killed driver's lease lasts 45 s, and nothing may shorten it. The tests that wait for that play on stages of their own in threads,
-which start with the first test of this folder; the tests that ask for their results come last.
+A killed driver's lease lasts 45 s, and nothing may shorten it. The tests that wait for that play on stages of their own in
+threads, which start with the first test of this folder; the tests that ask for their results come last.
 """
 
 import contextlib
@@ -83,7 +83,7 @@ def background(begun: dict[str, Scenario]) -> Callable[[str], Any]:
 @pytest.fixture(scope="session")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """One stage for the short tests; each plays on mirrors of its own."""
-    scale = stage.Scale(mirrors=20, seed=stage.seed(), switches={"latency": "fixed:1.2"})
+    scale = stage.Scale(mirrors=20, seed=stage.seed(), switches={"latency": "fixed:0.8"})
     with stage.standing(tmp_path_factory.mktemp("stage"), scale) as standing:
         yield standing
 

@@ -123,7 +123,7 @@ def chained(mirror: FleetMirror, found: Found) -> Iterator[str]:
 
 
 def written(mirrors: Sequence[FleetMirror], found: Found, kills: Sequence[float]) -> Iterator[str]:
-    """I3: each NIC write follows a row that states its intent, and has a row with ARM's request id unless a kill hid its answer."""
+    """I3: each NIC write follows a row with its intent, and has a row with ARM's request id unless a kill hid its answer."""
     of_nic = {nic(mirror, side): mirror.name for mirror in mirrors for side in "AB"}
     named = {
         name: {part for row in rows for part in row.get("ArmRequestIds", "").split(",")} for name, rows in found.rows.items()

@@ -197,7 +197,8 @@ class Stage:
         return config
 
     def _document(self) -> dict[str, Any]:
-        mirrors, keys = {}, {}
+        mirrors: dict[str, Any] = {}
+        keys: dict[str, Any] = {}
         for mirror in self.mirrors:
             below = f"/subscriptions/{mirror.subscription}/resourceGroups/rg/providers/Microsoft.Network/networkInterfaces"
             mirrors[mirror.name] = {

@@ -76,7 +76,7 @@ async def _kill_while_they_claim(storm: Storm, app: stage.App, plan: Plan, rng: 
 
 @pytest.mark.usefixtures("begun")
 def test_app_killed_at_random_loses_no_claim(background: Callable[[str], Result]) -> None:
-    """Whatever instant the app is killed at, each member that claimed last gets its VIP, and the trail tells it all. (I1, I2, I3, I8)"""
+    """Whenever the app is killed, the member that claimed last gets its VIP, and the trail is whole. (I1, I2, I3, I8)"""
     result = background("kills")
 
     assert result.faults == [], result.figures

@@ -85,7 +85,7 @@ def _operator(url: str) -> tuple[int, str]:
 
 @pytest.mark.usefixtures("begun")
 def test_table_away_in_the_middle_of_swaps(background: Callable[[str], Result]) -> None:
-    """While the Table service is away requests are answered 503 storage-unavailable; afterwards every claim ends well. (I1, I3, I8)"""
+    """While the table is away requests are answered storage-unavailable; then every claim ends well. (I1, I3, I8)"""
     result = background("outage")
 
     assert result.faults == [], result.figures
