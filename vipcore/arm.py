@@ -12,7 +12,7 @@ from urllib.parse import quote
 from vipcore.arm_errors import ArmError, Cause, error_of, failed_operation
 from vipcore.errors import NoReply, NotSent
 from vipcore.model import Absent, Json, Look, Nic, Unread
-from vipcore.pace import Pace
+from vipcore.pace import Looking, Pace
 from vipcore.ports import ArmReply, ArmRequest, Transport
 
 NETWORK_API: Final = "2026-03-01"
@@ -60,12 +60,16 @@ class Arm:
 
     transport: Transport
     paces: dict[str, Pace] = field(default_factory=dict)
+    looking: Looking = field(default_factory=Looking)
     touched: dict[str, float] = field(default_factory=dict)
     """NIC id -> when this process last wrote it: an older look at it is stale, whether or not Azure honours If-Match."""
 
     def pace(self, resource_id: str) -> Pace:
         """The budget of the subscription that this resource is in."""
-        return self.paces.setdefault(resource_id.split("/")[2].lower(), Pace())
+        subscription = resource_id.split("/")[2].lower()
+        if subscription not in self.paces:
+            self.paces[subscription] = Pace(everywhere=self.looking)
+        return self.paces[subscription]
 
     async def look(self, nic_id: str) -> Look:
         """The NIC, or that it is absent, or why it could not be looked at. Never raises for Azure's sake."""

@@ -13,9 +13,11 @@ Asking too early would cost more: a 429 is an answer without use.
 """
 
 import asyncio
+import contextlib
 import heapq
 import math
 from collections import deque
+from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
@@ -27,6 +29,9 @@ FIRST_LOOK_S: Final = 0.25
 LOOK_S_MAX: Final = 5.0
 POLLS_PER_S: Final = 15.0
 """Looks at operations, all swaps together, while no more reads are left over; the rest of ARM's 25 is for other reads."""
+
+PROCESS_LOOKS_PER_S: Final = 120.0
+"""Looks of one process, all subscriptions together: each costs it about 3 ms of CPU, and there is a loop to keep free."""
 
 SCARCE: Final = 60.0
 """With fewer reads than this in the bucket, reads that may be left out are; what is above is spent on looks, a tenth a second."""
@@ -159,6 +164,13 @@ class Budget:
 
 
 @dataclass(slots=True)
+class Looking:
+    """How many operations are being looked at by this process."""
+
+    count: int = 0
+
+
+@dataclass(slots=True)
 class Pace:
     """One subscription's budgets, and how its operations are looked at. Times are the event loop's seconds."""
 
@@ -168,7 +180,9 @@ class Pace:
     asking: int = 0
     """Claims and moves that read what they are judged by, and have taken no turns of writes yet."""
     looking: int = 0
-    """Operations that are being looked at."""
+    """Operations of this subscription that are being looked at."""
+    everywhere: Looking = field(default_factory=Looking)
+    """The same of all subscriptions: shared by the paces of a process."""
     lasted: deque[float] = field(default_factory=lambda: deque(maxlen=31))
     """How long the last operations took, as far as looks could tell, in seconds."""
     usual_s: float = 0.0
@@ -207,6 +221,17 @@ class Pace:
         soon = 2 * alone if looks == 1 and self.usual_s else shared
         return max(alone, soon * (0.75 + 0.5 * jitter))
 
+    @contextlib.contextmanager
+    def following(self) -> Iterator[None]:
+        """While an operation is looked at."""
+        self.looking += 1
+        self.everywhere.count += 1
+        try:
+            yield
+        finally:
+            self.looking -= 1
+            self.everywhere.count -= 1
+
     def ended(self, elapsed_s: float, before_s: float) -> None:
         """Learn from an operation found ended after `elapsed_s`; the look before was after `before_s` (0: there was none)."""
         self.lasted.append((before_s + elapsed_s) / 2 if before_s else elapsed_s * EARLIER)
@@ -216,7 +241,7 @@ class Pace:
         """Seconds between two looks at one operation, if all that are under way shall be looked at alike."""
         now = asyncio.get_running_loop().time()
         spare = max(0.0, self.reads.known(now) - SCARCE) / 10.0
-        return self.looking / (POLLS_PER_S + spare)
+        return max(self.looking / (POLLS_PER_S + spare), self.everywhere.count / PROCESS_LOOKS_PER_S)
 
 
 def _throttled(reply: ArmReply) -> bool:

@@ -222,9 +222,8 @@ async def finish(driver: Driver, written: Written) -> bool:
         return True
     nic_id = _nic_id(driver, written.step.member)
     pace = driver.arm.pace(nic_id)
-    pace.looking += 1
     faults, looks, before_s = 0, 0, 0.0
-    try:
+    with pace.following():
         while True:
             await driver.pause(pace.look_after(driver.now() - written.sent_at, driver.ports.clock.jitter(), looks))
             elapsed = driver.now() - written.sent_at
@@ -246,8 +245,6 @@ async def finish(driver: Driver, written: Written) -> bool:
                     await look(driver, written.step.member)
                     await settle(driver, written.step.member, within_s=float("inf"))
                     return True
-    finally:
-        pace.looking -= 1
 
 
 async def _ended_by_its_nic(driver: Driver, written: Written) -> bool | None:
