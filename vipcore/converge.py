@@ -230,7 +230,7 @@ async def _early(driver: Driver, step: Step, pending: list[Written], tries: dict
     """Try the attach while the detach is still at work. A refusal is the expected answer of an Azure that lets go at the end."""
     await driver.flush()
     try:
-        written = await writing.write(driver, step, tries=tries)
+        written = await writing.write(driver, step, tries=tries, early=True)
     except ArmError as exc:
         # The old wording names no resource (azure.md section 7); then it is most likely our own, which is being let go.
         if exc.holder and _member_named(driver, exc.holder) not in {item.step.member for item in pending}:
@@ -362,7 +362,7 @@ async def _failed(driver: Driver, refusal: Refusal) -> None:
         from_member=swap.from_member if swap else None,
         duration_ms=round((driver.now() - driver.began) * 1000),
         outcome=refusal.code,
-        detail=refusal.detail[:1000],
+        detail=" ".join([refusal.detail[:1000], *driver.remarks]),
     )
     try:
         await _recorded(driver, driver.head, change)

@@ -20,6 +20,7 @@ from vipcore.plan import FAILED, SUCCEEDED, Kind, Step
 TRIES_MAX: Final = 12
 """Writes of one NIC in one drive, whatever their fate: a bound on what a stubborn fault may cost."""
 
+REMARKS_MAX: Final = 8
 FRESH_S: Final = 15.0
 """A NIC read longer ago is read again before it is written, since If-Match on NICs is undocumented (azure.md section 5)."""
 
@@ -71,8 +72,10 @@ async def settle(driver: Driver, member: str, *, within_s: float) -> None:
         await look(driver, member)
 
 
-async def write(driver: Driver, step: Step, *, tries: dict[str, int]) -> Written | None:
+async def write(driver: Driver, step: Step, *, tries: dict[str, int], early: bool = False) -> Written | None:
     """Carry out one step. None: the NIC is to be looked at and planned for again (it was looked at already).
+
+    `early`: while something else is at work; a lock or a throttle is then not waited for here.
 
     Raises AzureRefusal where an operator or time must help, ArmError with ADDRESS where another NIC holds the address,
     LostLease, Unreachable.
@@ -97,12 +100,14 @@ async def write(driver: Driver, step: Step, *, tries: dict[str, int]) -> Written
     try:
         accepted = await driver.arm.put(shown, document(driver, step, shown))
     except (ArmError, NotSent, NoReply) as exc:
-        if isinstance(exc, ArmError) and exc.cause in (Cause.THROTTLED, Cause.LOCKED):
+        held_up = isinstance(exc, ArmError) and exc.cause in (Cause.THROTTLED, Cause.LOCKED)
+        if held_up:
             # Not a write in vain: Azure asked us to wait, and the deadline bounds how long we do.
             tries[step.member] -= 1
         if not earlier and _without_effect(exc):
             driver.unanswered.discard(step.member)
-        await _not_accepted(driver, step, shown, exc)
+        if not (early and held_up):
+            await _not_accepted(driver, step, shown, exc)
         return None
     return _accepted(driver, step, accepted, sent_at)
 
@@ -266,17 +271,13 @@ async def _ended_by_its_nic(driver: Driver, written: Written) -> bool | None:
 
 
 async def _ended_badly(driver: Driver, written: Written, exc: ArmError) -> bool:
+    # Its row stands already, one per write; what became of it is told by the row that ends the swap.
     member = written.step.member
     driver.trouble[member] = exc
-    driver.drafts.append(
-        driver.row(
-            "nic.write",
-            member=member,
-            arm_request_ids=written.request_id or None,
-            outcome=exc.cause.value,
-            detail=f"The operation on the NIC of {member} ({written.step.kind.value}) ended with {exc.code}: {exc.message}"[:500],
-        )
-    )
+    what = f"The operation {written.request_id} on the NIC of {member} ended with {exc.code}: {exc.message}"
+    driver.ports.log("operation.ended", mirror=driver.mirror.name, member=member, code=exc.code, request=written.request_id)
+    if len(driver.remarks) < REMARKS_MAX:
+        driver.remarks.append(what[:300])
     await look(driver, member)
     await settle(driver, member, within_s=float("inf"))
     return False
