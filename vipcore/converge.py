@@ -78,7 +78,8 @@ async def _to_the_end(driver: Driver) -> None:
             continue
         plan.check_invariants(driver.mirror, found, driver.desired)
         written_by_plan = {step.member for step in found.steps}
-        if lone := sorted(driver.fences - written_by_plan):
+        # A write of our own that may still come is fenced like one of a driver that died: nothing ends while it is unanswered.
+        if lone := sorted((driver.fences | driver.unanswered) - written_by_plan):
             await _rewrite(driver, lone, tries)
         elif found.done and _proven(driver):
             return
@@ -171,6 +172,9 @@ async def _carry_out(driver: Driver, found: Plan, tries: dict[str, int]) -> None
     if found.attach is None:
         await writing.look(driver, *(step.member for step in found.detaches))
         return
+    again = plan.plan(driver.mirror, driver.looks, driver.desired)
+    if early is None and isinstance(again, Plan) and again.attach is None:
+        return  # the early try took effect although its answer was lost
     await _attach(driver, found, early, tries)
 
 

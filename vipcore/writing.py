@@ -140,7 +140,7 @@ _SENTENCE: Final = {
     Kind.DETACH: "Detached {vips} from the NIC of {member}.",
     Kind.ATTACH: "Attached {vips} to the NIC of {member}.",
     Kind.REPAIR: "Put the failed NIC of {member} back as it is, to repair it.",
-    Kind.FENCE: "Rewrote the NIC of {member} as it was read, so that a late write of a driver that died fails.",
+    Kind.FENCE: "Rewrote the NIC of {member} as it was read, so that an earlier write without an answer fails if it still comes.",
 }
 
 
