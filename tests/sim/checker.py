@@ -274,7 +274,7 @@ class _Judge:
             landed = (c.at for c in self.journal.changes if self._by_us(c) and c.nic in nics and c.at <= commit.at)
             last = max(landed, default=-1.0)
             if not any(
-                get.nic == nic and last < get.at and get.heard <= commit.at and get.state == "Succeeded" and _carries(get.doc, mirror)
+                get.nic == nic and last <= get.at and get.heard <= commit.at and get.state == "Succeeded" and _carries(get.doc, mirror)
                 for get in self.journal.gets
             ):
                 yield f"I4 trace {trace.number} was answered {answer.outcome} without a look that showed it after the last write"

@@ -107,8 +107,8 @@ async def move_until(node: Node, to: str) -> str:
     return code
 
 
-async def quiet(stage: Stage, node: Node, *, within_s: float = 3000.0) -> None:
-    """The timer alone, every 30 s while there is work, until nothing is left to do or to watch."""
+async def quiet(stage: Stage, node: Node, *, within_s: float = 5000.0) -> None:
+    """The timer alone, every 30 s while there is work, until nothing is left to do, to watch or to judge again for an hour."""
     end = stage.loop.time() + within_s
     while stage.loop.time() < end:
         await node.tick()
@@ -118,8 +118,12 @@ async def quiet(stage: Stage, node: Node, *, within_s: float = 3000.0) -> None:
         heads = [await stage.ledger.load_head(mirror) for mirror in stage.ledger.hints]
         now = START + timedelta(seconds=stage.loop.time())
         watched = max((head.watch_until for head in heads), default=now)
-        idle = not any(head.working for head in heads) and stage.cloud.next_event_at() is None
-        await asyncio.sleep(max(30.0, (watched - now).total_seconds() + 6.0) if idle else 30.0)
+        if stage.cloud.next_event_at() is not None or any(head.swap or head.lease or head.frozen for head in heads):
+            await asyncio.sleep(30.0)
+        elif any(head.pending for head in heads):
+            await asyncio.sleep(300.0)
+        else:
+            await asyncio.sleep(max(30.0, (watched - now).total_seconds() + 6.0))
 
 
 async def _go_on(stage: Stage, scenario: Scenario, way: str, began: float) -> None:
