@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from vipcore import instants, plan, rules, store
+from vipcore import instants, plan, preflight, rules, store
 from vipcore.ask import Ask, Looking, Rejudge
 from vipcore.audit import Draft
 from vipcore.controller import REPEAT_S, Controller, left_out, storage_unavailable
@@ -59,6 +59,8 @@ async def carry_out(controller: Controller, ask: Ask) -> Outcome:
 async def _decide(controller: Controller, ask: Ask, head: Head, looking: Looking) -> Outcome:
     now = controller.ports.clock.now()
     remark = await judge(controller, ask, head, looking, now)
+    if looking.nics is not None and _will_work(ask, head):
+        preflight.read_ahead(controller.arm, controller.readings, ask.mirror)
     if looking.nics is None and _will_work(ask, head):
         await _take_turns(controller, ask, head, now)
     hinting = asyncio.create_task(controller.ports.ledger.put_hint(ask.mirror.name)) if _will_work(ask, head) else None

@@ -11,6 +11,7 @@ import fnmatch
 import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from vipcore import nic
@@ -46,6 +47,10 @@ class Readings:
     """What was read lately, per process: key -> (when by the steady clock, value). Only successes are kept."""
 
     kept: dict[tuple[str, str], tuple[float, Any]] = field(default_factory=dict)
+    flying: dict[tuple[str, str], "asyncio.Task[Any]"] = field(default_factory=dict)
+    """Reads that are on their way, so that who asks meanwhile waits for the same answer."""
+    referred: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Mirror -> what its NICs' documents were last seen to refer to (subnet, security group)."""
 
     async def of(self, what: str, resource_id: str, read: Callable[[], Awaitable[_T]]) -> _T:
         """The kept reading if it is young enough, else a fresh one. Raises what the read raises."""
@@ -54,9 +59,24 @@ class Readings:
         if key in self.kept and now - self.kept[key][0] < READING_S_MAX:
             value: _T = self.kept[key][1]
             return value
-        value = await read()
-        self.kept[key] = (now, value)
-        return value
+        if key not in self.flying:
+            self.flying[key] = asyncio.ensure_future(self._fly(key, read))
+        shared: _T = await asyncio.shield(self.flying[key])
+        return shared
+
+    async def _fly(self, key: tuple[str, str], read: Callable[[], Awaitable[_T]]) -> _T:
+        at = asyncio.get_running_loop().time()
+        try:
+            value = await read()
+            self.kept[key] = (at, value)
+            return value
+        finally:
+            del self.flying[key]
+
+    def ahead(self, what: str, resource_id: str, read: Callable[[], Awaitable[Any]]) -> None:
+        """Send a read out that will be asked for, unless it is kept or on its way. Its fault is met by whoever asks."""
+        reading = asyncio.ensure_future(self.of(what, resource_id, read))
+        reading.add_done_callback(lambda done: None if done.cancelled() else done.exception() and None)
 
     def forget(self, resource_ids: set[str]) -> None:
         """Drop what is kept of these resources: Azure just said otherwise."""
@@ -71,12 +91,27 @@ async def check(arm: Arm, readings: Readings, mirror: Mirror, looks: Looks, targ
         return []
     missing = [vip for vip in mirror.vips if not nic.carries(look.document, vip)]
     checks: list[Awaitable[Check]] = []
+    readings.referred[mirror.name] = tuple(resource_id for resource_id, _ in _referenced(look.document, []))
     if not arm.pace(look.id).scarce(asyncio.get_running_loop().time()):
         checks += [_subnet(arm, readings, look, missing)] if missing else []
         checks += [_public_ip(arm, readings, mirror, vip) for vip in missing if vip.public_ip_id]
         checks += _permissions(arm, readings, mirror, looks, target, missing)
     checks += [_address_free(arm, mirror, looks, look, vip) for vip in missing if not _on_a_member(looks, vip)]
     return [_state(target, look), *await asyncio.gather(*checks)]
+
+
+def read_ahead(arm: Arm, readings: Readings, mirror: Mirror) -> None:
+    """Send out, beside the NICs' reads, what `check` will ask for of resources whose ids are known already (promise 10)."""
+    if arm.pace(mirror.members[0].nic_id).scarce(asyncio.get_running_loop().time()):
+        return
+    public_ids = [vip.public_ip_id for vip in mirror.vips if vip.public_ip_id]
+    referred = readings.referred.get(mirror.name, ())
+    for resource_id in (*(member.nic_id for member in mirror.members), *public_ids, *referred):
+        readings.ahead("permissions", resource_id, partial(arm.permissions, resource_id))
+    for public_id in public_ids:
+        readings.ahead("public IP", public_id, partial(arm.get, public_id))
+    for subnet_id in (resource_id for resource_id in referred if "/subnets/" in resource_id.lower()):
+        readings.ahead("subnet", subnet_id, partial(arm.get, subnet_id))
 
 
 def refusal(checks: list[Check]) -> AzureRefusal | None:
