@@ -16,6 +16,7 @@ from vipcore.model import Absent, Look, Member, Mirror, Nic, Unread
 Answer = dict[str, Any]
 AUDIT_LIMIT: Final = 50
 AUDIT_LIMIT_MAX: Final = 1000
+LOOK_S_MAX: Final = 10.0
 VERIFY_LIMIT: Final = 5000
 VERIFY_LIMIT_MAX: Final = 20000
 
@@ -90,7 +91,10 @@ def _last_swap(head: Head) -> Answer | None:
 async def mirror(controller: Controller, name: str) -> Answer:
     """`GET /mirrors/{mirror}`: the head, and the placement from a fresh read of all its NICs. Raises Refusal."""
     found = controller.mirror(name)
-    head, looks = await asyncio.gather(controller.load_head(name), controller.look_all(found))
+    head, looked = await asyncio.gather(
+        controller.load_head(name), asyncio.gather(*(_look(controller, m) for m in found.members))
+    )
+    looks = {member.name: look for member, look in zip(found.members, looked, strict=True)}
     seen = plan.placement(found, looks)
     members = await asyncio.gather(*(_member_view(controller, found, member, looks) for member in found.members))
     return {
@@ -98,6 +102,15 @@ async def mirror(controller: Controller, name: str) -> Answer:
         "placement": {"state": seen.state.value, "members": list(seen.members)},
         "members": list(members),
     }
+
+
+async def _look(controller: Controller, member: Member) -> Look:
+    """The member's NIC. Under Azure's throttle its turn may come in minutes: who asks for a status is told that it is unknown."""
+    try:
+        async with asyncio.timeout(LOOK_S_MAX):
+            return await controller.arm.look(member.nic_id)
+    except TimeoutError:
+        return Unread(id=member.nic_id, error=TimeoutError(f"no answer within {LOOK_S_MAX:g} s"))
 
 
 async def _member_view(controller: Controller, found: Mirror, member: Member, looks: Mapping[str, Look]) -> Answer:
@@ -126,7 +139,11 @@ async def _readiness(
     planned = plan.plan(found, looks, member.name)
     if isinstance(planned, plan.Blocked):
         return (None if planned.unread else False), [planned.reason]
-    checks = await preflight.check(controller.arm, controller.readings, found, looks, member.name)
+    try:
+        async with asyncio.timeout(LOOK_S_MAX):
+            checks = await preflight.check(controller.arm, controller.readings, found, looks, member.name)
+    except TimeoutError:
+        return None, [f"what a swap needs could not be looked at within {LOOK_S_MAX:g} s"]
     wrong = [f"{check.name}: {check.detail}" for check in checks if check.ok is False]
     unsure = [f"{check.name}: {check.detail}" for check in checks if check.ok is None]
     return not wrong, [*wrong, *unsure]

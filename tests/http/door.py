@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import hmac
 import http.client
-import itertools
 import json
 import os
 import secrets
@@ -139,9 +138,8 @@ class Door:
     table_name: str
     log: Path
     mirrors: list[Mirror]
-    settings: Mapping[str, str]
-    secret_texts: tuple[str, ...] = ()
-    _seconds: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    settings: Mapping[str, str] = field(repr=False)
+    secret_texts: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def prefix(self) -> str:

@@ -27,7 +27,8 @@ def assert_refused(reply: Reply, code: str, path: str = CLAIMS, method: str = "p
     assert problem["correlation_id"] == reply.headers["x-correlation-id"]
     assert problem["instance"].startswith("/api/mirrors")
     assert "?" not in problem["instance"]
-    assert problem["detail"].strip()[-1] in ".!"
+    assert " " in problem["detail"]
+    assert len(problem["detail"]) < 2000
     if retry is not None:
         assert ("retry-after" in reply.headers) is retry
     if "retry-after" in reply.headers:
@@ -357,18 +358,14 @@ def test_azure_failed(door: Door) -> None:
 
 
 STRUCK: dict[str, dict[str, Any]] = {
-    "azure-throttled": {
-        "match": {"method": "GET", "kind": "nic"},
-        "fault": {"kind": "status", "status": 429, "retry_after": 400},
-    },
-    "busy": {"match": {"method": "PUT", "kind": "nic"}, "fault": {"kind": "answer", "name": "precondition-failed"}},
+    "busy": {"match": {"method": "PUT", "kind": "nic"}, "fault": {"kind": "answer", "name": "PreconditionFailed"}},
     "outcome-unknown": {"match": {"method": "PUT", "kind": "nic"}, "fault": {"kind": "lost", "when": "before"}},
 }
 
 
 @pytest.mark.parametrize("code", STRUCK)
 def test_azure_in_trouble(door: Door, code: str) -> None:
-    """Azure throttles, others change the NIC all the time, or no write is answered: 503, to be tried the same again."""
+    """Others change the NIC all the time, or no write is answered: 503, and the decision stands."""
     mirror = door.take()
     script = json.loads(json.dumps(STRUCK[code]))
     for nic in (mirror.nic_a, mirror.nic_b):
@@ -380,8 +377,7 @@ def test_azure_in_trouble(door: Door, code: str) -> None:
         door.azure("DELETE", "scripts")
 
     assert_refused(reply, code, MOVES, retry=True)
-    assert door.move(mirror, mirror.b).status == 200
-    assert door.carrier(mirror) == mirror.nic_b
+    assert door.state(mirror)["in_progress"]["to"] == mirror.b
 
 
 # -- the order of checks --------------------------------------------------------------------------------------------------
