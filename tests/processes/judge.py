@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import EntityProperty, TableClient
 
 from demo import trail
@@ -37,6 +38,15 @@ class Found:
     def count(self, event: str) -> int:
         """How many rows of an event all mirrors have."""
         return sum(len(self.events(mirror, event)) for mirror in self.rows)
+
+
+def head(stage: Stage, mirror: FleetMirror) -> Row:
+    """The mirror's head; empty if there is none."""
+    with TableClient.from_connection_string(stage.connection, TABLE) as client:
+        try:
+            return dict(client.get_entity(mirror.name, "head"))
+        except ResourceNotFoundError:
+            return {}
 
 
 def look(stage: Stage) -> Found:

@@ -115,7 +115,6 @@ class Stage:
         self.mirrors = [worlds.fleet_mirror(i, scale.subscriptions) for i in range(scale.mirrors)]
         self.simulator = ""
         self.began = time.time()
-        self.table_away = [(0.0, 0.0)]
         self._arm: dict[str, str] = {}
         self._table_port = free_port()
         self._table = contextlib.ExitStack()

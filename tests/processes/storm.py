@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from simulator.worlds import FleetMirror
+from tests.processes import judge
 from tests.processes.agents import SUPERSEDED, Agent, Ended
-from tests.processes.stage import Stage
+from tests.processes.stage import Stage, member
 
 CLAIM_WITHIN_S = 400.0
 
@@ -41,13 +42,24 @@ class Storm:
             first = await self._agent(mirror, side)
             rival = None
             if rng.random() < 0.25:
-                # The other member becomes primary while the first one's swap is under way: the newer claim wins.
-                await asyncio.sleep(rng.uniform(0.0, 2.0))
+                # The other member becomes primary while the first one's swap is under way: the newer claim wins. Claims that
+                # begin at nearly the same time are not told apart here: their order is that of arrival less age, and an app
+                # that is just starting takes seconds to receive what was sent.
+                await self._decided(mirror, side, first)
+                await asyncio.sleep(rng.uniform(0.0, 1.5))
                 side = "B" if side == "A" else "A"
                 rival = await self._agent(mirror, side)
             if rival is not None:
                 self._note(mirror, await rival.end(CLAIM_WITHIN_S), {0})
             self._note(mirror, await first.end(CLAIM_WITHIN_S), {0} if rival is None else {0, SUPERSEDED})
+
+    async def _decided(self, mirror: FleetMirror, side: str, claiming: Agent) -> None:
+        """Until the table says that this side shall have the VIP, or its agent has ended."""
+        while claiming.running.returncode is None:
+            head = await asyncio.to_thread(judge.head, self.stage, mirror)
+            if head.get("Desired") == member(mirror, side):
+                return
+            await asyncio.sleep(0.3)
 
     async def _agent(self, mirror: FleetMirror, side: str) -> Agent:
         self.last[mirror.name] = side

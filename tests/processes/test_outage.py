@@ -38,7 +38,7 @@ def run(folder: Path) -> Result:
     """Play it on a stage of its own."""
     result, chance = Result(), stage.seed()
     with contextlib.ExitStack() as stack:
-        scale = stage.Scale(mirrors=MIRRORS, seed=chance, switches={"latency": "fixed:1.5"})
+        scale = stage.Scale(mirrors=MIRRORS, seed=chance, switches={"latency": "fixed:1.5", "put_call_s": (0.1, 0.6)})
         stand = stack.enter_context(stage.standing(folder, scale))
         app = stack.enter_context(stage.served(stand))
         began = time.monotonic()
