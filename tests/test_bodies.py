@@ -112,6 +112,7 @@ RIGHT: dict[str, bytes] = {
     "dry run": encoded(dry_run=True),
     "age in another spelling": encoded(age_ms=0).replace(b'"age_ms": 0', b'"age_ms": 1.5e3'),
     "evidence of every kind": encoded(evidence={"a": 1, "b": "=1+1", "c": None, "d": True, "e": 1.5}),
+    "evidence of many fields": encoded(evidence={f"{n:02}": n for n in range(90)}),
     "evidence of 1 KiB": encoded(evidence={"a": "x" * 1016}),
     "a member of 64 characters": encoded(member="ä" * 64),
     "the oldest age": encoded(age_ms=2**53 - 1),

@@ -59,3 +59,16 @@ def test_there_are_vectors_of_both_kinds() -> None:
 
     assert kinds.count("valid") >= 10
     assert kinds.count("invalid") >= 20
+
+
+@pytest.mark.parametrize(("body", "told"), [(b"", True), (b"{}", False)], ids=["empty", "not empty"])
+def test_who_sends_a_chunked_body_is_told_so(body: bytes, told: bool) -> None:
+    """The host hands chunked bodies over empty: the refusal says to send a length, whatever else is wrong with the request."""
+    headers = {"signature": "a=:AA==:", "signature-input": 'a=("@method");tag="mirror-vip"'}
+    request = signatures.Request(method="POST", url="https://app/api/mirrors/PROD/claims", headers=headers, body=body)
+
+    with pytest.raises(Refusal) as refused:
+        signatures.verify(request, {})
+
+    assert refused.value.code == "signature-invalid"
+    assert ("Content-Length" in refused.value.detail) is told

@@ -59,7 +59,7 @@ class Ask:
             event=event,
             actor=self.actor,
             member=self.member,
-            claim_id=self.claim.claim_id if self.claim else None,
+            claim_id=(self.claim.claim_id or None) if self.claim else None,
             correlation_id=self.correlation_id,
             evidence=evidence,
             **columns,

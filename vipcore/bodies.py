@@ -40,7 +40,6 @@ CLAIM: Final[Mapping[str, Any]] = {
         "event": {"enum": list(EVENTS)},
         "evidence": {
             "type": "object",
-            "maxProperties": 64,
             "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
         },
         "dry_run": {"type": "boolean"},

@@ -77,8 +77,12 @@ class _Verifier(HTTPMessageVerifier):
         """Judged by `Signed.check_fresh` instead."""
 
 
-def _invalid() -> Refusal:
-    return Refusal("signature-invalid", "The signature is not valid for this request; check the key and the signed fields.")
+def _invalid(request: Request) -> Refusal:
+    """The one refusal of all faults. That the body came empty is said whatever the fault is: the host empties chunked bodies."""
+    empty = "" if request.body else " The body is empty; a chunked request arrives without one, so send a Content-Length."
+    return Refusal(
+        "signature-invalid", f"The signature is not valid for this request; check the key and the signed fields.{empty}"
+    )
 
 
 def verify(request: Request, keys: Mapping[str, Key]) -> Signed:
@@ -90,17 +94,17 @@ def verify(request: Request, keys: Mapping[str, Key]) -> Signed:
         if not request.headers.get(name):
             raise Refusal("signature-missing", f"The {name} header is missing; a claim is signed (RFC 9421, tag mirror-vip).")
     if any(len(request.headers.get(name, "")) > _FIELD_MAX for name in ("signature", "signature-input", "content-digest")):
-        raise _invalid()
+        raise _invalid(request)
     try:
         parameters = _parameters(request, keys)
         key_id, created, expires = parameters["keyid"], parameters["created"], parameters["expires"]
     except (HTTPMessageSignaturesException, ValueError, KeyError, TypeError, OverflowError, RecursionError) as exc:
-        raise _invalid() from exc
+        raise _invalid(request) from exc
     key = keys.get(key_id)
     if key is None or not parameters["nonce"] or not 0 <= expires - created <= LIFETIME_S_MAX:
-        raise _invalid()
+        raise _invalid(request)
     if not _digest_matches(request.headers.get("content-digest", ""), request.body):
-        raise _invalid()
+        raise _invalid(request)
     return Signed(key=key, created=created, expires=expires)
 
 
