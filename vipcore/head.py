@@ -142,7 +142,7 @@ class Head:
         for prefix, record in (("Lease", self.lease), ("Frozen", self.frozen)):
             for key, value in _plain(record).items() if record is not None else ():
                 if value is not None:
-                    entity[prefix + key.title()] = value
+                    entity[prefix + key.title()] = json.dumps(value, ensure_ascii=False) if key in _WORDS else value
         return entity
 
     @classmethod
@@ -159,6 +159,10 @@ _COLUMNS: Final = {
     "last_swap": "LastSwap", "wrote_at": "WroteAt", "watch_until": "WatchUntil", "pending": "Pending", "holds": "Holds",
     "changes": "Changes", "repeats": "Repeats", "learned": "Learned", "drift": "Drift", "follow": "Follow",
 }  # fmt: skip
+
+
+_WORDS: Final = ("reason", "operator")
+"""What people type is stored as JSON text: a column that began with `=` would be a formula in a spreadsheet."""
 
 
 def _plain(value: Any) -> Any:
@@ -194,7 +198,8 @@ def _from_entity(entity: Mapping[str, Any], etag: str) -> Head:
         return instants.from_text(entity[column]) if column in entity else instants.NEVER
 
     def prefixed(prefix: str) -> dict[str, Any]:
-        return {k[len(prefix) :].lower(): v for k, v in entity.items() if k.startswith(prefix)}
+        found = {k[len(prefix) :].lower(): v for k, v in entity.items() if k.startswith(prefix)}
+        return {k: json.loads(v) if k in _WORDS else v for k, v in found.items()}
 
     swap, last, pending = loaded("Swap"), loaded("LastSwap"), loaded("Pending")
     return Head(

@@ -46,7 +46,7 @@ class Reply:
     @property
     def code(self) -> str:
         """The problem's code; empty for an answer that is no problem."""
-        return str(self.json.get("code", "")) if self.body else ""
+        return str(self.json["code"]) if self.headers.get("content-type") == "application/problem+json" else ""
 
 
 def exchange(url: str, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> Reply:
