@@ -150,8 +150,10 @@ async def _confirm(controller: Controller, ask: Ask, head: Head, looks: dict[str
             return replace(after, repeats={**after.repeats, ask.actor: replace(last, left_out=last.left_out + 1)}), []
         if ask.claim:
             after = repeated(after, ask.actor, Repeat(what=what, at=now))
+        # One row tells how many were left out, and why pages that contradict it did not stop it: the first.
         rows = [] if after.epoch == newest.epoch else [_accepted_row(ask, newest, operation_id, "decided", remark)]
-        detail = left_out(_reason(ask) or "The VIP is there already; no NIC was written.", last.left_out if last else 0)
+        said = _reason(ask) or "The VIP is there already; no NIC was written."
+        detail = said if rows else left_out(f"{said} {remark}" if remark else said, last.left_out if last else 0)
         rows.append(ask.draft(f"{ask.kind}.confirmed", operation_id=operation_id, outcome="confirmed", detail=detail))
         return after, rows
 
@@ -175,8 +177,15 @@ def _reason(ask: Ask) -> str | None:
 
 def _accepted_row(ask: Ask, before: Head, operation_id: str, outcome: str, remark: str | None, **columns: Any) -> Draft:
     sentences = [_reason(ask), f"Desired was {before.desired or 'nobody'}.", remark]
-    detail = " ".join(sentence for sentence in sentences if sentence)
+    last = before.repeats.get(ask.actor)
+    detail = left_out(" ".join(sentence for sentence in sentences if sentence), last.left_out if last else 0)
     return ask.draft(f"{ask.kind}.accepted", operation_id=operation_id, outcome=outcome, detail=detail, **columns)
+
+
+def _told(ask: Ask, head: Head) -> Head:
+    """The head after an accepted row of this key: that row says how many were left out before it, the next one need not."""
+    last = head.repeats.get(ask.actor)
+    return head if last is None else replace(head, repeats={**head.repeats, ask.actor: replace(last, left_out=0)})
 
 
 async def _accept_beside(controller: Controller, ask: Ask, head: Head, remark: str | None) -> tuple[Head, str]:
@@ -199,9 +208,9 @@ async def _accept_beside(controller: Controller, ask: Ask, head: Head, remark: s
                 claim_id=newest.claim_id,
                 changes_s=controller.ports.config.max_changes_s,
             )
-            return ask.spend(after), [_accepted_row(ask, newest, newest.swap.operation_id, "joined", remark)]
+            return _told(ask, ask.spend(after)), [_accepted_row(ask, newest, newest.swap.operation_id, "joined", remark)]
         after = _with_swap(controller, ask, newest, fresh_id, now)
-        return ask.spend(after), [_accepted_row(ask, newest, fresh_id, "decided", remark)]
+        return _told(ask, ask.spend(after)), [_accepted_row(ask, newest, fresh_id, "decided", remark)]
 
     stored = await store.commit(controller.ports, head, change)
     if stored.swap is None:
@@ -209,11 +218,18 @@ async def _accept_beside(controller: Controller, ask: Ask, head: Head, remark: s
     return stored, stored.swap.operation_id
 
 
-def _with_swap(controller: Controller, ask: Ask, newest: Head, operation_id: str, now: Instant) -> Head:
-    """The head with this ask decided and unfinished. NICs that an earlier driver may still write stay in `open`."""
+def _with_swap(
+    controller: Controller, ask: Ask, newest: Head, operation_id: str, now: Instant, *, seen_on: str | None = None
+) -> Head:
+    """The head with this ask decided and unfinished. NICs that an earlier driver may still write stay in `open`.
+
+    `seen_on`: who carries the VIP, where that was looked at.
+    """
     claim_id = ask.claim.claim_id if ask.claim else None
     changes_s = controller.ports.config.max_changes_s
-    after = rules.decided(newest, ask.member, ask.began, now=now, claim_id=claim_id, changes_s=changes_s)
+    after = rules.decided(
+        newest, ask.member, ask.began, now=now, claim_id=claim_id, changes_s=changes_s, holder=newest.desired or seen_on
+    )
     came_from = newest.swap.from_member if newest.swap else newest.desired
     left = newest.swap.open if newest.swap else ()
     swap = Swap(operation_id=operation_id, from_member=came_from, started_at=now, actor=ask.actor, open=left)
@@ -223,6 +239,7 @@ def _with_swap(controller: Controller, ask: Ask, newest: Head, operation_id: str
 async def _accept(controller: Controller, ask: Ask, head: Head, looks: dict[str, Look], remark: str | None) -> Driver:
     """Decision, row and lease in one transaction. The driver that comes back may write NICs."""
     seen = plan.placement(ask.mirror, looks)
+    seen_on = seen.holder or (seen.members[0] if seen.members else None)
     driver = driver_for(controller, ask, head, looks)
     driver.mark("read")
 
@@ -235,16 +252,16 @@ async def _accept(controller: Controller, ask: Ask, head: Head, looks: dict[str,
             operation_id, after = newest.swap.operation_id, newest
         else:
             operation_id = controller.ports.clock.new_id()
-            after = _with_swap(controller, ask, newest, operation_id, now)
+            after = _with_swap(controller, ask, newest, operation_id, now, seen_on=seen_on)
         assert after.swap is not None
-        from_member = after.swap.from_member if resumes else (seen.holder or (seen.members[0] if seen.members else None))
+        from_member = after.swap.from_member if resumes else seen_on
         outcome = "resumed" if resumes else "decided"
         rows = [_accepted_row(ask, newest, operation_id, outcome, remark, from_member=from_member)]
         rows += resumed(ask, newest) if newest.swap else []
         driver.fences = set(after.swap.open)
         driver.head = after = replace(after, swap=replace(after.swap, from_member=from_member))
         after = driver.noted(ask.spend(leased(driver, after)))
-        return after, rows
+        return _told(ask, after), rows
 
     driver.contact = driver.now()
     driver.head = await store.commit(controller.ports, head, change)

@@ -25,7 +25,8 @@ def _properties(configuration: Json) -> Json:
     return found if isinstance(found, dict) else {}
 
 
-def _same_address(text: Any, address: str) -> bool:
+def same_address(text: Any, address: str) -> bool:
+    """Whether a text is this address, however it is spelt (IPv6 has many ways)."""
     try:
         return ipaddress.ip_address(str(text)) == ipaddress.ip_address(address)
     except ValueError:
@@ -46,7 +47,7 @@ def public_ip_of(configuration: Json) -> str | None:
 def carries(document: Json, vip: Vip) -> bool:
     """Whether this NIC carries the VIP as it is defined: name, private address and public IP."""
     found = named(document, vip.name)
-    if found is None or not _same_address(_properties(found).get("privateIPAddress"), vip.private_ip):
+    if found is None or not same_address(_properties(found).get("privateIPAddress"), vip.private_ip):
         return False
     return (public_ip_of(found) or "").lower() == (vip.public_ip_id or "").lower()
 
@@ -60,7 +61,7 @@ def intruder(document: Json, vip: Vip) -> str | None:
         if str(item.get("name", "")).lower() == vip.name.lower():
             continue
         public = public_ip_of(item)
-        if _same_address(_properties(item).get("privateIPAddress"), vip.private_ip) or (
+        if same_address(_properties(item).get("privateIPAddress"), vip.private_ip) or (
             vip.public_ip_id and public and public.lower() == vip.public_ip_id.lower()
         ):
             return str(item.get("name"))

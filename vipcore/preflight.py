@@ -205,7 +205,7 @@ async def _holder(arm: Arm, subnet_id: str, vip: Vip) -> str:
     """The id of the ip configuration that has the address, as the subnet lists them; empty where it lists none."""
     body = await arm.get(subnet_id, query="$expand=ipConfigurations")
     for item in (body.get("properties") or {}).get("ipConfigurations") or ():
-        if (item.get("properties") or {}).get("privateIPAddress") == vip.private_ip:
+        if nic.same_address((item.get("properties") or {}).get("privateIPAddress"), vip.private_ip):
             return str(item.get("id"))
     return ""
 

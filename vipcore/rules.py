@@ -124,9 +124,22 @@ def joins(head: Head, member: str) -> bool:
     return head.swap is not None and head.desired == member
 
 
-def decided(head: Head, member: str, began: Instant, *, now: Instant, claim_id: str | None, changes_s: float) -> Head:
-    """The head with `member` desired: the epoch rises if that is a change, holds and recorded claims of older times end."""
+def decided(
+    head: Head,
+    member: str,
+    began: Instant,
+    *,
+    now: Instant,
+    claim_id: str | None,
+    changes_s: float,
+    holder: str | None = None,
+) -> Head:
+    """The head with `member` desired: the epoch rises if that is a change, holds and recorded claims of older times end.
+
+    `holder`: who carries the VIP where nobody was desired before, so that the first change of holder counts as one too.
+    """
     changed = head.desired != member
+    moves = changed and (head.desired or holder or member) != member
     recent = tuple(at for at in head.changes if now - at < instants.seconds(changes_s))
     pending = head.pending
     if pending is not None and (pending.member == member or pending.began <= began):
@@ -137,7 +150,7 @@ def decided(head: Head, member: str, began: Instant, *, now: Instant, claim_id: 
         epoch=type(head.epoch)(head.epoch + 1) if changed else head.epoch,
         began=max(began, head.began) if not changed else began,
         claim_id=claim_id,
-        changes=(*recent, now)[-CHANGES_KEPT:] if changed and head.desired is not None else recent,
+        changes=(*recent, now)[-CHANGES_KEPT:] if moves else recent,
         pending=pending,
         holds={},
         drift=None,

@@ -36,13 +36,19 @@ async def commit(ports: Ports, head: Head, change: Change) -> Head:
         except (Stale, CommitUnknown) as exc:
             head = await ports.ledger.load_head(new.mirror)
             if isinstance(exc, CommitUnknown) and await _landed(ports, head, new, rows):
+                _log_head(ports, new, rows)
                 return head
             await asyncio.sleep(0.02 * attempt * ports.clock.jitter())
             continue
-        if rows:
-            ports.log("audit.head", mirror=stored.mirror, seq=stored.seq, hash=stored.head_hash)
+        _log_head(ports, stored, rows)
         return stored
     raise Unreachable(f"the head of mirror {head.mirror} changed {_TRIES} times under our hands")
+
+
+def _log_head(ports: Ports, stored: Head, rows: Sequence[audit.Row]) -> None:
+    """The second place of trust: a head hash that the log has and the table has not shows that a tail was cut off."""
+    if rows:
+        ports.log("audit.head", mirror=stored.mirror, seq=stored.seq, hash=stored.head_hash)
 
 
 async def _landed(ports: Ports, head: Head, new: Head, rows: Sequence[audit.Row]) -> bool:
