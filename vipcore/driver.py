@@ -26,6 +26,10 @@ LEASE_MARGIN_S: Final = 5.0
 """How far apart the wall clocks of two instances of the controller may be."""
 
 HEARTBEAT_S: Final = 4.0
+HEARTBEAT_S_MAX: Final = 9.0
+HEARTBEATS_PER_S: Final = 60.0
+"""Heartbeats of one process: with a thousand swaps under way, one of each every 4 s would be a quarter of its work."""
+
 AWAY_S_MAX: Final = 5.0
 """How long we wait at most between two tries to reach a table that is away."""
 
@@ -36,7 +40,7 @@ FRESH_HEAD_S: Final = 0.25
 WATCH_S: Final = 900.0
 """How long a placement may still be the work of a write whose answer never came (contract section 9, promise 2)."""
 
-assert WRITE_TIMEOUT_S + LEASE_MARGIN_S + 2 * HEARTBEAT_S < LEASE_TTL_S
+assert WRITE_TIMEOUT_S + LEASE_MARGIN_S + 2 * HEARTBEAT_S_MAX < LEASE_TTL_S
 
 
 class LostLease(VipError):
@@ -118,18 +122,22 @@ class Driver:
                 raise AzureRefusal(
                     "busy", "Azure has not finished within this request's time; the decision stands and is carried on."
                 )
-            if now - self.contact >= HEARTBEAT_S:
+            if now - self.contact >= self.beat_s():
                 await self.refresh()
             if now >= until:
                 return
             await asyncio.sleep(clamp(min(until - now, HEARTBEAT_S), self.deadline, now))
+
+    def beat_s(self) -> float:
+        """Seconds between two looks at the head while nothing else is done with it."""
+        return min(HEARTBEAT_S_MAX, max(HEARTBEAT_S, self.arm.looking.count / HEARTBEATS_PER_S))
 
     async def keep(self) -> None:
         """Beside the work: keep the lease alive while a call waits its turn. What goes wrong here, the work meets at its next step."""
         try:
             while True:
                 await asyncio.sleep(HEARTBEAT_S)
-                if self.now() - self.contact >= HEARTBEAT_S:
+                if self.now() - self.contact >= self.beat_s():
                     await self._refresh()
         except (LostLease, Unreachable):
             return
@@ -162,7 +170,7 @@ class Driver:
                     await asyncio.wait([turn], timeout=clamp(HEARTBEAT_S, self.deadline, self.now()))
                     if not turn.done() and self.now() >= self.deadline:
                         raise AzureRefusal("azure-throttled", "Azure's limit of writes leaves no room yet; the decision stands.")
-                    if self.now() - self.contact >= HEARTBEAT_S:
+                    if self.now() - self.contact >= self.beat_s():
                         await self.refresh()
             finally:
                 turn.cancel()
@@ -193,7 +201,7 @@ class Driver:
             head = await self.ports.ledger.load_head(self.mirror.name)
             self.check_mine(head)
             self.head, self.contact, self.fresh = head, asked_at, True
-        if self.lease_left_s() < WRITE_TIMEOUT_S + LEASE_MARGIN_S + HEARTBEAT_S:
+        if self.lease_left_s() < WRITE_TIMEOUT_S + LEASE_MARGIN_S + self.beat_s():
             await self._flush(force=True)
 
     async def flush(self, *, force: bool = False) -> None:
