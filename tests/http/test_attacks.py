@@ -39,7 +39,9 @@ def trails(door: Door) -> dict[tuple[str, str], str]:
     """Every entity of the table, by its keys, as its etag: two looks are equal if nothing at all was written between them."""
     with TableClient.from_connection_string(door.table, door.table_name) as table:
         return {
-            (e["PartitionKey"], e["RowKey"]): e.metadata["etag"] for e in table.list_entities() if e["PartitionKey"] != ".auth"
+            (e["PartitionKey"], e["RowKey"]): str(e.metadata["etag"])
+            for e in table.list_entities()
+            if e["PartitionKey"] != ".auth"
         }
 
 
