@@ -1,0 +1,142 @@
+"""A process with a thousand swaps under way: CPU per swap, memory per swap, delay of its event loop.
+
+The core and its real adapters, in a process of their own (`python -m bench.load SETTINGS MIRRORS`), without the host's edge; the
+simulated Azure and Azurite are other processes. The mirrors are spread over 50 subscriptions, so that no limit holds them.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from bench import client, stage
+from bench.numbers import Goal, Section, p50, p99
+from bench.swaps import Say
+from serve import azurite
+from simulator import worlds
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+SUBSCRIPTIONS: Final = 50
+OPERATION_S: Final = 30
+SPREAD_S: Final = 5.0
+"""The claims of a zone do not arrive within one millisecond."""
+
+BEAT_S: Final = 0.02
+LIMIT_S: Final = 400.0
+
+
+def measure(folder: Path, *, mirrors: int, seed: int, say: Say) -> Section:
+    """Run the child and tell what it found."""
+    say(f"{mirrors:,} swaps at once in one process, operations of {OPERATION_S} s")
+    section = Section(name="load")
+    document = fleet_document(mirrors)
+    path = folder / "load.json"
+    path.write_text(json.dumps(document))
+    world = worlds.fleet(mirrors, SUBSCRIPTIONS)
+    switches = {"latency": f"fixed:{OPERATION_S}", "history_max": 1}
+    with azurite.running() as table, stage.azure(folder, world, seed=seed, switches=switches, name="azure-load") as azure:
+        settings = folder / "load-settings.json"
+        settings.write_text(json.dumps(stage.app_environment(azure, table, path, "load")))
+        words = [sys.executable, "-m", "bench.load", str(settings), str(mirrors)]
+        done = subprocess.run(words, cwd=ROOT, env=stage.plain(), stdout=subprocess.PIPE, timeout=LIMIT_S, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    delays = found.pop("delays_s")
+    rows = [
+        ("swaps, all moved", f"{found['moved']} of {mirrors}"),
+        ("most under way at once", str(found["most"])),
+        ("seconds until the last answer", f"{found['took_s']:.1f} (Azure's own: {2 * OPERATION_S})"),
+        ("CPU per swap", f"{found['cpu_s'] / mirrors * 1000:.1f} ms"),
+        ("memory per concurrent swap", f"{found['kib_per_swap']:.0f} KiB"),
+        (
+            "event loop delay p50 / p99 / max",
+            f"{p50(delays) * 1000:.0f} / {p99(delays) * 1000:.0f} / {max(delays) * 1000:.0f} ms",
+        ),
+    ]
+    section.tables.append((f"One process, {mirrors:,} swaps at once", ("what", "measured"), rows))
+    section.raw |= {**found, "delay_p50_s": p50(delays), "delay_p99_s": p99(delays), "delay_max_s": max(delays)}
+    section.goals.append(Goal(what="memory per concurrent swap", limit=200, measured=found["kib_per_swap"], unit="KiB"))
+    return section
+
+
+def fleet_document(mirrors: int) -> dict[str, Any]:
+    """The mirrors over 50 subscriptions, without public IPs; the B sides have keys."""
+    found, keys = {}, {}
+    for number in range(mirrors):
+        mirror = worlds.fleet_mirror(number, SUBSCRIPTIONS)
+        below = f"/subscriptions/{mirror.subscription}/resourceGroups/rg/providers/Microsoft.Network/networkInterfaces"
+        members = {f"{mirror.name}-A": {"nic": f"{below}/{mirror.nic_a}"}, f"{mirror.name}-B": {"nic": f"{below}/{mirror.nic_b}"}}
+        found[mirror.name] = {"members": members, "vips": [{"name": "vip", "private_ip": mirror.private_ip}]}
+        keys[f"{mirror.name.lower()}-b"] = {"mirror": mirror.name, "member": f"{mirror.name}-B"}
+    return {
+        "defaults": {"subscription_id": worlds.fleet_subscription(0), "resource_group": "rg"},
+        "mirrors": found,
+        "keys": keys,
+    }
+
+
+async def _child(settings: dict[str, str], mirrors: int) -> dict[str, Any]:
+    """All mirrors claim at once; what it cost."""
+    from vipcore import claims, config, signatures  # late: the parent needs none of it
+    from vipcore.arm import Arm
+    from vipcore.azure import wiring
+    from vipcore.controller import Controller
+
+    os.environ.update({name: value for name, value in settings.items() if name.startswith("IDENTITY_")})
+    loaded = config.load(settings, ROOT)
+    wired = wiring.build(loaded, environ=settings)
+    controller = Controller(ports=wired.ports, arm=Arm(wired.ports.transport))
+    wiring.warm()
+
+    async def one(number: int) -> str:
+        await asyncio.sleep(SPREAD_S * number / mirrors)
+        name = worlds.fleet_mirror(number, SUBSCRIPTIONS).name
+        target, data, headers = client.signed("http://127.0.0.1/api", name, f"{name}-B")
+        lower = {key.lower(): value for key, value in headers.items()}
+        request = signatures.Request(method="POST", url=target, headers=lower, body=data)
+        answer = await claims.claim(controller, request, name, f"bench-{number}")
+        return str(answer["outcome"])
+
+    await one(0)
+    gc.collect()
+    before, most, highest = _rss_kib(), 0, 0
+    delays: list[float] = []
+
+    async def watch() -> None:
+        nonlocal most, highest
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(BEAT_S)
+            delays.append(max(0.0, time.perf_counter() - began - BEAT_S))
+            most = max(most, controller.arm.looking.count)
+            highest = max(highest, _rss_kib())
+
+    watching = asyncio.ensure_future(watch())
+    cpu, began = time.process_time(), time.perf_counter()
+    answers = await asyncio.gather(*(one(number) for number in range(1, mirrors)), return_exceptions=True)
+    took_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu
+    watching.cancel()
+    await wired.close()
+    others = sorted({repr(answer)[:300] for answer in answers if answer != "moved"})
+    return {
+        "moved": 1 + sum(answer == "moved" for answer in answers),
+        "others": others[:5],
+        "most": most,
+        "took_s": took_s,
+        "cpu_s": cpu_s,
+        "kib_per_swap": (highest - before) / mirrors,
+        "delays_s": delays,
+    }
+
+
+def _rss_kib() -> int:
+    """Resident memory of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(_child(json.loads(Path(sys.argv[1]).read_text()), int(sys.argv[2])))))
