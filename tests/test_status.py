@@ -182,6 +182,63 @@ async def test_tail_that_was_rewritten_is_found_by_the_heads_hash() -> None:
     assert "head" in page["detail"]
 
 
+@pytest.mark.parametrize("limit", ["1", "3", "5000"])
+@pytest.mark.parametrize("back", [True, False], ids=["set back", "removed"])
+def test_head_that_was_set_back_or_removed_is_found(limit: str, back: bool) -> None:
+    """Rows behind the end that the head tells are no intact trail: its head was set back to an older one, or taken away."""
+
+    @virtual
+    async def story() -> None:
+        stage = Stage()
+        controller = await moved(stage)
+        older = stage.ledger.heads["PROD"]
+        await agent(stage.node("two"), "MIRRORB", claim_id="e")
+        if back:
+            stage.ledger.heads["PROD"] = older
+        else:
+            del stage.ledger.heads["PROD"]
+        head = await stage.head()
+        first = max(1, head.seq - head.seq % int(limit) + 1 - int(limit)) if limit != "5000" else 1
+
+        page = await status.verify(controller, "PROD", {"limit": limit, "from": str(first)})
+        for _ in range(3):
+            if page["intact"] and "next" in page:
+                page = await status.verify(controller, "PROD", {"limit": limit, "from": str(page["next"])})
+
+        assert (page["intact"], page["broken_seq"]) == (False, head.seq + 1)
+
+    story()
+
+
+@virtual
+async def test_broken_trail_tells_how_many_rows_were_read() -> None:
+    """`records` is how many rows there were to check, also where one of them is broken."""
+    stage = Stage()
+    controller = await moved(stage)
+    head = await stage.head()
+    stage.ledger.rows["PROD"][row_key(2)].update(Detail="nothing happened")
+
+    page = await status.verify(controller, "PROD", {})
+
+    assert (page["records"], page["broken_seq"]) == (head.seq, 2)
+
+
+@virtual
+async def test_rows_that_are_committed_during_a_check_break_nothing() -> None:
+    """A row that is written between the reading of the head and of the rows is the next look's."""
+    stage = Stage()
+    controller = await moved(stage)
+    node = stage.node("two")
+
+    async def freezes() -> None:
+        for _ in range(10):
+            await node.freeze()
+
+    busy = asyncio.ensure_future(freezes())
+    while not busy.done():
+        assert (await status.verify(controller, "PROD", {}))["intact"] is True
+
+
 @virtual
 async def test_keyed_trail_says_from_where_it_is_keyed() -> None:
     """`keyed_from` is the first row under the audit key; without that key the chain cannot be called intact."""

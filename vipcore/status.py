@@ -174,7 +174,8 @@ async def trail(controller: Controller, name: str, query: Mapping[str, str]) -> 
 async def verify(controller: Controller, name: str, query: Mapping[str, str]) -> Answer:
     """`GET /mirrors/{mirror}/audit/verify?from=&limit=`: recompute the chain, in pages. Raises Refusal.
 
-    `records`: how many rows were found right in this page. `next`: the value to pass as `from`, where the trail goes on.
+    `records`: how many rows of this page were read. `next`: the value to pass as `from`, where the trail goes on. `keyed_from`:
+    the first row under an audit key, as far as this page and the row before it show.
     """
     controller.mirror(name)
     first = _number("from", query.get("from"), 1, 10**18) or 1
@@ -191,26 +192,33 @@ async def verify(controller: Controller, name: str, query: Mapping[str, str]) ->
                 return {"intact": False, "records": 0, "broken_seq": first - 1, "detail": f"row {first - 1} is missing"}
             keyed = first - 1 if str(before.columns.get("Alg", "")).startswith(audit.KEYED) else None
             start = audit.Link(seq=first - 1, hash=before.hash, keyed_from=keyed)
-        rows = await ledger.rows_from(name, first, limit=limit)
+        # One more than is checked, so that rows behind the end that the head tells are seen.
+        rows = await ledger.rows_from(name, first, limit=limit + 1)
+        wanted = min(limit, head.seq - start.seq)
+        behind = rows[wanted:] if start.seq + wanted == head.seq else []
+        # Rows committed since the head was read are the next look's; the head read after them must know of them.
+        newest = (await ledger.load_head(name)).seq if behind else head.seq
     except Unreachable as exc:
         raise storage_unavailable(exc) from exc
-    return _verdict(name, head, rows, start, seal, limit)
+    answer = _verdict(name, head, rows[:wanted], start, seal, wanted)
+    if answer["intact"] and any(not head.seq < row.seq <= newest for row in behind):
+        detail = f"the head says {head.seq} rows, and there are rows behind it: it was set back or removed, or they are forged"
+        return {"intact": False, "records": len(rows), "broken_seq": head.seq + 1, "detail": detail}
+    return answer
 
 
-def _verdict(name: str, head: Head, rows: list[audit.Row], start: audit.Link, seal: audit.Seal, limit: int) -> Answer:
-    known = rows[: head.seq - start.seq]  # rows committed after the head was read are the next look's
-    reached = audit.verify(name, known, start, seal)
+def _verdict(name: str, head: Head, rows: list[audit.Row], start: audit.Link, seal: audit.Seal, wanted: int) -> Answer:
+    """What the check of these rows says, of which there should be so many."""
+    reached, read = audit.verify(name, rows, start, seal), len(rows)
     if isinstance(reached, audit.Broken):
-        return {"intact": False, "records": reached.seq - start.seq - 1, "broken_seq": reached.seq, "detail": reached.detail}
-    records = reached.seq - start.seq
-    if len(rows) < limit or reached.seq == head.seq:
-        if reached.seq != head.seq:
-            detail = f"the head says {head.seq} rows; row {reached.seq + 1} is missing, and so are those after it in this page"
-            return {"intact": False, "records": records, "broken_seq": reached.seq + 1, "detail": detail}
-        if reached.hash != head.head_hash:
-            detail = "the last row's hash is not the head's: the tail was replaced"
-            return {"intact": False, "records": records, "broken_seq": reached.seq, "detail": detail}
-    answer: Answer = {"intact": True, "records": records, "head_hash": reached.hash, "keyed_from": reached.keyed_from}
+        return {"intact": False, "records": read, "broken_seq": reached.seq, "detail": reached.detail}
+    if read < wanted:
+        detail = f"the head says {head.seq} rows; row {reached.seq + 1} is missing, and so are those after it in this page"
+        return {"intact": False, "records": read, "broken_seq": reached.seq + 1, "detail": detail}
+    if reached.seq == head.seq and reached.hash != head.head_hash:
+        detail = "the last row's hash is not the head's: the tail was replaced"
+        return {"intact": False, "records": read, "broken_seq": reached.seq, "detail": detail}
+    answer: Answer = {"intact": True, "records": read, "head_hash": reached.hash, "keyed_from": reached.keyed_from}
     if reached.seq < head.seq:
         answer["next"] = reached.seq + 1
     return answer
