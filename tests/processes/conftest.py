@@ -49,9 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if ours:
         first = items.index(ours[0])
         others = [item for item in items if item not in ours]
-        ours.sort(
-            key=lambda item: "begun" in getattr(item, "fixturenames", ()) and item.get_closest_marker("usefixtures") is not None
-        )
+        ours.sort(key=lambda item: "background" in getattr(item, "fixturenames", ()))
         items[:] = others[:first] + ours + others[first:]
 
 

@@ -90,7 +90,6 @@ async def _until_a_nic_is_written(storm: Storm, claiming: asyncio.Task[None]) ->
         await asyncio.sleep(0.02)
 
 
-@pytest.mark.usefixtures("begun")
 def test_app_killed_at_random_loses_no_claim(background: Callable[[str], Result]) -> None:
     """Whenever the app is killed, the member that claimed last gets its VIP, and the trail is whole. (I1, I2, I3, I8)"""
     result = background("kills")

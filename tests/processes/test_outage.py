@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
-import pytest
 
 from tests.processes import judge, stage
 from tests.processes.agents import Agent, Claimant
@@ -83,7 +82,6 @@ def _operator(url: str) -> tuple[int, str]:
         return error.code, str(json.load(error).get("code"))
 
 
-@pytest.mark.usefixtures("begun")
 def test_table_away_in_the_middle_of_swaps(background: Callable[[str], Result]) -> None:
     """While the table is away requests are answered storage-unavailable; then every claim ends well. (I1, I3, I8)"""
     result = background("outage")
