@@ -1,0 +1,1 @@
+"""Hostile input by generators: short in every run, long under the marker `soak`."""
