@@ -2,13 +2,14 @@
 
 import asyncio
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from simulator import worlds
-from simulator.faults import Hangs, Match, Status
+from simulator.faults import Answer, Hangs, Match, Status
 from simulator.world import WorldConfig, WorldNic
 from tests.sim.acts import (
     ALWAYS,
@@ -23,6 +24,7 @@ from tests.sim.acts import (
     paged_document,
     puts,
     refused,
+    stranger_puts,
     timer,
     virtual,
 )
@@ -30,7 +32,7 @@ from tests.sim.ledger import MemoryLedger
 from tests.sim.stage import Fate, Node, Stage
 from vipcore import nic
 from vipcore.audit import Row
-from vipcore.head import Head
+from vipcore.head import Frozen, Head
 from vipcore.model import Nic, Page
 from vipcore.ports import Hint
 
@@ -198,6 +200,28 @@ async def test_a_split_mirror_is_reported() -> None:
 
     await assert_kept(stage, on=NIC_B)
     await assert_kept(stage, on=NIC_B, address="10.0.0.253")
+
+
+@virtual
+async def test_one_of_two_vips_on_no_nic_is_attached_to_desired() -> None:
+    """Without any page: of two VIPs the one that is on no NIC is attached to desired, which has the other."""
+    found = worlds.default()
+    two = WorldConfig(name="vip2", address="10.0.0.253")
+    nics = (replace(found.nics[0], configs=(*found.nics[0].configs, two)), found.nics[1])
+    vips = [
+        {"name": "vip", "private_ip": "10.0.0.254", "public_ip": "my_vip_ip"},
+        {"name": "vip2", "private_ip": "10.0.0.253"},
+    ]
+    stage = Stage(world=replace(found, nics=nics), document=document(vips=vips))
+    node = stage.node("n1")
+    await node.claim("MIRRORB")
+    stranger_puts(stage, NIC_B, drop="vip2", seconds=1.0)
+
+    await timer(node, A_WHILE)
+
+    await assert_kept(stage, on=NIC_B)
+    await assert_kept(stage, on=NIC_B, address="10.0.0.253")
+    assert (await events(stage))[-4:] == ["drift.found", "nic.write", "swap.completed", "drift.repaired"]
 
 
 @virtual
@@ -451,6 +475,67 @@ async def test_one_faulty_mirror_leaves_the_others_alone() -> None:
 
     await timer(node, A_WHILE)
 
+    await assert_kept(stage, on=NIC_B)
+
+
+@virtual
+async def test_a_recorded_claim_is_judged_though_the_document_has_lost_desired() -> None:
+    """A member that the document no longer has is nowhere to go; a claim of another one that is recorded is carried out."""
+    stage = Stage()
+    node = stage.node("n1")
+    await node.claim("MIRRORB")
+    head = await stage.head()
+    stage.ledger.heads["PROD"] = (replace(head, desired="OLD").to_entity(), 'W/"x"')
+    await node.freeze()
+    await refused(node.claim("MIRRORA"))
+    await node.unfreeze()
+
+    await timer(node, 60.0)
+
+    assert stage.holders() == [NIC_A]
+    assert (await stage.head()).pending is None
+
+
+@virtual
+async def test_a_throttle_of_hours_does_not_keep_the_timer() -> None:
+    """Where Azure asks to be left alone for long, a pass ends all the same, and so do the drives that it began."""
+    stage = Stage()
+    node = stage.node("n1")
+    await node.claim("MIRRORB")
+    drop(stage, NIC_B)
+    throttled = Answer(name="SubscriptionRequestsThrottled", retry_after=7200)
+    stage.cloud.script(Match(method="GET", kind="nic"), fault=throttled, times=1)
+    await stage.ledger.put_hint("PROD")
+    began = stage.loop.time()
+
+    await node.tick()
+    await node.tick()
+    assert stage.loop.time() - began < 200.0
+    await asyncio.sleep(7200.0)
+    await timer(node, A_WHILE)
+
+    await assert_kept(stage, on=NIC_B)
+
+
+@virtual
+async def test_a_defect_at_one_mirror_is_told_after_all_others_had_their_turn() -> None:
+    """What our own rules exclude ends the pass with an error, for the host's log; the other mirrors are attended to before."""
+    stage = Stage(document=fleet(3))
+    node = stage.node("n1")
+    await node.claim("MIRRORB")
+    drop(stage, NIC_B)
+    no_instant: Any = "soon"
+    frozen = Frozen(reason="r", operator="o", at=node.now(), until=no_instant)
+
+    class Broken(MemoryLedger):
+        async def load_heads(self, mirrors: Sequence[str]) -> Mapping[str, Head]:
+            return {**await super().load_heads(mirrors), "M0001": Head(mirror="M0001", frozen=frozen)}
+
+    stage.ledger.__class__ = Broken
+    with pytest.raises(TypeError):
+        await node.tick()
+
+    assert [fields["mirror"] for event, fields in node.log if event == "timer.failed"] == ["M0001"]
     await assert_kept(stage, on=NIC_B)
 
 

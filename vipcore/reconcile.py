@@ -34,6 +34,9 @@ ACTOR: Final = "reconciler"
 PASS_S: Final = 60.0
 """How long a pass may drive; what is not done then is gone on with by the next one."""
 
+ATTEND_S: Final = 90.0
+"""How long a pass may be at one mirror: reads that wait for Azure's throttle to end would keep it from all others."""
+
 SWEEP_S: Final = 540.0
 SWEEP_MIN: Final = 10
 SIDE_BY_SIDE: Final = 64
@@ -41,7 +44,10 @@ LOOKS_TO_FOLLOW: Final = 3
 
 
 async def run_pass(controller: Controller, correlation_id: str) -> None:
-    """One timer pass. Faults of one mirror are logged and leave the others alone; Unreachable ends the pass quietly."""
+    """One timer pass. Faults of one mirror are logged and leave the others alone; Unreachable ends the pass quietly.
+
+    Raises what a defect of ours raises, after all mirrors have been attended to.
+    """
     if controller.ports.config.fatal:
         return
     mirrors = controller.ports.config.mirrors
@@ -63,7 +69,13 @@ async def run_pass(controller: Controller, correlation_id: str) -> None:
         async with gate:
             await _attend(controller, mirrors[name], heads[name], hints.get(name), correlation_id, look=name in swept)
 
-    await asyncio.gather(*(one(name) for name in names if name in heads))
+    attended = [name for name in names if name in heads]
+    results = await asyncio.gather(*(one(name) for name in attended), return_exceptions=True)
+    defects = {name: result for name, result in zip(attended, results, strict=True) if isinstance(result, BaseException)}
+    for name, defect in defects.items():
+        controller.ports.log("timer.failed", mirror=name, what=repr(defect)[:300])
+    for defect in defects.values():
+        raise defect  # the host logs it with its stack, when all other mirrors have had their turn
 
 
 def _slice(controller: Controller, names: Sequence[str]) -> list[str]:
@@ -84,13 +96,16 @@ async def _attend(
 ) -> None:
     ORDER.set((BACKGROUND, head.began.timestamp()))
     try:
-        busy = await _work(controller, mirror, head, correlation_id, look=look)
+        async with asyncio.timeout(ATTEND_S):
+            busy = await _work(controller, mirror, head, correlation_id, look=look)
         if hint is not None and not busy:
             await controller.ports.ledger.drop_hint(hint)
     except Refusal as refusal:
         controller.ports.log("timer.refused", mirror=mirror.name, code=refusal.code, detail=refusal.detail[:300])
     except Rejudge:
         controller.ports.log("timer.overtaken", mirror=mirror.name)
+    except TimeoutError:
+        controller.ports.log("timer.skipped", mirror=mirror.name, why=f"its reads had no turn within {ATTEND_S:g} s")
     except Unreachable as exc:
         controller.ports.log("timer.skipped", mirror=mirror.name, why=str(exc)[:200])
 
@@ -103,14 +118,14 @@ async def _work(controller: Controller, mirror: Mirror, head: Head, correlation_
     if head.leased(now, margin_s=LEASE_MARGIN_S):
         return True
     if head.desired is not None and mirror.member(head.desired) is None:
+        # Nothing leads to a member that the document no longer has; a recorded claim of another may.
         controller.ports.log("desired.unknown", mirror=mirror.name, member=head.desired)
-        return False
-    if head.swap is not None or head.lease is not None:
+    elif head.swap is not None or head.lease is not None:
         if head.swap is None or now >= head.swap.retry_at:
             await take_over(controller, _ask(mirror, head.desired or "", head.began, correlation_id), head)
         return True
     if rules.frozen(head, now):
-        await _report_only(controller, mirror, head, look=look)
+        await _report_only(controller, mirror, head, correlation_id, look=look)
         return head.pending is not None or (head.frozen is not None and head.frozen.until is not None)
     if head.pending is not None:
         await _pending(controller, mirror, head, head.pending, now, correlation_id)
@@ -192,7 +207,9 @@ async def _drift(controller: Controller, mirror: Mirror, head: Head, correlation
         await drive_anew(controller, ask, head, looks, event="swap.resumed", detail=_late(seen), closes=None)
         return
     sentence = _sentence(seen, desired)
-    repair = seen.state is Seen.UNPLACED or (seen.state is not Seen.FOREIGN and await _pages_agree(controller, mirror, desired))
+    # Of several VIPs some may be on no NIC and the others where they should be: that is no other member's doing.
+    lost = seen.state is Seen.UNPLACED or (seen.members == (desired,) and isinstance(found, plan.Plan) and not found.detaches)
+    repair = seen.state is not Seen.FOREIGN and (lost or await _pages_agree(controller, mirror, desired))
     if not repair:
         await _note_drift(controller, head, sentence, correlation_id)
         return
@@ -209,6 +226,8 @@ def _sentence(seen: Placement, desired: str) -> str:
             return f"The VIP is on no NIC; clients cannot connect until it is attached to {desired}."
         case Seen.FOREIGN:
             return "A VIP's address is held by something that is not ours by name."
+        case _ if seen.members == (desired,):
+            return f"Not every VIP is on the NIC of {desired}, as it should be; what is on no NIC is attached to it."
         case _:
             return f"The VIP is on {' and '.join(seen.members)} without a claim, desired is {desired}; somebody moved it by hand."
 
@@ -238,14 +257,14 @@ async def _note_drift(controller: Controller, head: Head, sentence: str | None, 
     await store.commit(controller.ports, head, change)
 
 
-async def _report_only(controller: Controller, mirror: Mirror, head: Head, *, look: bool) -> None:
+async def _report_only(controller: Controller, mirror: Mirror, head: Head, correlation_id: str, *, look: bool) -> None:
     """During a freeze drift is only reported."""
     if not look or head.desired is None or mirror.member(head.desired) is None:
         return
     looks: dict[str, Look] = await controller.look_all(mirror)
     seen = plan.placement(mirror, looks)
     if seen.state is not Seen.UNKNOWN and seen.holder != head.desired:
-        await _note_drift(controller, head, _sentence(seen, head.desired), "")
+        await _note_drift(controller, head, _sentence(seen, head.desired), correlation_id)
 
 
 async def _follow_pages(controller: Controller, mirror: Mirror, head: Head, correlation_id: str) -> None:
