@@ -22,8 +22,8 @@ def judged(vector: dict[str, Any]) -> str:
         for key_id, k in vector["keys"].items()
     }
     headers: dict[str, str] = {}
-    for name, value in vector["request"]["headers"]:
-        name = name.lower()
+    for written, value in vector["request"]["headers"]:
+        name = written.lower()
         headers[name] = f"{headers[name]},{value}" if name in headers else value  # as the Functions host joins them
     request = signatures.Request(
         method=vector["request"]["method"],

@@ -1,8 +1,8 @@
 """One call instead of two writes: `moveIpConfigurations` (preview, azure.md section 14), where the subscription has it.
 
-It carries no etag, and it is refused in ways that nobody has published; so it is tried at most once in a drive, for a plain move
-from one holder, and whatever comes of it but success leaves the NICs to the two writes of converge.py, after a fresh look.
-`auto` tries it for private addresses only, the third swap of a mirror first and then one in so many, and goes on with what worked.
+It carries no etag, and it is refused in ways that nobody has published; so it is tried at most once in a drive, for a plain
+move from one holder, and whatever comes of it but success leaves the NICs to the two writes of converge.py, after a fresh look.
+`auto` tries it for private addresses only, the third swap of a mirror first and then one in so many, and keeps to what worked.
 """
 
 from typing import Final
@@ -85,7 +85,7 @@ async def move(driver: Driver, found: Plan) -> bool:
 
 
 async def _not_accepted(driver: Driver, holder: str, source: Nic, target: Nic, exc: ArmError | NotSent | NoReply) -> bool:
-    """A refusal had no effect and says that this is not to be had here; a lost answer is settled by a look, as far as it can be."""
+    """A refusal had no effect and says that this is not to be had here; a lost answer is settled by a look, if it can be."""
     members = {holder, driver.desired}
     if isinstance(exc, NotSent) or (isinstance(exc, ArmError) and exc.cause is not Cause.TRANSIENT):
         driver.unanswered -= members

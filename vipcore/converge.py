@@ -139,25 +139,15 @@ async def _rewrite(driver: Driver, members: list[str], tries: dict[str, int]) ->
 
 async def _carry_out(driver: Driver, found: Plan, tries: dict[str, int]) -> None:
     """The plan's detaches, then its attach. Returns early whenever something is not as it was planned for."""
-    driver.mark("wait")
-    for step in found.detaches:
-        await writing.settle(driver, step.member, within_s=writing.SETTLE_HOLDER_S)
-    if found.attach or found.repair:
-        await writing.settle(driver, driver.desired, within_s=float("inf"))
-    if plan.plan(driver.mirror, driver.looks, driver.desired) != found:
+    if not await _settled(driver, found):
         return
     if found.repair:
         await _repair(driver, found.repair, tries)
         return
     if atomic.fits(driver, found) and await atomic.move(driver, found):
         return
-    await driver.take_turn(len(found.steps))
-    driver.turns += len(found.steps)
-    detaching = await _all(*(writing.write(driver, step, tries=tries) for step in found.detaches))
-    accepted = [written for written in detaching if written is not None]
-    if len(accepted) < len(detaching):
-        await _finish_all(driver, accepted)
-        await writing.look(driver, *(step.member for step in found.detaches))
+    accepted = await _detach(driver, found, tries)
+    if accepted is None:
         return
     pending = [written for written in accepted if written.pending]
     early: Written | None = None
@@ -176,6 +166,29 @@ async def _carry_out(driver: Driver, found: Plan, tries: dict[str, int]) -> None
     if early is None and isinstance(again, Plan) and again.attach is None:
         return  # the early try took effect although its answer was lost
     await _attach(driver, found, early, tries)
+
+
+async def _settled(driver: Driver, found: Plan) -> bool:
+    """Wait for what others do to the NICs of the plan. Whether the plan is still the right one."""
+    driver.mark("wait")
+    for step in found.detaches:
+        await writing.settle(driver, step.member, within_s=writing.SETTLE_HOLDER_S)
+    if found.attach or found.repair:
+        await writing.settle(driver, driver.desired, within_s=float("inf"))
+    return plan.plan(driver.mirror, driver.looks, driver.desired) == found
+
+
+async def _detach(driver: Driver, found: Plan, tries: dict[str, int]) -> list[Written] | None:
+    """Send the detaches side by side. None where one was not accepted; the NICs were looked at again then."""
+    await driver.take_turn(len(found.steps))
+    driver.turns += len(found.steps)
+    detaching = await _all(*(writing.write(driver, step, tries=tries) for step in found.detaches))
+    accepted = [written for written in detaching if written is not None]
+    if len(accepted) == len(detaching):
+        return accepted
+    await _finish_all(driver, accepted)
+    await writing.look(driver, *(step.member for step in found.detaches))
+    return None
 
 
 async def _repair(driver: Driver, step: Step, tries: dict[str, int]) -> None:

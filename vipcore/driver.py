@@ -133,7 +133,7 @@ class Driver:
         return min(HEARTBEAT_S_MAX, max(HEARTBEAT_S, self.arm.looking.count / HEARTBEATS_PER_S))
 
     async def keep(self) -> None:
-        """Beside the work: keep the lease alive while a call waits its turn. What goes wrong here, the work meets at its next step."""
+        """Beside the work: keep the lease alive while a call waits its turn. What goes wrong, the work meets at its next step."""
         try:
             while True:
                 await asyncio.sleep(HEARTBEAT_S)
