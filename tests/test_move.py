@@ -212,7 +212,7 @@ async def test_readings_that_are_young_stand_in() -> None:
 
 @virtual
 async def test_the_reads_before_the_first_write_go_out_side_by_side() -> None:
-    """Before the first write there are one table read, one transaction, and reads that wait for nothing but the id they ask about."""
+    """Before the first write there are one table read, one transaction, and reads that wait only for the id they ask about."""
     stage, node, effects = watched()
 
     await node.claim("MIRRORB")

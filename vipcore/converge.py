@@ -138,14 +138,17 @@ async def _rewrite(driver: Driver, members: list[str], tries: dict[str, int]) ->
 
 
 async def _carry_out(driver: Driver, found: Plan, tries: dict[str, int]) -> None:
-    """The plan's detaches, then its attach. Returns early whenever something is not as it was planned for."""
+    """The plan's next write or writes. Returns early whenever something is not as it was planned for."""
     if not await _settled(driver, found):
         return
     if found.repair:
         await _repair(driver, found.repair, tries)
-        return
-    if atomic.fits(driver, found) and await atomic.move(driver, found):
-        return
+    elif not (atomic.fits(driver, found) and await atomic.move(driver, found)):
+        await _one_by_one(driver, found, tries)
+
+
+async def _one_by_one(driver: Driver, found: Plan, tries: dict[str, int]) -> None:
+    """The detaches, and the attach as soon as Azure lets go of the addresses."""
     accepted = await _detach(driver, found, tries)
     if accepted is None:
         return
