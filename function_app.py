@@ -4,6 +4,7 @@ Settings are read once, when the app is loaded; their faults go to the log, all 
 thread meanwhile, so that indexing is not kept waiting and the first claim finds them there (docs/architecture.md, "Cold start").
 """
 
+import asyncio
 import json
 import logging
 import os
@@ -22,6 +23,9 @@ from vipcore.errors import Refusal
 _LOG: Final = logging.getLogger("mirror_vip")
 _CONFIG: Final = config.load(os.environ, Path(__file__).parent)
 _controllers: list[Controller] = []
+
+ANSWER_S_MAX: Final = 199.0
+"""Use cases keep earlier deadlines of their own; this one is for whatever they do not bound, such as a table that hangs."""
 
 Answer = dict[str, Any]
 UseCase = Callable[[Controller, str], Awaitable[Answer]]
@@ -64,9 +68,12 @@ async def _answered(req: func.HttpRequest, use_case: UseCase) -> func.HttpRespon
     """The use case's answer, or its refusal's problem document. Nothing else leaves: a defect is logged and named `internal`."""
     correlation_id = str(uuid.uuid4())
     try:
-        answer = _json(await use_case(_controller(), correlation_id), correlation_id)
+        async with asyncio.timeout(ANSWER_S_MAX):
+            answer = _json(await use_case(_controller(), correlation_id), correlation_id)
         _LOG.info("answered status=200 correlation=%s", correlation_id)
         return answer
+    except TimeoutError:
+        refusal = Refusal("busy", "This could not be finished within a request's time; try the same again.")
     except Refusal as caught:
         refusal = caught
     except Exception:  # noqa: BLE001  # the last resort at the edge: no stack trace may leave
@@ -161,7 +168,9 @@ async def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def get_health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  # the binding's name
     """Whether the app is configured; tells nothing else."""
-    return _json({"status": _CONFIG.status}, str(uuid.uuid4()), code=503 if _CONFIG.fatal else 200)
+    correlation_id, code = str(uuid.uuid4()), 503 if _CONFIG.fatal else 200
+    _LOG.info("answered status=%d health=%s correlation=%s", code, _CONFIG.status, correlation_id)
+    return _json({"status": _CONFIG.status}, correlation_id, code=code)
 
 
 @app.timer_trigger(schedule=config.schedule(os.environ), arg_name="timer", run_on_startup=False, use_monitor=False)

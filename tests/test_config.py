@@ -60,6 +60,13 @@ GLOBAL: dict[str, dict[str, str | None]] = {
     "mirrors no JSON": {"VIP_MIRRORS": "{"},
     "no table": {"VIP_TABLE": None},
     "table neither URL nor connection string": {"VIP_TABLE": "account"},
+    "table of no account": {"VIP_TABLE": "AccountKey=eA=="},
+    "table without a key": {"VIP_TABLE": "AccountName=x"},
+    "table with a broken key": {"VIP_TABLE": "AccountName=x;AccountKey=?"},
+    "table with half a part": {"VIP_TABLE": "AccountName=x;AccountKey=eA==;rest"},
+    "table endpoint half a bracket": {"VIP_TABLE": "AccountName=x;AccountKey=eA==;TableEndpoint=http://[::1"},
+    "table by http": {"VIP_TABLE": "DefaultEndpointsProtocol=http;AccountName=x;AccountKey=eA=="},
+    "table endpoint by http": {"VIP_TABLE": "AccountName=x;AccountKey=eA==;TableEndpoint=http://x.table.core.windows.net"},
     "table in the clear": {"VIP_TABLE": "http://account.table.core.windows.net"},
     "table name": {"VIP_TABLE_NAME": "1x"},
     "cloud": {"VIP_CLOUD": "moon"},
@@ -180,7 +187,13 @@ def test_clouds(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "table", ["UseDevelopmentStorage=true", "AccountName=x;AccountKey=eA==;TableEndpoint=http://127.0.0.1:1/x;"]
+    "table",
+    [
+        "UseDevelopmentStorage=true",
+        "AccountName=x;AccountKey=eA==;TableEndpoint=http://127.0.0.1:1/x;",
+        "DefaultEndpointsProtocol=https;AccountName=x;AccountKey=eA==;EndpointSuffix=core.windows.net",
+        "TableEndpoint=https://x.table.core.windows.net;SharedAccessSignature=sv=2022&sig=eA%3D%3D",
+    ],
 )
 def test_table_may_be_a_connection_string(table: str) -> None:
     """`VIP_TABLE` takes a connection string, the emulator's short form included."""

@@ -138,6 +138,27 @@ def _keys(wanted: Mapping[str, tuple[str, str]], environ: Mapping[str, str]) -> 
     return {key_id: key for key_id, key in keys.items() if key_id not in equal}, faults
 
 
+def _connection_fault(text: str) -> str | None:
+    """What keeps a storage connection string from use, as the end of a sentence that shows nothing of it, or None."""
+    pairs = [part.partition("=") for part in text.strip().rstrip(";").split(";")]
+    found = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    endpoint, key = found.get("tableendpoint", ""), found.get("accountkey", "")
+    if found.get("usedevelopmentstorage", "").lower() == "true":
+        return None
+    try:
+        parts = urlsplit(endpoint or f"{found.get('defaultendpointsprotocol') or 'https'}://{found.get('accountname', '')}")
+        host, signs = parts.hostname, bool(base64.b64decode(key, validate=True) or found.get("sharedaccesssignature"))
+    except (binascii.Error, ValueError):
+        return "has a TableEndpoint that is no URL, or an AccountKey that is no base64"
+    wrong = {
+        "has a part without =": not all(equals for _, equals, _ in pairs),
+        "names neither AccountName nor TableEndpoint": not host,
+        "has neither AccountKey nor SharedAccessSignature": not signs,
+        "says http://, which is for loopback only": parts.scheme.lower() != "https" and host not in _LOOPBACK,
+    }
+    return next((sentence for sentence, applies in wrong.items() if applies), None)
+
+
 class _Settings:
     """Reads the global settings one by one and gathers their faults."""
 
@@ -184,6 +205,8 @@ class _Settings:
             self.url("VIP_TABLE", table)
         elif "=" not in table:
             self.fault("VIP_TABLE", "is neither a URL nor a connection string")
+        elif wrong := _connection_fault(table):
+            self.fault("VIP_TABLE", f"is a connection string that {wrong}")
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{2,62}", name):
             self.fault("VIP_TABLE_NAME", "must be 3 to 63 letters and digits and begin with a letter")
         return table, name

@@ -1,5 +1,8 @@
 """What is put together, and the log line."""
 
+import asyncio
+import contextlib
+import gc
 import logging
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 from tests.contract.wire import scripted
 from vipcore import config
 from vipcore.azure import wiring
+from vipcore.errors import Unreachable
 
 SETTINGS = {
     "VIP_TABLE": "UseDevelopmentStorage=true",
@@ -59,3 +63,22 @@ def test_log_goes_to_its_logger_with_a_level(caplog: pytest.LogCaptureFixture) -
         ("INFO", "audit.head mirror=PROD seq=1"),
         ("WARNING", "timer.skipped why=away"),
     ]
+
+
+def test_connections_are_closed_when_the_loop_ends(caplog: pytest.LogCaptureFixture) -> None:
+    """The end of the process leaves no open connection behind, which the loop's own end would complain about."""
+    seen = []
+
+    async def use() -> None:
+        async with scripted() as server:
+            settings = {**SETTINGS, "VIP_TABLE": f"AccountName=x;AccountKey=eA==;TableEndpoint={server.url}/x"}
+            made = wiring.controller(config.load(settings, Path()), environ=SETTINGS)
+            with contextlib.suppress(Unreachable):
+                await made.ports.ledger.load_head("PROD")
+            seen.extend(server.seen)
+
+    asyncio.run(use())
+    gc.collect()
+
+    assert seen
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []

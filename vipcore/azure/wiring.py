@@ -1,5 +1,6 @@
 """The one place where the adapters are put together: once per process, from a configuration without fatal faults."""
 
+import asyncio
 import json
 import logging
 import os
@@ -101,9 +102,24 @@ def identity(config: Config) -> ManagedIdentityCredential:
 
 
 def controller(config: Config, *, environ: Mapping[str, str] = os.environ) -> Controller:
-    """A controller on the real collaborators, for as long as the process lives."""
-    ports = build(config, environ=environ).ports
-    return Controller(ports=ports, arm=Arm(ports.transport))
+    """A controller on the real collaborators, for as long as the event loop runs. To be called in it."""
+    wired = build(config, environ=environ)
+    closing = asyncio.get_running_loop().create_task(_close_at_the_end(wired))
+    _CLOSING.add(closing)
+    closing.add_done_callback(_CLOSING.discard)
+    return Controller(ports=wired.ports, arm=Arm(wired.ports.transport))
+
+
+_CLOSING: Final[set[asyncio.Task[None]]] = set()
+"""Keeps the tasks alive."""
+
+
+async def _close_at_the_end(wired: Wired) -> None:
+    """Close every connection when the loop's end cancels what still runs: nobody else tells an app that its process ends."""
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        await wired.close()
 
 
 def instance_name(environ: Mapping[str, str]) -> str:
