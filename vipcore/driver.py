@@ -242,11 +242,14 @@ class Driver:
         return {step.member for step in found.steps} if isinstance(found, Plan) else set()
 
     async def fence(self) -> None:
-        """Right before a NIC write. Raises LostLease or Unreachable where it may not start."""
+        """Right before a NIC write. Raises LostLease, Unreachable, or AzureRefusal `busy` where it may not start."""
         if self.drafts:
             await self.flush()
         if not self.fresh or self.now() - self.contact > FRESH_HEAD_S:
             await self.refresh()
+        if self.now() >= self.deadline:
+            # What is sent now would be cut off before its answer, and its row would lack ARM's request id (promise 3).
+            raise AzureRefusal("busy", "This request's time is over before the next write; the decision stands and is carried on.")
         for _ in range(FENCE_TRIES):
             if self.lease_left_s() >= WRITE_TIMEOUT_S + LEASE_MARGIN_S:
                 return self.check_mine(self.head)
