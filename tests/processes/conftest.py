@@ -17,7 +17,7 @@ from tests.processes.stage import App, Stage
 
 HERE: Final = Path(__file__).parent
 MIRRORS: Final = 100
-KILLS: Final = test_kills.Plan(mirrors=10, rounds=1000, kills=8, lives_s=(0.3, 1.2))
+KILLS: Final = test_kills.Plan(mirrors=10, rounds=1000, kills=8, lives_s=(0.1, 0.9))
 SCENARIOS: Final[dict[str, Callable[[Path], Any]]] = {
     "kills": lambda folder: test_kills.run(folder, KILLS),
     "outage": test_outage.run,

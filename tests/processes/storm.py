@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from simulator.worlds import FleetMirror
 from tests.processes import judge
-from tests.processes.agents import SUPERSEDED, Agent, Ended
+from tests.processes.agents import SUPERSEDED, Agent
 from tests.processes.stage import Stage, member
 
-CLAIM_WITHIN_S = 400.0
+CLAIM_WITHIN_S = 900.0
 
 
 @dataclass(slots=True)
@@ -50,8 +50,8 @@ class Storm:
                 side = "B" if side == "A" else "A"
                 rival = await self._agent(mirror, side)
             if rival is not None:
-                self._note(mirror, await rival.end(CLAIM_WITHIN_S), {0})
-            self._note(mirror, await first.end(CLAIM_WITHIN_S), {0} if rival is None else {0, SUPERSEDED})
+                await self._end(mirror, rival, {0})
+            await self._end(mirror, first, {0} if rival is None else {0, SUPERSEDED})
 
     async def _decided(self, mirror: FleetMirror, side: str, claiming: Agent) -> None:
         """Until the table says that this side shall have the VIP, or its agent has ended."""
@@ -66,7 +66,12 @@ class Storm:
         self.claims += 1
         return await Agent.start(self.stage.agent(mirror, side, self.url))
 
-    def _note(self, mirror: FleetMirror, ended: Ended, allowed: set[int]) -> None:
+    async def _end(self, mirror: FleetMirror, agent: Agent, allowed: set[int]) -> None:
+        try:
+            ended = await agent.end(CLAIM_WITHIN_S)
+        except TimeoutError:
+            self.faults.append(f"I1 {mirror.name}: a claim was not carried out within {CLAIM_WITHIN_S:.0f} s")
+            return
         self.ends[str(ended.result.get("outcome", ended.code))] += 1
         if ended.code not in allowed:
             self.faults.append(f"a claim of {mirror.name} ended with {ended.code}: {ended.result}")

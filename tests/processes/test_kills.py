@@ -67,9 +67,8 @@ def run(folder: Path, plan: Plan) -> Result:
 async def _kill_while_they_claim(storm: Storm, app: stage.App, plan: Plan, rng: random.Random) -> None:
     claiming = asyncio.create_task(storm.rage())
     for _ in range(plan.kills):
+        await asyncio.wait([claiming], timeout=rng.uniform(*plan.lives_s))
         if rng.random() < 0.5:
-            await asyncio.wait([claiming], timeout=rng.uniform(*plan.lives_s))
-        else:
             await _until_a_nic_is_written(storm, claiming)
             await asyncio.wait([claiming], timeout=rng.uniform(0.0, AFTER_WRITE_S))
         if claiming.done():
