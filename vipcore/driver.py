@@ -249,7 +249,7 @@ class Driver:
             await self.refresh()
         if self.now() >= self.deadline:
             # What is sent now would be cut off before its answer, and its row would lack ARM's request id (promise 3).
-            raise AzureRefusal("busy", "This request's time is over before the next write; the decision stands and is carried on.")
+            raise AzureRefusal("busy", "This request's time is over; the decision stands and is carried on.")
         for _ in range(FENCE_TRIES):
             if self.lease_left_s() >= WRITE_TIMEOUT_S + LEASE_MARGIN_S:
                 return self.check_mine(self.head)
