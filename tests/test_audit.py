@@ -152,6 +152,23 @@ def test_rewritten_tail_of_a_plain_chain_has_another_hash() -> None:
     assert found.hash != rows[-1].hash
 
 
+def test_rewritten_row_in_the_middle_does_not_fit_the_next() -> None:
+    """A plain row that was rewritten together with its Hash fits itself; the row after it still names the old one. (I8)"""
+    entities = stored(chain([Draft(event="frozen", actor="operator:ann") for _ in range(3)]))
+    entities[1]["Actor"] = "operator:bob"
+    entities[1]["Hash"] = recomputed(entities[1], None)
+
+    assert judged(entities) == Broken(seq=3, detail="PrevHash of row 3 is not the hash of row 2")
+
+
+def test_chain_of_another_mirror_is_not_this_ones() -> None:
+    """A whole chain that is genuine elsewhere, brought into this mirror's partition, does not verify. (I8)"""
+    foreign = audit.append("TEST", 0, "0" * 64, [Draft(event="frozen", actor="a")], at=AT, epoch=1, seal=Seal())
+
+    assert isinstance(judged(stored(foreign)), Broken)
+    assert isinstance(judged([{**entity, "PartitionKey": "PROD"} for entity in stored(foreign)]), Broken)
+
+
 def test_rewritten_tail_of_a_keyed_chain_does_not_verify() -> None:
     """Without the audit key not even the owner of the table can rewrite a row, neither plain nor with a key of their own."""
     first = chain([Draft(event="frozen", actor="operator:ann")], Seal(KEY))

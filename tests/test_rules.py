@@ -187,14 +187,15 @@ def test_epoch_rises_by_one_with_every_change_of_desired(decisions: list[tuple[s
     for step, (member, began_s) in enumerate(decisions):
         if rules.superseded(head, member, at(began_s)):
             continue
-        after = rules.decided(head, member, at(began_s), now=at(1000 + step), claim_id="c", changes_s=600)
+        held = replace(head, holds={"B": NOW}, drift="x", follow={"backup": ["A"]})
+        after = rules.decided(held, member, at(began_s), now=at(1000 + step), claim_id="c", changes_s=600)
 
         changed = member != head.desired
         assert after.epoch == head.epoch + changed
         assert after.desired == member
         assert after.began >= head.began
         assert len(after.changes) == len(head.changes) + (changed and head.desired is not None)
-        assert (after.holds, after.drift) == ({}, None)
+        assert (after.holds, after.drift, after.follow) == ({}, None, {})
         head = after
 
 
