@@ -24,7 +24,7 @@ from vipcore.audit import Draft
 from vipcore.driver import Driver, LostLease
 from vipcore.errors import AzureRefusal, Refusal, Unreachable
 from vipcore.head import Head, LastSwap
-from vipcore.model import Nic, Unread
+from vipcore.model import Absent, Nic, Unread
 from vipcore.pace import go_first
 from vipcore.plan import Blocked, Kind, Plan, Step
 from vipcore.writing import Written
@@ -127,14 +127,33 @@ async def _blocked(driver: Driver, found: Blocked, times: int) -> None:
 async def _rewrite(driver: Driver, members: list[str], tries: dict[str, int]) -> None:
     """Rewrite NICs as they are, so that what a dead driver sent meets another etag."""
     for member in members:
-        if not isinstance(driver.looks[member], Nic):
+        for _ in range(UNREAD_LOOKS_MAX):
+            if isinstance(driver.looks[member], Unread):
+                await driver.pause(0.5)
+                await writing.look(driver, member)
+        if isinstance(driver.looks[member], Absent):
             driver.fences.discard(member)
+            driver.unanswered.discard(member)
+            continue
+        if isinstance(driver.looks[member], Unread):
+            _unfenced(driver, member)
             continue
         await writing.settle(driver, member, within_s=writing.SETTLE_HOLDER_S)
         written = await writing.write(driver, Step(kind=Kind.FENCE, member=member), tries=tries)
         if written is not None:
             await writing.finish(driver, written)
             await writing.look(driver, member)
+
+
+def _unfenced(driver: Driver, member: str) -> None:
+    """What cannot be read cannot be rewritten: of a driver before us it is watched for, of our own it stays unanswered."""
+    if member in driver.unanswered:
+        raise AzureRefusal(
+            "outcome-unknown",
+            f"A write of the NIC of {member} got no answer, and the NIC cannot be read; it is rewritten when it can be.",
+        )
+    driver.remarks.append(f"The NIC of {member} could not be read; a late write of a driver that died is watched for.")
+    driver.fences.discard(member)
 
 
 async def _carry_out(driver: Driver, found: Plan, tries: dict[str, int]) -> None:
@@ -162,12 +181,9 @@ async def _one_by_one(driver: Driver, found: Plan, tries: dict[str, int]) -> Non
         return
     if found.detaches:
         driver.mark("detach")
-    if found.attach is None:
+    if found.attach is None or (early is None and _has_everything(driver)):
         await writing.look(driver, *(step.member for step in found.detaches))
         return
-    again = plan.plan(driver.mirror, driver.looks, driver.desired)
-    if early is None and isinstance(again, Plan) and again.attach is None:
-        return  # the early try took effect although its answer was lost
     await _attach(driver, found, early, tries)
 
 
@@ -192,6 +208,12 @@ async def _detach(driver: Driver, found: Plan, tries: dict[str, int]) -> list[Wr
     await _finish_all(driver, accepted)
     await writing.look(driver, *(step.member for step in found.detaches))
     return None
+
+
+def _has_everything(driver: Driver) -> bool:
+    """Whether desired's NIC was seen to have what it needs: an early try may have taken effect although its answer was lost."""
+    found = plan.plan(driver.mirror, driver.looks, driver.desired)
+    return isinstance(found, Plan) and found.attach is None
 
 
 async def _repair(driver: Driver, step: Step, tries: dict[str, int]) -> None:
