@@ -1,14 +1,14 @@
-"""The promises of contract section 9, judged from outside: from what the cloud, the table and the answers show, not from our code.
+"""The promises of contract section 9, judged from outside: by what the cloud, the table and the answers show, not by our code.
 
-`check(stage)` returns every violation as a sentence that begins with the promise's number. It knows the journal (who sent what when,
-every commit, every look and answer), the cloud's own history, and the mirrors document; it calls nothing of the core but the values.
+`check(stage)` returns every violation as a sentence that begins with the promise's number. It knows the journal (who sent what
+when, every commit, every look and answer), the cloud's own history and the mirrors document; of the core it uses only the values.
 """
 
 import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from simulator.history import Exchange
@@ -151,6 +151,7 @@ class _Judge:
             if heard and not put.trace.node.dead and exchange.request_id not in rows:
                 yield f"I3 write {put.number} was answered and no row names its request id"
             yield from self._still_expected(put)
+            yield from self._possible(put)
 
     def _fenced(self, put: Put) -> Iterator[str]:
         head, name = put.head, f"write {put.number} of {put.nic} by trace {put.trace.number}"
@@ -170,8 +171,7 @@ class _Judge:
             for commit in self.by_mirror[head.mirror]
             if commit.at <= put.sent
             and any(
-                row.columns["Event"] in INTENT and row.columns.get("OperationId") == head.swap.operation_id
-                for row in commit.rows
+                row.columns["Event"] in INTENT and row.columns.get("OperationId") == head.swap.operation_id for row in commit.rows
             )
         ]
         if not intents:
@@ -179,12 +179,10 @@ class _Judge:
 
     def _looked(self, put: Put) -> Iterator[str]:
         """I9: no detach or attach on a guess."""
-        if not put.nic:
-            if put.unread:
-                yield f"I9 move {put.number} was sent while {put.unread[0]} could not be read"
+        if put.head is None:
             return
-        mirror = self.of_nic[put.nic]
-        if put.before is None or put.after is None or _ours(put.before, mirror) == _ours(put.after, mirror):
+        mirror = self.mirrors[put.head.mirror]
+        if put.nic and (put.before is None or put.after is None or _ours(put.before, mirror) == _ours(put.after, mirror)):
             return
         lost = {vip.name.lower() for vip in mirror.vips} - put.located
         if lost and put.unread:
@@ -197,6 +195,16 @@ class _Judge:
         head = self.head_at(put.head.mirror, put.landed)
         if head is not None and head.lease is None and head.swap is None:
             yield f"I2 write {put.number} landed at {put.landed:.1f} s, when nobody drove and no swap was unfinished"
+
+    def _possible(self, put: Put) -> Iterator[str]:
+        """I10: nothing is detached for a member that reads say cannot take it. Denied reads and throttles stop nothing."""
+        if put.head is None or put.head.desired is None or put.before is None or put.after is None:
+            return
+        gone = _ours(put.before, self.of_nic[put.nic]) - _ours(put.after, self.of_nic[put.nic])
+        trapped = put.landed is not None and put.landed < self.journal.traps.get(put.head.desired, -1.0)
+        scarce = any(exchange.status == 429 for exchange in self.stage.cloud.history)
+        if gone and trapped and not scarce and not put.trace.denied_reads:
+            yield f"I10 write {put.number} detached {min(gone)} for {put.head.desired}, where it may not be attached"
 
     def leases(self) -> Iterator[str]:
         """I2: one driver at a time, who keeps the lease while a write is unanswered, and rewrites what a dead one left."""
@@ -246,15 +254,14 @@ class _Judge:
                 nic = next(m.nic_id for m in self.mirrors[before.mirror].members if m.name == member).rsplit("/", 1)[-1]
                 written = any(p.nic == nic and p.status in (200, 201) and p.sent >= commit.at for p in trace.puts)
                 moved = self._etag_moved(trace, nic, commit.at)
-                if not written and not moved and nic in {n.name for n in self.stage.cloud.nics.values()}:
+                unread = nic in trace.looks and trace.looks[nic] is None
+                if not written and not moved and not unread and nic in {n.name for n in self.stage.cloud.nics.values()}:
                     yield f"I2 trace {trace.number} completed a swap taken over without a rewrite of {nic}"
 
     def _etag_moved(self, trace: Trace, nic: str, since: float) -> bool:
         """Whether a write of the trace without an answer was seen to have landed."""
         unheard = [put for put in trace.puts if put.nic == nic and put.sent >= since and put.status not in (200, 201)]
-        return any(
-            get.nic == nic and get.at > put.sent and get.etag != put.if_match for put in unheard for get in trace.gets
-        )
+        return any(get.nic == nic and get.at > put.sent and get.etag != put.if_match for put in unheard for get in trace.gets)
 
     def answers(self) -> Iterator[str]:
         """I4: a success was shown by a look after the last write."""
@@ -274,7 +281,11 @@ class _Judge:
             landed = (c.at for c in self.journal.changes if self._by_us(c) and c.nic in nics and c.at <= commit.at)
             last = max(landed, default=-1.0)
             if not any(
-                get.nic == nic and last <= get.at and get.heard <= commit.at and get.state == "Succeeded" and _carries(get.doc, mirror)
+                get.nic == nic
+                and last <= get.at
+                and get.heard <= commit.at
+                and get.state == "Succeeded"
+                and _carries(get.doc, mirror)
                 for get in self.journal.gets
             ):
                 yield f"I4 trace {trace.number} was answered {answer.outcome} without a look that showed it after the last write"
@@ -324,16 +335,20 @@ class _Judge:
             key, issued_at = trace.signed
             for commit in trace.commits:
                 events = _events(commit)
-                if any(event in (*ACCEPTED, "claim.confirmed", "claim.recorded") for event in events):
-                    if commit.after.marks.get(key, "") < issued_at:
-                        yield f"I6 trace {trace.number} was accepted and its mark is not spent"
+                took = any(event in (*ACCEPTED, "claim.confirmed", "claim.recorded") for event in events)
+                if took and commit.after.marks.get(key, "") < issued_at:
+                    yield f"I6 trace {trace.number} was accepted and its mark is not spent"
         for commit in self.journal.commits:
             for key, mark in commit.before.marks.items():
                 if commit.after.marks.get(key, "") < mark:
                     yield f"I6 the mark of {key} fell at {commit.at:.1f} s"
             for row in commit.rows:
                 actor = str(row.columns["Actor"])
-                if actor.startswith("key:key-") and row.columns["Event"] in DECIDED and row.columns.get("Member") != actor.removeprefix("key:key-"):
+                if (
+                    actor.startswith("key:key-")
+                    and row.columns["Event"] in DECIDED
+                    and row.columns.get("Member") != actor.removeprefix("key:key-")
+                ):
                     yield f"I6 {actor} acted for {row.columns.get('Member')}"
 
     def foreign_properties(self) -> Iterator[str]:
@@ -372,8 +387,16 @@ class _Judge:
                 row.columns["Event"] in DECIDED and row.columns.get("Member") == new.desired for row in commit.rows
             ):
                 yield f"I1 desired became {new.desired} at {commit.at:.1f} s without an accepted row"
+            if not commit.hinted and ((new.swap and not old.swap) or (new.pending and not old.pending)):
+                yield f"I1 work began at {commit.at:.1f} s without a hint for the timer"
+            frozen = old.frozen is not None and (old.frozen.until is None or old.frozen.until > self._true(commit.at))
+            if frozen and old.desired != new.desired and not commit.trace.forced:
+                yield f"I7 desired became {new.desired} at {commit.at:.1f} s during a freeze"
             if old.desired and old.desired != new.desired and new.began < old.began:
                 yield f"I1 a decision of {new.began} replaced a later one of {old.began}"
+
+    def _true(self, at: float) -> datetime:
+        return START + timedelta(seconds=at + SKEW_S / 2)
 
     def end(self, mirror: Mirror) -> Iterator[str]:
         """I1: the VIP is where the last decision says, and nowhere else; nothing is left to do."""
@@ -392,7 +415,7 @@ class _Judge:
                 yield f"I1 {member.name} carries {_ours(nic.doc, mirror)}, desired is {head.desired}"
         if head.swap is not None or head.lease is not None:
             yield f"I1 epoch {head.epoch} is unfinished: swap {head.swap is not None}, lease {head.lease}"
-        if mirror.name in self.stage.ledger.hints:
+        if mirror.name in self.stage.ledger.hints and head.pending is None:
             yield f"I1 the hint of {mirror.name} is left although there is no work"
 
 

@@ -78,7 +78,9 @@ class KillAt(Fate):
             node.kill()
 
 
-async def claim_until(node: Node, member: str, *, began_ago: float = 0.0, claim_id: str = "c", event: str = "NotifyBecomePrimary") -> str:
+async def claim_until(
+    node: Node, member: str, *, began_ago: float = 0.0, claim_id: str = "c", event: str = "NotifyBecomePrimary"
+) -> str:
     """What the agent does: claim until the VIP is there or the claim is superseded. Returns the outcome or the last code."""
     loop = node.stage.loop
     began = loop.time() - began_ago
@@ -96,6 +98,7 @@ async def claim_until(node: Node, member: str, *, began_ago: float = 0.0, claim_
 
 async def move_until(node: Node, to: str) -> str:
     """An operator who repeats a move that failed."""
+    code = ""
     for _ in range(60):
         try:
             return (await node.move(to)).outcome
@@ -220,11 +223,12 @@ async def _first_died_late(stage: Stage, node: Node) -> None:
     """The same, and its detach has not arrived in Azure yet."""
     stage.cloud.script(Match(method="PUT", kind="nic"), fault=Lands(after_s=57.0))
     first = stage.node("first")
-    asyncio.create_task(first.claim("MIRRORB"))
+    task = asyncio.create_task(first.claim("MIRRORB"))
     while not stage.journal.puts:
         await asyncio.sleep(0.02)
     await asyncio.sleep(0.025)
     first.kill()
+    task.cancel()
 
 
 async def _recorded_in_freeze(stage: Stage, node: Node) -> None:
@@ -299,5 +303,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario("one call", _claims, document=scenes.document(strategy="atomic"), switches=_moves_as("private")),
     Scenario("one call that ends half-way", _claims, document=scenes.document(strategy="atomic"), switches=_moves_as("half-way")),
-    Scenario("write refused while locked", _claims, switches=Switches(latency="fixed:1.5", second_put="locked"), prepare=_first_died),
+    Scenario(
+        "write refused while locked", _claims, switches=Switches(latency="fixed:1.5", second_put="locked"), prepare=_first_died
+    ),
 )

@@ -1,7 +1,7 @@
 """What happened in a simulation, written down as plain values while it runs, so that a checker can judge it afterwards.
 
-A `Trace` is one ask (a claim, a move, a timer pass, a freeze) on one instance; whatever the production code does on its behalf carries
-it along in a context variable. Nothing here is known to the production code.
+A `Trace` is one ask (a claim, a move, a timer pass, a freeze) on one instance; whatever the production code does on its behalf
+carries it along in a context variable. Nothing here is known to the production code.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,10 @@ CURRENT: ContextVar["Trace | None"] = ContextVar("trace", default=None)
 
 @dataclass(slots=True)
 class Put:
-    """One NIC write, or one move of ip configurations in a single call (`nic` is '' then). Times are loop seconds; `sent`: when the production code asked for it; `landed`: when the cloud accepted it."""
+    """One NIC write, or one move of ip configurations in a single call (`nic` is '' then). Times are loop seconds.
+
+    `sent`: when the production code asked for it; `landed`: when the cloud accepted it.
+    """
 
     number: int
     trace: "Trace"
@@ -69,6 +72,8 @@ class Commit:
     before: Head
     after: Head
     rows: Sequence[Row]
+    hinted: bool
+    """Whether this trace had written the mirror's hint before."""
 
 
 @dataclass(slots=True)
@@ -96,6 +101,8 @@ class Trace:
     asked: float
     mirror: str = ""
     member: str = ""
+    forced: bool = False
+    hinted: set[str] = field(default_factory=set)
     signed: tuple[str, str] | None = None
     """(key id, issued_at) of a claim's signature."""
     correlation_id: str = ""
@@ -130,6 +137,8 @@ class Journal:
     commits: list[Commit] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     docs: dict[str, Any] = field(default_factory=dict)
+    traps: dict[str, float] = field(default_factory=dict)
+    """Member -> until when no attach to its NIC is allowed."""
     sending: Put | None = None
     """The write that the cloud is judging right now."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from vipcore.audit import Row, row_key
 from vipcore.errors import Stale
@@ -20,7 +20,7 @@ class MemoryLedger:
         self.failures: dict[str, dict[str, int]] = {}
         self._etags = itertools.count(1)
         self._parsed: dict[str, tuple[object, Head]] = {}
-        self.on_commit = lambda head, rows: None
+        self.on_commit: Callable[[Head, Sequence[Row]], None] = lambda head, rows: None
 
     def _etag(self) -> str:
         return f'W/"{next(self._etags)}"'

@@ -40,7 +40,9 @@ def world(members: int = 2, vips: int = 1, *, public: bool = False, holder: int 
 
 
 @lru_cache(maxsize=256)
-def _document(members: int, vips: int, public: bool, extra: tuple[tuple[str, Any], ...], pages: bool) -> dict[str, Any]:
+def _document(
+    members: int, vips: int, public: bool, extra: tuple[tuple[str, Any], ...], pages: bool, crowd: int
+) -> dict[str, Any]:
     defined: dict[str, Any] = {}
     for name in MEMBERS[:members]:
         defined[name] = {"nic": f"nic-{name[-1].lower()}"}
@@ -50,9 +52,21 @@ def _document(members: int, vips: int, public: bool, extra: tuple[tuple[str, Any
     if public:
         listed[0]["public_ip"] = "pip"
     mirror = {"members": defined, "vips": listed, **dict(extra)}
-    return {"defaults": {"subscription_id": SUB, "resource_group": "rg"}, "mirrors": {"PROD": mirror}}
+    others = {
+        f"IDLE{number}": {
+            "members": {"A": {"nic": f"idle{number}a"}, "B": {"nic": f"idle{number}b"}},
+            "vips": [{"name": "vip", "private_ip": f"10.1.{number // 250}.{number % 250 + 4}"}],
+        }
+        for number in range(crowd)
+    }
+    return {"defaults": {"subscription_id": SUB, "resource_group": "rg"}, "mirrors": {"PROD": mirror, **others}}
 
 
-def document(members: int = 2, vips: int = 1, *, public: bool = False, pages: bool = False, **extra: Any) -> dict[str, Any]:
-    """The mirrors document of such a world. `extra`: more members of the mirror, such as `strategy`."""
-    return _document(members, vips, public, tuple(sorted(extra.items())), pages)
+def document(
+    members: int = 2, vips: int = 1, *, public: bool = False, pages: bool = False, crowd: int = 0, **extra: Any
+) -> dict[str, Any]:
+    """The mirrors document of such a world. `extra`: more members of the mirror, such as `strategy`.
+
+    `crowd`: so many other mirrors that nobody ever claims: with them the timer comes by without a hint only now and then.
+    """
+    return _document(members, vips, public, tuple(sorted(extra.items())), pages, crowd)

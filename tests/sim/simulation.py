@@ -1,7 +1,7 @@
 """Seeded simulation: everything at once on one virtual clock, then a quiet period, then the checker.
 
-One seed draws a world, its weather and its actors: instances with skewed and stepping clocks that die, restart and pause; agents of
-several members; operators; strangers at the NICs; throttling, lost, late and doubled requests, writes that land minutes after
+One seed draws a world, its weather and its actors: instances with skewed and stepping clocks that die, restart and pause; agents
+of several members; operators; strangers at the NICs; throttling, lost, late and doubled requests, writes that land minutes after
 their driver died, operations that hang or fail, a table that is away. The same seed does the same again.
 
     python -m tests.sim.simulation --seeds 1000 [--from 1] [--mutant NAME]
@@ -15,10 +15,11 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from simulator.faults import Answer, Ends, Fault, Hangs, Lands, Lost, Match, Status, Twice
-from simulator.switches import Switches
+from simulator.switches import Denial, Switches
 from tests.sim import scenes
 from tests.sim.checker import check
 from tests.sim.crashes import SUPERSEDED, quiet
@@ -100,19 +101,27 @@ class Simulation:
             if_match="ignored" if rng.random() < 0.05 else "honoured",
             move_ip_configurations=rng.choice(("feature-missing", "feature-missing", "private", "all", "slow", "half-way")),
         )
+        crowd = self.crowd = 200 if rng.random() < 0.2 else 0
         document = scenes.document(
-            self.members, vips, public=public, pages=paged, strategy=rng.choice(("auto", "auto", "put", "atomic")), hold_s=rng.choice((0, 5, 30))
+            self.members,
+            vips,
+            crowd=crowd,
+            public=public,
+            pages=paged,
+            strategy=rng.choice(("auto", "auto", "put", "atomic")),
+            hold_s=rng.choice((0, 5, 30)),
         )
         world = scenes.world(self.members, vips, public=public, holder=holder, split=vips == 2 and rng.random() < 0.2)
         self.chaos = Chaos(Weather.draw(rng), random.Random(seed * 7 + 1))
         config = replace(_parsed_of(document), max_changes=rng.choice((3, 6, 100, 100)))
         self.stage = Stage(world=world, document=document, seed=seed, switches=self._rough(), fate=self.chaos, config=config)
         self.paged = paged
+        self.trap = self._trap(holder) if rng.random() < 0.08 else None
         self.last_until = 40.0 + 80.0 * rng.random()
         self.made = 0
         self.nodes: list[Node] = []
         self.agents: list[asyncio.Task[Any]] = []
-        self.unfinished: list[str] = []
+        self.doubles: list[asyncio.Task[None]] = []
 
     # -- weather ---------------------------------------------------------------------------------------------------------
 
@@ -134,6 +143,15 @@ class Simulation:
             put_call_s=(0.0, 6.0) if rng.random() < 0.15 else (0.0, 0.0),
             busy_after_completion_s=rng.choice((0.0, 0.0, 0.0, 3.0)),
         )
+
+    def _trap(self, holder: int | None) -> str | None:
+        """A member whose NIC we may not write until the quiet period: whoever looks first knows that the VIP cannot go there."""
+        name = self.rng.choice([name for index, name in enumerate(self.names) if index != holder])
+        scope = f"/subscriptions/{scenes.SUB}/resourceGroups/rg/providers/Microsoft.Network/networkInterfaces/{nic_of(name)}"
+        denial = Denial(action="Microsoft.Network/networkInterfaces/write", scope=scope)
+        self.stage.cloud.switches = replace(self.stage.cloud.switches, denied=(denial,))
+        self.stage.journal.traps[name] = float("inf")
+        return name
 
     def _fault(self) -> Fault:
         rng = self.rng
@@ -200,7 +218,7 @@ class Simulation:
             await asyncio.sleep(2.0 * self.rng.random())
             await _quietly(node.claim(member, claim_id=claim_id, age_s=age, event=event, issued_at=issued_at))
 
-        asyncio.ensure_future(again())
+        self.doubles.append(asyncio.ensure_future(again()))
 
     async def failover(self, at: float, member: str, number: int) -> None:
         await asyncio.sleep(at)
@@ -219,7 +237,7 @@ class Simulation:
         for _ in range(self.rng.randrange(1, 4)):
             node = self.rng.choice(self.nodes)
             if not node.dead:
-                answer = await self.asked(node, lambda node=node: node.move(to, force=force), 230.0)
+                answer = await self.asked(node, partial(node.move, to, force=force), 230.0)
                 if isinstance(answer, Outcome):
                     return
             await asyncio.sleep(5.0)
@@ -236,7 +254,7 @@ class Simulation:
 
     async def stranger(self, at: float) -> None:
         await asyncio.sleep(at)
-        nic = self.stage.cloud.nic_named(f"nic-{self.rng.choice(self.names)[-1].lower()}")
+        nic = self.stage.cloud.nic_named(nic_of(self.rng.choice(self.names)))
         self.stage.cloud.stranger(nic, self.rng.choice(EDITS))
 
     async def clocks(self) -> None:
@@ -263,6 +281,13 @@ class Simulation:
             if not node.dead:
                 await self.asked(node, node.tick, 300.0)
 
+    async def unreadable(self, at: float) -> None:
+        """A NIC that cannot be read for a while."""
+        await asyncio.sleep(at)
+        faults = (Status(status=500), Answer(name="AuthorizationFailed"), Lost(when="before"))
+        match = Match(method="GET", kind="nic", name=nic_of(self.rng.choice(self.names)))
+        self.stage.cloud.script(match, fault=self.rng.choice(faults), times=self.rng.randrange(3, 40))
+
     async def trouble(self, at: float) -> None:
         """A planned fault for some of the next writes."""
         await asyncio.sleep(at)
@@ -283,22 +308,30 @@ class Simulation:
         rng, until = self.rng, self.last_until
         for _ in range(rng.randrange(1, 4)):
             self.new_node()
-        actors = [asyncio.ensure_future(self.clocks()), asyncio.ensure_future(self.restarts()), asyncio.ensure_future(self.timer())]
+        actors = [
+            asyncio.ensure_future(self.clocks()),
+            asyncio.ensure_future(self.restarts()),
+            asyncio.ensure_future(self.timer()),
+        ]
         burst = rng.random() * until
         for number in range(rng.randrange(1, 5)):
             at = burst + rng.random() * 6.0 if rng.random() < 0.4 else rng.random() * until
             actors.append(asyncio.ensure_future(self.failover(at, rng.choice(self.names), number)))
-        for actor, most in ((self.operator, 3), (self.freezer, 2), (self.stranger, 3), (self.trouble, 5)):
-            actors += [asyncio.ensure_future(actor(rng.random() * until)) for _ in range(rng.randrange(most) if rng.random() < 0.6 else 0)]
+        for actor, most in ((self.operator, 3), (self.freezer, 2), (self.stranger, 3), (self.trouble, 5), (self.unreadable, 3)):
+            actors += [
+                asyncio.ensure_future(actor(rng.random() * until))
+                for _ in range(rng.randrange(most) if rng.random() < 0.6 else 0)
+            ]
         await asyncio.sleep(until)
-        for actor in actors:
-            actor.cancel()
+        for task in actors:
+            task.cancel()
         return await self.settle()
 
     async def settle(self) -> list[str]:
         """The quiet period: everything works again, agents go on, the timer ticks."""
         self.chaos.calm = True
         self.stage.cloud.switches = self.calm
+        self.stage.journal.traps = {name: self.stage.loop.time() for name in self.stage.journal.traps}
         self.stage.cloud.scripts.clear()
         self.stage.table_away_until = 0.0
         if self.paged:
@@ -316,8 +349,17 @@ class Simulation:
         await asyncio.sleep(max(60.0, *(node.paused_until - self.stage.loop.time() + 40.0 for node in self.nodes)))
         for task in keeping:
             task.cancel()
-        await quiet(self.stage, self.new_node())
+        sweeper = self.new_node()
+        for _ in range(20 if self.crowd else 0):  # the sweep comes by within ten minutes
+            await sweeper.tick()
+            await asyncio.sleep(30.0)
+        await quiet(self.stage, sweeper)
         return found + check(self.stage, etags=self.calm.if_match == "honoured")
+
+
+def nic_of(member: str) -> str:
+    """The name of a member's NIC in these scenes."""
+    return f"nic-{member[-1].lower()}"
 
 
 async def _quietly(work: Awaitable[Any]) -> Any:

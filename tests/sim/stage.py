@@ -268,6 +268,7 @@ class Node:
             deadline_s=deadline_s,
         )
         trace = self.begin("move", mirror, to, ask.correlation_id)
+        trace.forced = force
         return await self.answered(trace, carry_out(self.controller, ask))
 
     async def tick(self) -> None:
@@ -359,7 +360,7 @@ class _Transport:
             head_known_at=known_at,
             heard_since_last=not trace.puts or known_at > trace.puts[-1].sent,
             unread=tuple(name for name, look in trace.looks.items() if look is None),
-            located=frozenset(name for look in trace.looks.values() if look for name in look),
+            located=_located(trace),
         )
         trace.puts.append(put)
         stage.journal.puts.append(put)
@@ -400,9 +401,18 @@ class _Transport:
         )
 
 
+def _located(trace: Trace) -> frozenset[str]:
+    """What this trace has seen on a NIC, or has itself taken from where it saw it: an address is on one NIC at most."""
+    seen = {name for look in trace.looks.values() if look for name in look}
+    for put in trace.puts:
+        if put.before is not None and put.status in (200, 201):
+            seen |= {fact.name.lower() for fact in put.before.facts}
+    return frozenset(seen)
+
+
 def path_of(url: str) -> str:
     """The path of an absolute or relative URL."""
-    path = url.split("?")[0]
+    path = url.split("?", maxsplit=1)[0]
     return path if path.startswith("/") else "/" + path.partition("://")[2].partition("/")[2]
 
 
@@ -423,8 +433,9 @@ class _Ledger:
 
     def _known(self, heads: Iterable[Head]) -> None:
         trace = CURRENT.get()
-        for head in heads if trace else ():
-            trace.knows(head, self.node.stage.loop.time())
+        for head in heads:
+            if trace is not None:
+                trace.knows(head, self.node.stage.loop.time())
 
     async def load_head(self, mirror: str) -> Head:
         head = await self._call("load_head", lambda: self.table.load_head(mirror))
@@ -436,7 +447,7 @@ class _Ledger:
             before = await self.table.load_head(head.mirror)
             stored = await self.table.commit(head, rows)
             if trace := CURRENT.get():
-                entry = Commit(self.node.stage.loop.time(), trace, before, stored, rows)
+                entry = Commit(self.node.stage.loop.time(), trace, before, stored, rows, head.mirror in trace.hinted)
                 self.node.stage.journal.commits.append(entry)
                 trace.commits.append(entry)
                 owner = stored.lease.owner if stored.lease else ""
@@ -466,7 +477,12 @@ class _Ledger:
         return heads
 
     async def put_hint(self, mirror: str) -> None:
-        await self._call("put_hint", lambda: self.table.put_hint(mirror))
+        async def do() -> None:
+            await self.table.put_hint(mirror)
+            if (trace := CURRENT.get()) and mirror in self.table.hints:
+                trace.hinted.add(mirror)
+
+        await self._call("put_hint", do)
 
     async def load_hints(self) -> list[Hint]:
         return await self._call("load_hints", self.table.load_hints)
