@@ -25,6 +25,7 @@ from vipcore import (
     driver,
     follow,
     head,
+    instants,
     judge,
     nic,
     plan,
