@@ -82,7 +82,8 @@ def steady(stand: Stage, app: App, mirrors: Sequence[FleetMirror], *, per_s: flo
     result.faults += [f"{code} was answered" for code in run.answers if code != "200"]
     took = sorted(run.took_s)
     result.figures = (
-        f"seed {stand.scale.seed}: {len(took)} claims in {seconds:.0f} s over {len(mirrors)} mirrors, answers "
+        f"seed {stand.scale.seed}: {run.answers['200']} claims in {seconds:.0f} s, {run.answers['200'] / seconds:.0f} a second "
+        f"({per_s:g} were wanted), over {len(mirrors)} mirrors, answers "
         f"{dict(run.answers)}, {run.moves} of them moves; confirmed in {statistics.median(took) * 1000:.0f} ms (median), "
         f"{took[int(len(took) * 0.99)] * 1000:.0f} ms (99 %); memory {run.memory[0][1]:.0f} MiB at the start, "
         f"{halfway(run.memory)[0][1]:.0f} MiB halfway, {run.memory[-1][1]:.0f} MiB at the end, "
