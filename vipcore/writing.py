@@ -15,12 +15,14 @@ from vipcore.arm_errors import ArmError, Cause
 from vipcore.driver import Driver
 from vipcore.errors import AzureRefusal, NoReply, NotSent
 from vipcore.model import Json, Nic
+from vipcore.pace import Pace
 from vipcore.plan import FAILED, SUCCEEDED, Kind, Step
 
 TRIES_MAX: Final = 12
 """Writes of one NIC in one drive, whatever their fate: a bound on what a stubborn fault may cost."""
 
 REMARKS_MAX: Final = 8
+REPLAN_S: Final = 1.0
 FRESH_S: Final = 15.0
 """A NIC read longer ago is read again before it is written, since If-Match on NICs is undocumented (azure.md section 5)."""
 
@@ -230,7 +232,7 @@ async def finish(driver: Driver, written: Written) -> bool:
     faults, looks, before_s = 0, 0, 0.0
     with pace.following():
         while True:
-            await driver.pause(pace.look_after(driver.now() - written.sent_at, driver.ports.clock.jitter(), looks))
+            await _until_next_look(driver, pace, written, looks)
             elapsed = driver.now() - written.sent_at
             try:
                 if pace.scarce(driver.now()) and written.step.vips:
@@ -250,6 +252,16 @@ async def finish(driver: Driver, written: Written) -> bool:
                     await look(driver, written.step.member)
                     await settle(driver, written.step.member, within_s=float("inf"))
                     return True
+
+
+async def _until_next_look(driver: Driver, pace: Pace, written: Written, looks: int) -> None:
+    """Wait for the next look; where others' operations have ended meanwhile, what that tells of ours counts."""
+    jitter = driver.ports.clock.jitter()
+    due = driver.now() + pace.look_after(driver.now() - written.sent_at, jitter, looks)
+    while due - driver.now() > REPLAN_S:
+        await driver.pause(REPLAN_S)
+        due = min(due, driver.now() + pace.look_after(driver.now() - written.sent_at, jitter, looks))
+    await driver.pause(due - driver.now())
 
 
 async def _ended_by_its_nic(driver: Driver, written: Written) -> bool | None:
