@@ -36,8 +36,8 @@ def parts(folder: Path, *, full: bool, seed: int, say: Say) -> dict[str, Callabl
         "cold": lambda: asyncio.run(cold.measure(folder, runs=4 * many, bare_runs=many, seed=seed, say=say)),
         "confirmed": lambda: asyncio.run(warm.measure(folder, runs=25 * many, each=10, seed=seed, say=say)),
         "swaps": lambda: asyncio.run(swaps.measure(folder, size=size, seed=seed, say=say)),
-        "overlap": lambda: asyncio.run(overlap.measure(folder, runs=2 * many, az_runs=2 * many, seed=seed, say=say)),
-        "load": lambda: load.measure(folder, mirrors=1_000, seed=seed, say=say),
+        "overlap": lambda: asyncio.run(overlap.measure(folder, full=full, seed=seed, say=say)),
+        "load": lambda: load.measure(folder, mirrors=1_000 if full else 300, seed=seed, say=say),
         "fleet": lambda: fleet.measure(full=full, seed=seed, say=say),
     }
 
@@ -46,8 +46,10 @@ def main(words: Sequence[str]) -> int:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--quick", action="store_true", help="about six minutes (the default)")
-    how.add_argument("--full", action="store_true", help="more runs, 10,000 mirrors: about half an hour")
+    how.add_argument("--quick", action="store_true", help="six to seven minutes on two quiet cores (the default)")
+    how.add_argument(
+        "--full", action="store_true", help="more runs, 1,000 swaps in one process, outages of 10,000 mirrors: about 40 minutes"
+    )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="some of: agent cold confirmed swaps overlap load fleet")
     parser.add_argument("--seed", type=int, default=1)
     found = parser.parse_args(words)

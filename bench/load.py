@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,9 +23,9 @@ from simulator import worlds
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SUBSCRIPTIONS: Final = 50
-OPERATION_S: Final = 30
-SPREAD_S: Final = 5.0
-"""The claims of a zone do not arrive within one millisecond."""
+OPERATION_S: Final = 40
+PER_S: Final = 60.0
+"""Claims that arrive in a second: as many as one Azurite keeps up with, which is a single Node process."""
 
 BEAT_S: Final = 0.02
 LIMIT_S: Final = 400.0
@@ -32,7 +33,7 @@ LIMIT_S: Final = 400.0
 
 def measure(folder: Path, *, mirrors: int, seed: int, say: Say) -> Section:
     """Run the child and tell what it found."""
-    say(f"{mirrors:,} swaps at once in one process, operations of {OPERATION_S} s")
+    say(f"{mirrors:,} swaps at once in one process, operations of {OPERATION_S} s, claims at {PER_S:g} a second")
     section = Section(name="load")
     document = fleet_document(mirrors)
     path = folder / "load.json"
@@ -48,7 +49,8 @@ def measure(folder: Path, *, mirrors: int, seed: int, say: Say) -> Section:
     delays = found.pop("delays_s")
     rows = [
         ("swaps, all moved", f"{found['moved']} of {mirrors}"),
-        ("most under way at once", str(found["most"])),
+        ("answers that asked to come again", str(sum(found["refusals"].values()))),
+        ("operations under way at once, at most", str(found["most"])),
         ("seconds until the last answer", f"{found['took_s']:.1f} (Azure's own: {2 * OPERATION_S})"),
         ("CPU per swap", f"{found['cpu_s'] / mirrors * 1000:.1f} ms"),
         ("memory per concurrent swap", f"{found['kib_per_swap']:.0f} KiB"),
@@ -85,21 +87,31 @@ async def _child(settings: dict[str, str], mirrors: int) -> dict[str, Any]:
     from vipcore.arm import Arm
     from vipcore.azure import wiring
     from vipcore.controller import Controller
+    from vipcore.errors import Refusal
 
     os.environ.update({name: value for name, value in settings.items() if name.startswith("IDENTITY_")})
     loaded = config.load(settings, ROOT)
     wired = wiring.build(loaded, environ=settings)
     controller = Controller(ports=wired.ports, arm=Arm(wired.ports.transport))
-    wiring.warm()
+    refusals: Counter[str] = Counter()
 
     async def one(number: int) -> str:
-        await asyncio.sleep(SPREAD_S * number / mirrors)
+        await asyncio.sleep(number / PER_S)
         name = worlds.fleet_mirror(number, SUBSCRIPTIONS).name
-        target, data, headers = client.signed("http://127.0.0.1/api", name, f"{name}-B")
-        lower = {key.lower(): value for key, value in headers.items()}
-        request = signatures.Request(method="POST", url=target, headers=lower, body=data)
-        answer = await claims.claim(controller, request, name, f"bench-{number}")
-        return str(answer["outcome"])
+        while True:
+            target, data, headers = client.signed("http://127.0.0.1/api", name, f"{name}-B")
+            lower = {key.lower(): value for key, value in headers.items()}
+            request = signatures.Request(method="POST", url=target, headers=lower, body=data)
+            try:
+                answer = await claims.claim(controller, request, name, f"bench-{number}")
+            except Refusal as refusal:
+                # As the agent does; on a busy machine Azurite does not always answer in time.
+                refusals[refusal.code] += 1
+                if refusal.retry_after_s is None:
+                    raise
+                await asyncio.sleep(refusal.retry_after_s)
+                continue
+            return str(answer["outcome"])
 
     await one(0)
     gc.collect()
@@ -121,10 +133,11 @@ async def _child(settings: dict[str, str], mirrors: int) -> dict[str, Any]:
     took_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu
     watching.cancel()
     await wired.close()
-    others = sorted({repr(answer)[:300] for answer in answers if answer != "moved"})
+    others = sorted({repr(answer)[:300] for answer in answers if answer not in ("moved", "confirmed")})
     return {
-        "moved": 1 + sum(answer == "moved" for answer in answers),
+        "moved": 1 + sum(answer in ("moved", "confirmed") for answer in answers),
         "others": others[:5],
+        "refusals": dict(refusals),
         "most": most,
         "took_s": took_s,
         "cpu_s": cpu_s,

@@ -52,8 +52,8 @@ class Size:
     others_apart_s: float
 
 
-QUICK: Final = Size(mirrors=10, swaps={3: 5, 8: 2, 20: 1}, agents=2, others_apart_s=4.0)
-FULL: Final = Size(mirrors=10, swaps={3: 25, 8: 10, 20: 4}, agents=5, others_apart_s=30.0)
+QUICK: Final = Size(mirrors=4, swaps={3: 6, 8: 2, 20: 1}, agents=1, others_apart_s=3.5)
+FULL: Final = Size(mirrors=4, swaps={3: 48, 8: 18, 20: 7}, agents=4, others_apart_s=20.0)
 
 
 @dataclass
@@ -181,9 +181,8 @@ async def measure(folder: Path, *, size: Size, seed: int, say: Say) -> Section:
             say(f"  {way:4} operations of {each:2} s, Retry-After {RETRY_AFTER[one.retry_after]}: {one.runs[-1].took_s:.1f} s")
 
         await asyncio.gather(*(later(place, *case) for place, case in enumerate(cases)))
-        for one in lanes:
-            say(f"ours, Retry-After {RETRY_AFTER[one.retry_after]}")
-            await _ours(one, random.Random(seed))
+        say(f"ours: {len(lanes) * len(OPERATION_S) * (size.mirrors + size.agents)} mirrors beside each other")
+        await asyncio.gather(*(_ours(one, random.Random(f"{seed}/{one.retry_after}")) for one in lanes))
         runs = [run for one in lanes for run in one.runs]
     return report(runs)
 
