@@ -5,6 +5,7 @@ thread meanwhile, so that indexing is not kept waiting and the first claim finds
 """
 
 import asyncio
+import importlib
 import json
 import logging
 import os
@@ -36,9 +37,7 @@ for _fault in _CONFIG.faults:
 
 def _warm() -> None:
     """Import what the first request would otherwise wait for."""
-    from vipcore.azure import wiring
-
-    wiring.warm()
+    importlib.import_module("vipcore.azure.wiring")
 
 
 if not _CONFIG.fatal:

@@ -1,7 +1,8 @@
-"""The Transport port over azure-mgmt-network's pipeline: our own short list of policies, no retry, no redirect, raw JSON.
+"""The Transport port over the Azure SDK's ARM pipeline: our own short list of policies, no retry, no redirect, raw JSON.
 
-One client serves all subscriptions, since each URL names its own. Documents go out and come back as plain JSON, so that
-properties the SDK's models do not know survive. Import takes about 0.5 s (runtime.md section 7): see `warm`.
+Documents go out and come back as plain JSON, so that properties the SDK's models do not know survive. NICs and whatever is read
+go through the pipeline that azure-mgmt-network itself is built on: importing that package costs as much of a cold start as all
+the rest together (runtime.md section 7). It is imported for the one call whose shape only it describes: `onecall.py`.
 """
 
 import asyncio
@@ -9,35 +10,24 @@ import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
-from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.core.exceptions import AzureError
+from azure.core.pipeline.policies import CustomHookPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
+from azure.mgmt.core import AsyncARMPipelineClient
 
+from vipcore.azure import onecall
 from vipcore.azure.bearer import Bearer
 from vipcore.azure.channel import Channel, Exchange
 from vipcore.azure.table import LOOPBACK
 from vipcore.errors import NoReply, NotSent
 from vipcore.ports import ArmReply, ArmRequest
 
-if TYPE_CHECKING:
-    from azure.mgmt.network.aio import NetworkManagementClient
-
 CLIENT_REQUEST_ID: Final = "x-ms-client-request-id"
-_NO_SUBSCRIPTION: Final = "00000000-0000-0000-0000-000000000000"
-"""The client insists on one; none of our requests uses it."""
-
-
-def warm() -> None:
-    """Import the SDK. May run in a thread, before anybody needs it."""
-    from azure.mgmt.network.aio import NetworkManagementClient  # late, because it costs 0.5 s of every cold start
-
-    # The first one made imports the models, another 0.2 s; it opens nothing.
-    NetworkManagementClient(_Nobody(), _NO_SUBSCRIPTION, policies=[])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,17 +39,17 @@ class ArmTransport:
     new_credential: Callable[[], AsyncTokenCredential] = field(repr=False)
     channel: Channel = field(default_factory=Channel)
     _bearer: Bearer | None = field(default=None, repr=False)
-    _client: "NetworkManagementClient | None" = field(default=None, repr=False)
+    _client: "AsyncARMPipelineClient[HttpRequest, AsyncHttpResponse] | None" = field(default=None, repr=False)
 
     async def send(self, request: ArmRequest) -> ArmReply:
         """See the port. The time of `timeout_s` includes getting a token."""
         url = self._url(request.url)
-        if self._client is None:
-            await asyncio.to_thread(warm)
         client, exchange = self._connect(), Exchange()
         options: dict[str, Any] = {"trace_request_ctx": exchange, "read_timeout": request.timeout_s}
         try:
             async with asyncio.timeout(request.timeout_s):
+                if onecall.is_move(request.method, url):
+                    return await onecall.move(self._pipeline(), self.endpoint, request.body, url, options)
                 response: AsyncHttpResponse = await client.send_request(_http_request(request, url), stream=False, **options)
         except (AzureError, aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             what = f"{request.method} {urlsplit(url).path}: {str(exc)[:300] or type(exc).__name__}"
@@ -80,38 +70,18 @@ class ArmTransport:
             raise NotSent(f"an address of another host is not asked: {url[:200]!r}")
         return url
 
-    def _connect(self) -> "NetworkManagementClient":
+    def _connect(self) -> "AsyncARMPipelineClient[HttpRequest, AsyncHttpResponse]":
         if self._client is None:
-            from azure.mgmt.network.aio import NetworkManagementClient  # late: see warm
-
             parts = urlsplit(self.endpoint)
             if parts.scheme != "https" and parts.hostname not in LOOPBACK:
                 raise NotSent("http:// is for loopback only: a token would travel in the clear")
             self._bearer = Bearer(self.new_credential, f"{self.audience.rstrip('/')}/.default")
-            self._client = NetworkManagementClient(
-                _Nobody(),
-                _NO_SUBSCRIPTION,
-                self.endpoint,
-                policies=[self._bearer],
-                transport=self.channel.transport(read_s=30.0),
-            )
+            self._client = AsyncARMPipelineClient(self.endpoint, **self._pipeline())
         return self._client
 
-
-class _Nobody:
-    """The client insists on a credential; its own policies, which would use it, are replaced by ours."""
-
-    async def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
-        raise ClientAuthenticationError("not used")
-
-    async def close(self) -> None:
-        """Nothing to close."""
-
-    async def __aenter__(self) -> "_Nobody":
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        return
+    def _pipeline(self) -> dict[str, Any]:
+        """What a client's pipeline is made of. The hook hands over an answer whatever its status (onecall.py)."""
+        return {"policies": [CustomHookPolicy(), self._bearer], "transport": self.channel.transport(read_s=30.0)}
 
 
 def _http_request(request: ArmRequest, url: str) -> HttpRequest:

@@ -15,7 +15,6 @@ from typing import Any, Final
 from azure.identity.aio import ManagedIdentityCredential
 
 from vipcore.arm import Arm
-from vipcore.azure import transport
 from vipcore.azure.channel import Channel
 from vipcore.azure.probes import HttpProbes
 from vipcore.azure.table import Table
@@ -64,11 +63,6 @@ class Wired:
             await channel.close()
         await self.credential.close()
         await self.arm.close()
-
-
-def warm() -> None:
-    """Import what the first claim would otherwise wait for; this module's own imports are the rest of it."""
-    transport.warm()
 
 
 def build(config: Config, *, environ: Mapping[str, str] = os.environ) -> Wired:
