@@ -169,7 +169,7 @@ def test_any_signed_body_is_judged(door: Door, target: Mirror, body: bytes) -> N
 
 @pytest.mark.soak
 @pytest.mark.usefixtures("nothing_changes")
-@settings(max_examples=20000, **SETTINGS)
+@settings(max_examples=5000, **SETTINGS)
 @given(headers=HEADERS, body=st.binary(max_size=100), alter=st.booleans())
 def test_any_signature_headers_are_refused_for_long(
     door: Door, target: Mirror, headers: dict[str, str], body: bytes, alter: bool
@@ -180,7 +180,7 @@ def test_any_signature_headers_are_refused_for_long(
 
 @pytest.mark.soak
 @pytest.mark.usefixtures("nothing_changes")
-@settings(max_examples=20000, **SETTINGS)
+@settings(max_examples=5000, **SETTINGS)
 @given(body=BODIES)
 def test_any_signed_body_is_judged_for_long(door: Door, target: Mirror, body: bytes) -> None:
     """The same for long. (I7)"""
