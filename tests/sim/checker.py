@@ -280,13 +280,14 @@ class _Judge:
             nics = {member.nic_id.rsplit("/", 1)[-1] for member in mirror.members}
             landed = (c.at for c in self.journal.changes if self._by_us(c) and c.nic in nics and c.at <= commit.at)
             last = max(landed, default=-1.0)
+            looks = trace.gets if answer.outcome == "confirmed" else self.journal.gets
             if not any(
                 get.nic == nic
                 and last <= get.at
                 and get.heard <= commit.at
                 and get.state == "Succeeded"
                 and _carries(get.doc, mirror)
-                for get in self.journal.gets
+                for get in looks
             ):
                 yield f"I4 trace {trace.number} was answered {answer.outcome} without a look that showed it after the last write"
             if answer.outcome == "confirmed" and trace.puts:
