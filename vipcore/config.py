@@ -30,7 +30,11 @@ CLOUDS: Final[Mapping[str, str]] = MappingProxyType(
 CHANGES_MAX: Final = 200
 SCHEDULE: Final = "*/30 * * * * *"
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-_NCRONTAB: Final = re.compile(r"\s*(\S+\s+){5}\S+\s*|\d{2}:\d{2}:\d{2}")
+_NUMBERS: Final = r"(?:\*|\d{1,2}(?:-\d{1,2})?)(?:/\d{1,2})?"
+_NAMES: Final = r"(?:\*|(?:\d{1,2}|[A-Za-z]{3,9})(?:-(?:\d{1,2}|[A-Za-z]{3,9}))?)(?:/\d{1,2})?"
+_NCRONTAB: Final = re.compile(
+    rf"(?:{_NUMBERS}(?:,{_NUMBERS})*\s+){{4}}{_NAMES}(?:,{_NAMES})*\s+{_NAMES}(?:,{_NAMES})*|\d{{2}}:\d{{2}}:\d{{2}}", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

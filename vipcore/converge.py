@@ -58,13 +58,19 @@ async def converge(driver: Driver) -> Head:
         await _let_go(driver, lost.head)
         raise
     finally:
-        async with driver.lock:
-            keeping.cancel()
         driver.return_turns()
-        if driver.drafts:
-            later = asyncio.ensure_future(_write_down_later(driver))
-            _LATER.add(later)
-            later.add_done_callback(_LATER.discard)
+        # Not waited for: the heartbeat may be at a table that hangs, and the request's answer is due.
+        ending = asyncio.ensure_future(_wind_up(driver, keeping))
+        _LATER.add(ending)
+        ending.add_done_callback(_LATER.discard)
+
+
+async def _wind_up(driver: Driver, keeping: asyncio.Future[None]) -> None:
+    """End the heartbeat, but not in the middle of a commit of its own, and write down what is left to write down."""
+    async with driver.lock:
+        keeping.cancel()
+    if driver.drafts:
+        await _write_down_later(driver)
 
 
 async def _to_the_end(driver: Driver) -> None:
@@ -440,7 +446,7 @@ async def _handed_over(driver: Driver, head: Head) -> None:
 
 
 _LATER: Final[set[asyncio.Task[None]]] = set()
-"""Rows that wait for the table after their request was answered; the set keeps their tasks alive."""
+"""What goes on after a request was answered, such as rows that wait for the table; the set keeps the tasks alive."""
 
 
 async def _write_down_later(driver: Driver) -> None:
