@@ -208,6 +208,20 @@ def test_address_under_a_foreign_name_is_not_ours_to_take() -> None:
     assert planned.taken_by == f"{NETWORK}/networkInterfaces/B/ipConfigurations/other"
 
 
+@pytest.mark.parametrize("desired", ["A", "B"])
+def test_vips_that_have_each_others_address_are_put_right(desired: str) -> None:
+    """Two of the mirror's own names with swapped addresses are no stranger's: they are rewritten, or detached and attached."""
+    azure = Azure()
+    azure.hold("A", VIPS[0], address=VIPS[1].private_ip)
+    azure.hold("A", VIPS[1], address=VIPS[0].private_ip)
+
+    planned = plan.plan(MIRROR, azure.looks(), desired)
+
+    assert isinstance(planned, Plan)
+    detaches = [] if desired == "A" else ["detach vip1, vip2 from A"]
+    assert [str(step) for step in planned.steps] == [*detaches, f"attach vip1, vip2, vip3 on {desired}"]
+
+
 def test_primary_configuration_is_never_detached() -> None:
     """A NIC whose primary configuration has a VIP's name cannot be helped by us: the reason says so."""
     azure = Azure()

@@ -52,13 +52,15 @@ def carries(document: Json, vip: Vip) -> bool:
     return (public_ip_of(found) or "").lower() == (vip.public_ip_id or "").lower()
 
 
-def intruder(document: Json, vip: Vip) -> str | None:
-    """The name of an ip configuration that holds the VIP's address or public IP under another name, or None.
+def intruder(document: Json, vip: Vip, ours: Sequence[Vip] = ()) -> str | None:
+    """The name of an ip configuration that holds the VIP's address or public IP under a name that is not ours, or None.
 
-    Somebody else made it, so it is not ours to delete: the address is taken.
+    Somebody else made it, so it is not ours to delete: the address is taken. `ours`: all VIPs of the mirror; what one of them
+    has of another is put right by the next write.
     """
+    names = {vip.name.lower(), *(other.name.lower() for other in ours)}
     for item in configurations(document):
-        if str(item.get("name", "")).lower() == vip.name.lower():
+        if str(item.get("name", "")).lower() in names:
             continue
         public = public_ip_of(item)
         if same_address(_properties(item).get("privateIPAddress"), vip.private_ip) or (

@@ -106,7 +106,7 @@ def intruder(mirror: Mirror, looks: Looks) -> str | None:
         if not isinstance(look, Nic):
             continue
         for vip in mirror.vips:
-            found = nic.intruder(look.document, vip)
+            found = nic.intruder(look.document, vip, mirror.vips)
             if found:
                 return f"{look.id}/ipConfigurations/{found}"
     return None
