@@ -264,6 +264,6 @@ async def _accept(controller: Controller, ask: Ask, head: Head, looks: dict[str,
         return _told(ask, after), rows
 
     driver.contact = driver.now()
-    driver.head = await store.commit(controller.ports, head, change)
+    driver.took(await store.commit(controller.ports, head, change))
     driver.mark("accept")
     return driver

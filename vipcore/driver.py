@@ -182,6 +182,10 @@ class Driver:
         self.arm.pace(self.mirror.members[0].nic_id).writes.give_back(self.turns)
         self.turns = 0
 
+    def took(self, head: Head) -> None:
+        """Go on from what we committed; where others have gone on from there already, the fence reads the newest head first."""
+        self.head, self.fresh = head, head.etag != store.OUTDATED
+
     def check_mine(self, head: Head) -> None:
         """Raises LostLease unless this driver may go on under this head."""
         if head.epoch != self.head.epoch or head.swap is None or head.lease is None or head.lease.owner != self.owner:
@@ -221,11 +225,11 @@ class Driver:
 
             asked_at = self.now()
             try:
-                self.head = await store.commit(self.ports, self.head, change)
+                self.took(await store.commit(self.ports, self.head, change))
                 drafts = []
             finally:
                 self.drafts = drafts + self.drafts  # what was not committed waits on, also where the deadline cut us off
-            self.contact, self.fresh = asked_at, True
+            self.contact = asked_at
 
     def noted(self, head: Head) -> Head:
         """The head with what only this driver knows: which NICs a write of ours may be in flight to, and when we last wrote."""

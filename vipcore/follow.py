@@ -103,7 +103,7 @@ async def take_over(controller: Controller, ask: Ask, head: Head) -> Outcome:
         return driver.noted(leased(driver, newest)), resumed(ask, newest)
 
     driver.contact = driver.now()
-    driver.head = await store.commit(controller.ports, head, change)
+    driver.took(await store.commit(controller.ports, head, change))
     driver.mark("accept")
     return await drive(controller, ask, driver)
 
@@ -148,6 +148,6 @@ async def drive_anew(
         return driver.noted(leased(driver, driver.head)), [row]
 
     driver.contact = driver.now()
-    driver.head = await store.commit(controller.ports, head, change)
+    driver.took(await store.commit(controller.ports, head, change))
     driver.mark("accept")
     return await drive(controller, ask, driver)

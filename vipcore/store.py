@@ -14,14 +14,21 @@ from vipcore.ports import Ports
 Change = Callable[[Head], tuple[Head, Sequence[Draft]]]
 """The newest head -> the head that shall be, and the rows that say why. May raise to give up. Called again after a race."""
 
+OUTDATED: Final = "outdated"
+"""The etag of a head that was stored and is no longer the newest; never sent to the table."""
+
 _TRIES: Final = 12
 
 
 async def commit(ports: Ports, head: Head, change: Change) -> Head:
     """Apply a change to the mirror's head; returns the head as stored.
 
-    Raises Unreachable, and whatever `change` raises. A lost answer is settled by reading: the row at our seq is ours or not.
+    Raises Unreachable, and whatever `change` raises. A lost answer is settled by reading: the row at our seq is ours or not. If
+    it is and others have gone on from there, our own head is returned, marked `OUTDATED`: what was decided on is what we wrote,
+    and whoever acts on it reads the newest one first.
     """
+    if head.etag == OUTDATED:
+        head = await ports.ledger.load_head(head.mirror)
     for attempt in range(_TRIES):
         new, drafts = change(head)
         if new is head and not drafts:
@@ -37,7 +44,7 @@ async def commit(ports: Ports, head: Head, change: Change) -> Head:
             head = await ports.ledger.load_head(new.mirror)
             if isinstance(exc, CommitUnknown) and await _landed(ports, head, new, rows):
                 _log_head(ports, new, rows)
-                return head
+                return head if head == new else replace(new, etag=OUTDATED)
             await asyncio.sleep(0.02 * attempt * ports.clock.jitter())
             continue
         _log_head(ports, stored, rows)
