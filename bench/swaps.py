@@ -164,7 +164,9 @@ async def lane(folder: Path, table: azurite.Azurite, retry_after: str, size: Siz
         stage.app(folder, azure, table, stage.document(own, count), name=name) as app,
     ):
         cli = await asyncio.to_thread(others.log_in, folder / f"az-{name}", azure)
-        yield Lane(retry_after=retry_after, azure=azure, app=app, cli=cli, size=size, folder=folder)
+        agents = folder / f"agents-{name}"
+        agents.mkdir()
+        yield Lane(retry_after=retry_after, azure=azure, app=app, cli=cli, size=size, folder=agents)
 
 
 async def measure(folder: Path, *, size: Size, seed: int, say: Say) -> Section:

@@ -165,13 +165,9 @@ class Budget:
 
 @dataclass(slots=True)
 class Looking:
-    """How many operations are being looked at by this process, and what it has learnt of how long they take."""
+    """How many operations are being looked at by this process."""
 
     count: int = 0
-    lasted: deque[float] = field(default_factory=lambda: deque(maxlen=31))
-    """How long the last operations took, as far as looks could tell, in seconds."""
-    usual_s: float = 0.0
-    """After how long most operations have lately ended; 0: not known yet."""
 
 
 @dataclass(slots=True)
@@ -187,6 +183,10 @@ class Pace:
     """Operations of this subscription that are being looked at."""
     everywhere: Looking = field(default_factory=Looking)
     """The same of all subscriptions: shared by the paces of a process."""
+    lasted: deque[float] = field(default_factory=lambda: deque(maxlen=31))
+    """How long the last operations took, as far as looks could tell, in seconds."""
+    usual_s: float = 0.0
+    """After how long most operations have lately ended; 0: not known yet."""
 
     def heard(self, method: str, reply: ArmReply, now: float) -> None:
         """Learn from an answer."""
@@ -216,10 +216,9 @@ class Pace:
         shared = self._shared()
         if shared <= alone:
             return alone
-        usual_s = self.everywhere.usual_s
-        if usual_s > elapsed_s:
-            return usual_s - elapsed_s + 0.1 * jitter
-        soon = 2 * alone if looks <= 1 and usual_s else shared
+        if looks == 0 and self.usual_s > elapsed_s:
+            return self.usual_s - elapsed_s + 0.1 * jitter
+        soon = 2 * alone if looks == 1 and self.usual_s else shared
         return max(alone, soon * (0.75 + 0.5 * jitter))
 
     @contextlib.contextmanager
@@ -235,9 +234,8 @@ class Pace:
 
     def ended(self, elapsed_s: float, before_s: float) -> None:
         """Learn from an operation found ended after `elapsed_s`; the look before was after `before_s` (0: there was none)."""
-        known = self.everywhere
-        known.lasted.append((before_s + elapsed_s) / 2 if before_s else elapsed_s * EARLIER)
-        known.usual_s = sorted(known.lasted)[int(MOST * (len(known.lasted) - 1))]
+        self.lasted.append((before_s + elapsed_s) / 2 if before_s else elapsed_s * EARLIER)
+        self.usual_s = sorted(self.lasted)[int(MOST * (len(self.lasted) - 1))]
 
     def _shared(self) -> float:
         """Seconds between two looks at one operation, if all that are under way shall be looked at alike."""

@@ -15,14 +15,13 @@ from vipcore.arm_errors import ArmError, Cause
 from vipcore.driver import Driver
 from vipcore.errors import AzureRefusal, NoReply, NotSent
 from vipcore.model import Json, Nic
-from vipcore.pace import Pace
 from vipcore.plan import FAILED, SUCCEEDED, Kind, Step
 
 TRIES_MAX: Final = 12
 """Writes of one NIC in one drive, whatever their fate: a bound on what a stubborn fault may cost."""
 
 REMARKS_MAX: Final = 8
-REPLAN_S: Final = 1.0
+REFUSED_MAX: Final = 64
 FRESH_S: Final = 15.0
 """A NIC read longer ago is read again before it is written, since If-Match on NICs is undocumented (azure.md section 5)."""
 
@@ -102,6 +101,8 @@ async def write(driver: Driver, step: Step, *, tries: dict[str, int], early: boo
     try:
         accepted = await driver.arm.put(shown, document(driver, step, shown))
     except (ArmError, NotSent, NoReply) as exc:
+        if isinstance(exc, ArmError) and exc.request_id and len(driver.refused) < REFUSED_MAX:
+            driver.refused.append(exc.request_id)
         held_up = isinstance(exc, ArmError) and exc.cause in (Cause.THROTTLED, Cause.LOCKED)
         if held_up:
             # Not a write in vain: Azure asked us to wait, and the deadline bounds how long we do.
@@ -129,7 +130,7 @@ def _accepted(driver: Driver, step: Step, accepted: Accepted, sent_at: float) ->
         driver.row(
             "nic.write",
             member=step.member,
-            arm_request_ids=accepted.request_id or None,
+            arm_request_ids=driver.ids(accepted.request_id),
             duration_ms=round((driver.now() - sent_at) * 1000),
             outcome="accepted",
             detail=_SENTENCE[step.kind].format(vips=", ".join(step.vips), member=step.member),
@@ -205,7 +206,7 @@ def _judge_unanswered(driver: Driver, step: Step, shown: Nic, exc: Exception) ->
         driver.row(
             "nic.write",
             member=step.member,
-            arm_request_ids=exc.request_id or None if isinstance(exc, ArmError) else None,
+            arm_request_ids=driver.ids(),
             outcome="unknown",
             detail=f"A write of the NIC of {step.member} ({step.kind.value}) got no answer; a fresh read found: the NIC {found}.",
         )
@@ -232,7 +233,7 @@ async def finish(driver: Driver, written: Written) -> bool:
     faults, looks, before_s = 0, 0, 0.0
     with pace.following():
         while True:
-            await _until_next_look(driver, pace, written, looks)
+            await driver.pause(pace.look_after(driver.now() - written.sent_at, driver.ports.clock.jitter(), looks))
             elapsed = driver.now() - written.sent_at
             try:
                 if pace.scarce(driver.now()) and written.step.vips:
@@ -252,16 +253,6 @@ async def finish(driver: Driver, written: Written) -> bool:
                     await look(driver, written.step.member)
                     await settle(driver, written.step.member, within_s=float("inf"))
                     return True
-
-
-async def _until_next_look(driver: Driver, pace: Pace, written: Written, looks: int) -> None:
-    """Wait for the next look; where others' operations have ended meanwhile, what that tells of ours counts."""
-    jitter = driver.ports.clock.jitter()
-    due = driver.now() + pace.look_after(driver.now() - written.sent_at, jitter, looks)
-    while due - driver.now() > REPLAN_S:
-        await driver.pause(REPLAN_S)
-        due = min(due, driver.now() + pace.look_after(driver.now() - written.sent_at, jitter, looks))
-    await driver.pause(due - driver.now())
 
 
 async def _ended_by_its_nic(driver: Driver, written: Written) -> bool | None:
