@@ -233,6 +233,29 @@ async def test_a_missing_right_is_found_before_anything_is_detached(action: str)
     await assert_kept(stage, on=NIC_B)
 
 
+@virtual
+async def test_a_right_that_was_taken_away_is_met_once() -> None:
+    """A reading of rights that Azure has just contradicted no longer stands in: the next try stops before it writes. (I3, I10)"""
+    action = "Microsoft.Network/virtualNetworks/subnets/join/action"
+    stage = Stage(switches=fixed())
+    node = stage.node("n1")
+    await node.claim("MIRRORB")
+    switch(stage, denied=(Denial(action=action, scope=JOINS[action]),))
+
+    first = await refused(node.claim("MIRRORA", claim_id="c2"))
+    sent = len(puts(stage))
+    second = await refused(node.claim("MIRRORA", claim_id="c2"))
+
+    assert (first.code, second.code) == ("azure-denied", "azure-denied")
+    assert len(puts(stage)) == sent
+    # What Azure refused is told too: each answer's request id stands in a row.
+    known = ",".join(str(row.columns.get("ArmRequestIds", "")) for row in await stage.trail())
+    assert all(sent.request_id in known for sent in stage.cloud.history if sent.method == "PUT")
+    switch(stage, denied=())
+    await timer(node, 600.0)
+    await assert_kept(stage, on=NIC_A)
+
+
 @pytest.mark.parametrize("action", JOINS)
 @virtual
 async def test_a_missing_right_that_no_read_can_find(action: str) -> None:

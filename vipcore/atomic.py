@@ -67,7 +67,7 @@ async def move(driver: Driver, found: Plan) -> bool:
             "nic.write",
             member=desired,
             from_member=holder,
-            arm_request_ids=accepted.request_id or None,
+            arm_request_ids=driver.ids(accepted.request_id),
             duration_ms=round((driver.now() - sent_at) * 1000),
             outcome="accepted",
             detail=detail,
@@ -87,6 +87,8 @@ async def move(driver: Driver, found: Plan) -> bool:
 async def _not_accepted(driver: Driver, holder: str, source: Nic, target: Nic, exc: ArmError | NotSent | NoReply) -> bool:
     """A refusal had no effect and says that this is not to be had here; a lost answer is settled by a look, if it can be."""
     members = {holder, driver.desired}
+    if isinstance(exc, ArmError) and exc.request_id:
+        driver.refused.append(exc.request_id)
     if isinstance(exc, NotSent) or (isinstance(exc, ArmError) and exc.cause is not Cause.TRANSIENT):
         driver.unanswered -= members
         if isinstance(exc, ArmError) and exc.cause in (Cause.THROTTLED, Cause.LOCKED):

@@ -336,6 +336,7 @@ async def _complete(driver: Driver) -> Head:
         "swap.completed",
         member=driver.desired,
         from_member=swap.from_member,
+        arm_request_ids=driver.ids(),
         duration_ms=total_ms,
         outcome="moved",
         detail=" ".join(sentences),
@@ -409,6 +410,7 @@ async def _failed(driver: Driver, refusal: Refusal) -> None:
         member=driver.head.desired,
         from_member=swap.from_member if swap else None,
         duration_ms=round((driver.now() - driver.began) * 1000),
+        arm_request_ids=driver.ids(),
         outcome=refusal.code,
         detail=" ".join([refusal.detail[:1000], *driver.remarks]),
     )

@@ -74,6 +74,8 @@ class Driver:
     """Member -> what last went wrong with a write of its NIC, for the answer where every try was in vain."""
     drafts: list[Draft] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """ARM's request ids of writes that Azure refused, for the next row: an answer that arrived is told (promise 3)."""
     learned: dict[str, Any] = field(default_factory=dict)
     before: dict[str, Json] = field(default_factory=dict)
     """Member -> its NIC's document before our first write, for the comparison afterwards."""
@@ -260,6 +262,11 @@ class Driver:
             # Where the commit itself took long, the lease that it renewed may be short again by now.
             await self.flush(force=True)
         raise AzureRefusal("busy", "The Table service is too slow to keep a lease alive; the decision stands and is carried on.")
+
+    def ids(self, *request_ids: str) -> str | None:
+        """The ArmRequestIds of a row: those of the writes refused before it, and its own, with commas between."""
+        refused, self.refused = self.refused, []
+        return ",".join(one for one in (*refused, *request_ids) if one) or None
 
     def row(self, event: str, *, detail: str | None = None, **columns: Any) -> Draft:
         """A row about this swap: who drives it, for whom, under which ids."""

@@ -59,6 +59,13 @@ async def drive(controller: Controller, ask: Ask, driver: Driver) -> Outcome:
     operation_id = driver.head.swap.operation_id if driver.head.swap else ""
     try:
         return _moved(ask, await converge(driver))
+    except Refusal as refusal:
+        if refusal.code == "azure-denied":
+            # What was read of rights lately is not so any more: the next try asks before it detaches anything.
+            public_ids = {vip.public_ip_id for vip in ask.mirror.vips if vip.public_ip_id}
+            nics = {member.nic_id for member in ask.mirror.members}
+            controller.readings.forget({*nics, *public_ids, *controller.readings.referred.get(ask.mirror.name, ())})
+        raise
     except LostLease as lost:
         return await follow(controller, ask, replace(lost.head), operation_id, epoch=driver.head.epoch)
 

@@ -170,7 +170,7 @@ async def _not_accepted(driver: Driver, step: Step, shown: Nic, exc: ArmError | 
         await driver.pause(0.2 + 0.3 * driver.ports.clock.jitter())
     await look(driver, step.member)
     if step.member in driver.unanswered:
-        _judge_unanswered(driver, step, shown, exc)
+        _judge_unanswered(driver, step, shown)
 
 
 def _in_vain(driver: Driver, member: str) -> AzureRefusal:
@@ -191,7 +191,7 @@ def _in_vain(driver: Driver, member: str) -> AzureRefusal:
             return AzureRefusal("azure-failed", before.rstrip())
 
 
-def _judge_unanswered(driver: Driver, step: Step, shown: Nic, exc: Exception) -> None:
+def _judge_unanswered(driver: Driver, step: Step, shown: Nic) -> None:
     """What a fresh read says of a write whose answer is lost; the row says it where the ARM id cannot."""
     again = driver.looks[step.member]
     if not isinstance(again, Nic):

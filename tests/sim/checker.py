@@ -145,7 +145,12 @@ class _Judge:
         for put in self.journal.puts:
             yield from self._fenced(put)
             yield from self._looked(put)
-        rows = {str(row.columns.get("ArmRequestIds")) for commit in self.journal.commits for row in commit.rows}
+        rows = {
+            one
+            for commit in self.journal.commits
+            for row in commit.rows
+            for one in str(row.columns.get("ArmRequestIds")).split(",")
+        }
         for put, exchange in self.accepted:
             heard = put.status is not None and put.status < 300 and put.request_id == exchange.request_id
             if heard and not put.trace.node.dead and exchange.request_id not in rows:
