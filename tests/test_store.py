@@ -12,7 +12,6 @@ from vipcore import store
 from vipcore.audit import Draft, Row
 from vipcore.errors import CommitUnknown
 from vipcore.head import Head
-from vipcore.ports import Ports
 
 
 class Lossy(MemoryLedger):
@@ -44,7 +43,7 @@ def test_lost_answer_of_a_commit(lands: bool, meanwhile: bool) -> None:
 
     async def main() -> None:
         ledger = Lossy(lands=lands, meanwhile=meanwhile)
-        ports: Ports = Stage().node("n").controller.ports
+        ports = Stage().node("n").controller.ports
         ports.ledger = ledger
 
         stored = await store.commit(ports, Head(mirror="PROD"), decide)

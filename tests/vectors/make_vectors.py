@@ -114,9 +114,7 @@ class Case:
         }
         given.update(self.parameters)
         components = " ".join('"' + name + '"' for name in self.covered)
-        return (
-            "(" + components + ")" + "".join(f";{name}={given[name]}" for name in self.order if given[name] is not None)
-        )
+        return "(" + components + ")" + "".join(f";{name}={given[name]}" for name in self.order if given[name] is not None)
 
     def base(self) -> str:
         """Return the signature base of RFC 9421 section 2.5: no line feed at the end."""
@@ -222,18 +220,14 @@ def cases_about_the_message() -> list[Case]:
     other = claim(member="MIRRORB")
     sha512 = "sha-512=:" + base64.b64encode(hashlib.sha512(body.encode()).digest()).decode() + ":"
     uncovered = [
-        refused(
-            "uncovered-" + name.strip("@"), f"{name} is not covered", covered=tuple(c for c in COVERED if c != name)
-        )
+        refused("uncovered-" + name.strip("@"), f"{name} is not covered", covered=tuple(c for c in COVERED if c != name))
         for name in COVERED
     ]
     return [
         *uncovered,
         refused("wrong-key", "signed with another secret", secret=SECRETS["mirrorb-1"]),
         refused("wrong-path", "signed for another mirror", path="/api/mirrors/OTHER/claims", sent={"path": Case.path}),
-        refused(
-            "path-without-api", "the path as sent includes /api", path="/mirrors/PROD/claims", sent={"path": Case.path}
-        ),
+        refused("path-without-api", "the path as sent includes /api", path="/mirrors/PROD/claims", sent={"path": Case.path}),
         refused("wrong-method", "signed for PUT", method="PUT", sent={"method": "POST"}),
         refused("altered-body", "the digest is of another body", sent={"body": other}),
         refused(
@@ -271,9 +265,7 @@ def cases_about_the_headers() -> list[Case]:
             half,
             sent={"headers": {"Signature": f"x=:{plain.signature()}:"}},
         ),
-        refused(
-            "no-structured-field", "not a dictionary", half, sent={"headers": {"Signature-Input": "mirror-vip=(((("}}
-        ),
+        refused("no-structured-field", "not a dictionary", half, sent={"headers": {"Signature-Input": "mirror-vip=(((("}}),
     ]
 
 
