@@ -203,7 +203,7 @@ class _Judge:
 
     def _possible(self, put: Put) -> Iterator[str]:
         """I10: nothing is detached for a member that reads say cannot take it. Denied reads and throttles stop nothing."""
-        if put.head is None or put.head.desired is None or put.before is None or put.after is None:
+        if put.head is None or put.head.desired is None or put.before is None or put.after is None or not put.nic:
             return
         gone = _ours(put.before, self.of_nic[put.nic]) - _ours(put.after, self.of_nic[put.nic])
         trapped = put.landed is not None and put.landed < self.journal.traps.get(put.head.desired, -1.0)
