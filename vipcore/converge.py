@@ -352,7 +352,9 @@ async def _complete(driver: Driver) -> Head:
         done = replace(driver.noted(head), swap=None, lease=None, last_swap=last, learned=learned, drift=None)
         return done, [*driver.drafts, *rows]
 
-    return await driver.reached(lambda: _recorded(driver, driver.head, change))
+    stored = await driver.reached(lambda: _recorded(driver, driver.head, change))
+    # Where the answer to that commit was lost, `stored` may be a later head: what we completed is ours to tell all the same.
+    return replace(stored, epoch=driver.head.epoch, last_swap=last)
 
 
 async def _recorded(driver: Driver, head: Head, change: store.Change) -> Head:

@@ -15,7 +15,7 @@ from vipcore.ask import Ask, Looking, Rejudge
 from vipcore.audit import Draft
 from vipcore.controller import REPEAT_S, Controller, left_out, storage_unavailable
 from vipcore.driver import LEASE_MARGIN_S, Driver
-from vipcore.errors import InvariantBroken, Refusal, Unreachable
+from vipcore.errors import Refusal, Unreachable
 from vipcore.follow import drive, driver_for, follow, leased, resumed
 from vipcore.head import Head, Repeat, Swap, repeated
 from vipcore.instants import Instant
@@ -75,9 +75,9 @@ async def _decide(controller: Controller, ask: Ask, head: Head, looking: Looking
             await check_first(controller, ask, head, looks, found)
         looking.read()
         await (hinting or controller.ports.ledger.put_hint(ask.mirror.name))
-        driver, operation_id = None, ""
+        driver, operation_id, epoch = None, "", 0
         if driven:
-            head, operation_id = await _accept_beside(controller, ask, head, remark)
+            head, operation_id, epoch = await _accept_beside(controller, ask, head, remark)
         else:
             driver = await _accept(controller, ask, head, looks, remark)
             driver.turns, ask.turns = ask.turns, 0
@@ -87,7 +87,7 @@ async def _decide(controller: Controller, ask: Ask, head: Head, looking: Looking
             await asyncio.wait([hinting])
             hinting.exception()
     _return_turns(controller, ask)
-    return await (drive(controller, ask, driver) if driver else follow(controller, ask, head, operation_id))
+    return await (drive(controller, ask, driver) if driver else follow(controller, ask, head, operation_id, epoch=epoch))
 
 
 async def _take_turns(controller: Controller, ask: Ask, head: Head, now: Instant) -> None:
@@ -136,14 +136,17 @@ async def _confirm(controller: Controller, ask: Ask, head: Head, looks: dict[str
     now = controller.ports.clock.now()
     what = f"{ask.kind}.confirmed {ask.member}"
     operation_id = controller.ports.clock.new_id()
+    epoch = head.epoch
 
     def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+        nonlocal epoch
         if newest.etag != head.etag:
             raise Rejudge(newest)
         config = controller.ports.config
         claim_id = ask.claim.claim_id if ask.claim else None
         after = rules.decided(newest, ask.member, ask.began, now=now, claim_id=claim_id, changes_s=config.max_changes_s)
         after = ask.spend(replace(after, swap=None))
+        epoch = after.epoch
         last = newest.repeats.get(ask.actor)
         unchanged = after.epoch == newest.epoch and newest.swap is None and newest.pending == after.pending
         if ask.claim and unchanged and last and last.what == what and now - last.at < instants.seconds(REPEAT_S):
@@ -158,13 +161,13 @@ async def _confirm(controller: Controller, ask: Ask, head: Head, looks: dict[str
         return after, rows
 
     # Nothing between the read of this head and its replacement can have moved the VIP: who moves it commits to the head first.
-    stored = await store.commit(controller.ports, head, change)
+    await store.commit(controller.ports, head, change)
     total_ms = round((asyncio.get_running_loop().time() - ask.asked_at) * 1000)
     return Outcome(
         outcome="confirmed",
         mirror=ask.mirror.name,
         holder=ask.member,
-        epoch=stored.epoch,
+        epoch=epoch,
         operation_id=operation_id,
         from_member=plan.placement(ask.mirror, looks).holder,
         total_ms=total_ms,
@@ -188,18 +191,25 @@ def _told(ask: Ask, head: Head) -> Head:
     return head if last is None else replace(head, repeats={**head.repeats, ask.actor: replace(last, left_out=0)})
 
 
-async def _accept_beside(controller: Controller, ask: Ask, head: Head, remark: str | None) -> tuple[Head, str]:
-    """Somebody drives: join their swap, or decide anew and wait for the lease. Returns the head and the operation waited for."""
+async def _accept_beside(controller: Controller, ask: Ask, head: Head, remark: str | None) -> tuple[Head, str, int]:
+    """Somebody drives: join their swap, or decide anew and wait for the lease.
+
+    Returns the head, and the operation and epoch that are waited for. Where the answer to the commit was lost, that head may
+    already be a later one, in which the swap is completed or another decision is in force.
+    """
     now = controller.ports.clock.now()
     fresh_id = controller.ports.clock.new_id()
+    waits_for, epoch = fresh_id, int(head.epoch)
 
     def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+        nonlocal waits_for, epoch
         if newest.etag != head.etag and not (rules.joins(newest, ask.member) and newest.leased(now, margin_s=LEASE_MARGIN_S)):
             raise Rejudge(newest)
         if newest.etag != head.etag and ask.claim and not ask.by_timer and not ask.spent and rules.replayed(newest, ask.claim):
             raise Rejudge(newest)  # the same signed request was accepted meanwhile (promise 6)
         if rules.joins(newest, ask.member):
             assert newest.swap is not None
+            waits_for, epoch = newest.swap.operation_id, newest.epoch
             after = rules.decided(
                 newest,
                 ask.member,
@@ -210,12 +220,11 @@ async def _accept_beside(controller: Controller, ask: Ask, head: Head, remark: s
             )
             return _told(ask, ask.spend(after)), [_accepted_row(ask, newest, newest.swap.operation_id, "joined", remark)]
         after = _with_swap(controller, ask, newest, fresh_id, now)
+        waits_for, epoch = fresh_id, after.epoch
         return _told(ask, ask.spend(after)), [_accepted_row(ask, newest, fresh_id, "decided", remark)]
 
     stored = await store.commit(controller.ports, head, change)
-    if stored.swap is None:
-        raise InvariantBroken("an accepted decision beside a driver has no swap")
-    return stored, stored.swap.operation_id
+    return stored, waits_for, epoch
 
 
 def _with_swap(
