@@ -412,7 +412,7 @@ async def test_an_idle_pass_reads_no_rows() -> None:
 
 @virtual
 async def test_a_hint_stands_as_long_as_there_is_work() -> None:
-    """A mirror keeps its hint while a swap is unfinished, and loses it when a pass sees its head at rest."""
+    """A mirror keeps its hint while a swap is unfinished, and loses it once passes have long seen its head at rest."""
     stage = Stage()
     node = stage.node("n1")
     stage.cloud.script(DETACH, fault=Hangs(for_s=250.0))
@@ -421,10 +421,41 @@ async def test_a_hint_stands_as_long_as_there_is_work() -> None:
     await node.tick()
     assert list(stage.ledger.hints) == ["PROD"]
 
-    await timer(node, 600.0)
+    await timer(node, 800.0)
 
     assert stage.ledger.hints == {}
     await assert_kept(stage, on=NIC_B)
+
+
+@virtual
+async def test_a_hint_outlives_the_request_that_wrote_it() -> None:
+    """A pass that comes between a request's hint and its decision leaves the hint, so that the timer finds what a crash leaves. (I1)"""
+    stage = Stage(document=fleet(400), fate=Between())
+    dying, passing = stage.node("dying"), stage.node("passing")
+    claim = asyncio.create_task(dying.claim("MIRRORB"))
+    await asyncio.sleep(10.0)
+    assert dying.dead
+    claim.cancel()
+
+    await timer(passing, 120.0)
+
+    await assert_kept(stage, on=NIC_B, rows_of_writes=False)
+
+
+class Between(Fate):
+    """A whole pass before the first decision, whose instance dies right after it."""
+
+    def __init__(self) -> None:
+        self.passed = False
+
+    async def before(self, node: Node, label: str) -> None:
+        if label == "table commit" and node.name == "dying" and not self.passed:
+            self.passed = True
+            await node.stage.node("pass").tick()
+
+    async def after(self, node: Node, label: str) -> None:
+        if label == "table commit" and node.name == "dying":
+            node.kill()
 
 
 @virtual
@@ -440,11 +471,12 @@ async def test_a_hint_that_is_written_during_a_pass_survives_it() -> None:
                 await stage.ledger.put_hint("PROD")
 
     stage.fate = Meanwhile()
+    await timer(node, 240.0)
     await node.tick()
     assert list(stage.ledger.hints) == ["PROD"]
 
     stage.fate = Fate()
-    await other.tick()
+    await timer(other, 300.0)
     assert stage.ledger.hints == {}
 
 
@@ -456,7 +488,7 @@ async def test_a_hint_of_a_mirror_that_is_no_longer_configured() -> None:
     await stage.ledger.put_hint("GONE")
 
     await node.claim("MIRRORB")
-    await timer(node, 60.0)
+    await timer(node, 300.0)
 
     await assert_kept(stage, on=NIC_B)
     assert "PROD" not in stage.ledger.hints

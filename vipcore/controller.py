@@ -10,7 +10,7 @@ from vipcore.arm import Arm
 from vipcore.errors import Refusal, Unreachable
 from vipcore.head import Head
 from vipcore.model import Look, Mirror, Page
-from vipcore.ports import Ports
+from vipcore.ports import Hint, Ports
 from vipcore.preflight import Readings
 
 BURST: Final = 30.0
@@ -19,6 +19,10 @@ FLUSH_S: Final = 60.0
 REPEAT_S: Final = 60.0
 ANSWER_S_MAX: Final = 190.0
 """A request is answered within 200 s in any case; the platform cuts at 230 s."""
+
+REQUEST_S_MAX: Final = 230.0
+"""When the platform cuts a request off: nothing of it is committed later (https://learn.microsoft.com/azure/azure-functions/
+functions-scale#timeout)."""
 
 
 @dataclass(slots=True)
@@ -51,6 +55,8 @@ class Controller:
     sweep_next: int = 0
     followed: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Mirror -> (member whose page turned primary, how many looks in a row)."""
+    hints_seen: dict[Hint, float] = field(default_factory=dict)
+    """The hints that the last timer pass read, and when (loop seconds) this process first saw each."""
 
     def mirror(self, name: str) -> Mirror:
         """The mirror of that name. Raises Refusal `configuration-invalid` or `mirror-unknown`."""

@@ -1,8 +1,9 @@
 """One pass of the timer: finish what is unfinished, judge recorded claims again, end freezes that are over, and look for drift.
 
 Which mirrors: those with a hint in the worklist (work left behind), those that follow their pages, and a slice of all, so that
-every head is seen within ten minutes. Hints are read before the heads; one is deleted only under the etag read then, and only
-where the head, read after it, shows no work, so a decision made meanwhile (it writes its hint first) is never forgotten.
+every head is seen within ten minutes. Hints are read before the heads; one is deleted only under the etag read then, only where
+the head, read after it, shows no work, and only when it is so old that no request which wrote it can still be about to commit
+its decision. So whatever is decided while a pass runs keeps the hint that was written for it.
 
 Drift (contract section 9): an unfinished swap is finished; a VIP on no NIC is attached to desired; a VIP on another known member
 is reported and left, unless the status pages say that desired is primary. While a mirror is watched after a driver died, a
@@ -18,7 +19,7 @@ from typing import Final
 from vipcore import instants, plan, rules, store
 from vipcore.ask import Ask, Rejudge
 from vipcore.audit import Draft
-from vipcore.controller import Controller
+from vipcore.controller import REQUEST_S_MAX, Controller
 from vipcore.decide import carry_out
 from vipcore.driver import LEASE_MARGIN_S
 from vipcore.errors import Refusal, Unreachable
@@ -37,6 +38,9 @@ PASS_S: Final = 60.0
 ATTEND_S: Final = 90.0
 """How long a pass may be at one mirror: reads that wait for Azure's throttle to end would keep it from all others."""
 
+HINT_S_MIN: Final = REQUEST_S_MAX + LEASE_MARGIN_S
+"""How long a hint stays at least after a pass first saw it: its request may commit until the platform cuts it off."""
+
 SWEEP_S: Final = 540.0
 SWEEP_MIN: Final = 10
 SIDE_BY_SIDE: Final = 64
@@ -54,6 +58,8 @@ async def run_pass(controller: Controller, correlation_id: str) -> None:
     await controller.flush_failures()
     try:
         hints = {hint.mirror: hint for hint in await controller.ports.ledger.load_hints()}
+        now = asyncio.get_running_loop().time()
+        controller.hints_seen = {hint: controller.hints_seen.get(hint, now) for hint in hints.values()}
         swept = set(_slice(controller, sorted(mirrors)))
         following = {mirror.name for mirror in mirrors.values() if mirror.follow_primary and mirror.has_pages}
         names = [name for name in mirrors if name in hints or name in swept or name in following]
@@ -98,7 +104,7 @@ async def _attend(
     try:
         async with asyncio.timeout(ATTEND_S):
             busy = await _work(controller, mirror, head, correlation_id, look=look)
-        if hint is not None and not busy:
+        if hint is not None and not busy and _outlived(controller, hint):
             await controller.ports.ledger.drop_hint(hint)
     except Refusal as refusal:
         controller.ports.log("timer.refused", mirror=mirror.name, code=refusal.code, detail=refusal.detail[:300])
@@ -108,6 +114,11 @@ async def _attend(
         controller.ports.log("timer.skipped", mirror=mirror.name, why=f"its reads had no turn within {ATTEND_S:g} s")
     except Unreachable as exc:
         controller.ports.log("timer.skipped", mirror=mirror.name, why=str(exc)[:200])
+
+
+def _outlived(controller: Controller, hint: Hint) -> bool:
+    """Whether no request that wrote this hint can be under way any more."""
+    return asyncio.get_running_loop().time() - controller.hints_seen[hint] >= HINT_S_MIN
 
 
 async def _work(controller: Controller, mirror: Mirror, head: Head, correlation_id: str, *, look: bool) -> bool:

@@ -126,7 +126,7 @@ async def quiet(stage: Stage, node: Node, *, within_s: float = 5000.0) -> None:
         elif any(head.pending for head in heads):
             await asyncio.sleep(300.0)
         else:
-            await asyncio.sleep(max(30.0, (watched - now).total_seconds() + 6.0))
+            await asyncio.sleep(max(120.0, (watched - now).total_seconds() + 6.0))  # only hints grow old
 
 
 async def _go_on(stage: Stage, scenario: Scenario, way: str, began: float) -> None:
