@@ -81,6 +81,7 @@ class Fleet:
     table_s: float = 0.008
     timer: bool = True
     public_ip: bool = False
+    instances: int = 1
 
     def __post_init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -91,18 +92,28 @@ class Fleet:
         assert not parsed.faults, parsed.faults[:3]
         self.calls: Counter[tuple[str, str]] = Counter()
         self.throttled = 0
-        self.put_at: list[float] = []
+        self.put_at: dict[str, float] = {}
         self.ids = 0
-        self.ports = Ports(
-            config=Config(mirrors=parsed.mirrors),
-            ledger=_Ledger(self),
+        self.ledger = MemoryLedger()
+        self.config = Config(mirrors=parsed.mirrors)
+        self.controllers = [self._controller(f"bench-{number}") for number in range(self.instances)]
+
+    def _controller(self, instance: str) -> Controller:
+        ports = Ports(
+            config=self.config,
+            ledger=_Ledger(self, self.ledger),
             transport=_Transport(self),
             probes=_Probes(),
             clock=_Clock(self),
-            instance="bench",
+            instance=instance,
             log=lambda *_, **__: None,
         )
-        self.controller = Controller(ports=self.ports, arm=Arm(self.ports.transport))
+        return Controller(ports=ports, arm=Arm(ports.transport))
+
+    def dark_s(self) -> list[float]:
+        """For how long each mirror's VIP was on its way: from the detach that Azure accepted to the attach that it accepted."""
+        mirrors = (worlds.fleet_mirror(number, self.subscriptions) for number in range(self.mirrors))
+        return [self.put_at[mirror.nic_b] - self.put_at[mirror.nic_a] for mirror in mirrors]
 
     async def claim_all(self, *, within_s: float = 36_000.0) -> list[Swapped]:
         """Every mirror's B side claims at the same moment; each agent goes on until its VIP is there."""
@@ -122,7 +133,7 @@ class Fleet:
         while True:
             swapped.attempts += 1
             try:
-                outcome = await carry_out(self.controller, self._ask(name, swapped.asked_at))
+                outcome = await carry_out(self._any(), self._ask(name, swapped.asked_at))
             except Refusal as refusal:
                 swapped.codes[refusal.code] += 1
                 low, high = AGENT_RETRY_S
@@ -135,13 +146,13 @@ class Fleet:
             return swapped
 
     def _ask(self, name: str, began_at: float) -> Ask:
-        mirror, member = self.ports.config.mirrors[name], f"{name}-B"
+        mirror, member = self.config.mirrors[name], f"{name}-B"
         claim = Claim(
             mirror=name,
             member=member,
             claim_id=f"claim-{name}",
             key_id=f"key-{member}",
-            issued_at=self.ports.clock.now(),
+            issued_at=START + timedelta(seconds=self.loop.time()),
             began=START + timedelta(seconds=began_at),
             event="NotifyBecomePrimary",
         )
@@ -150,14 +161,22 @@ class Fleet:
             member=member,
             began=claim.began,
             actor=f"key:{claim.key_id}",
-            correlation_id=self.ports.clock.new_id(),
+            correlation_id=self.new_id(),
             claim=claim,
         )
+
+    def new_id(self) -> str:
+        """An id that no other has."""
+        self.ids += 1
+        return f"id-{self.ids:08d}"
+
+    def _any(self) -> Controller:
+        return self.controllers[0] if self.instances == 1 else self.rng.choice(self.controllers)
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TIMER_S)
-            await run_pass(self.controller, self.ports.clock.new_id())
+            await run_pass(self._any(), self.new_id())
 
 
 @dataclass(slots=True)
@@ -168,8 +187,7 @@ class _Clock:
         return START + timedelta(seconds=self.fleet.loop.time())
 
     def new_id(self) -> str:
-        self.fleet.ids += 1
-        return f"id-{self.fleet.ids:08d}"
+        return self.fleet.new_id()
 
     def jitter(self) -> float:
         return self.fleet.rng.random()
@@ -192,7 +210,7 @@ class _Transport:
         fleet.calls[request.method, kind_of(request.url)] += 1
         fleet.throttled += response.status == 429
         if request.method == "PUT" and response.status < 300:
-            fleet.put_at.append(fleet.loop.time())
+            fleet.put_at[request.url.partition("?")[0].rsplit("/", 1)[-1]] = fleet.loop.time()
         await asyncio.sleep(response.delay_s + fleet.arm_s * (0.3 + 0.4 * fleet.rng.random()))
         return ArmReply(
             status=response.status,
@@ -215,8 +233,8 @@ def kind_of(url: str) -> str:
 class _Ledger:
     """The table in memory, after `table_s`."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self.fleet, self.table = fleet, MemoryLedger()
+    def __init__(self, fleet: Fleet, table: MemoryLedger) -> None:
+        self.fleet, self.table = fleet, table
 
     async def _call(self, do: Callable[[], Awaitable[_T]]) -> _T:
         self.fleet.calls["table", do.__name__] += 1

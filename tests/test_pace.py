@@ -199,15 +199,52 @@ def test_azure_never_refuses_who_waits_for_turns(seed: int) -> None:
 # -- what Azure tells --------------------------------------------------------------------------------------------------
 
 
+def answer(kind: str, remaining: int) -> ArmReply:
+    """An answer with Azure's own count."""
+    return ArmReply(status=200, headers={f"x-ms-ratelimit-remaining-subscription-{kind}": str(remaining)})
+
+
 def test_others_who_use_the_bucket_are_noticed() -> None:
-    """A count in Azure's answer that is clearly lower than ours replaces it."""
+    """What is missing in Azure's count and was not ours, others have used: of the bucket and of the five minutes."""
 
     async def story() -> None:
         pace = Pace()
-        reply = ArmReply(status=200, headers={"x-ms-ratelimit-remaining-subscription-reads": "3"})
-        pace.heard("GET", reply, now())
-        assert pace.reads.known(now()) == 3.0
+        await pace.reads.turn()
+        sent = pace.reads.sent(now())
+        pace.heard("GET", sent, answer("reads", 3), now())
+        assert pace.reads.known(now()) == pytest.approx(3.0, abs=2.0)
+        assert len(pace.reads.spent) == pytest.approx(pace.reads.size - 3.0, abs=2.0)
         assert pace.scarce(now())
+
+    in_time(story)
+
+
+def test_what_others_used_is_counted_once() -> None:
+    """Answers to calls that were under way together tell of the same calls of others."""
+
+    async def story() -> None:
+        budget = Budget(size=100.0, per_s=1.0, window_max=1_000)
+        await budget.turn(10)
+        together = [budget.sent(now()) for _ in range(10)]
+        for number, sent in enumerate(together):
+            budget.heard(sent, str(100 - 50 - number - 1), now())
+        assert len(budget.strange) == pytest.approx(50, abs=1)
+        assert budget.known(now()) == pytest.approx(40.0, abs=1.0)
+
+    in_time(story)
+
+
+def test_an_answers_way_back_is_nobodys_call() -> None:
+    """What Azure refilled while its answer was on the way is not missing in its count."""
+
+    async def story() -> None:
+        budget = Budget(size=100.0, per_s=10.0, window_max=1_000)
+        await budget.turn(50)
+        sent = [budget.sent(now()) for _ in range(50)][-1]
+        await asyncio.sleep(4.0)
+        budget.heard(sent, "50", now())
+        assert not budget.strange
+        assert budget.known(now()) == pytest.approx(90.0)
 
     in_time(story)
 
@@ -218,24 +255,72 @@ def test_azures_rounding_costs_no_turns() -> None:
     async def story() -> None:
         budget = Budget(size=10.0, per_s=5.0, window_max=1_000)
         budget.take(6, now())
-        for _ in range(6):
-            budget.sent(now())
-        budget.heard("3", None, now())
+        sent = [budget.sent(now()) for _ in range(6)][-1]
+        budget.heard(sent, "3", now())
         assert budget.known(now()) == 4.0
 
     in_time(story)
 
 
 def test_a_throttle_stops_everybody_for_as_long_as_it_says() -> None:
-    """After a 429 about rates nobody asks until its Retry-After is over; other kinds of calls go on."""
+    """After a 429 about rates nobody asks until its Retry-After is over, and then one by one; other kinds of calls go on."""
 
     async def story() -> None:
         pace = Pace()
-        pace.heard("GET", throttled(), now())
+        pace.heard("GET", pace.reads.sent(now()), throttled(), now())
         await pace.writes.turn()
         assert now() == 0.0
         await pace.reads.turn()
-        assert now() == pytest.approx(7.0)
+        assert now() == pytest.approx(7.0, abs=0.1)
+        await pace.reads.turn()
+        assert now() == pytest.approx(7.0 + 2 / 25.0, abs=0.01)
+
+    in_time(story)
+
+
+def test_a_refused_call_is_not_counted_in_the_five_minutes() -> None:
+    """What ARM refused never came to the provider."""
+
+    async def story() -> None:
+        pace = Pace()
+        pace.heard("PUT", pace.writes.sent(now()), throttled(), now())
+        assert len(pace.writes.spent) == 0
+
+    in_time(story)
+
+
+def test_a_full_five_minutes_is_taken_at_its_word() -> None:
+    """Where the provider says that its window is full, what we had not counted is taken to have come evenly, and leaves so."""
+
+    async def story() -> None:
+        await asyncio.sleep(100.0)
+        pace = Pace()
+        details = [{"code": "RetryableErrorDueToTooManyCalls", "message": "too many calls"}]
+        body = {"error": {"code": "RetryableError", "details": details}}
+        reply = ArmReply(status=429, headers={"retry-after": "200"}, body=body)
+        pace.heard("PUT", pace.writes.sent(now()), reply, now())
+        assert len(pace.writes.spent) == pace.writes.window_max
+        began = now()
+        await pace.writes.turn()
+        assert now() - began == pytest.approx(200.0, abs=3.0)
+        assert 3.0 < pace.writes.free_at(30, now()) - now() < 70.0
+        assert pace.writes.free_at(4, now()) > now()
+
+    in_time(story)
+
+
+def test_only_our_share_of_a_window_that_fills_up_is_given_away() -> None:
+    """Two who share the last hundred calls give away fifty each, so that neither leaves an address detached for want of one."""
+
+    async def story() -> None:
+        budget = Budget(size=2_000.0, per_s=1_000.0, window_max=1_000)
+        for times in (budget.spent, budget.strange):
+            times.extend([now()] * 450)
+        budget.spent.extend([now()] * 450)
+        budget.take(48, now())
+        assert budget.free_at(2, now()) <= now()
+        budget.take(2, now())
+        assert budget.free_at(2, now()) > now()
 
     in_time(story)
 
@@ -246,7 +331,8 @@ def test_a_lock_is_no_throttle() -> None:
     async def story() -> None:
         pace = Pace()
         body = {"error": {"code": "RetryableError", "details": [{"code": "RetryableErrorDueToAnotherOperation"}]}}
-        pace.heard("PUT", ArmReply(status=429, headers={"retry-after": "11"}, body=body), now())
+        refused = ArmReply(status=429, headers={"retry-after": "11"}, body=body)
+        pace.heard("PUT", pace.writes.sent(now()), refused, now())
         await pace.writes.turn()
         assert now() == 0.0
 

@@ -179,9 +179,9 @@ class Arm:
         if request.method == "GET":
             await budget.turn()  # writes take their turns before, all of a swap's at once
         at = loop.time()
-        budget.sent(at)
+        sent = budget.sent(at)
         reply = await self.transport.send(request)
-        pace.heard(request.method, reply, loop.time())
+        pace.heard(request.method, sent, reply, loop.time())
         return reply, at
 
 

@@ -47,6 +47,9 @@ EARLIER: Final = 0.97
 MOST: Final = 0.8
 """The first look in a crowd is when so many of the last operations had ended."""
 
+SHARE_MIN: Final = 0.05
+"""The least that we take for our share of the provider's window, however much others have sent."""
+
 WINDOW_S: Final = 300.5
 """The network provider's five minutes, and the time by which a call of then may have been slower than one of now."""
 
@@ -62,6 +65,14 @@ def go_first() -> None:
     ORDER.set((UNDER_WAY, ORDER.get()[1]))
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A call that went out. `room`: how many calls in all Azure had had room for by then, as far as we knew."""
+
+    at: float
+    room: float
+
+
 @dataclass(slots=True)
 class Budget:
     """One kind of call (reads or writes) of one subscription: ARM's bucket and the network provider's window, as we know them."""
@@ -70,10 +81,18 @@ class Budget:
     per_s: float
     window_max: int
     level: float = math.inf
+    """Turns that could be given at `at`: those that were given are taken out, whether or not their calls have been sent."""
     at: float = 0.0
+    left: float = math.inf
+    """What Azure's bucket had left at `left_at`: calls that were sent are taken out."""
+    left_at: float = 0.0
     blocked_until: float = 0.0
     spent: deque[float] = field(default_factory=deque)
-    """When calls of the last five minutes were sent."""
+    """When calls of the last five minutes were sent, by us or, as far as Azure's count tells, by others."""
+    strange: deque[float] = field(default_factory=deque)
+    """Those of them that others sent."""
+    used: int = 0
+    """All calls so far, ours and others'."""
     owed: int = 0
     """Turns that were given and whose calls have not been sent."""
     waiting: list[tuple[tuple[int, float], int, int, "asyncio.Future[None]"]] = field(default_factory=list)
@@ -81,16 +100,19 @@ class Budget:
     timer: asyncio.TimerHandle | None = None
 
     def known(self, now: float) -> float:
-        """The level now; at the start the bucket is taken to be full."""
-        return min(self.size, self.level + (now - self.at) * self.per_s)
+        """How many turns could be given now; at the start the bucket is taken to be full."""
+        return min(self.size, self.level + max(0.0, now - self.at) * self.per_s)
 
     def free_at(self, calls: int, now: float) -> float:
         """When that many calls may be sent: now, or later."""
         lacking = calls - self.known(now)
         at = max(self.blocked_until, now if lacking <= 0 else now + lacking / self.per_s)
-        while self.spent and self.spent[0] <= now - WINDOW_S:
-            self.spent.popleft()
-        over = len(self.spent) + self.owed + calls - self.window_max
+        for calls_sent in (self.spent, self.strange):
+            while calls_sent and calls_sent[0] <= now - WINDOW_S:
+                calls_sent.popleft()
+        # Of what the window has room for only our share: others have given turns of theirs too, and nobody sees the other's.
+        ours = 1.0 - len(self.strange) / max(1, len(self.spent))
+        over = math.ceil((self.owed + calls) / max(ours, SHARE_MIN)) - (self.window_max - len(self.spent))
         if over <= 0:
             return at
         # What is owed will be sent at a time nobody knows yet: look again in a second.
@@ -101,10 +123,13 @@ class Budget:
         self.level, self.at = self.known(now) - calls, now
         self.owed += calls
 
-    def sent(self, now: float) -> None:
-        """A call goes out, on a turn that was given."""
+    def sent(self, now: float) -> Sent:
+        """A call goes out, on a turn that was given. `heard` wants what this returns."""
         self.owed = max(0, self.owed - 1)
         self.spent.append(now)
+        self.used += 1
+        self.left, self.left_at = min(self.size, self.left + (now - self.left_at) * self.per_s) - 1.0, now
+        return Sent(at=now, room=self.left + self.used)
 
     def give_back(self, calls: int) -> None:
         """Turns that are not needed after all."""
@@ -113,16 +138,38 @@ class Budget:
             self.owed = max(0, self.owed - calls)
             self._serve()
 
-    def heard(self, remaining: str, throttled_s: float | None, now: float) -> None:
-        """Learn from an answer: Azure's own count, and how long it wants to be left alone.
+    def heard(self, sent: Sent, remaining: str, now: float) -> None:
+        """Learn from Azure's own count. What is missing in it, and was not ours, others have used: a second instance of ours too.
 
-        Azure rounds its count down and has not seen what is on its way, so that only a clear difference tells of other users.
+        It is compared with what we knew when the call went out, less all that we have sent since, so that an answer's way back
+        counts for nothing; Azure rounds it down.
         """
-        if remaining.isdecimal() and float(remaining) - self.owed + 1.0 + self.per_s / 10 < self.known(now):
-            self.level, self.at = float(remaining) - self.owed, now
-        if throttled_s is not None:
-            self.level, self.at = min(0.0, self.known(now)), now
-            self.blocked_until = max(self.blocked_until, now + throttled_s)
+        if not remaining.isdecimal():
+            return
+        others = int(sent.room - self.used - float(remaining) - 1.0)
+        if others > 0:
+            self.level, self.at = self.known(now) - others, now
+            self.left -= others
+            self.used += others
+            self.spent.extend([now] * others)
+            self.strange.extend([now] * others)
+
+    def throttled(self, sent: Sent, wait_s: float, now: float, *, window: bool) -> None:
+        """Azure has refused a call, which counts for nothing, and wants to be left alone for so long.
+
+        `window`: the provider's five minutes are full. What we had not counted is taken to have come evenly.
+        """
+        with contextlib.suppress(ValueError):
+            self.spent.remove(sent.at)
+        self.blocked_until = max(self.blocked_until, now + wait_s)
+        if not window:
+            # Empty then, so that several instances do not send a burst in the same moment, which would be refused again.
+            self.level, self.at = min(0.0, self.known(now)), self.blocked_until
+        elif (missed := self.window_max - len(self.spent)) > 0:
+            first = self.blocked_until - WINDOW_S
+            guessed = (first + (now - first) * number / missed for number in range(missed))
+            self.strange = deque(sorted([*self.strange, *(guess := list(guessed))]))
+            self.spent = deque(sorted([*self.spent, *guess]))
 
     async def turn(self, calls: int = 1) -> None:
         """Wait until that many calls may be sent, by `ORDER`; each is then counted with `sent`, or given back."""
@@ -188,12 +235,14 @@ class Pace:
     usual_s: float = 0.0
     """After how long most operations have lately ended; 0: not known yet."""
 
-    def heard(self, method: str, reply: ArmReply, now: float) -> None:
+    def heard(self, method: str, sent: Sent, reply: ArmReply, now: float) -> None:
         """Learn from an answer."""
         kind = "reads" if method == "GET" else "writes"
-        wait = (retry_after(reply.headers) or 2.0) if reply.status == 429 and _throttled(reply) else None
         budget = self.reads if kind == "reads" else self.writes
-        budget.heard(reply.headers.get(f"x-ms-ratelimit-remaining-subscription-{kind}", ""), wait, now)
+        if reply.status == 429 and _throttled(reply):
+            budget.throttled(sent, retry_after(reply.headers) or 2.0, now, window="TooManyCalls" in str(reply.body))
+        else:
+            budget.heard(sent, reply.headers.get(f"x-ms-ratelimit-remaining-subscription-{kind}", ""), now)
 
     def crowded(self, now: float) -> bool:
         """Whether who comes now shall have the turns of its writes before it reads."""
