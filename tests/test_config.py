@@ -79,6 +79,11 @@ GLOBAL: dict[str, dict[str, str | None]] = {
     "no changes": {"VIP_MAX_CHANGES": "0/600"},
     "schedule": {"VIP_RECONCILE_SCHEDULE": "every minute"},
     "schedule of six words": {"VIP_RECONCILE_SCHEDULE": "run it at every full minute"},
+    "schedule out of range": {"VIP_RECONCILE_SCHEDULE": "99 * * * * *"},
+    "schedule that steps nowhere": {"VIP_RECONCILE_SCHEDULE": "*/0 * * * * *"},
+    "schedule with a month of its own": {"VIP_RECONCILE_SCHEDULE": "0 0 0 * foo *"},
+    "schedule that never comes": {"VIP_RECONCILE_SCHEDULE": "0 0 0 31 2,4 *"},
+    "schedule of no length": {"VIP_RECONCILE_SCHEDULE": "00:00:00"},
     "audit key": {"VIP_AUDIT_KEY": "c2hvcnQ="},
     "previous audit key": {"VIP_AUDIT_KEY_PREVIOUS": "?"},
 }
@@ -203,7 +208,7 @@ def test_table_may_be_a_connection_string(table: str) -> None:
 
 def test_timer_keeps_its_default_when_its_schedule_is_faulty() -> None:
     """A faulty schedule is a fault; the timer itself is indexed with the default, or the app would not load at all."""
-    for good in ("0 */5 * * * *", "0,30 5-59/10 * 1 JAN-MAR,12 Mon-Fri", "00:00:30"):
+    for good in ("0 */5 * * * *", "0,30 5-59/10 * 1 JAN-MAR,12 Mon-Fri", "0 0 3/4 31 january *", "00:00:30"):
         assert config.schedule({"VIP_RECONCILE_SCHEDULE": f" {good} "}) == good
     assert config.schedule({"VIP_RECONCILE_SCHEDULE": "often"}) == config.SCHEDULE == config.schedule({})
 

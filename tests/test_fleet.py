@@ -13,7 +13,9 @@ from tests.sim.loop import run
 OPERATION_S = 8.0
 
 
-def outage(mirrors: int, subscriptions: int = 1, *, seed: int = 0, instances: int = 1, **switches: Any) -> tuple[Fleet, list[Swapped]]:
+def outage(
+    mirrors: int, subscriptions: int = 1, *, seed: int = 0, instances: int = 1, **switches: Any
+) -> tuple[Fleet, list[Swapped]]:
     """All mirrors claim at once; the stage afterwards and how each fared."""
     chosen = {"latency": f"fixed:{OPERATION_S:g}", "throttling": "both", "history_max": 1, **switches}
 
@@ -123,12 +125,13 @@ def test_the_bound_is_what_the_limits_allow(calls: int, expected_s: float) -> No
 
 
 @pytest.mark.soak
-def test_a_thousand_mirrors_through_two_instances() -> None:
-    """1,000 mirrors in one subscription through two instances: within 1.15 of the bound, though the provider's window fills up."""
-    fleet, swaps = outage(1_000, instances=2)
+def test_nine_hundred_mirrors_through_two_instances() -> None:
+    """With the provider's five minutes used up by two instances, nearly as fast as through one, and few calls in vain."""
+    fleet, swaps = outage(900, instances=2)
 
     assert_placed(fleet, swaps)
-    assert max(swap.placed_at for swap in swaps) <= 1.15 * bound_s(1_000, 1, OPERATION_S)
+    assert max(swap.placed_at for swap in swaps) <= 1.15 * bound_s(900, 1, OPERATION_S)
+    assert fleet.throttled <= 400
 
 
 @pytest.mark.soak

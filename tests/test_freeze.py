@@ -295,7 +295,7 @@ async def test_a_freeze_cannot_end_in_the_past() -> None:
 
     assert refusal.value.code == "body-invalid"
     assert await events(stage) == []
-    assert freeze.view(await stage.head()) is None
+    assert freeze.view(await stage.head(), node.now()) is None
 
 
 @virtual

@@ -429,7 +429,7 @@ async def test_a_hint_stands_as_long_as_there_is_work() -> None:
 
 @virtual
 async def test_a_hint_outlives_the_request_that_wrote_it() -> None:
-    """A pass that comes between a request's hint and its decision leaves the hint, so that the timer finds what a crash leaves. (I1)"""
+    """A pass between a request's hint and its decision leaves the hint, so that the timer finds what a crash leaves. (I1)"""
     stage = Stage(document=fleet(400), fate=Between())
     dying, passing = stage.node("dying"), stage.node("passing")
     claim = asyncio.create_task(dying.claim("MIRRORB"))

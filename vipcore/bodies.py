@@ -101,6 +101,15 @@ def claim(body: bytes, signed: Signed, arrived: Instant) -> Claim:
     )
 
 
+def is_dry_run(body: bytes) -> bool:
+    """Whether a body that may have other faults asks for a dry run, which writes nothing, not even its refusal."""
+    try:
+        data = strictjson.parse_strict(body)
+    except ValueError:
+        return False
+    return isinstance(data, dict) and data.get("dry_run") is True
+
+
 def move(mirror: str, body: bytes, arrived: Instant) -> Move:
     """The move of a body. Raises Refusal `body-invalid` or `body-too-large`."""
     check_size(body)

@@ -35,7 +35,8 @@ async def claim(controller: Controller, request: signatures.Request, mirror_name
         asked = bodies.claim(request.body, signed, arrived)
         _check_addressed(key, asked, mirror_name)
     except Refusal as refusal:
-        await _refuse_unread(controller, key, refusal, correlation_id)
+        if not bodies.is_dry_run(request.body):
+            await _refuse_unread(controller, key, refusal, correlation_id)
         raise
     mirror = controller.mirror(asked.mirror)
     if asked.dry_run:
@@ -83,7 +84,7 @@ async def _planned(controller: Controller, asked: Claim) -> Answer:
         "outcome": "planned",
         "desired": head.desired,
         "epoch": head.epoch,
-        "frozen": frozen_view(head),
+        "frozen": frozen_view(head, controller.ports.clock.now()),
         "in_progress": in_progress,
     }
 

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
-from vipcore import document
+from vipcore import document, ncrontab
 from vipcore.audit import Seal
 from vipcore.document import Fault
 from vipcore.model import Key, Mirror
@@ -30,11 +30,6 @@ CLOUDS: Final[Mapping[str, str]] = MappingProxyType(
 CHANGES_MAX: Final = 200
 SCHEDULE: Final = "*/30 * * * * *"
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-_NUMBERS: Final = r"(?:\*|\d{1,2}(?:-\d{1,2})?)(?:/\d{1,2})?"
-_NAMES: Final = r"(?:\*|(?:\d{1,2}|[A-Za-z]{3,9})(?:-(?:\d{1,2}|[A-Za-z]{3,9}))?)(?:/\d{1,2})?"
-_NCRONTAB: Final = re.compile(
-    rf"(?:{_NUMBERS}(?:,{_NUMBERS})*\s+){{4}}{_NAMES}(?:,{_NAMES})*\s+{_NAMES}(?:,{_NAMES})*|\d{{2}}:\d{{2}}:\d{{2}}", re.ASCII
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +60,7 @@ class Config:
 def schedule(environ: Mapping[str, str]) -> str:
     """The timer's NCRONTAB; a faulty one is a fault of the configuration, and the default keeps the timer alive to say so."""
     text = environ.get("VIP_RECONCILE_SCHEDULE", "").strip() or SCHEDULE
-    return text if _NCRONTAB.fullmatch(text) else SCHEDULE
+    return SCHEDULE if ncrontab.fault(text) else text
 
 
 def load(environ: Mapping[str, str], app_dir: Path) -> Config:
@@ -242,8 +237,8 @@ class _Settings:
 
     def check_schedule(self) -> None:
         text = self.environ.get("VIP_RECONCILE_SCHEDULE", "").strip()
-        if text and not _NCRONTAB.fullmatch(text):
-            self.fault("VIP_RECONCILE_SCHEDULE", "must be an NCRONTAB expression of six fields, such as */30 * * * * *")
+        if text and (what := ncrontab.fault(text)):
+            self.fault("VIP_RECONCILE_SCHEDULE", what)
 
     def mirrors_text(self, app_dir: Path) -> str | None:
         value = self.environ.get("VIP_MIRRORS", "").strip()

@@ -66,7 +66,7 @@ async def _decide(controller: Controller, ask: Ask, head: Head, looking: Looking
     hinting = asyncio.create_task(controller.ports.ledger.put_hint(ask.mirror.name)) if _will_work(ask, head) else None
     try:
         joins, driven = rules.joins(head, ask.member), head.leased(now, margin_s=LEASE_MARGIN_S)
-        looks = {} if joins and driven else await looking.shown(head)
+        looks = {} if joins and driven else await _shown(controller, ask, head, looking)
         if not (joins and driven):
             found = plan.plan(ask.mirror, looks, ask.member)
             left = head.lease is not None or (head.swap is not None and head.swap.open)
@@ -120,6 +120,20 @@ async def _take_turns(controller: Controller, ask: Ask, head: Head, now: Instant
             raise Rejudge(newest)
 
 
+async def _shown(controller: Controller, ask: Ask, head: Head, looking: Looking) -> dict[str, Look]:
+    """The NICs. Raises Refusal `azure-throttled` where Azure leaves no room to read them in time; the claim is recorded then."""
+    try:
+        async with asyncio.timeout_at(ask.asked_at + _WAIT_SHARE * ask.deadline_s):
+            return await looking.shown(head)
+    except TimeoutError:
+        detail = "Azure's limit of reads leaves no room to look at the NICs."
+        if rules.joins(head, ask.member):
+            raise Refusal("azure-throttled", detail, retry_after_s=30) from None
+        no = rules.No(code="azure-throttled", detail=detail, recorded=ask.claim is not None, retry_after_s=30)
+        await refuse(controller, ask, head, no)
+        raise AssertionError("a refusal is raised") from None
+
+
 def _return_turns(controller: Controller, ask: Ask) -> None:
     """Give back turns that no driver has taken over."""
     controller.arm.pace(ask.mirror.members[0].nic_id).writes.give_back(ask.turns)
@@ -144,7 +158,9 @@ async def _confirm(controller: Controller, ask: Ask, head: Head, looks: dict[str
             raise Rejudge(newest)
         config = controller.ports.config
         claim_id = ask.claim.claim_id if ask.claim else None
-        after = rules.decided(newest, ask.member, ask.began, now=now, claim_id=claim_id, changes_s=config.max_changes_s)
+        after = rules.decided(
+            newest, ask.member, _restated(ask, newest), now=now, claim_id=claim_id, changes_s=config.max_changes_s
+        )
         after = ask.spend(replace(after, swap=None))
         epoch = after.epoch
         last = newest.repeats.get(ask.actor)
@@ -172,6 +188,12 @@ async def _confirm(controller: Controller, ask: Ask, head: Head, looks: dict[str
         from_member=plan.placement(ask.mirror, looks).holder,
         total_ms=total_ms,
     )
+
+
+def _restated(ask: Ask, head: Head) -> Instant:
+    """A watch claim for the member that is desired already is no newer decision: it supersedes nobody."""
+    same = head.desired == ask.member and ask.claim is not None and ask.claim.event == "watch"
+    return head.began if same else ask.began
 
 
 def _reason(ask: Ask) -> str | None:
@@ -213,7 +235,7 @@ async def _accept_beside(controller: Controller, ask: Ask, head: Head, remark: s
             after = rules.decided(
                 newest,
                 ask.member,
-                ask.began,
+                _restated(ask, newest),
                 now=now,
                 claim_id=newest.claim_id,
                 changes_s=controller.ports.config.max_changes_s,
@@ -263,12 +285,12 @@ async def _accept(controller: Controller, ask: Ask, head: Head, looks: dict[str,
             operation_id = controller.ports.clock.new_id()
             after = _with_swap(controller, ask, newest, operation_id, now, seen_on=seen_on)
         assert after.swap is not None
-        from_member = after.swap.from_member if resumes else seen_on
+        from_member = after.swap.from_member if resumes and after.swap.begun else seen_on
         outcome = "resumed" if resumes else "decided"
         rows = [_accepted_row(ask, newest, operation_id, outcome, remark, from_member=from_member)]
         rows += resumed(ask, newest) if newest.swap else []
-        driver.fences = set(after.swap.open)
-        driver.head = after = replace(after, swap=replace(after.swap, from_member=from_member))
+        driver.fences = set(after.swap.open) & set(looks)  # as in `take_over`
+        driver.head = after = replace(after, swap=replace(after.swap, from_member=from_member, begun=True))
         after = driver.noted(ask.spend(leased(driver, after)))
         return _told(ask, after), rows
 

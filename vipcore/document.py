@@ -6,7 +6,7 @@ two members, one subscription, what two mirrors claim at once) is judged here.
 
 import ipaddress
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -59,20 +59,20 @@ def read(text: str) -> Document:
     if not isinstance(data, dict) or not isinstance(data.get("mirrors"), dict):
         return Document(faults=(Fault("VIP_MIRRORS", 'the mirrors document must be an object with "mirrors"'),), fatal=True)
     twice = set(strictjson.duplicates(data))
-    found: _Found = [(where, "the name stands twice in its object") for where in sorted(twice, key=str)]
-    found += [(tuple(error.absolute_path), _sentence(error)) for error in _validator().iter_errors(data)]
-    by_mirror, by_key, others = _sorted(found, data)
+    found = [(where, Fault(strictjson.pointer(where), "the name stands twice in its object")) for where in sorted(twice, key=str)]
+    found += [(_place(error), _fault(error)) for error in _validator().iter_errors(data)]
+    by_mirror, by_key, others = _sorted(found)
     defaults = {} if ("defaults",) in twice else _defaults(data, others)
     mirrors: dict[str, Mirror] = {}
     for name, spec in data["mirrors"].items():
-        if name not in by_mirror:
-            mirror, faults = _mirror(name, spec, defaults)
-            if faults:
-                by_mirror[name] = faults
-            elif mirror:
-                mirrors[name] = mirror
-    for name, fault in _clashes(mirrors):
-        by_mirror.setdefault(name, []).append(fault)
+        mirror, faults = _mirror(name, spec, defaults, {fault.where for fault in by_mirror.get(name, ())})
+        if faults:
+            by_mirror.setdefault(name, []).extend(faults)
+        mirrors[name] = mirror
+    broken = set(by_mirror)
+    for name, peer, fault in _clashes(mirrors):
+        if name in broken or peer not in broken:  # what is not served takes nothing from a mirror that is
+            by_mirror.setdefault(name, []).append(fault)
     key_ids, key_faults = _key_ids(data, by_key)
     if ("keys",) in twice:
         key_ids = {}  # which of the two was meant is not ours to guess
@@ -99,6 +99,19 @@ _SENTENCES: Final = {
 }
 
 
+_Place = tuple[str | int, ...]
+
+
+def _place(error: jsonschema.ValidationError) -> _Place:
+    """Whose fault it is. One of a mirror's or a key's own name is reported at the parent, but belongs to what has that name."""
+    at = tuple(error.absolute_path)
+    return (*at, str(error.instance)) if len(at) == 1 and "propertyNames" in error.absolute_schema_path else at
+
+
+def _fault(error: jsonschema.ValidationError) -> Fault:
+    return Fault(strictjson.pointer(tuple(error.absolute_path)) or "/", _sentence(error))
+
+
 def _sentence(error: jsonschema.ValidationError) -> str:
     """What is wrong, in one bounded sentence. Values are not shown: someone may have put a secret where it does not belong."""
     if "propertyNames" in error.absolute_schema_path:
@@ -111,29 +124,14 @@ def _sentence(error: jsonschema.ValidationError) -> str:
     return _SENTENCES.get(str(error.validator), "has not the form that is needed here").format(error.validator_value)
 
 
-_Found = list[tuple[tuple[str | int, ...], str]]
-
-
-def _sorted(found: _Found, data: Any) -> tuple[dict[str, list[Fault]], dict[str, list[Fault]], list[Fault]]:
-    """The faults by mirror, by key, and those that concern neither.
-
-    A fault of the name itself (`propertyNames`) is reported at the parent, so it is looked up by the name in its sentence.
-    """
+def _sorted(found: Sequence[tuple[_Place, Fault]]) -> tuple[dict[str, list[Fault]], dict[str, list[Fault]], list[Fault]]:
+    """The faults by mirror, by key, and those that concern neither."""
     by_mirror: dict[str, list[Fault]] = {}
     by_key: dict[str, list[Fault]] = {}
     others: list[Fault] = []
-    for where, what in found:
-        fault = Fault(strictjson.pointer(where) or "/", what)
-        if len(where) >= 2 and where[0] in ("mirrors", "keys"):
-            (by_mirror if where[0] == "mirrors" else by_key).setdefault(str(where[1]), []).append(fault)
-        elif where in (("mirrors",), ("keys",)):
-            side = by_mirror if where[0] == "mirrors" else by_key
-            names = data[where[0]] if isinstance(data.get(where[0]), dict) else {}
-            hit = [name for name in names if repr(name[:80]) in what]
-            for name in hit:
-                side.setdefault(name, []).append(fault)
-            if not hit:
-                others.append(fault)
+    for place, fault in found:
+        if len(place) >= 2 and place[0] in ("mirrors", "keys"):
+            (by_mirror if place[0] == "mirrors" else by_key).setdefault(str(place[1]), []).append(fault)
         else:
             others.append(fault)
     return by_mirror, by_key, others
@@ -156,8 +154,9 @@ def _full_id(text: str, kind: str, defaults: Mapping[str, str]) -> str:
     return f"/subscriptions/{defaults['subscription_id']}/resourceGroups/{defaults['resource_group']}{_PROVIDER}{kind}/{text}"
 
 
-def _mirror(name: str, spec: dict[str, Any], defaults: Mapping[str, str]) -> tuple[Mirror | None, list[Fault]]:
-    """One mirror whose shape is right, or what its schema could not say."""
+def _mirror(name: str, spec: Any, defaults: Mapping[str, str], wrong: Set[str]) -> tuple[Mirror, list[Fault]]:
+    """One mirror, and what its schema could not say. Parts whose shape is wrong (pointers) are left out: they are reported."""
+    spec = _sound(name, spec, wrong)
     faults: list[Fault] = []
     members: list[Member] = []
     vips: list[Vip] = []
@@ -168,7 +167,7 @@ def _mirror(name: str, spec: dict[str, Any], defaults: Mapping[str, str]) -> tup
             members.append(Member(name=member, nic_id=nic_id, status_url=entry.get("status_url")))
         except ValueError as exc:
             faults.append(Fault(where, str(exc)))
-    for index, entry in enumerate(spec["vips"]):
+    for index, entry in spec["vips"].items():
         at = ("mirrors", name, "vips", index)
         address = _address(entry["private_ip"])
         if address is None:
@@ -183,8 +182,6 @@ def _mirror(name: str, spec: dict[str, Any], defaults: Mapping[str, str]) -> tup
             faults.append(Fault(strictjson.pointer((*at, "public_ip")), str(exc)))
     faults += [Fault(strictjson.pointer(("mirrors", name)), what) for what in _within(members, vips)]
     faults += list(_targets(name, spec))
-    if faults:
-        return None, faults
     mirror = Mirror(
         name=name,
         members=tuple(members),
@@ -194,7 +191,23 @@ def _mirror(name: str, spec: dict[str, Any], defaults: Mapping[str, str]) -> tup
         follow_primary=bool(spec.get("follow_primary", False)),
         strategy=spec.get("strategy", "auto"),
     )
-    return mirror, []
+    return mirror, faults
+
+
+def _sound(name: str, spec: Any, wrong: Set[str]) -> dict[str, Any]:
+    """What is left of a mirror without the parts that have a fault; VIPs by their index, so that pointers stay right."""
+
+    def sound(*place: str | int) -> bool:
+        at = strictjson.pointer(("mirrors", name, *place))
+        return not any(fault == at or fault.startswith(at + "/") for fault in wrong)
+
+    spec = spec if isinstance(spec, dict) else {}
+    members, vips = spec.get("members"), spec.get("vips")
+    return {
+        **{key: value for key, value in spec.items() if sound(key)},
+        "members": {key: one for key, one in members.items() if sound("members", key)} if isinstance(members, dict) else {},
+        "vips": {index: one for index, one in enumerate(vips) if sound("vips", index)} if isinstance(vips, list) else {},
+    }
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -237,8 +250,11 @@ def _within(members: list[Member], vips: list[Vip]) -> Iterator[str]:
             yield f"two of its VIPs have the same {field_name} {value.rsplit('/', 1)[-1]!r}"
 
 
-def _clashes(mirrors: Mapping[str, Mirror]) -> Iterator[tuple[str, Fault]]:
-    """What two mirrors want at once: a VIP name or address on one NIC, a public IP anywhere. Both are at fault."""
+def _clashes(mirrors: Mapping[str, Mirror]) -> Iterator[tuple[str, str, Fault]]:
+    """What two mirrors want at once: a VIP name or address on one NIC, a public IP anywhere. Both are at fault.
+
+    Yields the one, the other, and the fault of the one.
+    """
     taken: dict[tuple[str, ...], str] = {}
     for mirror in mirrors.values():
         wants: set[tuple[str, ...]] = set()
@@ -255,7 +271,7 @@ def _clashes(mirrors: Mapping[str, Mirror]) -> Iterator[tuple[str, Fault]]:
                 shown = want[1].rsplit("/", 1)[-1]
                 for name, peer in ((mirror.name, other), (other, mirror.name)):
                     what = f"{want[0]} {shown!r}{on} is also mirror {peer!r}'s"
-                    yield name, Fault(strictjson.pointer(("mirrors", name)), what)
+                    yield name, peer, Fault(strictjson.pointer(("mirrors", name)), what)
 
 
 def _key_ids(data: Any, by_key: dict[str, list[Fault]]) -> tuple[dict[str, tuple[str, str]], list[Fault]]:
@@ -268,7 +284,8 @@ def _key_ids(data: Any, by_key: dict[str, list[Fault]]) -> tuple[dict[str, tuple
             continue
         spec = data["mirrors"].get(entry["mirror"])
         members = spec.get("members") if isinstance(spec, dict) else None
-        if not isinstance(members, dict) or entry["member"] not in members:
+        # Where the mirror itself is at fault its member may well be meant: it answers 500, not as if the key were unknown.
+        if spec is None or (isinstance(members, dict) and entry["member"] not in members):
             where = strictjson.pointer(("keys", key_id))
             faults.append(Fault(where, f"names member {entry['member']!r} of mirror {entry['mirror']!r}, which is not defined"))
         else:

@@ -14,7 +14,7 @@ from vipcore import instants, plan, store
 from vipcore.arm import WRITE_TIMEOUT_S, Arm
 from vipcore.audit import Draft
 from vipcore.errors import AzureRefusal, Unreachable, VipError
-from vipcore.head import Head, Lease
+from vipcore.head import Head, Lease, watching
 from vipcore.model import Json, Look, Mirror, Phase
 from vipcore.pace import clamp
 from vipcore.plan import Plan
@@ -240,8 +240,9 @@ class Driver:
             may_write = self.unanswered | self.fences | self._planned()
             head = replace(head, swap=replace(head.swap, open=tuple(sorted(may_write))))
         wrote_at = max(now, head.wrote_at) if self.wrote_at >= 0 else head.wrote_at
-        watch = now + instants.seconds(WATCH_S) if self.unanswered or self.fences else head.watch_until
-        return replace(head, wrote_at=wrote_at, watch_until=max(watch, head.watch_until))
+        head = replace(head, wrote_at=wrote_at)
+        late = self.unanswered | self.fences
+        return watching(head, late, now, now + instants.seconds(WATCH_S)) if late else head
 
     def _planned(self) -> set[str]:
         found = plan.plan(self.mirror, self.looks, self.desired)

@@ -11,7 +11,7 @@ from vipcore.controller import Controller
 from vipcore.converge import converge
 from vipcore.driver import LEASE_MARGIN_S, LEASE_TTL_S, WATCH_S, Driver, LostLease
 from vipcore.errors import Refusal
-from vipcore.head import Head, Lease, Swap
+from vipcore.head import Head, Lease, Swap, watching
 from vipcore.judge import check_first
 from vipcore.model import Look, Outcome, Phase
 
@@ -33,8 +33,9 @@ def resumed(ask: Ask, before: Head) -> list[Draft]:
 def leased(driver: Driver, head: Head) -> Head:
     """The head with the lease in this driver's hand; one that ran out puts the mirror under the timer's eye."""
     now = driver.ports.clock.now()
-    watch = max(head.watch_until, now + instants.seconds(WATCH_S)) if head.lease is not None else head.watch_until
-    return replace(head, lease=Lease(owner=driver.owner, until=now + instants.seconds(LEASE_TTL_S)), watch_until=watch)
+    if head.lease is not None:
+        head = watching(head, head.swap.open if head.swap else (), now, now + instants.seconds(WATCH_S))
+    return replace(head, lease=Lease(owner=driver.owner, until=now + instants.seconds(LEASE_TTL_S)))
 
 
 def driver_for(controller: Controller, ask: Ask, head: Head, looks: dict[str, Look]) -> Driver:
@@ -105,8 +106,11 @@ async def take_over(controller: Controller, ask: Ask, head: Head) -> Outcome:
     def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
         if newest.etag != head.etag or newest.swap is None:
             raise Rejudge(newest)
-        driver.fences = set(newest.swap.open)
-        driver.head = newest
+        # A member that the document no longer has cannot be looked at; what is written there can no longer be ours.
+        driver.fences = set(newest.swap.open) & set(looks)
+        seen = plan.placement(ask.mirror, looks).members
+        swap = newest.swap if newest.swap.begun else replace(newest.swap, from_member=seen[0] if seen else None, begun=True)
+        driver.head = newest = replace(newest, swap=swap)
         return driver.noted(leased(driver, newest)), resumed(ask, newest)
 
     driver.contact = driver.now()
@@ -135,7 +139,8 @@ async def drive_anew(
 ) -> Outcome:
     """Drive to the decision in force although no swap is unfinished: drift, or a late write of a driver that died.
 
-    `event` and `detail` are the row that states the intent; `closes` the event that ends it besides `swap.completed`.
+    `event` and `detail` are the row that states the intent; `closes` the event that ends it besides `swap.completed`: None where
+    it is an unfinished swap, which a freeze lets finish.
     """
     await check_first(controller, ask, head, looks, plan.plan(ask.mirror, looks, ask.member))
     await controller.ports.ledger.put_hint(ask.mirror.name)
@@ -145,11 +150,11 @@ async def drive_anew(
     operation_id = controller.ports.clock.new_id()
 
     def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
-        if newest.etag != head.etag or rules.frozen(newest, controller.ports.clock.now()):
+        if newest.etag != head.etag or (closes and rules.frozen(newest, controller.ports.clock.now())):
             raise Rejudge(newest)
         from_member = seen.members[0] if seen.members else None
         now = controller.ports.clock.now()
-        swap = Swap(operation_id=operation_id, from_member=from_member, started_at=now, actor=ask.actor)
+        swap = Swap(operation_id=operation_id, from_member=from_member, started_at=now, actor=ask.actor, begun=True)
         driver.head = replace(newest, swap=swap)
         row = ask.draft(event, operation_id=operation_id, from_member=from_member, detail=detail)
         return driver.noted(leased(driver, driver.head)), [row]

@@ -71,9 +71,9 @@ async def thawed(controller: Controller, head: Head, *, actor: str, reason: str,
     return await store.commit(controller.ports, head, change)
 
 
-def view(head: Head) -> dict[str, object] | None:
-    """`frozen` as status shows it."""
-    if head.frozen is None:
+def view(head: Head, now: Instant) -> dict[str, object] | None:
+    """`frozen` as status shows it; one whose time is over stops nothing, whether or not the timer has lifted it yet."""
+    if head.frozen is None or (head.frozen.until is not None and head.frozen.until <= now):
         return None
     return {
         "reason": head.frozen.reason,

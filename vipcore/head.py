@@ -5,7 +5,7 @@ What is stored is the decision (`desired`, `epoch`, when it began), who may driv
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, TypeVar
 
@@ -38,6 +38,8 @@ class Swap:
     """The members whose NICs may have a write of the lease's owner in flight, or will be written next."""
     failures: int = 0
     retry_at: Instant = instants.NEVER
+    begun: bool = False
+    """Whether a driver has taken it up; `from_member` is then what that one saw, and until then what was expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,8 @@ class Head:
     """When a NIC was last written on behalf of this mirror."""
     watch_until: Instant = instants.NEVER
     """Until when a placement may still be the work of a driver that died."""
+    watched: tuple[str, ...] = ()
+    """The members whose NICs such a driver may still write."""
     pending: Pending | None = None
     frozen: Frozen | None = None
     holds: Mapping[str, Instant] = field(default_factory=dict)
@@ -156,8 +160,8 @@ class Head:
 
 _COLUMNS: Final = {
     "desired": "Desired", "epoch": "Epoch", "began": "Began", "claim_id": "ClaimId", "marks": "Marks", "swap": "Swap",
-    "last_swap": "LastSwap", "wrote_at": "WroteAt", "watch_until": "WatchUntil", "pending": "Pending", "holds": "Holds",
-    "changes": "Changes", "repeats": "Repeats", "learned": "Learned", "drift": "Drift", "follow": "Follow",
+    "last_swap": "LastSwap", "wrote_at": "WroteAt", "watch_until": "WatchUntil", "watched": "Watched", "pending": "Pending",
+    "holds": "Holds", "changes": "Changes", "repeats": "Repeats", "learned": "Learned", "drift": "Drift", "follow": "Follow",
 }  # fmt: skip
 
 
@@ -216,6 +220,7 @@ def _from_entity(entity: Mapping[str, Any], etag: str) -> Head:
         last_swap=_record(LastSwap, last) if last else None,
         wrote_at=at("WroteAt"),
         watch_until=at("WatchUntil"),
+        watched=_tuples(loaded("Watched") or []),
         pending=_record(Pending, pending) if pending else None,
         frozen=_record(Frozen, prefixed("Frozen")) if "FrozenReason" in entity else None,
         holds={k: instants.from_text(v) for k, v in (loaded("Holds") or {}).items()},
@@ -226,6 +231,12 @@ def _from_entity(entity: Mapping[str, Any], etag: str) -> Head:
         follow=loaded("Follow") or {},
         etag=etag,
     )
+
+
+def watching(head: Head, members: Iterable[str], now: Instant, until: Instant) -> Head:
+    """The head with these members' NICs under the timer's eye, beside those that still are."""
+    before = head.watched if now < head.watch_until else ()
+    return replace(head, watched=tuple(sorted({*before, *members})), watch_until=max(until, head.watch_until))
 
 
 def without(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:

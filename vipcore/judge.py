@@ -26,6 +26,9 @@ async def judge(controller: Controller, ask: Ask, head: Head, looking: Looking, 
     if why := rules.superseded(head, ask.member, ask.began):
         await refuse(controller, ask, head, rules.No(code=f"{ask.kind}-superseded", detail=why))
     if rules.joins(head, ask.member):
+        # A watch claim needs the pages' word also to join or to take over what is under way.
+        if claim and claim.event == "watch" and (no := rules.contradiction(mirror, ask.member, "watch", await looking.said())):
+            await refuse(controller, ask, head, no)
         return None
     stopped = rules.move_frozen(head, move, now) if move else None
     if claim and (why := rules.frozen(head, now)):
@@ -65,7 +68,9 @@ async def refuse(controller: Controller, ask: Ask, head: Head, no: rules.No) -> 
         if recorded and ask.claim and not ask.spent and rules.replayed(newest, ask.claim):
             recorded = False  # the same signed request was recorded meanwhile (promise 6)
         if recorded and ask.claim:
-            after = ask.spend(rules.recorded(after, ask.claim, no.code, now))
+            kept = rules.recorded(after, ask.claim, no.code, now)
+            recorded = kept is not after  # a claim that began later may be kept already
+            after = ask.spend(kept) if recorded else after
         last = newest.repeats.get(ask.actor)
         if ask.claim and last and last.what == what and now - last.at < instants.seconds(REPEAT_S) and not _news(newest, after):
             return replace(after, repeats={**after.repeats, ask.actor: replace(last, left_out=last.left_out + 1)}), []

@@ -47,9 +47,15 @@ def public_ip_of(configuration: Json) -> str | None:
 def carries(document: Json, vip: Vip) -> bool:
     """Whether this NIC carries the VIP as it is defined: name, private address and public IP."""
     found = named(document, vip.name)
-    if found is None or not same_address(_properties(found).get("privateIPAddress"), vip.private_ip):
+    if found is None or not has_address(document, vip):
         return False
     return (public_ip_of(found) or "").lower() == (vip.public_ip_id or "").lower()
+
+
+def has_address(document: Json, vip: Vip) -> bool:
+    """Whether this NIC has the VIP's ip configuration with its private address, whatever its public one."""
+    found = named(document, vip.name)
+    return found is not None and same_address(_properties(found).get("privateIPAddress"), vip.private_ip)
 
 
 def intruder(document: Json, vip: Vip, ours: Sequence[Vip] = ()) -> str | None:

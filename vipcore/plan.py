@@ -83,9 +83,9 @@ class Plan:
 
 
 def placement(mirror: Mirror, looks: Looks) -> Placement:
-    """Where the VIPs are (contract section 6)."""
+    """Where the VIPs are (contract section 6). A VIP without its public IP, or with another, is there, but not placed."""
     carriers = {vip.name: _carriers(mirror, looks, vip.name) for vip in mirror.vips}
-    members = tuple(m.name for m in mirror.members if any(m.name in found for found in carriers.values()))
+    members = tuple(m.name for m in mirror.members if _has_some(looks[m.name], mirror))
     if all(len(found) == 1 for found in carriers.values()) and len(members) == 1:
         return Placement(state=Seen.PLACED, members=members)
     if any(isinstance(look, Unread) for look in looks.values()):
@@ -93,6 +93,10 @@ def placement(mirror: Mirror, looks: Looks) -> Placement:
     if intruder(mirror, looks):
         return Placement(state=Seen.FOREIGN, members=members)
     return Placement(state=Seen.SPLIT if members else Seen.UNPLACED, members=members)
+
+
+def _has_some(look: Look, mirror: Mirror) -> bool:
+    return isinstance(look, Nic) and any(nic.has_address(look.document, vip) for vip in mirror.vips)
 
 
 def _carriers(mirror: Mirror, looks: Looks, vip_name: str) -> list[str]:

@@ -27,7 +27,7 @@ from vipcore.follow import drive_anew, take_over
 from vipcore.freeze import thawed
 from vipcore.head import Head, Pending
 from vipcore.instants import Instant
-from vipcore.model import Claim, Look, Mirror, Page, Placement, Seen
+from vipcore.model import Claim, Mirror, Page, Placement, Seen
 from vipcore.pace import BACKGROUND, ORDER
 from vipcore.ports import Hint
 
@@ -132,21 +132,37 @@ async def _work(controller: Controller, mirror: Mirror, head: Head, correlation_
         # Nothing leads to a member that the document no longer has; a recorded claim of another may.
         controller.ports.log("desired.unknown", mirror=mirror.name, member=head.desired)
     elif head.swap is not None or head.lease is not None:
-        if head.swap is None or now >= head.swap.retry_at:
-            await take_over(controller, _ask(mirror, head.desired or "", head.began, correlation_id), head)
+        await _unfinished(controller, mirror, head, now, correlation_id)
         return True
-    if rules.frozen(head, now):
-        await _report_only(controller, mirror, head, correlation_id, look=look)
-        return head.pending is not None or (head.frozen is not None and head.frozen.until is not None)
-    if head.pending is not None:
-        await _pending(controller, mirror, head, head.pending, now, correlation_id)
-        return True
+    return await _at_rest(controller, mirror, head, now, correlation_id, look=look)
+
+
+async def _unfinished(controller: Controller, mirror: Mirror, head: Head, now: Instant, correlation_id: str) -> None:
+    """Nobody drives a swap that is not finished. A newer claim that is recorded comes first: the swap may be one that nothing
+    can finish. Raises Refusal, Unreachable.
+    """
+    if head.pending is not None and head.pending.member != head.desired and not rules.frozen(head, now):
+        head = await _judged_again(controller, mirror, head, head.pending, now, correlation_id)
+        if head.pending is None or head.swap is None or head.leased(now, margin_s=LEASE_MARGIN_S):
+            return
+    if head.swap is None or now >= head.swap.retry_at:
+        await take_over(controller, _ask(mirror, head.desired or "", head.began, correlation_id), head)
+
+
+async def _at_rest(controller: Controller, mirror: Mirror, head: Head, now: Instant, correlation_id: str, *, look: bool) -> bool:
+    """No swap is under way. Returns whether the mirror stays on the worklist. Raises Refusal, Unreachable."""
     watched = now < head.watch_until
+    frozen = rules.frozen(head, now) is not None
+    if head.pending is not None and not frozen:
+        head = await _judged_again(controller, mirror, head, head.pending, now, correlation_id)
+        if head.pending is None or head.swap is not None or head.leased(now, margin_s=LEASE_MARGIN_S):
+            return True
     if head.desired is not None and (look or watched):
-        await _drift(controller, mirror, head, correlation_id, watched=watched)
-    if mirror.follow_primary and mirror.has_pages and head.desired is not None:
+        await _drift(controller, mirror, head, correlation_id, watched=watched, frozen=frozen)
+    if not frozen and mirror.follow_primary and mirror.has_pages and head.desired is not None:
         await _follow_pages(controller, mirror, head, correlation_id)
-    return watched
+    thaws = head.frozen is not None and head.frozen.until is not None
+    return watched or head.pending is not None or thaws
 
 
 def _ask(mirror: Mirror, member: str, began: Instant, correlation_id: str, claim: Claim | None = None) -> Ask:
@@ -160,6 +176,17 @@ def _ask(mirror: Mirror, member: str, began: Instant, correlation_id: str, claim
         by_timer=True,
         deadline_s=PASS_S,
     )
+
+
+async def _judged_again(
+    controller: Controller, mirror: Mirror, head: Head, pending: Pending, now: Instant, correlation_id: str
+) -> Head:
+    """The newest head after the recorded claim was judged again. One that still cannot be carried out keeps nothing waiting."""
+    try:
+        await _pending(controller, mirror, head, pending, now, correlation_id)
+    except Refusal as refusal:
+        controller.ports.log("timer.refused", mirror=mirror.name, code=refusal.code, detail=refusal.detail[:300])
+    return await controller.load_head(mirror.name)
 
 
 async def _pending(
@@ -199,7 +226,7 @@ async def _pending(
     await store.commit(controller.ports, head, change)
 
 
-async def _drift(controller: Controller, mirror: Mirror, head: Head, correlation_id: str, *, watched: bool) -> None:
+async def _drift(controller: Controller, mirror: Mirror, head: Head, correlation_id: str, *, watched: bool, frozen: bool) -> None:
     """Compare the placement with desired, and act as the module says."""
     desired = head.desired or ""
     if mirror.member(desired) is None:
@@ -214,13 +241,14 @@ async def _drift(controller: Controller, mirror: Mirror, head: Head, correlation
             await _note_drift(controller, head, None, correlation_id)
         return
     ask = _ask(mirror, desired, head.began, correlation_id)
-    if watched and seen.state is not Seen.FOREIGN:
+    explained = set(seen.members) <= {desired, *head.watched}
+    if watched and explained and seen.state is not Seen.FOREIGN:
         await drive_anew(controller, ask, head, looks, event="swap.resumed", detail=_late(seen), closes=None)
         return
     sentence = _sentence(seen, desired)
     # Of several VIPs some may be on no NIC and the others where they should be: that is no other member's doing.
     lost = seen.state is Seen.UNPLACED or (seen.members == (desired,) and isinstance(found, plan.Plan) and not found.detaches)
-    repair = seen.state is not Seen.FOREIGN and (lost or await _pages_agree(controller, mirror, desired))
+    repair = not frozen and seen.state is not Seen.FOREIGN and (lost or await _pages_agree(controller, mirror, desired))
     if not repair:
         await _note_drift(controller, head, sentence, correlation_id)
         return
@@ -268,22 +296,15 @@ async def _note_drift(controller: Controller, head: Head, sentence: str | None, 
     await store.commit(controller.ports, head, change)
 
 
-async def _report_only(controller: Controller, mirror: Mirror, head: Head, correlation_id: str, *, look: bool) -> None:
-    """During a freeze drift is only reported."""
-    if not look or head.desired is None or mirror.member(head.desired) is None:
-        return
-    looks: dict[str, Look] = await controller.look_all(mirror)
-    seen = plan.placement(mirror, looks)
-    if seen.state is not Seen.UNKNOWN and seen.holder != head.desired:
-        await _note_drift(controller, head, _sentence(seen, head.desired), correlation_id)
-
-
 async def _follow_pages(controller: Controller, mirror: Mirror, head: Head, correlation_id: str) -> None:
     """A member whose page turned primary after the last decision, several looks long, without a claim: act as if it had claimed.
 
+    Time and head are taken before the pages are asked, so that a decision made meanwhile is a later one.
     Only a page that was seen to say *not primary* since that decision can turn: an isolated old primary that goes on believing
     in itself never does. Which pages were seen so is in the head, since the process may change between looks.
     """
+    now = controller.ports.clock.now()
+    head = await controller.load_head(mirror.name)
     pages = await controller.pages(mirror)
     backups = set(head.follow.get("backup", ()))
     new = {name for name, page in pages.items() if page is Page.NOT_PRIMARY} - backups
@@ -306,7 +327,6 @@ async def _follow_pages(controller: Controller, mirror: Mirror, head: Head, corr
     if looks < LOOKS_TO_FOLLOW:
         controller.followed[mirror.name] = (candidate, looks)
         return
-    now = controller.ports.clock.now()
     claim = Claim(
         mirror=mirror.name,
         member=candidate,

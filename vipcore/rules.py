@@ -152,9 +152,9 @@ def decided(
         claim_id=claim_id,
         changes=(*recent, now)[-CHANGES_KEPT:] if moves else recent,
         pending=pending,
-        holds={},
+        holds={} if changed else {name: at for name, at in head.holds.items() if name != member},
         drift=None,
-        follow={},
+        follow={} if changed else head.follow,
     )
 
 

@@ -41,7 +41,7 @@ def _head_view(controller: Controller, head: Head) -> Answer:
         "mirror": head.mirror,
         "desired": head.desired,
         "epoch": head.epoch,
-        "frozen": frozen_view(head),
+        "frozen": frozen_view(head, controller.ports.clock.now()),
         "in_progress": _in_progress(controller, head),
         "pending": _pending(head),
         "drift": head.drift,
