@@ -48,7 +48,7 @@ async def move(driver: Driver, found: Plan) -> bool:
         return False
     items = [(f"{source.id}/ipConfigurations/{v.name}", f"{target.id}/ipConfigurations/{v.name}") for v in driver.mirror.vips]
     await driver.take_turn(1)
-    await driver.fence()
+    await driver.fence(holder, desired)
     driver.before.setdefault(holder, source.document)
     driver.before.setdefault(desired, target.document)
     driver.fresh, sent_at = False, driver.now()

@@ -18,7 +18,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from vipcore import atomic, instants, nic, plan, store, writing
+from vipcore import atomic, instants, nic, plan, writing
 from vipcore.arm_errors import ArmError, Cause
 from vipcore.audit import Draft
 from vipcore.driver import Driver, LostLease
@@ -69,6 +69,7 @@ async def _wind_up(driver: Driver, keeping: asyncio.Future[None]) -> None:
     """End the heartbeat, but not in the middle of a commit of its own, and write down what is left to write down."""
     async with driver.lock:
         keeping.cancel()
+    _tell_refused(driver)
     if driver.drafts:
         await _write_down_later(driver)
 
@@ -316,7 +317,7 @@ async def _complete(driver: Driver) -> Head:
     changed = _changed_otherwise(driver)
     path = await _probe(driver)
     total_ms = round((driver.now() - driver.began) * 1000)
-    swap = driver.head.swap
+    swap, refused = driver.head.swap, list(driver.refused)
     assert swap is not None
     last = LastSwap(
         operation_id=swap.operation_id,
@@ -352,17 +353,13 @@ async def _complete(driver: Driver) -> Head:
         done = replace(driver.noted(head), swap=None, lease=None, last_swap=last, learned=learned, drift=None)
         return done, [*driver.drafts, *rows]
 
-    stored = await driver.reached(lambda: _recorded(driver, driver.head, change))
+    try:
+        stored = await driver.reached(lambda: driver.record(driver.head, change))
+    except LostLease:
+        driver.refused = refused  # the end is not ours to tell, the answers are
+        raise
     # Where the answer to that commit was lost, `stored` may be a later head: what we completed is ours to tell all the same.
     return replace(stored, epoch=driver.head.epoch, last_swap=last)
-
-
-async def _recorded(driver: Driver, head: Head, change: store.Change) -> Head:
-    """Commit a change that takes the waiting rows along; the heartbeat's commit may not come in between."""
-    async with driver.lock:
-        stored = await store.commit(driver.ports, head, change)
-        driver.drafts = []
-    return stored
 
 
 def _changed_otherwise(driver: Driver) -> list[tuple[str, list[str]]]:
@@ -406,7 +403,7 @@ async def _failed(driver: Driver, refusal: Refusal) -> None:
             after = replace(after, lease=None, swap=left)
         return after, [*driver.drafts, row]
 
-    swap = driver.head.swap
+    swap, refused = driver.head.swap, list(driver.refused)
     row = driver.row(
         "swap.failed",
         member=driver.head.desired,
@@ -417,16 +414,25 @@ async def _failed(driver: Driver, refusal: Refusal) -> None:
         detail=" ".join([refusal.detail[:1000], *driver.remarks]),
     )
     try:
-        await _recorded(driver, driver.head, change)
+        await driver.record(driver.head, change)
     except LostLease as lost:
+        driver.refused = refused  # the failure is not ours to tell any more, the answers are
         await _let_go(driver, lost.head)
     except Unreachable:
         driver.drafts.append(row)
         driver.ports.log("swap.unrecorded", mirror=driver.mirror.name, code=refusal.code)
 
 
+def _tell_refused(driver: Driver) -> None:
+    """Answers that no row of this driver has told yet, and no later row will: a refusal is an answer too (promise 3)."""
+    if driver.refused:
+        detail = "Azure refused these writes; the swap went on under another decision or another driver."
+        driver.drafts.append(driver.row("nic.write", arm_request_ids=driver.ids(), outcome="refused", detail=detail))
+
+
 async def _let_go(driver: Driver, head: Head) -> None:
     """Somebody else decides or drives now: write down what we did, and hand over a lease that is still ours."""
+    _tell_refused(driver)
     try:
         await _handed_over(driver, head)
     except Unreachable:
@@ -446,7 +452,7 @@ async def _handed_over(driver: Driver, head: Head) -> None:
             after = replace(after, swap=replace(after.swap, open=left))
         return (after if driver.unanswered else replace(after, lease=None)), driver.drafts
 
-    await _recorded(driver, head, change)
+    await driver.record(head, change)
 
 
 _LATER: Final[set[asyncio.Task[None]]] = set()

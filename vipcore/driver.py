@@ -6,18 +6,18 @@ that wakes later meets If-Match: its successor rewrites the NICs in `Swap.open` 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from vipcore import instants, plan, store
 from vipcore.arm import WRITE_TIMEOUT_S, Arm
-from vipcore.audit import Draft
+from vipcore.audit import Draft, Row
 from vipcore.errors import AzureRefusal, Unreachable, VipError
 from vipcore.head import Head, Lease, watching
-from vipcore.model import Json, Look, Mirror, Phase
+from vipcore.model import Json, Look, Mirror, Nic, Phase
 from vipcore.pace import clamp
-from vipcore.plan import Plan
+from vipcore.plan import Plan, Step
 from vipcore.ports import Ports
 
 _T = TypeVar("_T")
@@ -70,12 +70,18 @@ class Driver:
     """Members whose NICs a driver that died may still write: rewritten first."""
     unanswered: set[str] = field(default_factory=set)
     """Members whose NICs have a write of ours whose answer never came and which no read has settled."""
+    writing: set[str] = field(default_factory=set)
+    """Members whose NICs are at the fence: the head says so before the write goes out."""
+    untold: dict[str, tuple[Step, Nic]] = field(default_factory=dict)
+    """Member -> a write of its NIC without an answer, and the NIC as it was before, of which no read has told yet."""
     trouble: dict[str, Exception] = field(default_factory=dict)
     """Member -> what last went wrong with a write of its NIC, for the answer where every try was in vain."""
     drafts: list[Draft] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     """ARM's request ids of writes that Azure refused, for the next row: an answer that arrived is told (promise 3)."""
+    unsettled: tuple[Row, list[Draft]] | None = None
+    """A row, and the drafts it was committed with, whose commit got no answer before the table went away."""
     learned: dict[str, Any] = field(default_factory=dict)
     before: dict[str, Json] = field(default_factory=dict)
     """Member -> its NIC's document before our first write, for the comparison afterwards."""
@@ -216,6 +222,7 @@ class Driver:
 
     async def _flush(self, *, force: bool) -> None:
         async with self.lock:
+            await self._settle()
             if not self.drafts and not force:
                 return
             drafts, self.drafts = self.drafts, []
@@ -227,17 +234,49 @@ class Driver:
 
             asked_at = self.now()
             try:
-                self.took(await store.commit(self.ports, self.head, change))
+                self.took(await self._commit(self.head, change))
                 drafts = []
             finally:
                 self.drafts = drafts + self.drafts  # what was not committed waits on, also where the deadline cut us off
             self.contact = asked_at
 
+    async def record(self, head: Head, change: store.Change) -> Head:
+        """Commit a change that takes the waiting rows along; the heartbeat's commit may not come in between."""
+        async with self.lock:
+            await self._settle()
+            stored = await self._commit(head, change)
+            self.drafts = []
+        return stored
+
+    async def _commit(self, head: Head, change: store.Change) -> Head:
+        sent: list[Draft] = []
+
+        def noting(newest: Head) -> tuple[Head, Sequence[Draft]]:
+            after, drafts = change(newest)
+            sent[:] = drafts
+            return after, drafts
+
+        try:
+            return await store.commit(self.ports, head, noting)
+        except store.Unsettled as exc:
+            self.unsettled = (exc.rows[-1], sent) if exc.rows else None
+            raise
+
+    async def _settle(self) -> None:
+        """Rows that did get into the trail although the answer to their commit was lost are not committed again."""
+        if self.unsettled is None:
+            return
+        row, sent = self.unsettled
+        stored = await self.ports.ledger.load_row(row.mirror, row.seq)
+        self.unsettled = None
+        if stored is not None and stored.hash == row.hash:
+            self.drafts = [draft for draft in self.drafts if not any(draft is one for one in sent)]
+
     def noted(self, head: Head) -> Head:
         """The head with what only this driver knows: which NICs a write of ours may be in flight to, and when we last wrote."""
         now = self.ports.clock.now()
         if head.swap is not None:
-            may_write = self.unanswered | self.fences | self._planned()
+            may_write = self.unanswered | self.fences | self.writing | self._planned()
             head = replace(head, swap=replace(head.swap, open=tuple(sorted(may_write))))
         wrote_at = max(now, head.wrote_at) if self.wrote_at >= 0 else head.wrote_at
         head = replace(head, wrote_at=wrote_at)
@@ -248,8 +287,21 @@ class Driver:
         found = plan.plan(self.mirror, self.looks, self.desired)
         return {step.member for step in found.steps} if isinstance(found, Plan) else set()
 
-    async def fence(self) -> None:
-        """Right before a NIC write. Raises LostLease, Unreachable, or AzureRefusal `busy` where it may not start."""
+    async def fence(self, *members: str) -> None:
+        """Right before a write of these members' NICs. Raises LostLease, Unreachable, or AzureRefusal `busy`: it may not start.
+
+        What a plan made anew wants to write may be other NICs than the head says: a successor would not know of them.
+        """
+        self.writing.update(members)
+        try:
+            await self._fence()
+            if self.head.swap is not None and not self.writing <= set(self.head.swap.open):
+                await self.flush(force=True)
+                await self._fence()
+        finally:
+            self.writing.difference_update(members)
+
+    async def _fence(self) -> None:
         if self.drafts:
             await self.flush()
         if not self.fresh or self.now() - self.contact > FRESH_HEAD_S:

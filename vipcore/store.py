@@ -20,12 +20,20 @@ OUTDATED: Final = "outdated"
 _TRIES: Final = 12
 
 
+class Unsettled(Unreachable):
+    """A transaction whose answer is lost, and the table went away before a read could tell: `rows` may be in the trail."""
+
+    def __init__(self, why: str, rows: Sequence[audit.Row]) -> None:
+        super().__init__(why)
+        self.rows = rows
+
+
 async def commit(ports: Ports, head: Head, change: Change) -> Head:
     """Apply a change to the mirror's head; returns the head as stored.
 
-    Raises Unreachable, and whatever `change` raises. A lost answer is settled by reading: the row at our seq is ours or not. If
-    it is and others have gone on from there, our own head is returned, marked `OUTDATED`: what was decided on is what we wrote,
-    and whoever acts on it reads the newest one first.
+    Raises Unreachable (Unsettled where the change may have landed), and whatever `change` raises. A lost answer is settled by
+    reading: the row at our seq is ours or not. If it is and others have gone on from there, our own head is returned, marked
+    `OUTDATED`: what was decided on is what we wrote, and whoever acts on it reads the newest one first.
     """
     if head.etag == OUTDATED:
         head = await ports.ledger.load_head(head.mirror)
@@ -41,8 +49,14 @@ async def commit(ports: Ports, head: Head, change: Change) -> Head:
         try:
             stored = await ports.ledger.commit(new, rows)
         except (Stale, CommitUnknown) as exc:
-            head = await ports.ledger.load_head(new.mirror)
-            if isinstance(exc, CommitUnknown) and await _landed(ports, head, new, rows):
+            try:
+                head = await ports.ledger.load_head(new.mirror)
+                landed = isinstance(exc, CommitUnknown) and await _landed(ports, head, new, rows)
+            except Unreachable as away:
+                if isinstance(exc, CommitUnknown):
+                    raise Unsettled(str(away), rows) from away
+                raise
+            if landed:
                 _log_head(ports, new, rows)
                 return head if head == new else replace(new, etag=OUTDATED)
             await asyncio.sleep(0.02 * attempt * ports.clock.jitter())

@@ -60,6 +60,9 @@ async def look(driver: Driver, *members: str) -> None:
     ids = [next(m.nic_id for m in driver.mirror.members if m.name == name) for name in members]
     found = await asyncio.gather(*(driver.arm.look(nic_id) for nic_id in ids))
     driver.looks.update(zip(members, found, strict=True))
+    for name in members:
+        if name in driver.untold and isinstance(driver.looks[name], Nic):
+            _judge_unanswered(driver, *driver.untold.pop(name))
 
 
 async def settle(driver: Driver, member: str, *, within_s: float) -> None:
@@ -93,7 +96,7 @@ async def write(driver: Driver, step: Step, *, tries: dict[str, int], early: boo
         if not isinstance(shown, Nic) or not isinstance(again, Nic) or again.etag != shown.etag:
             return None
         shown = again
-    await driver.fence()
+    await driver.fence(step.member)
     driver.before.setdefault(step.member, shown.document)
     driver.fresh = False
     sent_at = driver.now()
@@ -196,6 +199,7 @@ def _judge_unanswered(driver: Driver, step: Step, shown: Nic) -> None:
     """What a fresh read says of a write whose answer is lost; the row says it where the ARM id cannot."""
     again = driver.looks[step.member]
     if not isinstance(again, Nic):
+        driver.untold[step.member] = (step, shown)
         return
     landed = again.etag != shown.etag
     if landed:
