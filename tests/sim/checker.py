@@ -6,7 +6,7 @@ when, every commit, every look and answer), the cloud's own history and the mirr
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from tests.sim.journal import Change, Commit, Put, Trace
 from tests.sim.stage import START, Stage
 from vipcore.errors import Refusal
 from vipcore.head import Head
-from vipcore.model import Mirror, Outcome
+from vipcore.model import Mirror, Outcome, Page
 
 WRITE_TIMEOUT_S = 20.0
 """How long the answer to a NIC write is waited for; a lease must outlive it (promise 2)."""
@@ -26,6 +26,18 @@ HEAD_AGE_S = 1.0
 
 SKEW_S = 5.0
 """How far apart two instances' clocks are at most."""
+
+LEASE_S = 60.0
+"""More than a lease lasts."""
+
+WATCH_S = 900.0
+"""How long a mirror stays under the timer's eye after a lease that ran out (promise 2)."""
+
+REPEAT_S = 60.0
+"""A refusal or confirmation like the last one of that key writes at most one row in so long (contract section 8)."""
+
+UNSPENT = ("claim-superseded", "peer-still-primary", "claimant-not-primary")
+"""Refusals that spend no signature: nothing is recorded with them (contract section 6)."""
 
 ACCEPTED = ("claim.accepted", "move.accepted")
 _DEFAULTS = {
@@ -53,11 +65,13 @@ def check(stage: Stage, *, ended: bool = True, etags: bool = True) -> list[str]:
     found += judge.answers()
     found += judge.refusals()
     found += judge.signatures()
+    found += judge.hints()
     if etags:
         found += judge.foreign_properties()
     for mirror in stage.config.mirrors.values():
         found += chain(stage, mirror.name)
         found += judge.heads(mirror)
+        found += judge.rules(mirror)
         if ended:
             found += judge.end(mirror)
     return found
@@ -85,6 +99,10 @@ def chain(stage: Stage, mirror: str) -> Iterator[str]:
 
 def _events(commit: Commit) -> list[str]:
     return [str(row.columns["Event"]) for row in commit.rows]
+
+
+def _recorded(trace: Trace) -> bool:
+    return any("claim.recorded" in _events(commit) for commit in trace.commits)
 
 
 def _carries(doc: Any, mirror: Mirror) -> bool:
@@ -145,18 +163,32 @@ class _Judge:
         for put in self.journal.puts:
             yield from self._fenced(put)
             yield from self._looked(put)
+            yield from self._settled_target(put)
+            yield from self._told(put)
         rows = {
             one
             for commit in self.journal.commits
             for row in commit.rows
             for one in str(row.columns.get("ArmRequestIds")).split(",")
         }
-        for put, exchange in self.accepted:
-            heard = put.status is not None and put.status < 300 and put.request_id == exchange.request_id
-            if heard and not put.trace.node.dead and exchange.request_id not in rows:
-                yield f"I3 write {put.number} was answered and no row names its request id"
+        for put in self.journal.puts:
+            if put.status is not None and put.request_id and not put.trace.node.dead and put.request_id not in rows:
+                yield f"I3 write {put.number} was answered {put.status} and no row names its request id"
+        told = [
+            one
+            for commit in self.journal.commits
+            for row in commit.rows
+            if row.columns["Event"] == "nic.write"
+            for one in str(row.columns.get("ArmRequestIds", "")).split(",")
+            if one
+        ]
+        for one, times in Counter(told).items():
+            if times > 1:
+                yield f"I3 {times} rows tell of the write {one}"
+        for put, _ in self.accepted:
             yield from self._still_expected(put)
             yield from self._possible(put)
+            yield from self._whole(put)
 
     def _fenced(self, put: Put) -> Iterator[str]:
         head, name = put.head, f"write {put.number} of {put.nic} by trace {put.trace.number}"
@@ -171,6 +203,8 @@ class _Judge:
             yield f"I2 {name} was sent without a look at the head since the write before"
         if put.sent - put.head_known_at > HEAD_AGE_S:
             yield f"I2 {name} was sent {put.sent - put.head_known_at:.1f} s after the last look at the head"
+        if put.nic and self._member(head.mirror, put.nic) not in head.swap.open:
+            yield f"I2 {name} was sent although the head does not say that this NIC may be written"
         intents = [
             commit
             for commit in self.by_mirror[head.mirror]
@@ -192,6 +226,50 @@ class _Judge:
         lost = {vip.name.lower() for vip in mirror.vips} - put.located
         if lost and put.unread:
             yield f"I9 write {put.number} changed VIPs while {put.unread[0]} could not be read and {min(lost)} was seen nowhere"
+
+    def _member(self, mirror: str, nic: str) -> str:
+        return next(m.name for m in self.mirrors[mirror].members if m.nic_id.rsplit("/", 1)[-1] == nic)
+
+    def _told(self, put: Put) -> Iterator[str]:
+        """I3: where a lost reply hid the answer, a row says what a fresh read found."""
+        if put.status is not None or not put.nic or put.head is None or put.trace.node.dead:
+            return
+        looks = [get.heard for get in put.trace.gets if get.nic == put.nic and get.at > put.sent]
+        after = [commit for commit in put.trace.commits if looks and commit.at > min(looks)]
+        member = self._member(put.head.mirror, put.nic)
+        said = any(
+            row.columns["Event"] == "nic.write"
+            and row.columns.get("Member") == member
+            and row.columns.get("Outcome") == "unknown"
+            for commit in after
+            for row in commit.rows
+        )
+        if after and not said:
+            yield f"I3 write {put.number} got no answer, and no row says what the read after it found"
+
+    def _whole(self, put: Put) -> Iterator[str]:
+        """All VIPs of a NIC travel in one write (contract section 4)."""
+        if put.head is None or put.before is None or put.after is None or not put.nic:
+            return
+        mirror = self.mirrors[put.head.mirror]
+        left = _ours(put.after, mirror)
+        if left and _ours(put.before, mirror) - left and self._member(mirror.name, put.nic) != put.head.desired:
+            yield f"I5 write {put.number} left {min(left)} on a NIC from which it took another VIP"
+
+    def _settled_target(self, put: Put) -> Iterator[str]:
+        """I10: while something is detached, desired's NIC was last seen to be `Succeeded`, or written by ourselves since."""
+        if put.head is None or put.head.desired is None or put.before is None or put.after is None or not put.nic:
+            return
+        mirror = self.mirrors[put.head.mirror]
+        if not _ours(put.before, mirror) - _ours(put.after, mirror):
+            return
+        target = next(m.nic_id for m in mirror.members if m.name == put.head.desired).rsplit("/", 1)[-1]
+        if target == put.nic:
+            return
+        looks = [get for get in put.trace.gets if get.nic == target and get.heard <= put.sent]
+        wrote = [other.sent for other in put.trace.puts if other.nic == target and other.sent <= put.sent]
+        if looks and looks[-1].state != "Succeeded" and not any(sent > looks[-1].at for sent in wrote):
+            yield f"I10 write {put.number} detached from {put.nic} although {target} was seen {looks[-1].state}"
 
     def _still_expected(self, put: Put) -> Iterator[str]:
         """I2: an accepted write fell into a time when its mirror was being driven."""
@@ -216,7 +294,7 @@ class _Judge:
         for commit in self.journal.commits:
             before, after = commit.before.lease, commit.after.lease
             true = START + timedelta(seconds=commit.at)
-            if before and after and before.owner != after.owner and before.until > true + timedelta(seconds=SKEW_S / 2):
+            if before and after and before.owner != after.owner and before.until > true - timedelta(seconds=SKEW_S / 2):
                 yield f"I2 at {commit.at:.1f} s trace {commit.trace.number} took a live lease of {before.owner}"
             mine = before is not None and before.owner in commit.trace.owners
             if before and after is None and not mine:
@@ -229,6 +307,43 @@ class _Judge:
                         yield f"I2 the lease was released at {commit.at:.1f} s while write {put.number} was unanswered"
             if "swap.completed" in _events(commit):
                 yield from self._rewrote(commit)
+            yield from self._watched(commit)
+        for mirror in self.mirrors:
+            yield from self._owed(mirror)
+
+    def _watched(self, commit: Commit) -> Iterator[str]:
+        """I2: after a lease that ran out the mirror stays under the timer's eye for 15 minutes."""
+        before, after = commit.before, commit.after
+        if after.watch_until < before.watch_until:
+            yield f"I2 the watch over {after.mirror} was shortened at {commit.at:.1f} s"
+        if before.lease is None or after.lease is None or before.lease.owner == after.lease.owner:
+            return
+        # Reckoned from when the lease was taken: a paused instance commits both much later.
+        if after.watch_until < after.lease.until + timedelta(seconds=WATCH_S - LEASE_S):
+            yield f"I2 the lease of {before.lease.owner} ran out and nothing is watched"
+
+    def _owed(self, mirror: str) -> Iterator[str]:
+        """I2: what a dead driver may still write stays in the head, whoever decides or gives up, until it was rewritten."""
+        owed: dict[str, float] = {}
+        nics = {m.name: m.nic_id for m in self.mirrors[mirror].members}
+        for commit in self.by_mirror[mirror]:
+            before, after = commit.before, commit.after
+            if before.lease and after.lease and before.lease.owner != after.lease.owner and before.swap:
+                owed.update(dict.fromkeys(before.swap.open, commit.at))
+            if after.swap is None:
+                owed.clear()
+                continue
+            for member, since in list(owed.items()):
+                nic = nics[member].rsplit("/", 1)[-1]
+                landed = any(
+                    p.nic == nic and p.landed is not None and since <= p.sent and p.landed <= commit.at for p in self.journal.puts
+                )
+                unread = commit.trace.looks.get(nic, frozenset()) is None
+                if landed or unread or nics[member].lower() not in self.stage.cloud.nics:
+                    del owed[member]
+                elif member not in after.swap.open:
+                    yield f"I2 trace {commit.trace.number} forgot at {commit.at:.1f} s that a dead driver may write {nic}"
+                    del owed[member]
 
     def _settled(self, put: Put, at: float) -> bool:
         """Whether the sender knew by then that this write cannot happen any more, or has happened."""
@@ -317,6 +432,12 @@ class _Judge:
             if isinstance(trace.answer, Refusal) and trace.kind in ("claim", "move") and not took:
                 if trace.puts:
                     yield f"I7 trace {trace.number} was refused and wrote a NIC"
+                if (
+                    trace.answer.code in UNSPENT
+                    and not _recorded(trace)
+                    and any(c.before.marks != c.after.marks for c in trace.commits)
+                ):
+                    yield f"I7 trace {trace.number} was refused with {trace.answer.code} and its signature is spent"
                 for commit in trace.commits:
                     old, new = commit.before, commit.after
                     if (old.desired, old.epoch, old.swap, old.lease) != (new.desired, new.epoch, new.swap, new.lease):
@@ -325,6 +446,87 @@ class _Judge:
             events = _events(commit)
             if any(event.endswith(".refused") for event in events) and commit.before.epoch != commit.after.epoch:
                 yield f"I7 a refusal at {commit.at:.1f} s raised the epoch"
+
+    def hints(self) -> Iterator[str]:
+        """I1: a hint is dropped only under the etag that was read before a head that shows no work."""
+        for drop in self.journal.drops:
+            head, name = drop.head, f"at {drop.at:.1f} s trace {drop.trace.number} dropped a hint"
+            if drop.trace.hints.get(drop.etag, drop.at) > drop.trace.asked_heads.get(drop.mirror, -1.0):
+                yield f"I1 {name} that it read after the head"
+            if head is None:
+                continue
+            timed = head.frozen is not None and head.frozen.until is not None
+            if head.swap or head.lease or head.pending or timed or (head.watch_until > drop.clock and head.frozen is None):
+                yield f"I1 {name} although the head shows work"
+
+    def rules(self, mirror: Mirror) -> Iterator[str]:
+        """I7: the order of claims, recorded claims, holds, changes of holder and repeated refusals, as section 6 has them."""
+        changes: list[float] = []
+        said: dict[str, tuple[object, ...]] = {}
+        for commit in self.by_mirror[mirror.name]:
+            old, new = commit.before, commit.after
+            yield from self._recorded_kept(commit, mirror)
+            decides = [row for row in commit.rows if row.columns["Event"] in DECIDED and row.columns.get("Outcome") == "decided"]
+            by_claim = any(row.columns["Event"] == "claim.accepted" for row in decides)
+            if by_claim:
+                yield from self._not_contradicted(commit, mirror)
+            if old.desired and old.desired != new.desired:
+                assert self.stage.config is not None
+                recent = [at for at in changes if commit.at - at < self.stage.config.max_changes_s - SKEW_S]
+                if by_claim and len(recent) >= self.stage.config.max_changes:
+                    yield f"I7 a claim was the change of holder number {len(recent) + 1} at {commit.at:.1f} s"
+                changes.append(commit.at)
+            for row in commit.rows:
+                event, actor = str(row.columns["Event"]), str(row.columns["Actor"])
+                if event not in ("claim.refused", "claim.confirmed") or not actor.startswith("key:"):
+                    continue
+                what = (event, row.columns.get("Outcome"), row.columns.get("Member"))
+                # An instance that paused between judgement and commit counts from its judgement.
+                last = old.repeats.get(actor)
+                young = last is not None and (self._true(commit.at) - last.at).total_seconds() < REPEAT_S - SKEW_S
+                same = (old.desired, old.epoch, old.pending, old.holds) == (new.desired, new.epoch, new.pending, new.holds)
+                if said.get(actor) == what and young and same and old.swap is None:
+                    yield f"I7 {event} of {actor} at {commit.at:.1f} s is like the one before and has a row of its own"
+                said[actor] = what
+
+    def _recorded_kept(self, commit: Commit, mirror: Mirror) -> Iterator[str]:
+        """A recorded claim stays until it is accepted, superseded or an hour old, and supersedes older ones."""
+        old, new = commit.before, commit.after
+        pending = old.pending
+        if new.began < old.began:
+            yield f"I1 the beginning of the decision fell at {commit.at:.1f} s from {old.began} to {new.began}"
+        if pending is None:
+            return
+        decided = [row.columns.get("Member") for row in commit.rows if row.columns["Event"] in DECIDED]
+        if new.desired != old.desired and new.desired != pending.member and new.began < pending.began:
+            yield f"I1 a decision of {new.began} at {commit.at:.1f} s passed over a claim recorded of {pending.began}"
+        if new.pending is not None:
+            if new.pending.began < pending.began:
+                yield f"I1 an older claim took the place of the recorded one at {commit.at:.1f} s"
+            return
+        superseded = old.desired not in (None, pending.member) and pending.began < old.began
+        hour = pending.recorded_at + timedelta(seconds=3600 - SKEW_S) < START + timedelta(seconds=commit.at)
+        passed = bool(decided) and (pending.member in decided or pending.began <= new.began)
+        if not passed and not superseded and not hour:
+            yield f"I1 the recorded claim of {pending.member} was dropped at {commit.at:.1f} s"
+
+    def _not_contradicted(self, commit: Commit, mirror: Mirror) -> Iterator[str]:
+        """A claim that status pages contradict went through only as the end of its hold."""
+        trace, member = commit.trace, commit.after.desired
+        pending = commit.before.pending
+        event = trace.event or (pending.event if pending else "")
+        peers = [name for name, page in trace.pages.items() if name != member and page is Page.PRIMARY]
+        own = trace.pages.get(member or "", Page.UNKNOWN)
+        against = peers or (event == "watch" and own is not Page.PRIMARY)
+        against = against or (own is Page.NOT_PRIMARY and event != "CheckBecomePrimaryOK")
+        if not mirror.has_pages or not against:
+            return
+        since = commit.before.holds.get(member or "")
+        held = mirror.hold_s == 0 or (
+            since is not None and (self._true(commit.at) - since).total_seconds() >= mirror.hold_s - SKEW_S
+        )
+        if event not in ("CheckBecomePrimaryOK", "NotifyBecomePrimary") or not held:
+            yield f"I7 {event} of {member} went through at {commit.at:.1f} s against the pages, held since {since}"
 
     def signatures(self) -> Iterator[str]:
         """I6: a signed request is accepted at most once; marks never fall; a key moves the VIP to its own member only."""
@@ -398,8 +600,10 @@ class _Judge:
             frozen = old.frozen is not None and (old.frozen.until is None or old.frozen.until > self._true(commit.at))
             if frozen and old.desired != new.desired and not commit.trace.forced:
                 yield f"I7 desired became {new.desired} at {commit.at:.1f} s during a freeze"
-            if old.desired and old.desired != new.desired and new.began < old.began:
-                yield f"I1 a decision of {new.began} replaced a later one of {old.began}"
+            if frozen and old.swap is None and new.swap is not None and not commit.trace.forced:
+                yield f"I7 a swap to {new.desired} began at {commit.at:.1f} s during a freeze"
+            if new.frozen != old.frozen and new.frozen and new.frozen.until and not commit.hinted:
+                yield f"I1 a freeze with an end was set at {commit.at:.1f} s without a hint for the timer"
 
     def _true(self, at: float) -> datetime:
         return START + timedelta(seconds=at + SKEW_S / 2)

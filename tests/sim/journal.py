@@ -13,7 +13,7 @@ from vipcore.audit import Row
 from vipcore.errors import Refusal
 from vipcore.head import Head
 from vipcore.instants import Instant
-from vipcore.model import Outcome
+from vipcore.model import Outcome, Page
 
 CURRENT: ContextVar["Trace | None"] = ContextVar("trace", default=None)
 """Whose effects are happening: set by the instance's use cases, inherited by every task they start."""
@@ -77,6 +77,18 @@ class Commit:
 
 
 @dataclass(slots=True)
+class Drop:
+    """A hint that an instance deleted, under the etag that it had read. `head`: the newest head that it knew then."""
+
+    at: float
+    trace: "Trace"
+    mirror: str
+    etag: str
+    head: Head | None
+    clock: Instant
+
+
+@dataclass(slots=True)
 class Change:
     """One change of a NIC in the cloud."""
 
@@ -103,6 +115,14 @@ class Trace:
     member: str = ""
     forced: bool = False
     hinted: set[str] = field(default_factory=set)
+    event: str = ""
+    """The event of a claim."""
+    hints: dict[str, float] = field(default_factory=dict)
+    """Etag of a hint -> when this trace first read it."""
+    asked_heads: dict[str, float] = field(default_factory=dict)
+    """Mirror -> when the last read or commit of its head was begun."""
+    pages: dict[str, Page] = field(default_factory=dict)
+    """Member -> what its status page last said."""
     signed: tuple[str, str] | None = None
     """(key id, issued_at) of a claim's signature."""
     correlation_id: str = ""
@@ -115,7 +135,7 @@ class Trace:
     gets: list[Get] = field(default_factory=list)
     commits: list[Commit] = field(default_factory=list)
     denied_reads: int = 0
-    """Reads other than of NICs that were not answered with 200."""
+    """Reads of permissions that were not answered with 200."""
     answer: Outcome | Refusal | BaseException | None = None
     answered: float | None = None
 
@@ -136,6 +156,7 @@ class Journal:
     gets: list[Get] = field(default_factory=list)
     commits: list[Commit] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    drops: list[Drop] = field(default_factory=list)
     docs: dict[str, Any] = field(default_factory=dict)
     traps: dict[str, float] = field(default_factory=dict)
     """Member -> until when no attach to its NIC is allowed."""

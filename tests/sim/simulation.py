@@ -30,6 +30,8 @@ from vipcore.model import Outcome, Page
 
 SKEW_S = 2.4
 QUIET_S = 1500.0
+EVENTS = ("watch", "startup", "manual")
+BLIND = ("Microsoft.Authorization/permissions/read", "Microsoft.Network/virtualNetworks/subnets/read")
 EDITS = ("bumps-etag", "changes-tag", "adds-config", "drops-config")
 
 
@@ -53,8 +55,8 @@ class Weather:
 class Chaos(Fate):
     """Lets each effect meet the weather, until the calm."""
 
-    def __init__(self, weather: Weather, rng: random.Random) -> None:
-        self.weather, self.rng, self.calm = weather, rng, False
+    def __init__(self, weather: Weather, rng: random.Random, losing: random.Random) -> None:
+        self.weather, self.rng, self.losing, self.calm = weather, rng, losing, False
 
     async def _strike(self, node: Node) -> None:
         roll, weather = self.rng.random(), self.weather
@@ -69,6 +71,8 @@ class Chaos(Fate):
         await self._strike(node)
         if label.startswith("table") and self.rng.random() < self.weather.away:
             node.stage.table_away_until = node.stage.loop.time() + self.rng.uniform(1.0, 30.0)
+        if label == "table commit" and self.losing.random() < self.weather.lose:
+            raise CommitUnknown("lost on its way there")
 
     async def between(self, node: Node, label: str) -> None:
         if self.calm:
@@ -92,6 +96,7 @@ class Simulation:
         vips = 2 if rng.random() < 0.2 else 1
         public, paged = rng.random() < 0.25, rng.random() < 0.25
         holder = rng.randrange(self.members) if rng.random() < 0.85 else None
+        self.extra = random.Random(f"{seed}/extra")
         self.names = scenes.MEMBERS[: self.members]
         self.primary = self.names[holder or 0]
         self.calm = Switches(
@@ -100,6 +105,7 @@ class Simulation:
             second_put=rng.choice(("supersede", "supersede", "locked", "conflict")),
             if_match="ignored" if rng.random() < 0.05 else "honoured",
             move_ip_configurations=rng.choice(("feature-missing", "feature-missing", "private", "all", "slow", "half-way")),
+            denied=(Denial(action=self.extra.choice(BLIND)),) if self.extra.random() < 0.1 else (),
         )
         crowd = self.crowd = 200 if rng.random() < 0.2 else 0
         document = scenes.document(
@@ -112,7 +118,7 @@ class Simulation:
             hold_s=rng.choice((0, 5, 30)),
         )
         world = scenes.world(self.members, vips, public=public, holder=holder, split=vips == 2 and rng.random() < 0.2)
-        self.chaos = Chaos(Weather.draw(rng), random.Random(seed * 7 + 1))
+        self.chaos = Chaos(Weather.draw(rng), random.Random(seed * 7 + 1), random.Random(seed * 7 + 2))
         config = replace(_parsed_of(document), max_changes=rng.choice((3, 6, 100, 100)))
         self.stage = Stage(world=world, document=document, seed=seed, switches=self._rough(), fate=self.chaos, config=config)
         self.paged = paged
@@ -149,7 +155,7 @@ class Simulation:
         name = self.rng.choice([name for index, name in enumerate(self.names) if index != holder])
         scope = f"/subscriptions/{scenes.SUB}/resourceGroups/rg/providers/Microsoft.Network/networkInterfaces/{nic_of(name)}"
         denial = Denial(action="Microsoft.Network/networkInterfaces/write", scope=scope)
-        self.stage.cloud.switches = replace(self.stage.cloud.switches, denied=(denial,))
+        self.stage.cloud.switches = replace(self.stage.cloud.switches, denied=(denial, *self.calm.denied))
         self.stage.journal.traps[name] = float("inf")
         return name
 
@@ -215,7 +221,7 @@ class Simulation:
         """The network delivers the same signed request a second time, to any instance."""
 
         async def again() -> None:
-            await asyncio.sleep(2.0 * self.rng.random())
+            await asyncio.sleep(2.0 * self.rng.random() ** 4)  # often at the very same time
             await _quietly(node.claim(member, claim_id=claim_id, age_s=age, event=event, issued_at=issued_at))
 
         self.doubles.append(asyncio.ensure_future(again()))
@@ -229,6 +235,10 @@ class Simulation:
                 self.stage.pages[self.rng.choice(self.names)] = Page.UNKNOWN
         event = "NotifyBecomePrimary" if self.rng.random() < 0.7 else "CheckBecomePrimaryOK"
         stubborn = self.rng.random() < 0.4
+        if (
+            self.paged and self.extra.random() < 0.3
+        ):  # no hold of these ends: an agent whose node is not primary would wait for ever
+            event, stubborn = self.extra.choice(EVENTS), False
         self.agents.append(asyncio.ensure_future(self.agent(member, event, f"claim-{number}", stubborn=stubborn)))
 
     async def operator(self, at: float) -> None:

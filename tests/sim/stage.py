@@ -18,7 +18,7 @@ from simulator.cloud import Cloud
 from simulator.switches import Switches
 from simulator.wire import Request
 from simulator.world import World
-from tests.sim.journal import CURRENT, Change, Commit, Get, Journal, Put, Trace
+from tests.sim.journal import CURRENT, Change, Commit, Drop, Get, Journal, Put, Trace
 from tests.sim.ledger import MemoryLedger
 from vipcore import document, freeze
 from vipcore.arm import Arm
@@ -252,7 +252,7 @@ class Node:
             deadline_s=deadline_s,
         )
         trace = self.begin("claim", mirror, member, ask.correlation_id)
-        trace.signed = (key_id, to_text(claim.issued_at))
+        trace.signed, trace.event = (key_id, to_text(claim.issued_at)), event
         return await self.answered(trace, carry_out(self.controller, ask))
 
     async def move(self, to: str, *, force: bool = False, mirror: str = "PROD", deadline_s: float = 190.0) -> Outcome:
@@ -321,7 +321,7 @@ class _Transport:
         try:
             reply = await self.node.effect(label, do, stage.arm_s)
         except Exception:
-            self._unheard(trace, nic, request.method)
+            self._unheard(trace, nic, request.method, path)
             raise
         now = stage.loop.time()
         if put is not None:
@@ -334,14 +334,14 @@ class _Transport:
             trace.gets.append(shown[0])
             stage.journal.gets.append(shown[0])
         elif reply.status != 200:
-            self._unheard(trace, nic, request.method)
+            self._unheard(trace, nic, request.method, path)
         return reply
 
-    def _unheard(self, trace: Trace | None, nic: str, method: str) -> None:
+    def _unheard(self, trace: Trace | None, nic: str, method: str, path: str) -> None:
         if trace is None or method != "GET":
             return
         if not nic:
-            trace.denied_reads += 1
+            trace.denied_reads += path.endswith("/permissions")
         elif not any(put.nic == nic and put.status is not None and put.status < 300 for put in trace.puts):
             trace.looks[nic] = None
 
@@ -437,7 +437,12 @@ class _Ledger:
             if trace is not None:
                 trace.knows(head, self.node.stage.loop.time())
 
+    def _asks(self, *mirrors: str) -> None:
+        if trace := CURRENT.get():
+            trace.asked_heads.update(dict.fromkeys(mirrors, self.node.stage.loop.time()))
+
     async def load_head(self, mirror: str) -> Head:
+        self._asks(mirror)
         head = await self._call("load_head", lambda: self.table.load_head(mirror))
         self._known([head])
         return head
@@ -455,6 +460,7 @@ class _Ledger:
                     trace.owners.add(owner)
             return stored
 
+        self._asks(head.mirror)
         try:
             stored = await self._call("commit", do)
         except TimeoutError as exc:
@@ -472,6 +478,7 @@ class _Ledger:
         return await self._call("rows_from", lambda: self.table.rows_from(mirror, seq, limit=limit))
 
     async def load_heads(self, mirrors: Sequence[str]) -> Mapping[str, Head]:
+        self._asks(*mirrors)
         heads = await self._call("load_heads", lambda: self.table.load_heads(mirrors))
         self._known(heads.values())
         return heads
@@ -485,10 +492,20 @@ class _Ledger:
         await self._call("put_hint", do)
 
     async def load_hints(self) -> list[Hint]:
-        return await self._call("load_hints", self.table.load_hints)
+        found = await self._call("load_hints", self.table.load_hints)
+        if trace := CURRENT.get():
+            for hint in found:
+                trace.hints.setdefault(hint.etag, self.node.stage.loop.time())
+        return found
 
     async def drop_hint(self, hint: Hint) -> None:
-        await self._call("drop_hint", lambda: self.table.drop_hint(hint))
+        async def do() -> None:
+            if (trace := CURRENT.get()) and self.table.hints.get(hint.mirror) == hint.etag:
+                now, known = self.node.stage.loop.time(), trace.heads.get(hint.mirror)
+                self.node.stage.journal.drops.append(Drop(now, trace, hint.mirror, hint.etag, known, self.node.now()))
+            await self.table.drop_hint(hint)
+
+        await self._call("drop_hint", do)
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         await self._call("count_failures", lambda: self.table.count_failures(instance, counts, at))
@@ -503,7 +520,10 @@ class _Probes:
     async def page(self, member: Member) -> Page:
         await self.node.alive()
         await asyncio.sleep(0.01)
-        return self.node.stage.pages.get(member.name, Page.UNKNOWN)
+        said = self.node.stage.pages.get(member.name, Page.UNKNOWN)
+        if trace := CURRENT.get():
+            trace.pages[member.name] = said
+        return said
 
     async def path(self, target: str, *, within_s: float) -> float | None:
         await self.node.alive()
