@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.sim import stage
+from tests.sim import slips, stage
+from tests.sim.edits import Patches
 from tests.sim.simulation import run_seed
 from vipcore import (
     arm,
@@ -39,7 +40,6 @@ from vipcore.head import Head
 from vipcore.model import Absent, Look, Nic, Unread
 
 SEEDS_MAX = 1500
-Patches = Sequence[tuple[Any, str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def _no_hint() -> Patches:
 
 
 def _no_fence() -> Patches:
-    async def fence(self: Any) -> None:
+    async def fence(self: Any, *members: str) -> None:
         return
 
     return [(driver.Driver, "fence", fence)]
@@ -381,6 +381,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("the head is replaced blindly", 8, _blind_commit),
     Mutant("an unreadable NIC counts as empty", 9, _unreadable_is_empty),
     Mutant("the preflight is skipped", 10, _no_preflight),
+    *(Mutant(*slip) for slip in slips.SEEN),
 )
 
 

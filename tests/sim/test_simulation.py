@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.sim import mutants
+from tests.sim import mutants, slips
 from tests.sim.simulation import run_seed
 
 FIXED = range(1, 121)
@@ -48,6 +48,13 @@ def test_a_broken_promise_is_seen_soon(name: str) -> None:
     """The checker sees a defect within a few seeds: it is no decoration."""
     mutant = next(mutant for mutant in mutants.MUTANTS if mutant.name == name)
     assert mutants.hunt(mutant, most=30) is not None
+
+
+@pytest.mark.parametrize("slip", slips.SLIPS, ids=lambda slip: slip[0])
+def test_every_slip_still_changes_the_core(slip: slips.Slip) -> None:
+    """The piece of source that a slip changes is where it was: otherwise it would break nothing, and prove nothing."""
+    _, _, make = slip
+    assert make()
 
 
 @pytest.mark.soak
