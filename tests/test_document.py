@@ -204,6 +204,39 @@ def test_all_faults_are_reported_at_once() -> None:
     assert not found.fatal
 
 
+def test_a_fault_hides_no_other() -> None:
+    """Beside a fault of its shape a mirror is told what contradicts itself, or what another mirror has, in the same answer."""
+    data = good()
+    data["mirrors"]["A"]["colour"] = "blue"
+    data["mirrors"]["A"]["vips"].append({"name": "x", "private_ip": "nowhere"})
+    data["mirrors"]["A"]["members"]["A2"]["nic"] = "nicA1"
+    data["mirrors"]["A"]["vips"][0]["public_ip"] = "pipB"
+
+    found = read(data)
+
+    told = "\n".join(str(fault) for fault in found.faults)
+    assert "'colour' was unexpected" in told
+    assert "/mirrors/A/vips/1/private_ip: 'nowhere' is not" in told
+    assert "the NIC of member 'A2' is also another member's" in told
+    assert "public IP 'pipb' is also mirror 'B''s" in told
+    assert set(found.mirrors) == {"B"}, "a mirror that is not served takes nothing from one that is"
+
+
+def test_a_faulty_mirrors_keys_stay() -> None:
+    """A claim for a mirror whose members cannot be read is answered by that mirror, not as if its key were unknown."""
+    found = edited(lambda d: d["mirrors"]["A"].update(members=None))
+
+    assert found.key_ids["a-1"] == ("A", "A1")
+    assert {fault.where for fault in found.faults} == {"/mirrors/A/members"}
+
+
+def test_a_name_that_quotes_another_harms_only_itself() -> None:
+    """A mirror whose name is refused and contains another's in quotes stops that one not."""
+    found = edited(lambda d: d["mirrors"].update({"x'A'y": mirror("C")}))
+
+    assert set(found.faulty) == {"x'A'y"}
+
+
 @pytest.mark.parametrize("name", ["-A", "A B", "", "A/B", "A" * 64, "Ä", "A\n", "..", "A%2F"])
 def test_mirror_names_have_one_spelling_in_a_path(name: str) -> None:
     """A mirror whose name could be spelled in two ways in a path is not served; the others are."""

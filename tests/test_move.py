@@ -574,3 +574,19 @@ async def test_a_swap_survives_a_lost_answer_of_both_writes() -> None:
     assert len(unknown) == 2
     cured(stage)
     await assert_kept(stage, on=NIC_B)
+
+
+@virtual
+async def test_from_is_what_the_driver_saw() -> None:
+    """A newer decision that waits for an older one's driver tells where the VIP was when its own driver took it up."""
+    stage = Stage()
+    node, second = stage.node("n1"), stage.node("n2")
+    await node.move("MIRRORA")
+    overtaken = asyncio.create_task(refused(node.claim("MIRRORB", claim_id="b")))
+    await asyncio.sleep(1.0)
+
+    outcome = await second.claim("MIRRORA", claim_id="a")
+
+    assert (await overtaken).code == "claim-superseded"
+    assert outcome.holder == "MIRRORA"
+    assert outcome.from_member != "MIRRORA"

@@ -1,11 +1,13 @@
 """Who is primary: status pages and the hold, superseded and recorded claims, anti-flap, the path probe, followed pages."""
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from simulator.faults import Answer, Match
 from simulator.switches import Denial, Switches
 from tests.sim.acts import (
     NIC_A,
@@ -22,7 +24,7 @@ from tests.sim.acts import (
     timer,
     virtual,
 )
-from tests.sim.stage import Node, Stage
+from tests.sim.stage import Node, Stage, parsed
 from vipcore.config import Config
 from vipcore.errors import Refusal
 from vipcore.model import Member, Page
@@ -522,3 +524,154 @@ async def test_a_page_that_turns_is_followed_across_processes() -> None:
     await timer(stage.node("n2"), 180.0)
 
     await assert_kept(stage, on=NIC_B)
+
+
+# -- what an audit against the contract found ----------------------------------------------------------------------------
+
+
+@virtual
+async def test_a_confirmation_does_not_restart_another_members_hold() -> None:
+    """A hold lasts hold_s from its first answer, however often the holder has itself confirmed meanwhile."""
+    _, node = paged(P, N)
+    await node.move("MIRRORA")
+    codes = []
+    for number in range(3):
+        codes.append((await refused(node.claim("MIRRORB", claim_id="b", age_s=10.0 * number))).code)
+        assert (await node.claim("MIRRORA", event="watch", claim_id=f"a{number}")).outcome == "confirmed"
+        await asyncio.sleep(10.0)
+
+    assert codes == ["peer-still-primary"] * 3
+    assert (await node.claim("MIRRORB", claim_id="b", age_s=30.0)).outcome == "moved"
+
+
+@virtual
+async def test_a_watch_confirmation_supersedes_nobody() -> None:
+    """A watch claim of the holder decides nothing: a claim of another member that began before it still goes through."""
+    stage, node = paged(P, N)
+    await node.move("MIRRORA")
+    await asyncio.sleep(10.0)
+    await refused(node.claim("MIRRORB", claim_id="b"))
+    await asyncio.sleep(5.0)
+    assert (await node.claim("MIRRORA", event="watch", claim_id="a")).outcome == "confirmed"
+    await asyncio.sleep(27.0)
+
+    assert (await node.claim("MIRRORB", claim_id="b", age_s=32.0)).outcome == "moved"
+    await assert_kept(stage, on=NIC_B)
+
+
+@virtual
+async def test_a_watch_claim_joins_no_swap_against_the_pages() -> None:
+    """Also where a swap to its member is under way, or was left by a driver that died, a watch claim needs the pages' word."""
+    stage, node = paged(N, P)
+    claim = asyncio.create_task(node.claim("MIRRORB"))
+    await asyncio.sleep(2.0)
+    stage.pages = {"MIRRORA": P, "MIRRORB": N}
+    assert (await refused(node.claim("MIRRORB", event="watch", claim_id="w"))).code == "peer-still-primary"
+    await claim
+
+    bare = Stage().node("n1")
+    claim = asyncio.create_task(bare.claim("MIRRORB"))
+    await asyncio.sleep(2.0)
+    assert (await refused(bare.claim("MIRRORB", event="watch", claim_id="w"))).code == "claimant-not-primary"
+    await claim
+
+
+@virtual
+async def test_following_yields_to_a_decision_made_while_the_pages_were_asked() -> None:
+    """A move that arrives during the timer's look at the pages is a later decision than the page that turned."""
+    stage, node = paged(P, N, follow_primary=True)
+    await node.claim("MIRRORA")
+    await timer(node, 60.0)
+    stage.pages = {"MIRRORA": N, "MIRRORB": P}
+    await timer(node, 60.0)
+    slowly = node.controller.ports.probes.page
+
+    async def page(member: Member) -> Page:
+        shown = await slowly(member)
+        await asyncio.sleep(2.0)
+        return shown
+
+    node.controller.ports.probes.page = page  # type: ignore[method-assign]  # this instance's network is slow
+    looking = asyncio.create_task(node.tick())
+    await asyncio.sleep(1.0)
+    await stage.node("n2").move("MIRRORA", force=True)
+    await looking
+
+    assert (await stage.head()).desired == "MIRRORA"
+    await assert_kept(stage, on=NIC_A)
+
+
+@virtual
+async def test_an_older_claim_does_not_pretend_to_be_recorded() -> None:
+    """Only the newest claim is kept; the refusal of an older one leaves no row that says it was."""
+    stage = Stage()
+    node = stage.node("n1")
+    await node.move("MIRRORA")
+    await node.freeze()
+    await asyncio.sleep(100.0)
+    await refused(node.claim("MIRRORB", claim_id="new", age_s=1.0))
+    await asyncio.sleep(61.0)
+    await refused(node.claim("MIRRORB", claim_id="old", age_s=100.0))
+
+    pending = (await stage.head()).pending
+    assert pending is not None
+    assert pending.claim_id == "new"
+    assert (await events(stage))[-3:] == ["claim.refused", "claim.recorded", "claim.refused"]
+
+
+@virtual
+async def test_a_claim_whose_reads_have_no_turn_is_recorded() -> None:
+    """Where a throttle outlasts the request and the NICs cannot be read, the claim is recorded, and the timer goes on with it."""
+    stage = Stage()
+    node = stage.node("n1")
+    await node.move("MIRRORA")
+    await asyncio.sleep(5.0)
+    stage.cloud.script(Match(method="GET", kind="nic"), fault=Answer(name="SubscriptionRequestsThrottled", retry_after=600))
+    await node.controller.look_all(stage.mirror())
+
+    refusal = await refused(node.claim("MIRRORB"))
+
+    assert refusal.code == "azure-throttled"
+    assert (await events(stage))[-2:] == ["claim.refused", "claim.recorded"]
+    await timer(node, 900.0)
+    await assert_kept(stage, on=NIC_B)
+
+
+@virtual
+async def test_a_recorded_claim_is_judged_though_an_older_swap_cannot_end() -> None:
+    """Where nothing can finish the swap to one member, the timer still carries out a newer recorded claim of another."""
+    stage = Stage(config=replace(parsed(json.dumps(document())), max_changes=1, max_changes_s=120.0))
+    node = stage.node("n1")
+    await node.move("MIRRORA")
+    claim = asyncio.create_task(refused(node.claim("MIRRORB", claim_id="b")))
+    await asyncio.sleep(1.5)
+    stage.cloud.switches = replace(stage.cloud.switches, denied=(denied_write(stage, NIC_B),))
+    assert (await claim).code == "azure-denied"
+    assert stage.holders() == []
+    assert (await refused(node.claim("MIRRORA", claim_id="a"))).code == "flapping"
+
+    await timer(node, 300.0)
+
+    await assert_kept(stage, on=NIC_A)
+
+
+@virtual
+async def test_a_recorded_claim_keeps_no_drift_from_repair() -> None:
+    """A VIP on no NIC is attached to desired, also while a claim that cannot be carried out is recorded for another member."""
+    stage = Stage(switches=Switches(latency="fixed:3"))
+    stage.cloud.switches = replace(stage.cloud.switches, denied=(denied_write(stage, NIC_B),))
+    node = stage.node("n1")
+    await node.move("MIRRORA")
+    await asyncio.sleep(5.0)
+    assert (await refused(node.claim("MIRRORB"))).code == "azure-denied"
+    stage.cloud.stranger(stage.cloud.nic_named(NIC_A), "drops-config")
+
+    await timer(node, 660.0)
+
+    assert (await stage.head()).pending is not None
+    await assert_kept(stage, on=NIC_A)
+
+
+def denied_write(stage: Stage, name: str) -> Denial:
+    """The identity may not write that NIC."""
+    return Denial(action="Microsoft.Network/networkInterfaces/write", scope=stage.cloud.nic_named(name).id)

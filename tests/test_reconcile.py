@@ -1,6 +1,7 @@
 """The timer: drift by contract section 9, hints that lose nothing, a sweep that misses nobody, passes that cost little."""
 
 import asyncio
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,11 +30,11 @@ from tests.sim.acts import (
     virtual,
 )
 from tests.sim.ledger import MemoryLedger
-from tests.sim.stage import Fate, Node, Stage
+from tests.sim.stage import Fate, Node, Stage, parsed
 from vipcore import nic
 from vipcore.audit import Row
 from vipcore.head import Frozen, Head
-from vipcore.model import Nic, Page
+from vipcore.model import Nic, Page, Vip
 from vipcore.ports import Hint
 
 P, N, U = Page.PRIMARY, Page.NOT_PRIMARY, Page.UNKNOWN
@@ -48,11 +49,7 @@ def drop(stage: Stage, name: str) -> None:
 async def by_hand(stage: Stage, to: str) -> None:
     """Somebody moves the VIP to that NIC with a tool of their own."""
     drop(stage, NIC_A if to == NIC_B else NIC_B)
-    hand = stage.node(f"hand {len(stage.nodes)}")
-    shown = await hand.controller.arm.look(stage.cloud.nic_named(to).id)
-    assert isinstance(shown, Nic)
-    await hand.controller.arm.put(shown, nic.attached(shown, stage.mirror().vips))
-    await asyncio.sleep(10.0)
+    await given(stage, to, *stage.mirror().vips)
 
 
 # -- the drift table ---------------------------------------------------------------------------------------------------
@@ -601,3 +598,98 @@ async def test_two_instances_with_timers_do_the_work_once() -> None:
     await assert_kept(stage, on=NIC_B)
     assert len(puts(stage)) == written + 1
     assert (await events(stage)).count("drift.found") == 1
+
+
+# -- what an audit against the contract found ----------------------------------------------------------------------------
+
+
+def third_member() -> Stage:
+    """A stage whose mirror has a third member, MIRRORC on c_nic, and whose first instance dies after its first NIC write."""
+    world = worlds.default()
+    other = WorldNic(name="c_nic", configs=(WorldConfig(name="own", address="10.0.0.9"),))
+    described = document()
+    described["mirrors"]["PROD"]["members"]["MIRRORC"] = {"nic": "c_nic"}
+    return Stage(world=replace(world, nics=(*world.nics, other)), document=described, fate=DieAt(1))
+
+
+@virtual
+async def test_a_member_that_left_the_document_is_no_longer_waited_for() -> None:
+    """A swap whose dead driver may still write a NIC that the document no longer names is finished all the same. (I1)"""
+    stage = third_member()
+    claim = asyncio.create_task(stage.node("n1").claim("MIRRORB"))
+    await asyncio.sleep(20.0)
+    claim.cancel()
+    stage.fate = Fate()
+    described = document()
+    del described["mirrors"]["PROD"]["members"]["MIRRORA"]
+    described["mirrors"]["PROD"]["members"]["MIRRORC"] = {"nic": "c_nic"}
+    stage.config = parsed(json.dumps(described))
+    node = stage.node("n2")
+
+    await timer(node, 120.0)
+
+    assert stage.holders() == [NIC_B]
+    assert (await node.move("MIRRORC")).outcome == "moved"
+    assert stage.holders() == ["c_nic"]
+
+
+@virtual
+async def test_only_what_a_dead_driver_may_have_written_explains_a_placement() -> None:
+    """A VIP found on a member whose NIC the dead driver never wrote was moved by hand: it is reported and left."""
+    stage = third_member()
+    claim = asyncio.create_task(stage.node("n1").claim("MIRRORB"))
+    await asyncio.sleep(20.0)
+    stage.fate = Fate()
+    node = stage.node("n2")
+    await timer(node, 240.0)
+    claim.cancel()
+    drop(stage, NIC_B)
+    await given(stage, "c_nic", *stage.mirror().vips)
+
+    await timer(node, 120.0)
+
+    assert stage.holders() == ["c_nic"]
+    assert (await details(stage, "drift.found"))[-1].startswith("The VIP is on MIRRORC without a claim")
+
+
+@virtual
+async def test_a_late_write_is_put_right_during_a_freeze_too() -> None:
+    """What a dead driver's write has undone is an unfinished swap, and a freeze lets that finish. (I2)"""
+    stage = Stage(fate=DieAt(1))
+    claim = asyncio.create_task(stage.node("n1").claim("MIRRORB"))
+    await asyncio.sleep(20.0)
+    stage.fate = Fate()
+    node = stage.node("n2")
+    await timer(node, 240.0)
+    claim.cancel()
+    await node.freeze()
+    await by_hand(stage, NIC_A)
+
+    await timer(node, 120.0)
+
+    assert stage.holders() == [NIC_B]
+    assert "drift.found" not in await events(stage)
+
+
+@virtual
+async def test_a_vip_moved_by_hand_without_its_public_ip_is_left() -> None:
+    """A VIP that is on another member without its public IP is there all the same: reported, and not taken back."""
+    stage = Stage()
+    node = stage.node("n1")
+    await node.move("MIRRORA")
+    drop(stage, NIC_A)
+    await given(stage, NIC_B, *(replace(vip, public_ip_id=None) for vip in stage.mirror().vips))
+
+    await timer(node, A_WHILE)
+
+    assert stage.holders() == [NIC_B]
+    assert (await details(stage, "drift.found"))[-1].startswith("The VIP is on MIRRORB without a claim")
+
+
+async def given(stage: Stage, name: str, *vips: Vip) -> None:
+    """Somebody puts these on that NIC with a tool of their own."""
+    hand = stage.node(f"hand {len(stage.nodes)}")
+    shown = await hand.controller.arm.look(stage.cloud.nic_named(name).id)
+    assert isinstance(shown, Nic)
+    await hand.controller.arm.put(shown, nic.attached(shown, vips))
+    await asyncio.sleep(10.0)

@@ -117,8 +117,8 @@ async def _attend(
 
 
 def _outlived(controller: Controller, hint: Hint) -> bool:
-    """Whether no request that wrote this hint can be under way any more."""
-    return asyncio.get_running_loop().time() - controller.hints_seen[hint] >= HINT_S_MIN
+    """Whether no request that wrote this hint can be under way any more. Another pass may have read the hints anew since."""
+    return asyncio.get_running_loop().time() - controller.hints_seen.get(hint, math.inf) >= HINT_S_MIN
 
 
 async def _work(controller: Controller, mirror: Mirror, head: Head, correlation_id: str, *, look: bool) -> bool:

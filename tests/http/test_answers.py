@@ -99,6 +99,15 @@ def test_dry_run_of_a_claim_spends_nothing(door: Door, moved: Mirror) -> None:
     assert (door.audit(moved), door.writes()) == (rows, writes)
 
 
+def test_refused_dry_run_leaves_no_row(door: Door, moved: Mirror) -> None:
+    """A dry run writes nothing, not even its refusal."""
+    rows = door.audit(moved)
+
+    assert door.claim(moved, moved.b, dry_run=True, member=moved.a).code == "key-not-for-member"
+    assert door.claim(moved, moved.b, dry_run=True, age_ms=-1).code == "body-invalid"
+    assert door.audit(moved) == rows
+
+
 def test_dry_run_of_a_move_shows_steps_and_checks(door: Door, moved: Mirror) -> None:
     """A move's dry run names the NIC writes it would make and what would stop it, and makes none."""
     rows, writes = door.audit(moved), door.writes()

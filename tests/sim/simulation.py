@@ -4,7 +4,7 @@ One seed draws a world, its weather and its actors: instances with skewed and st
 of several members; operators; strangers at the NICs; throttling, lost, late and doubled requests, writes that land minutes after
 their driver died, operations that hang or fail, a table that is away. The same seed does the same again.
 
-    python -m tests.sim.simulation --seeds 1000 [--from 1] [--mutant NAME]
+    python -m tests.sim.simulation --seeds 1000 [--from 1]
 """
 
 import argparse
@@ -24,7 +24,7 @@ from tests.sim import scenes
 from tests.sim.checker import check
 from tests.sim.crashes import SUPERSEDED, quiet
 from tests.sim.loop import run
-from tests.sim.stage import Fate, Node, Stage, _parsed
+from tests.sim.stage import Fate, Node, Stage, parsed
 from vipcore.errors import CommitUnknown, Refusal, Unreachable
 from vipcore.model import Outcome, Page
 
@@ -302,7 +302,11 @@ class Simulation:
         """A planned fault for some of the next writes."""
         await asyncio.sleep(at)
         method = "POST" if self.rng.random() < 0.1 else "PUT"
-        self.stage.cloud.script(Match(method=method), fault=self._fault(), skip=self.rng.randrange(2))
+        fault = self._fault()
+        while method == "POST" and isinstance(fault, Twice):
+            # A move in one call has no etag: one that the network delivers again after a later move back is a move by hand to us.
+            fault = self._fault()
+        self.stage.cloud.script(Match(method=method), fault=fault, skip=self.rng.randrange(2))
 
     async def lifts(self) -> None:
         """After the troubles an operator lifts every freeze, also one that a paused instance sets when it wakes."""
@@ -385,7 +389,7 @@ async def _quietly(work: Awaitable[Any]) -> Any:
 def _parsed_of(document: dict[str, Any]) -> Any:
     import json
 
-    return _parsed(json.dumps(document))
+    return parsed(json.dumps(document))
 
 
 async def _seed(seed: int) -> tuple[list[str], Simulation]:

@@ -62,7 +62,7 @@ class Fate:
         """The reply arrived."""
 
 
-def _parsed(text: str) -> Config:
+def parsed(text: str) -> Config:
     """The configuration of a mirrors document; read once per process, as it never changes."""
     if text not in _PARSED:
         parsed = document.read(text)
@@ -97,7 +97,7 @@ class Stage:
         self.ledger = MemoryLedger()
         self.nodes: list[Node] = []
         if self.config is None:
-            self.config = _parsed(json.dumps(self.document))
+            self.config = parsed(json.dumps(self.document))
         self.pages: dict[str, Page] = {}
         self.table_away_until = 0.0
         self.graves: list[asyncio.Future[None]] = []
