@@ -46,7 +46,6 @@ _DROP = "await controller.ports.ledger.drop_hint(hint)"
 _DROP_ANY = (
     "[await controller.ports.ledger.drop_hint(h) for h in await controller.ports.ledger.load_hints() if h.mirror == mirror.name]"
 )
-_FROZEN_WORK = "if rules.frozen(head, now):"
 
 Slip = tuple[str, int, Callable[[], Patches]]
 SLIPS: tuple[Slip, ...] = (
@@ -84,13 +83,13 @@ SLIPS: tuple[Slip, ...] = (
         _of(
             (
                 follow.leased,
-                "max(head.watch_until, now + instants.seconds(WATCH_S)) if head.lease is not None else head.watch_until",
-                "head.watch_until",
+                "head = watching(head, head.swap.open if head.swap else (), now, now + instants.seconds(WATCH_S))",
+                "pass",
             )
         ),
     ),
     ("the watch ends with the swap", 2, _of((converge._complete, "drift=None)", "drift=None, watch_until=instants.NEVER)"))),
-    ("a watched mirror leaves the worklist", 2, _of((reconcile._work, "return watched", "return False"))),
+    ("a watched mirror leaves the worklist", 2, _of((reconcile._at_rest, "return watched or ", "return "))),
     (
         "another instance's clock is trusted",
         2,
@@ -161,8 +160,8 @@ SLIPS: tuple[Slip, ...] = (
         _of(
             (
                 judge.refuse,
-                "after = ask.spend(rules.recorded(after, ask.claim, no.code, now))",
-                "after = rules.recorded(after, ask.claim, no.code, now)",
+                "after = ask.spend(kept) if recorded else after",
+                "after = kept if recorded else after",
             )
         ),
     ),
@@ -177,8 +176,8 @@ SLIPS: tuple[Slip, ...] = (
         "drift is repaired during a freeze",
         7,
         _of(
-            (reconcile._work, _FROZEN_WORK, "if head.pending is not None and rules.frozen(head, now):"),
-            (follow.drive_anew, " or rules.frozen(newest, controller.ports.clock.now())", ""),
+            (reconcile._drift, "repair = not frozen and ", "repair = "),
+            (follow.drive_anew, "(closes and rules.frozen(newest, controller.ports.clock.now()))", "False"),
         ),
     ),
     (
@@ -190,7 +189,7 @@ SLIPS: tuple[Slip, ...] = (
         "a recorded claim is carried out during a freeze",
         7,
         _of(
-            (reconcile._work, _FROZEN_WORK, "if head.pending is None and rules.frozen(head, now):"),
+            (reconcile._at_rest, "if head.pending is not None and not frozen:", "if head.pending is not None:"),
             (
                 judge.judge,
                 "if claim and (why := rules.frozen(head, now)):",
@@ -252,9 +251,9 @@ SLIPS: tuple[Slip, ...] = (
         1,
         _of(
             (
-                reconcile._work,
-                "return head.pending is not None or (head.frozen is not None and head.frozen.until is not None)",
-                "return False",
+                reconcile._at_rest,
+                "return watched or head.pending is not None or thaws",
+                "return watched or thaws",
             )
         ),
     ),

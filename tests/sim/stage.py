@@ -360,7 +360,7 @@ class _Transport:
             head_known_at=known_at,
             heard_since_last=not trace.puts or known_at > trace.puts[-1].sent,
             unread=tuple(name for name, look in trace.looks.items() if look is None),
-            located=_located(trace),
+            located=_located(trace, stage.loop.time()),
         )
         trace.puts.append(put)
         stage.journal.puts.append(put)
@@ -401,9 +401,14 @@ class _Transport:
         )
 
 
-def _located(trace: Trace) -> frozenset[str]:
+_JUST_NOW_S = 1.0
+"""Writes go out side by side, and each looks again at its own NIC: what all were planned on was seen a moment ago."""
+
+
+def _located(trace: Trace, now: float) -> frozenset[str]:
     """What this trace has seen on a NIC, or has itself taken from where it saw it: an address is on one NIC at most."""
     seen = {name for look in trace.looks.values() if look for name in look}
+    seen |= {fact.name.lower() for get in trace.gets[-8:] if now - get.heard <= _JUST_NOW_S for fact in get.doc.facts}
     for put in trace.puts:
         if put.before is not None and put.status in (200, 201):
             seen |= {fact.name.lower() for fact in put.before.facts}
