@@ -344,6 +344,36 @@ async def test_a_to_b_to_a_within_seconds() -> None:
     await assert_kept(stage, on=NIC_B)
 
 
+class Slow(Fate):
+    """An instance whose next commit is on its way for so many seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    async def before(self, node: Node, label: str) -> None:
+        if label == "table commit":
+            await asyncio.sleep(self.seconds.pop(node.name, 0.0))
+
+
+@virtual
+async def test_a_look_that_was_repeated_grows_old_again() -> None:
+    """Who looked twice because of one write looks once more after the next one, and never confirms what has moved. (I2, I4)"""
+    slow = Slow()
+    stage = Stage(fate=slow, switches=Switches(latency="fixed:1"))
+    first, second, third = (stage.node(f"n{number}") for number in (1, 2, 3))
+    await first.claim("MIRRORB")
+    slow.seconds = {"n2": 0.5, "n3": 4.0}
+    back = asyncio.create_task(second.claim("MIRRORA", claim_id="back"))
+    await asyncio.sleep(0.1)
+
+    # It sees the VIP on MIRRORB, by a look that the swap before made it repeat; while its commit is on its way the VIP moves.
+    outcome = await third.claim("MIRRORB", claim_id="again")
+
+    assert (await back).outcome == "moved"
+    assert outcome.outcome == "moved"
+    await assert_kept(stage, on=NIC_B)
+
+
 @virtual
 async def test_nobody_drives_while_a_lease_is_live() -> None:
     """While a driver's lease is live nobody else writes a NIC and nothing is confirmed, until it has ended. (I2)"""

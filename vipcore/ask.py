@@ -77,6 +77,7 @@ class Looking:
     """The reads that go out side by side with the head's: NICs and status pages.
 
     In a crowd the NICs' are held back until the ask has the turns of its writes: `nics` is None, and `shown` sends them out.
+    `at`: when the NICs' were sent out, by our clock.
     """
 
     controller: Controller
@@ -85,6 +86,8 @@ class Looking:
     nics: "asyncio.Task[dict[str, Look]] | None"
     pages: "asyncio.Task[dict[str, Page]] | None"
     counted: bool
+    known: str | None = None
+    """The etag of the head that was known when the NICs' reads were sent out; None: it was not known then."""
 
     @classmethod
     def begin(cls, controller: Controller, mirror: Mirror) -> "Looking":
@@ -98,12 +101,13 @@ class Looking:
 
     async def shown(self, head: Head) -> dict[str, Look]:
         """The NICs as read after the last write that this head knows of: an older read could show a placement of before."""
-        if self.nics is None:
-            self.at = self.controller.ports.clock.now()
-            self.nics = asyncio.create_task(self.controller.look_all(self.mirror))
-        if head.wrote_at + instants.seconds(LEASE_MARGIN_S) >= self.at:
-            await asyncio.wait([self.nics])
-            self.at = self.controller.ports.clock.now() + instants.seconds(2 * LEASE_MARGIN_S)
+        # Reads that were sent out when this very head was known show all that it tells of. For any other head only the times
+        # say which was first, and they are of two clocks.
+        stale = head.etag != self.known and head.wrote_at + instants.seconds(LEASE_MARGIN_S) >= self.at
+        if self.nics is None or stale:
+            if self.nics is not None:
+                await asyncio.wait([self.nics])
+            self.at, self.known = self.controller.ports.clock.now(), head.etag
             self.nics = asyncio.create_task(self.controller.look_all(self.mirror))
         return dict(await self.nics)
 
