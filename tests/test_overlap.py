@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from simulator import worlds
+from simulator.faults import Lost
 from simulator.history import Exchange
 from simulator.switches import Switches
 from simulator.world import World
-from tests.sim.acts import NIC_A, NIC_B, assert_kept, document, puts, switch, virtual
+from tests.sim.acts import ATTACH, NIC_A, NIC_B, assert_kept, document, puts, switch, virtual
 from tests.sim.stage import Node, Stage
+from vipcore.model import Nic
 
 OPERATION_S = 8.0
 RELEASE = ("operation-end", "acceptance")
@@ -103,6 +105,31 @@ async def test_the_call_that_moves_at_once_halves_the_swap() -> None:
 
         assert took <= 0.55 * 2 * OPERATION_S
         assert [seen.method for seen in sent] == ["POST"]
+
+
+@virtual
+async def test_a_write_that_may_still_come_is_not_settled_by_the_one_call() -> None:
+    """While a write without an answer may still come, NICs are written under their etags and not moved in one call. (I2)"""
+    stage = staged("atomic", public=False, move_ip_configurations="private")
+    node, hand = stage.node("n1"), stage.node("hand")
+    source = stage.cloud.nic_named(NIC_A)
+    with_vip = await hand.controller.arm.look(source.id)
+    assert isinstance(with_vip, Nic)
+    stage.cloud.stranger(source, "drops-config")
+    stage.cloud.script(ATTACH, fault=Lost(when="before", after_s=2.0))
+    claim = asyncio.create_task(node.claim("MIRRORB"))
+    await asyncio.sleep(1.0)
+    # While the attach is on its way, somebody gives the VIP to MIRRORA: what is left to do is a plain move.
+    bare = await hand.controller.arm.look(source.id)
+    assert isinstance(bare, Nic)
+    await hand.controller.arm.put(bare, with_vip.document)
+
+    assert (await claim).outcome == "moved"
+
+    assert {seen.method for seen in writes(stage)} == {"PUT"}
+    await assert_kept(stage, on=NIC_B, rows_of_writes=False)
+    assert (await node.claim("MIRRORA", claim_id="back")).outcome == "moved"
+    assert [seen.method for seen in writes(stage)][-1] == "POST"
 
 
 @virtual

@@ -1,7 +1,8 @@
 """One call instead of two writes: `moveIpConfigurations` (preview, azure.md section 14), where the subscription has it.
 
 It carries no etag, and it is refused in ways that nobody has published; so it is tried at most once in a drive, for a plain
-move from one holder, and whatever comes of it but success leaves the NICs to the two writes of converge.py, after a fresh look.
+move from one holder while no earlier write may still come, and whatever comes of it but success leaves the NICs to the two
+writes of converge.py, after a fresh look.
 `auto` tries it for private addresses only, the third swap of a mirror first and then one in so many, and keeps to what worked.
 """
 
@@ -22,6 +23,9 @@ def fits(driver: Driver, found: Plan) -> bool:
     """Whether this plan is a plain move that the strategy wants tried in one call."""
     mirror, desired = driver.mirror, driver.desired
     if mirror.strategy == "put" or driver.moved_at_once or len(found.detaches) != 1 or found.attach is None:
+        return False
+    if driver.fences or driver.unanswered:
+        # Only a write that carries an etag makes sure that one which may still come fails (promise 2).
         return False
     source, target = driver.looks[found.detaches[0].member], driver.looks[desired]
     if not isinstance(source, Nic) or not isinstance(target, Nic) or {source.state, target.state} != {SUCCEEDED}:
