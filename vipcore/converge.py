@@ -199,8 +199,8 @@ async def _settled(driver: Driver, found: Plan) -> bool:
     driver.mark("wait")
     for step in found.detaches:
         await writing.settle(driver, step.member, within_s=writing.SETTLE_HOLDER_S)
-    if found.attach or found.repair:
-        await writing.settle(driver, driver.desired, within_s=float("inf"))
+    # Also where only something is to be detached: an older look at a NIC that is `Updating` may show what it no longer has.
+    await writing.settle(driver, driver.desired, within_s=float("inf"))
     return plan.plan(driver.mirror, driver.looks, driver.desired) == found
 
 

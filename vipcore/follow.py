@@ -88,7 +88,11 @@ async def follow(controller: Controller, ask: Ask, head: Head, operation_id: str
             # Confirmed by somebody else, or finished and followed by more for the same member: look for ourselves.
             raise Rejudge(head)
         if not head.leased(controller.ports.clock.now(), margin_s=LEASE_MARGIN_S):
-            return await take_over(controller, ask, head)
+            try:
+                return await take_over(controller, ask, head)
+            except Rejudge as overtaken:
+                head = overtaken.head  # somebody else was first: what is waited for is still the same swap
+                continue
         if loop.time() + wait >= ask.deadline:
             raise Refusal("busy", "The swap under way has not finished within this request's time; try the same again.")
         await asyncio.sleep(wait * (0.75 + 0.5 * controller.ports.clock.jitter()))

@@ -286,7 +286,9 @@ class _Judge:
         gone = _ours(put.before, self.of_nic[put.nic]) - _ours(put.after, self.of_nic[put.nic])
         trapped = put.landed is not None and put.landed < self.journal.traps.get(put.head.desired, -1.0)
         scarce = any(exchange.status == 429 for exchange in self.stage.cloud.history)
-        if gone and trapped and not scarce and not put.trace.denied_reads:
+        # An instance's requests share what was read of rights, and with it what could not be.
+        denied = any(trace.denied_reads for trace in self.journal.traces if trace.node is put.trace.node)
+        if gone and trapped and not scarce and not denied:
             yield f"I10 write {put.number} detached {min(gone)} for {put.head.desired}, where it may not be attached"
 
     def leases(self) -> Iterator[str]:

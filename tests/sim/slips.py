@@ -149,7 +149,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "judged by reads of before the last write",
         4,
-        _of((ask.Looking.shown, "if head.wrote_at + instants.seconds(LEASE_MARGIN_S) >= self.at:", "if False:")),
+        _of((ask.Looking.shown, "stale = head.etag != self.known and ", "stale = False and ")),
     ),
     ("what else changed on a NIC is not compared", 5, _values((converge, "_changed_otherwise", lambda drive: []))),
     # -- signatures
@@ -265,7 +265,11 @@ SLIPS: tuple[Slip, ...] = (
     ("a freeze does not end by itself", 1, _of((reconcile._work, "head.frozen.until <= now:", "False:"))),
     ("the timer sweeps nothing", 1, _values((reconcile, "_slice", lambda *_: []))),
     # -- preflight, plan, drift
-    ("an Updating target is not waited for", 10, _of((converge._settled, "if found.attach or found.repair:", "if False:"))),
+    (
+        "an Updating target is not waited for",
+        10,
+        _of((converge._settled, 'await writing.settle(driver, driver.desired, within_s=float("inf"))', "pass")),
+    ),
     (
         "a Failed target is not repaired first",
         10,
