@@ -131,7 +131,8 @@ class _Judge:
         for change in self.journal.changes:
             if change.cause == "put" and change.put is None and (late := self.by_operation.get(change.operation_id)):
                 change.put = late
-                late.before, late.after, late.landed = change.before, change.after, change.at
+                if late.landed is None:  # what the network delivered twice has landed already
+                    late.before, late.after, late.landed = change.before, change.after, change.at
         self.by_mirror: dict[str, list[Commit]] = defaultdict(list)
         for commit in self.journal.commits:
             self.by_mirror[commit.after.mirror].append(commit)
