@@ -4,6 +4,7 @@ Until the signature is verified nothing is read from the table and nothing is wr
 From then on a refusal is written into the trail of the key's own mirror, so nothing is learnt about others.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from vipcore import bodies, plan, preflight, rules, signatures
@@ -13,7 +14,7 @@ from vipcore.decide import carry_out
 from vipcore.errors import Refusal, Unreachable
 from vipcore.freeze import view as frozen_view
 from vipcore.judge import refuse
-from vipcore.model import Claim, Key, Mirror, Move, Outcome
+from vipcore.model import Claim, Key, Mirror, Move, Outcome, Page
 
 Answer = dict[str, Any]
 
@@ -117,9 +118,7 @@ async def _move_planned(controller: Controller, mirror: Mirror, asked: Move) -> 
     stopped = rules.move_frozen(head, asked, controller.ports.clock.now())
     checks.append({"name": "freeze", "ok": stopped is None, "detail": stopped.detail if stopped else "the mirror is not frozen"})
     if mirror.has_pages:
-        said = rules.contradiction(mirror, asked.to, "NotifyBecomePrimary", await controller.pages(mirror))
-        against = said if said and not asked.force else None
-        checks.append({"name": "status pages", "ok": against is None, "detail": said.detail if said else "nothing against it"})
+        checks.append(_pages_view(asked, mirror, await controller.pages(mirror)))
     found = plan.plan(mirror, looks, asked.to)
     if isinstance(found, plan.Blocked):
         checks.append({"name": "placement", "ok": False, "detail": plan.refusal(looks, found).detail})
@@ -127,6 +126,22 @@ async def _move_planned(controller: Controller, mirror: Mirror, asked: Move) -> 
     checks += [one.view() for one in await preflight.check(controller.arm, controller.readings, mirror, looks, asked.to)]
     steps = [_step_view(mirror, step) for step in found.steps]
     return {"outcome": "planned", "steps": steps, "checks": checks}
+
+
+def _pages_view(asked: Move, mirror: Mirror, pages: Mapping[str, Page]) -> Answer:
+    """What the status pages say of a move; `ok` None where one could not be read, which stops nothing."""
+    said = rules.contradiction(mirror, asked.to, "NotifyBecomePrimary", pages)
+    if said is not None:
+        detail = said.detail if asked.force else rules.forcible(said).detail
+        return {"name": "status pages", "ok": asked.force, "detail": detail}
+    unread = [member.name for member in mirror.members if member.status_url and pages.get(member.name) is Page.UNKNOWN]
+    if unread:
+        return {
+            "name": "status pages",
+            "ok": None,
+            "detail": f"the page of {', '.join(unread)} could not be read; it stops nothing",
+        }
+    return {"name": "status pages", "ok": True, "detail": "nothing against it"}
 
 
 def _step_view(mirror: Mirror, step: plan.Step) -> Answer:

@@ -106,7 +106,7 @@ def secret_of(value: str) -> bytes:
     except (binascii.Error, ValueError) as exc:
         raise ValueError("not base64") from exc
     if len(secret) < 32:
-        raise ValueError(f"{len(secret)} bytes; at least 32 random bytes are needed")
+        raise ValueError(f"{len(secret)} bytes; at least 32 random bytes are needed (openssl rand -base64 32)")
     return secret
 
 

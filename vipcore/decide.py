@@ -172,6 +172,7 @@ async def _confirm(controller: Controller, ask: Ask, head: Head, looks: dict[str
         # One row tells how many were left out, and why pages that contradict it did not stop it: the first.
         rows = [] if after.epoch == newest.epoch else [_accepted_row(ask, newest, operation_id, "decided", remark)]
         said = _reason(ask) or "The VIP is there already; no NIC was written."
+        said = " ".join(sentence for sentence in (said, None if rows else _dropped(ask, newest)) if sentence)
         detail = said if rows else left_out(f"{said} {remark}" if remark else said, last.left_out if last else 0)
         rows.append(ask.draft(f"{ask.kind}.confirmed", operation_id=operation_id, outcome="confirmed", detail=detail))
         return after, rows
@@ -197,11 +198,18 @@ def _restated(ask: Ask, head: Head) -> Instant:
 
 
 def _reason(ask: Ask) -> str | None:
-    return f"Reason: {ask.move.reason}" if ask.move else None
+    return f"Reason: {ask.move.reason.rstrip('.')}." if ask.move else None
+
+
+def _dropped(ask: Ask, before: Head) -> str | None:
+    """What becomes of a recorded claim of another member, whose refusal said that it would be judged again."""
+    pending = before.pending
+    older = pending is not None and pending.member != ask.member and pending.began <= ask.began
+    return f"The recorded claim of {pending.member} is superseded." if pending and older else None
 
 
 def _accepted_row(ask: Ask, before: Head, operation_id: str, outcome: str, remark: str | None, **columns: Any) -> Draft:
-    sentences = [_reason(ask), f"Desired was {before.desired or 'nobody'}.", remark]
+    sentences = [_reason(ask), f"Desired was {before.desired or 'nobody'}.", _dropped(ask, before), remark]
     last = before.repeats.get(ask.actor)
     detail = left_out(" ".join(sentence for sentence in sentences if sentence), last.left_out if last else 0)
     return ask.draft(f"{ask.kind}.accepted", operation_id=operation_id, outcome=outcome, detail=detail, **columns)

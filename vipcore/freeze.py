@@ -18,7 +18,7 @@ async def freeze(
     """Set the freeze, or replace the one that is set. Raises Refusal."""
     now = controller.ports.clock.now()
     if until is not None and until <= now:
-        raise Refusal("body-invalid", "/until: lies in the past.")
+        raise Refusal("body-invalid", f"/until: lies in the past; it is {instants.to_text(now)} here.")
 
     def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
         at = newest.frozen.at if newest.frozen else now

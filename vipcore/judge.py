@@ -46,7 +46,7 @@ async def judge(controller: Controller, ask: Ask, head: Head, looking: Looking, 
         remark = verdict.remark if isinstance(verdict, rules.Yes) else None
     else:
         no = rules.contradiction(mirror, ask.member, "NotifyBecomePrimary", pages)
-        verdict = no if no and move and not move.force else rules.Yes()
+        verdict = rules.forcible(no) if no and move and not move.force else rules.Yes()
     if isinstance(verdict, rules.No):
         await refuse(controller, ask, head, verdict)
     config = controller.ports.config

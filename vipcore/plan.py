@@ -143,7 +143,8 @@ def _blocked(mirror: Mirror, looks: Looks, desired: str) -> Blocked | None:
     target = looks[desired]
     unread = tuple(name for name, look in looks.items() if isinstance(look, Unread))
     if isinstance(target, Unread):
-        return Blocked(reason=f"the NIC of {desired} could not be read", unread=unread)
+        others = tuple(name for name in unread if name != desired)
+        return Blocked(reason=f"the NIC of {desired} could not be read", unread=(desired, *others))
     if isinstance(target, Absent):
         return Blocked(reason=f"the NIC of {desired} does not exist: {target.id}")
     lost = [vip.name for vip in mirror.vips if not _carriers(mirror, looks, vip.name)]

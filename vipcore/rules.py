@@ -87,6 +87,11 @@ def contradiction(mirror: Mirror, member: str, event: str, pages: Mapping[str, P
     return None
 
 
+def forcible(no: No) -> No:
+    """The pages' word against an operator's move, and what the operator can do."""
+    return replace(no, detail=f'{no.detail} Let IRIS switch first, or send "force": true.')
+
+
 def paged(head: Head, mirror: Mirror, claim: Claim, pages: Mapping[str, Page], now: Instant) -> Verdict:
     """The pages' word, with the hold's end: after `hold_s` since the first such answer IRIS's own events go through."""
     no = contradiction(mirror, claim.member, claim.event, pages)
@@ -179,5 +184,7 @@ def move_frozen(head: Head, move: Move, now: Instant) -> No | None:
     """A freeze stops moves too, unless forced."""
     reason = frozen(head, now)
     return (
-        No(code="mirror-frozen", detail=f"{reason}. Lift the freeze, or force the move.") if reason and not move.force else None
+        No(code="mirror-frozen", detail=f'{reason}. Lift the freeze, or send "force": true.')
+        if reason and not move.force
+        else None
     )

@@ -367,11 +367,16 @@ class _Judge:
     def _rewrote(self, completed: Commit) -> Iterator[str]:
         """I2: who took over a lease that ran out wrote every NIC that its owner may have had a write in flight to."""
         trace = completed.trace
-        for commit in trace.commits:
+        taken = [
+            commit
+            for commit in trace.commits
+            if commit.after.lease is not None
+            and commit.after.lease.owner in trace.owners
+            and (commit.before.lease is None or commit.before.lease.owner != commit.after.lease.owner)
+        ]
+        for commit in taken[-1:]:  # who lost an earlier one left it to whoever drove between
             before = commit.before
-            if before.lease is None or before.lease.owner in trace.owners or before.swap is None:
-                continue
-            if commit.after.lease is None or commit.after.lease.owner not in trace.owners:
+            if before.lease is None or before.swap is None:
                 continue
             for member in before.swap.open:
                 nic = next(m.nic_id for m in self.mirrors[before.mirror].members if m.name == member).rsplit("/", 1)[-1]
@@ -603,7 +608,9 @@ class _Judge:
             frozen = old.frozen is not None and (old.frozen.until is None or old.frozen.until > self._true(commit.at))
             if frozen and old.desired != new.desired and not commit.trace.forced:
                 yield f"I7 desired became {new.desired} at {commit.at:.1f} s during a freeze"
-            if frozen and old.swap is None and new.swap is not None and not commit.trace.forced:
+            # What a dead driver's late write has undone is an unfinished swap, which a freeze lets finish.
+            late = "swap.resumed" in _events(commit) and old.watch_until > self._true(commit.at)
+            if frozen and old.swap is None and new.swap is not None and not commit.trace.forced and not late:
                 yield f"I7 a swap to {new.desired} began at {commit.at:.1f} s during a freeze"
             if new.frozen != old.frozen and new.frozen and new.frozen.until and not commit.hinted:
                 yield f"I1 a freeze with an end was set at {commit.at:.1f} s without a hint for the timer"
