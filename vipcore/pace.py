@@ -148,7 +148,7 @@ class Budget:
             return
         others = int(sent.room - self.used - float(remaining) - 1.0)
         if others > 0:
-            self.level, self.at = self.known(now) - others, now
+            self.level, self.at = self.known(now) - others, max(now, self.at)
             self.left -= others
             self.used += others
             self.spent.extend([now] * others)
