@@ -26,6 +26,7 @@ help:
 	@echo 'make serve      the Function app on http://127.0.0.1:$${PORT:-7071}/api, settings from the environment'
 	@echo 'make simulator  the simulated Azure alone'
 	@echo 'make bench      the measurements, written to bench/results/'
+	@echo 'make setup      the environment alone, which every other target makes as well'
 	@echo 'make format     write the formatting that check demands;  make lock  renew the lock files;  make clean'
 
 setup: $(VENV) $(NODE)

@@ -1,6 +1,7 @@
 """`python -m serve`: the Function app on 127.0.0.1 until SIGTERM or SIGINT, with settings from the environment."""
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -97,7 +98,8 @@ def main() -> int:
         print(f"serve: {fault}", file=sys.stderr)
         return 2
     except (AppError, TemplateError, OSError) as fault:
-        print(f"serve: {fault}", file=sys.stderr)
+        taken = isinstance(fault, OSError) and fault.errno == errno.EADDRINUSE
+        print(f"serve: {fault}{'; set PORT to another one (0: a free one)' if taken else ''}", file=sys.stderr)
         return 1
 
 

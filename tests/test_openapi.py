@@ -1,6 +1,8 @@
 """The OpenAPI document: valid, whole, and made of the definitions that are in force."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -9,6 +11,7 @@ import pytest
 from vipcore import bodies, openapi
 from vipcore.errors import STATUS_OF_CODE
 
+ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT: Any = json.loads(json.dumps(openapi.document()))
 HTTP_CODES = set(STATUS_OF_CODE)
 
@@ -59,3 +62,13 @@ def test_operations_have_names_of_their_own() -> None:
     names = [found["operationId"] for _, _, found in operations()]
 
     assert len(names) == len(set(names)) == len(openapi.ROUTES)
+
+
+def test_every_code_is_explained() -> None:
+    """The page that explains codes to operators has every code, under its status."""
+    page = (ROOT / "docs" / "codes.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "`" in line]
+
+    explained = {code: int(row.split("|")[1]) for row in rows for code in re.findall(r"`([a-z-]+)`", row.split("|")[2])}
+
+    assert explained == dict(STATUS_OF_CODE)
