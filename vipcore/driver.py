@@ -81,7 +81,7 @@ class Driver:
     refused: list[str] = field(default_factory=list)
     """ARM's request ids of writes that Azure refused, for the next row: an answer that arrived is told (promise 3)."""
     unsettled: tuple[Row, list[Draft]] | None = None
-    """A row, and the drafts it was committed with, whose commit got no answer before the table went away."""
+    """A row, and the drafts it was committed with, of which nobody has found out yet whether they are in the trail."""
     learned: dict[str, Any] = field(default_factory=dict)
     before: dict[str, Json] = field(default_factory=dict)
     """Member -> its NIC's document before our first write, for the comparison afterwards."""
@@ -249,18 +249,25 @@ class Driver:
         return stored
 
     async def _commit(self, head: Head, change: store.Change) -> Head:
-        sent: list[Draft] = []
+        """Commit. Where its outcome stays unknown, also where our deadline cuts it off, `_settle` finds out before the next."""
+        drafts: list[Draft] = []
 
         def noting(newest: Head) -> tuple[Head, Sequence[Draft]]:
-            after, drafts = change(newest)
-            sent[:] = drafts
+            after, drafts[:] = change(newest)
             return after, drafts
 
+        def sending(rows: Sequence[Row]) -> None:
+            self.unsettled = (rows[-1], list(drafts)) if rows else None
+
         try:
-            return await store.commit(self.ports, head, noting)
-        except store.Unsettled as exc:
-            self.unsettled = (exc.rows[-1], sent) if exc.rows else None
+            stored = await store.commit(self.ports, head, noting, sending)
+        except (store.Unsettled, asyncio.CancelledError):
             raise
+        except Exception:
+            self.unsettled = None
+            raise
+        self.unsettled = None
+        return stored
 
     async def _settle(self) -> None:
         """Rows that did get into the trail although the answer to their commit was lost are not committed again."""

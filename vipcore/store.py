@@ -20,15 +20,15 @@ OUTDATED: Final = "outdated"
 _TRIES: Final = 12
 
 
+Sending = Callable[[Sequence[audit.Row]], None]
+"""Is told the rows of each transaction right before it goes out: whoever is cut off then does not know whether they landed."""
+
+
 class Unsettled(Unreachable):
-    """A transaction whose answer is lost, and the table went away before a read could tell: `rows` may be in the trail."""
-
-    def __init__(self, why: str, rows: Sequence[audit.Row]) -> None:
-        super().__init__(why)
-        self.rows = rows
+    """A transaction whose answer is lost, and the table went away before a read could tell: its rows may be in the trail."""
 
 
-async def commit(ports: Ports, head: Head, change: Change) -> Head:
+async def commit(ports: Ports, head: Head, change: Change, sending: Sending = lambda _: None) -> Head:
     """Apply a change to the mirror's head; returns the head as stored.
 
     Raises Unreachable (Unsettled where the change may have landed), and whatever `change` raises. A lost answer is settled by
@@ -46,6 +46,7 @@ async def commit(ports: Ports, head: Head, change: Change) -> Head:
         if rows:
             new = replace(new, seq=rows[-1].seq, head_hash=rows[-1].hash)
         new = replace(new, etag=head.etag)
+        sending(rows)
         try:
             stored = await ports.ledger.commit(new, rows)
         except (Stale, CommitUnknown) as exc:
@@ -54,7 +55,7 @@ async def commit(ports: Ports, head: Head, change: Change) -> Head:
                 landed = isinstance(exc, CommitUnknown) and await _landed(ports, head, new, rows)
             except Unreachable as away:
                 if isinstance(exc, CommitUnknown):
-                    raise Unsettled(str(away), rows) from away
+                    raise Unsettled(str(away)) from away
                 raise
             if landed:
                 _log_head(ports, new, rows)

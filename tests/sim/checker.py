@@ -276,6 +276,8 @@ class _Judge:
         """I2: an accepted write fell into a time when its mirror was being driven."""
         if put.landed is None or put.head is None or not self.etags or not put.nic:
             return
+        if put.status is not None and put.status >= 400 and put.heard is not None and put.heard < put.landed:
+            return  # Azure had refused it: what the network then delivers once more is nobody's write any more
         head = self.head_at(put.head.mirror, put.landed)
         if head is not None and head.lease is None and head.swap is None:
             yield f"I2 write {put.number} landed at {put.landed:.1f} s, when nobody drove and no swap was unfinished"

@@ -183,7 +183,7 @@ def _audit_after() -> Patches:
     """State first, rows in a transaction of their own."""
     genuine = store.commit
 
-    async def commit(ports: Any, newest: Head, change: Any) -> Head:
+    async def commit(ports: Any, newest: Head, change: Any, *_: Any) -> Head:
         rows: list[Draft] = []
 
         def bare(current: Head) -> tuple[Head, Sequence[Draft]]:
@@ -320,7 +320,7 @@ def _unlinked() -> Patches:
 def _blind_commit() -> Patches:
     """The head is replaced whoever wrote it last."""
 
-    async def commit(ports: Any, newest: Head, change: Any) -> Head:
+    async def commit(ports: Any, newest: Head, change: Any, *_: Any) -> Head:
         after, drafts = change(newest)
         current = await ports.ledger.load_head(newest.mirror)
         at = instants.to_text(ports.clock.now())
