@@ -121,6 +121,12 @@ class Looking:
             self.controller.arm.pace(self.mirror.members[0].nic_id).asking -= 1
             self.counted = False
 
+    def forget(self) -> None:
+        """Nobody will act on these reads of NICs: who waits for somebody else's swap reads them anew when it goes on with it."""
+        if self.nics:
+            self.nics.cancel()
+            self.nics = None
+
     def drop(self) -> None:
         """Nobody waits for the reads any more."""
         self.read()

@@ -87,7 +87,10 @@ async def _decide(controller: Controller, ask: Ask, head: Head, looking: Looking
             await asyncio.wait([hinting])
             hinting.exception()
     _return_turns(controller, ask)
-    return await (drive(controller, ask, driver) if driver else follow(controller, ask, head, operation_id, epoch=epoch))
+    if driver:
+        return await drive(controller, ask, driver)
+    looking.forget()
+    return await follow(controller, ask, head, operation_id, epoch=epoch)
 
 
 async def _take_turns(controller: Controller, ask: Ask, head: Head, now: Instant) -> None:
