@@ -69,7 +69,7 @@ async def _wind_up(driver: Driver, keeping: asyncio.Future[None]) -> None:
     """End the heartbeat, but not in the middle of a commit of its own, and write down what is left to write down."""
     async with driver.lock:
         keeping.cancel()
-    _tell_refused(driver)
+    _tell_the_rest(driver)
     if driver.drafts:
         await _write_down_later(driver)
 
@@ -423,16 +423,22 @@ async def _failed(driver: Driver, refusal: Refusal) -> None:
         driver.ports.log("swap.unrecorded", mirror=driver.mirror.name, code=refusal.code)
 
 
-def _tell_refused(driver: Driver) -> None:
-    """Answers that no row of this driver has told yet, and no later row will: a refusal is an answer too (promise 3)."""
+def _tell_the_rest(driver: Driver) -> None:
+    """What no row of this driver has told yet, and no later one will: refusals, and writes no read has judged (promise 3)."""
     if driver.refused:
         detail = "Azure refused these writes; the swap went on under another decision or another driver."
         driver.drafts.append(driver.row("nic.write", arm_request_ids=driver.ids(), outcome="refused", detail=detail))
+    for member, (step, _) in driver.untold.items():
+        detail = (
+            f"A write of the NIC of {member} ({step.kind.value}) got no answer; this driver let go before a read could tell more."
+        )
+        driver.drafts.append(driver.row("nic.write", member=member, outcome="unknown", detail=detail))
+    driver.untold.clear()
 
 
 async def _let_go(driver: Driver, head: Head) -> None:
     """Somebody else decides or drives now: write down what we did, and hand over a lease that is still ours."""
-    _tell_refused(driver)
+    _tell_the_rest(driver)
     try:
         await _handed_over(driver, head)
     except Unreachable:

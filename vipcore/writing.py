@@ -111,7 +111,9 @@ async def write(driver: Driver, step: Step, *, tries: dict[str, int], early: boo
         if held_up:
             # Not a write in vain: Azure asked us to wait, and the deadline bounds how long we do.
             tries[step.member] -= 1
-        if not earlier and _without_effect(exc):
+        if not _without_effect(exc):
+            driver.untold[step.member] = (step, shown)
+        elif not earlier:
             driver.unanswered.discard(step.member)
         if not (early and held_up):
             await _not_accepted(driver, step, shown, exc)
@@ -172,6 +174,7 @@ async def _not_accepted(driver: Driver, step: Step, shown: Nic, exc: ArmError | 
                 await driver.pause(0.05 * driver.ports.clock.jitter())
     else:
         await driver.pause(0.2 + 0.3 * driver.ports.clock.jitter())
+    driver.untold.pop(step.member, None)
     await look(driver, step.member)
     if step.member in driver.unanswered:
         _judge_unanswered(driver, step, shown)

@@ -98,7 +98,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a later refusal settles an unanswered write",
         2,
-        _of((writing.write, "if not earlier and _without_effect(exc)", "if _without_effect(exc)")),
+        _of((writing.write, "elif not earlier:", "else:")),
     ),
     (
         "a look that shows nothing new settles an unanswered write",
@@ -128,7 +128,7 @@ SLIPS: tuple[Slip, ...] = (
         3,
         _of((driver.Driver._flush, "self.drafts = drafts + self.drafts", "pass")),
     ),
-    ("a driver that hands over does not tell of refused writes", 3, _values((converge, "_tell_refused", lambda drive: None))),
+    ("a driver that hands over does not tell of refused writes", 3, _values((converge, "_tell_the_rest", lambda drive: None))),
     (
         "a plan made anew writes what the head does not say",
         2,
