@@ -1,6 +1,7 @@
 """What the simulation's checker found, and what only a story told on purpose shows: one by one."""
 
 import asyncio
+from dataclasses import replace
 
 from simulator.faults import Answer, Ends, Lands, Lost, Match, Status
 from tests.sim import scenes
@@ -18,8 +19,12 @@ from tests.sim.acts import (
     virtual,
 )
 from tests.sim.stage import Fate, Node, Stage
+from vipcore.ask import Ask
+from vipcore.audit import Draft
 from vipcore.errors import CommitUnknown
-from vipcore.model import Nic
+from vipcore.follow import driver_for
+from vipcore.head import Head
+from vipcore.model import Epoch, Nic
 
 PUT = "arm PUT networkInterfaces"
 
@@ -207,3 +212,55 @@ async def test_a_hand_over_leaves_what_was_to_be_rewritten() -> None:
     assert (await overtaken).code == "claim-superseded"
     assert any("Rewrote the NIC of MIRRORB" in detail for detail in await details(stage, "nic.write"))
     assert puts(stage)[-1].status == 412
+
+
+@virtual
+async def test_a_driver_that_lets_go_tells_of_a_write_without_an_answer() -> None:
+    """Whoever is superseded before it looked after a write whose answer was lost says so; its successor's rows would not. (I3)"""
+    stage = Stage()
+    node = stage.node("n1")
+    stage.cloud.script(ATTACH, fault=Lost(when="before", after_s=30.0), times=1)
+    first = asyncio.create_task(refused(node.claim("MIRRORB")))
+    while len(puts(stage)) < 2:
+        await asyncio.sleep(0.05)
+    head = await stage.head()
+    newer = replace(head, desired="MIRRORA", epoch=Epoch(head.epoch + 1), etag=head.etag)
+    await stage.ledger.commit(newer, [])  # somebody decides, and no row of theirs tells of the write
+
+    await first
+
+    assert any("let go before a read could tell" in detail for detail in await details(stage, "nic.write"))
+
+
+@virtual
+async def test_a_commit_that_was_cut_off_is_not_written_again() -> None:
+    """Rows that are in the trail although their driver was cut off while it waited for the answer are not written again. (I3)"""
+    stage = Stage()
+    node = stage.node("n1")
+    driver = driver_for(node.controller, ask_of(node), Head(mirror="PROD"), {})
+    driver.drafts = [Draft(event="nic.write", actor="test", detail="once")]
+    landed = asyncio.Event()
+
+    class Hangs(Fate):
+        async def between(self, node: Node, label: str) -> None:
+            if label == "table commit" and not landed.is_set():
+                landed.set()
+                await asyncio.Event().wait()
+
+    stage.fate = Hangs()
+
+    def change(head: Head) -> tuple[Head, list[Draft]]:
+        return head, driver.drafts
+
+    cut_off = asyncio.create_task(driver.record(driver.head, change))
+    await landed.wait()
+    cut_off.cancel()
+    await asyncio.wait([cut_off])
+    await driver.record(await stage.head(), change)
+
+    assert await details(stage, "nic.write") == ["once"]
+
+
+def ask_of(node: Node) -> Ask:
+    """A move to MIRRORB."""
+    return Ask(mirror=node.stage.mirror(), member="MIRRORB", began=node.now(), actor="operator:op", correlation_id="c")

@@ -25,6 +25,7 @@ from tests.sim.acts import (
     document,
     events,
     other_content,
+    paged_document,
     puts,
     refused,
     timer,
@@ -588,6 +589,19 @@ async def test_a_move_with_a_status_page_against_it_in_a_dry_run() -> None:
 
     against = next(check for check in answer["checks"] if check["name"] == "status pages")
     assert (against["ok"], "MIRRORA says that it is primary" in against["detail"]) == (False, True)
+
+
+@virtual
+async def test_a_page_that_cannot_be_read_is_not_shown_as_agreeing() -> None:
+    """A dry run says of a page that it could not be read; that is neither for the move nor against it. (I9)"""
+    stage = Stage(document=paged_document())
+    stage.pages = {"MIRRORB": Page.PRIMARY}
+    body = json.dumps({"to": "MIRRORB", "reason": "drill", "operator": "op", "dry_run": True}).encode()
+
+    answer = await claims.move(stage.node("n1").controller, "PROD", body, "correlation")
+
+    pages = next(check for check in answer["checks"] if check["name"] == "status pages")
+    assert (pages["ok"], pages["detail"]) == (None, "the page of MIRRORA could not be read; it stops nothing")
 
 
 @virtual

@@ -1,5 +1,6 @@
 """A transaction whose answer is lost, settled by reading what is there now."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -56,5 +57,48 @@ def test_lost_answer_of_a_commit(lands: bool, meanwhile: bool) -> None:
 
         assert again.drift == "seen"
         assert again.desired == ("B" if meanwhile else "A")
+
+    run(main())
+
+
+def test_a_lost_commit_without_a_row_is_never_taken_for_ours() -> None:
+    """Where the head is as a lost commit of ours wanted it, another may have made it so: the change is judged again. (I6)"""
+
+    async def main() -> None:
+        ledger = Lossy(lands=True, meanwhile=False)
+        ports = Stage().node("n").controller.ports
+        ports.ledger = ledger
+        seen: list[str | None] = []
+
+        def spend(head: Head) -> tuple[Head, list[Draft]]:
+            seen.append(head.drift)
+            return replace(head, drift="spent"), []
+
+        await store.commit(ports, Head(mirror="PROD"), spend)
+
+        assert seen == [None, "spent"]
+
+    run(main())
+
+
+def test_who_is_cut_off_knows_what_was_sent() -> None:
+    """The rows of a transaction are told before it goes out, so that whoever is cut off can look for them. (I3)"""
+
+    class Hanging(MemoryLedger):
+        async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
+            await super().commit(head, rows)
+            await asyncio.Event().wait()
+            raise AssertionError("it hangs")
+
+    async def main() -> None:
+        ports = Stage().node("n").controller.ports
+        ports.ledger = Hanging()
+        sent: list[Row] = []
+
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5.0):
+                await store.commit(ports, Head(mirror="PROD"), decide, sent.extend)
+
+        assert await ports.ledger.rows_from("PROD", 1, limit=9) == sent
 
     run(main())
