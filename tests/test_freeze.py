@@ -198,6 +198,7 @@ async def test_a_freeze_whose_time_is_over_stops_nothing() -> None:
     await node.freeze(for_s=20.0)
     await asyncio.sleep(21.0)
 
+    assert freeze.view(await stage.head(), node.now()) is None
     assert (await node.claim("MIRRORB")).outcome == "moved"
     await timer(node, 60.0)
     assert (await events(stage)).count("unfrozen") == 1
@@ -335,3 +336,18 @@ async def test_a_page_holds_a_recorded_claim_of_another_event(event: str) -> Non
 
     assert stage.holders() == [NIC_A]
     assert (await events(stage)).count("claim.refused") == 2
+
+
+@virtual
+async def test_a_move_says_that_it_supersedes_a_recorded_claim() -> None:
+    """A claim was told that it would be judged again; the row of the move that ends that says so."""
+    stage = Stage()
+    node = stage.node("n1")
+    await node.move("MIRRORA")
+    await node.freeze()
+    await refused(node.claim("MIRRORB"))
+
+    await node.move("MIRRORA", force=True)
+
+    assert (await details(stage, "move.confirmed"))[-1].endswith("The recorded claim of MIRRORB is superseded.")
+    assert (await stage.head()).pending is None
