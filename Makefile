@@ -56,7 +56,7 @@ check: $(VENV)
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy $(TYPED)
-	$(PY) -m pytest -q tests/test_imports.py
+	$(PY) -m pytest -q tests/repository/test_imports.py
 	$(if $(wildcard agent/vip_agent.py),.venv/bin/vermin --quiet --no-tips --no-parse-comments --violations --target=3.6- agent/vip_agent.py)
 
 format: $(VENV)

@@ -17,9 +17,11 @@ from typing import Any, Final
 
 import azure.functions as func
 
-from vipcore import bodies, claims, config, freeze, openapi, problems, reconcile, signatures, status
-from vipcore.controller import Controller
+from vipcore.decision import freeze, reconcile
+from vipcore.decision.controller import Controller
+from vipcore.entry import bodies, claims, openapi, problems, signatures, status
 from vipcore.errors import Refusal
+from vipcore.settings import config
 
 _LOG: Final = logging.getLogger("mirror_vip")
 _CONFIG: Final = config.load(os.environ, Path(__file__).parent)
@@ -37,7 +39,7 @@ for _fault in _CONFIG.faults:
 
 def _warm() -> None:
     """Import what the first request would otherwise wait for."""
-    importlib.import_module("vipcore.azure.wiring")
+    importlib.import_module("vipcore.adapters.wiring")
 
 
 if not _CONFIG.fatal:
@@ -52,7 +54,7 @@ def _controller() -> Controller:
         where = ", ".join(sorted({fault.where for fault in _CONFIG.faults})[:20])
         raise Refusal("configuration-invalid", f"The controller's settings are faulty ({where}); its log says what is wrong.")
     if not _controllers:
-        from vipcore.azure import wiring
+        from vipcore.adapters import wiring
 
         _controllers.append(wiring.controller(_CONFIG, environ=os.environ))
     return _controllers[0]

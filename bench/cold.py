@@ -34,7 +34,7 @@ async def empty(req: func.HttpRequest) -> func.HttpResponse:
 IMPORTS: Final = {
     "interpreter": "pass",
     "rules and triggers (function_app)": "import function_app",
-    "adapters and SDKs (vipcore.azure.wiring)": "from vipcore.azure import wiring",
+    "adapters and SDKs (vipcore.adapters.wiring)": "from vipcore.adapters import wiring",
 }
 
 

@@ -18,8 +18,8 @@ from typing import Any, Final
 from bench.numbers import Goal, Section
 from bench.swaps import Say
 from bench.virtual import Fleet
-from simulator.switches import Switches
-from tests.sim.loop import run
+from simulator.core.switches import Switches
+from tests.promises.loop import run
 
 WRITES: Final = 2
 READS: Final = 4

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from serve import azurite, process
 from simulator import worlds
-from simulator.world import World
+from simulator.state.world import World
 
 TIMEOUT_S: Final = 60.0
 

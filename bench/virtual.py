@@ -13,24 +13,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from simulator import worlds
-from simulator.arm import handle
 from simulator.cloud import Cloud
-from simulator.switches import Switches
-from simulator.wire import Request
-from tests.sim.ledger import MemoryLedger
-from vipcore import document
-from vipcore.arm import Arm
-from vipcore.ask import Ask
-from vipcore.audit import Row
-from vipcore.config import Config
-from vipcore.controller import Controller
-from vipcore.decide import carry_out
+from simulator.core.switches import Switches
+from simulator.core.wire import Request
+from simulator.front.front import handle
+from tests.promises.ledger import MemoryLedger
+from vipcore.arm.client import Arm
+from vipcore.decision.controller import Controller
+from vipcore.decision.decide import carry_out
+from vipcore.decision.reconcile import run_pass
+from vipcore.decision.request import Ask
 from vipcore.errors import Refusal
-from vipcore.head import Head
 from vipcore.instants import Instant
+from vipcore.ledger.audit import Row
+from vipcore.ledger.head import Head
 from vipcore.model import Claim, Member, Page
 from vipcore.ports import ArmReply, ArmRequest, Hint, Ports
-from vipcore.reconcile import run_pass
+from vipcore.settings import document
+from vipcore.settings.config import Config
 
 _T = TypeVar("_T")
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 from simulator import worlds
-from simulator.clock import ScaledClock
 from simulator.cloud import Cloud
+from simulator.core.switches import Switches, switched
 from simulator.server import Edge, running
-from simulator.switches import Switches, switched
-from simulator.world import World, world_from_json
+from simulator.state.clock import ScaledClock
+from simulator.state.world import World, world_from_json
 
 USAGE_ERROR = 2
 

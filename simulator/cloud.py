@@ -14,21 +14,23 @@ import random
 from collections import deque
 from typing import TYPE_CHECKING
 
-from simulator import identity, nics, populate
-from simulator.faults import Fault, Match, Script
-from simulator.history import Exchange, NicState
-from simulator.ids import Ids
-from simulator.ledger import Ledger
-from simulator.paths import Paths
-from simulator.switches import Switches
-from simulator.throttle import Limits
+from simulator import populate
+from simulator.access import identity
+from simulator.core.faults import Fault, Match, Script
+from simulator.core.history import Exchange, NicState
+from simulator.core.ids import Ids
+from simulator.core.switches import Switches
+from simulator.network import nics
+from simulator.state.ledger import Ledger
+from simulator.state.paths import Paths
+from simulator.state.throttle import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from simulator.model import Nic, Operation, Plain, PublicIp, Vm, Vnet
-    from simulator.wire import Json
-    from simulator.world import World
+    from simulator.core.model import Nic, Operation, Plain, PublicIp, Vm, Vnet
+    from simulator.core.wire import Json
+    from simulator.state.world import World
 
 
 class Group:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from simulator import addresses
-from simulator.documents import GIVEN_READ_ONLY, READ_ONLY_DNS, read_nic, with_addresses
-from simulator.ids import resource_id, vnet_of
-from simulator.ledger import address_key
-from simulator.model import ConfigFacts, Nic, NicDoc, Plain, PublicIp, Subnet, Vm, Vnet
+from simulator.core import addresses
+from simulator.core.ids import resource_id, vnet_of
+from simulator.core.model import ConfigFacts, Nic, NicDoc, Plain, PublicIp, Subnet, Vm, Vnet
+from simulator.network.documents import GIVEN_READ_ONLY, READ_ONLY_DNS, read_nic, with_addresses
+from simulator.state.ledger import address_key
 
 if TYPE_CHECKING:
     from simulator.cloud import Cloud
-    from simulator.world import WorldConfig, WorldNic, WorldPublicIp, WorldVnet
+    from simulator.state.world import WorldConfig, WorldNic, WorldPublicIp, WorldVnet
 
 
 def populate(cloud: Cloud) -> None:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from simulator import tls
-from simulator.arm import handle
-from simulator.clock import ScaledClock
-from simulator.wire import Request, Response
+from simulator.core.wire import Request, Response
+from simulator.front.front import handle
+from simulator.state.clock import ScaledClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

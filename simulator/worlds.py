@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from simulator.world import (
+from simulator.state.world import (
     SUBSCRIPTION,
     World,
     WorldConfig,

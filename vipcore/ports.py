@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from vipcore.audit import Row
-from vipcore.config import Config
-from vipcore.head import Head
 from vipcore.instants import Instant
+from vipcore.ledger.audit import Row
+from vipcore.ledger.head import Head
 from vipcore.model import Member, Page
+from vipcore.settings.config import Config
 
 
 class Clock(Protocol):

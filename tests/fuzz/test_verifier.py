@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.http.door import signed
-from vipcore import signatures
+from tests.served.http.door import signed
+from vipcore.entry import signatures
 from vipcore.errors import Refusal
 from vipcore.model import Key
 

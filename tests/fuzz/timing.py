@@ -12,8 +12,8 @@ import sys
 import time
 from typing import Final
 
-from tests.http.door import signed
-from vipcore import signatures
+from tests.served.http.door import signed
+from vipcore.entry import signatures
 from vipcore.errors import Refusal
 from vipcore.model import Key
 

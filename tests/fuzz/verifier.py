@@ -9,14 +9,14 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["vipcore", "http_message_signatures", "http_sf"]):
-    from vipcore import bodies, signatures
+    from vipcore.entry import bodies, signatures
 
 import hashlib
 import time
 from datetime import UTC, datetime
 from typing import Final
 
-from tests.http.door import signed
+from tests.served.http.door import signed
 from vipcore.errors import Refusal
 from vipcore.model import Key
 

@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 
 import pytest
 
-from simulator.world import SUBSCRIPTION
+from simulator.state.world import SUBSCRIPTION
 from tests.interop.azurecli import AZ, ROOT, Cli
 
 _START_S: Final = 20.0

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from simulator.world import SUBSCRIPTION
+from simulator.state.world import SUBSCRIPTION
 from tests.interop.azurecli import Cli
 from tests.interop.conftest import Azure
 

@@ -9,7 +9,7 @@ from azure.identity import ManagedIdentityCredential
 from azure.mgmt.network import NetworkManagementClient
 from azure.mgmt.network import models as network_models
 
-from simulator.world import SUBSCRIPTION
+from simulator.state.world import SUBSCRIPTION
 from tests.interop.conftest import Azure
 
 models: Any = network_models  # its flattened constructor arguments are unknown to its own type information

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from simulator import worlds
-from simulator.arm import handle
-from simulator.clock import HandClock
 from simulator.cloud import Cloud
-from simulator.faults import Fault, Match, Script
-from simulator.switches import Switches
-from simulator.wire import Request, Response
-from simulator.world import SUBSCRIPTION, World
+from simulator.core.faults import Fault, Match, Script
+from simulator.core.switches import Switches
+from simulator.core.wire import Request, Response
+from simulator.front.front import handle
+from simulator.state.clock import HandClock
+from simulator.state.world import SUBSCRIPTION, World
 
 VERSION = "2024-05-01"
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.arm import handle
-from simulator.wire import Request
+from simulator.core.wire import Request
+from simulator.front.front import handle
 from tests.simulator.desk import GROUP, NETWORK, NIC_A, PIP, SUBNET, VNET, Desk, configs, vip
 
 JSON = st.recursive(

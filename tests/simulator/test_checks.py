@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from simulator import worlds
-from simulator.switches import Denial
-from simulator.world import World, WorldConfig, WorldNic, WorldPlain, WorldPublicIp, WorldVm
+from simulator.core.switches import Denial
+from simulator.state.world import World, WorldConfig, WorldNic, WorldPlain, WorldPublicIp, WorldVm
 from tests.simulator.desk import NETWORK, NIC_A, NIC_B, PIP, SUBNET, Desk, configs, error_of, vip
 
 
@@ -247,8 +247,8 @@ def test_bodies_and_paths_that_are_no_arm_are_refused_by_the_gateway() -> None:
     ask = desk.ask
 
     def raw(method: str, target: str, body: bytes = b"", **headers: str) -> tuple[int, str]:
-        from simulator.arm import handle
-        from simulator.wire import Request
+        from simulator.core.wire import Request
+        from simulator.front.front import handle
 
         sent = {"authorization": desk.cloud.bearer(), **headers}
         return error_of(handle(desk.cloud, Request(method, target, sent, body)))

@@ -17,12 +17,12 @@ from azure.identity.aio import ManagedIdentityCredential
 from azure.mgmt.network.aio import NetworkManagementClient
 
 from simulator import worlds
-from simulator.clock import ScaledClock
 from simulator.cloud import Cloud
-from simulator.faults import Lost, Match
+from simulator.core.faults import Lost, Match
+from simulator.core.switches import Switches
 from simulator.server import Edge, running
-from simulator.switches import Switches
-from simulator.world import SUBSCRIPTION
+from simulator.state.clock import ScaledClock
+from simulator.state.world import SUBSCRIPTION
 from tests.simulator.desk import NIC_A, PIP
 
 HTTP = {"enforce_https": False}

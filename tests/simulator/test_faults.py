@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from simulator.errors import ERRORS
-from simulator.faults import Answer, Ends, Fault, Hangs, Lands, Late, Lost, Match, Status, Stranger, Twice, fault_from_json
+from simulator.core.errors import ERRORS
+from simulator.core.faults import Answer, Ends, Fault, Hangs, Lands, Late, Lost, Match, Status, Stranger, Twice, fault_from_json
 from tests.simulator.desk import NIC_A, NIC_B, Desk, configs, error_of
 
 

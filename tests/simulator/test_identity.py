@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from simulator.arm import handle
-from simulator.faults import Late, Match, Status
-from simulator.wire import Request, Response
+from simulator.core.faults import Late, Match, Status
+from simulator.core.wire import Request, Response
+from simulator.front.front import handle
 from tests.simulator.desk import NIC_A, Desk, error_of
 
 TOKEN = "/msi/token?api-version=2019-08-01&resource=https://management.azure.com/"

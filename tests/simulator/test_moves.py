@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from simulator.faults import Answer, Ends, Match
+from simulator.core.faults import Answer, Ends, Match
 from tests.simulator.desk import NIC_A, NIC_B, PIP, VNET, Desk, configs, error_of, vip
 
 NEW = "?api-version=2025-09-01"

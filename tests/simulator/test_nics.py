@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulator.faults import Ends, Hangs, Match
+from simulator.core.faults import Ends, Hangs, Match
 from tests.simulator.desk import NIC_A, NIC_B, PIP, SUBNET, VNET, Desk, configs, error_of, vip
 
 PUT = Match(method="PUT", kind="nic")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from simulator.faults import Hangs, Match
+from simulator.core.faults import Hangs, Match
 from tests.simulator.desk import GROUP, NIC_A, NIC_B, PIP, Desk, error_of
 
 

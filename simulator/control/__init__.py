@@ -1,0 +1,1 @@
+"""The control API of the simulator itself: worlds, faults, history."""

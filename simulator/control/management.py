@@ -1,0 +1,185 @@
+"""Test-only management under /simulator: switches, faults, history, pages, VMs, strangers, the clock. No part of Azure.
+
+Not in the history, never throttled, no token. Every answer is JSON; faults of the request are 400 {"error": sentence}.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+from simulator.core.errors import ERRORS
+from simulator.core.faults import Match, fault_from_json
+from simulator.core.switches import VM_STATES, switched
+from simulator.core.wire import Json, Request, Response
+from simulator.members.pages import MODES
+from simulator.network import operations
+from simulator.state.clock import ScaledClock
+
+if TYPE_CHECKING:
+    from simulator.cloud import Cloud
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ask:
+    """A management request. rest: the path behind the first word, for example a NIC's name."""
+
+    rest: str
+    body: Json
+    query: dict[str, str]
+
+
+_Action = Callable[["Cloud", Ask], Any]
+
+
+def handle(cloud: Cloud, request: Request, path: str) -> Response:
+    """Answer a management request; see README.md for the routes."""
+    first, _, rest = path.partition("/")
+    action = _ACTIONS.get((request.method, first))
+    if action is None:
+        return _answer(404, {"error": f"not found: {request.method} /simulator/{path}"})
+    try:
+        body = json.loads(request.body) if request.body else {}
+    except ValueError as error:
+        return _answer(400, {"error": str(error)})
+    if not isinstance(body, dict):
+        return _answer(400, {"error": "the body is not a JSON object"})
+    try:
+        query = dict(parse_qsl(request.target.partition("?")[2]))
+        value: Any = action(cloud, Ask(rest, body, query))
+        return _answer(200, value)
+    except KeyError as error:
+        return _answer(404, {"error": f"not found: {error.args[0]}"})
+    except (ValueError, TypeError) as error:
+        return _answer(400, {"error": str(error)})
+
+
+def _answer(status: int, value: Any) -> Response:
+    text = json.dumps(value, default=_plain)
+    return Response(status, {"content-type": "application/json; charset=utf-8"}, text.encode())
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return str(value)
+
+
+def _get_switches(cloud: Cloud, _ask: Ask) -> Any:
+    return cloud.switches
+
+
+def _put_switches(cloud: Cloud, ask: Ask) -> Any:
+    cloud.switches = switched(cloud.switches, ask.body)
+    return cloud.switches
+
+
+def _history(cloud: Cloud, ask: Ask) -> Any:
+    since = float(ask.query.get("since", "-inf"))
+    return {"now": cloud.settle(), "value": [e for e in cloud.history if e.at >= since]}
+
+
+def _states(cloud: Cloud, _ask: Ask) -> Any:
+    now = cloud.settle()
+    shown = [{**_fields(s), "configs": [c._asdict() for c in s.configs]} for s in cloud.states]
+    return {"now": now, "value": shown, "held": cloud.ledger.log}
+
+
+def _fields(value: Any) -> Json:
+    return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+
+
+def _carrier(cloud: Cloud, ask: Ask) -> Any:
+    return {"address": ask.rest, "carrier": cloud.carrier(ask.rest), "shown_on": cloud.shown_on(ask.rest)}
+
+
+def _operations(cloud: Cloud, _ask: Ask) -> Any:
+    cloud.settle()
+    return {"value": list(cloud.operations.values())}
+
+
+def _script(cloud: Cloud, ask: Ask) -> Any:
+    if unknown := ask.body.keys() - {"match", "fault", "times", "skip"}:
+        raise ValueError(f"unknown members: {', '.join(sorted(unknown))}")
+    match = Match(**ask.body.get("match", {}))
+    fault = fault_from_json(ask.body.get("fault", {}))
+    cloud.script(match, fault=fault, times=int(ask.body.get("times", 1)), skip=int(ask.body.get("skip", 0)))
+    return {"scripts": len(cloud.scripts)}
+
+
+def _get_scripts(cloud: Cloud, _ask: Ask) -> Any:
+    return {"value": cloud.scripts}
+
+
+def _delete_scripts(cloud: Cloud, _ask: Ask) -> Any:
+    cloud.scripts.clear()
+    return {"scripts": 0}
+
+
+def _edit_nic(cloud: Cloud, ask: Ask) -> Any:
+    nic = cloud.nic_named(ask.rest)
+    cloud.stranger(nic, str(ask.body.get("what", "")), address=str(ask.body.get("address", "")))
+    return {"nic": nic.name, "etag": nic.etag}
+
+
+def _page(cloud: Cloud, ask: Ask) -> Any:
+    mode = ask.body.get("mode")
+    if mode not in MODES:
+        raise ValueError(f"mode {mode!r} is none of {', '.join(MODES)}")
+    if ask.rest not in cloud.members:
+        raise KeyError(ask.rest)
+    cloud.members[ask.rest] = str(mode)
+    return cloud.members
+
+
+def _pages(cloud: Cloud, _ask: Ask) -> Any:
+    return cloud.members
+
+
+def _vm(cloud: Cloud, ask: Ask) -> Any:
+    state = ask.body.get("state")
+    if state not in VM_STATES:
+        raise ValueError(f"state {state!r} is none of {', '.join(VM_STATES)}")
+    for vm in cloud.vms.values():
+        if vm.name.lower() == ask.rest.lower():
+            vm.state = str(state)
+            return {"vm": vm.name, "state": operations.vm_state(cloud, vm)}
+    raise KeyError(ask.rest)
+
+
+def _clock(cloud: Cloud, ask: Ask) -> Any:
+    if not isinstance(cloud.now, ScaledClock):
+        raise ValueError("this cloud's clock cannot be scaled")  # noqa: TRY004 - becomes a 400
+    if "scale" in ask.body:
+        cloud.now.set_scale(float(ask.body["scale"]))
+    return {"now": cloud.now(), "scale": cloud.now.scale}
+
+
+def _errors(_cloud: Cloud, _ask: Ask) -> Any:
+    return {"value": [{"name": e.name, "status": e.status, "layer": e.layer} for e in ERRORS.values()]}
+
+
+_ACTIONS: Final[dict[tuple[str, str], _Action]] = {
+    ("GET", "switches"): _get_switches,
+    ("PUT", "switches"): _put_switches,
+    ("PATCH", "switches"): _put_switches,
+    ("GET", "history"): _history,
+    ("GET", "states"): _states,
+    ("GET", "carrier"): _carrier,
+    ("GET", "operations"): _operations,
+    ("GET", "scripts"): _get_scripts,
+    ("POST", "scripts"): _script,
+    ("DELETE", "scripts"): _delete_scripts,
+    ("POST", "nics"): _edit_nic,
+    ("GET", "pages"): _pages,
+    ("PUT", "pages"): _page,
+    ("PUT", "vms"): _vm,
+    ("GET", "clock"): _clock,
+    ("PUT", "clock"): _clock,
+    ("GET", "errors"): _errors,
+}

@@ -1,0 +1,1 @@
+"""Values without state: ids, addresses, documents, errors, switches, faults."""

@@ -1,0 +1,67 @@
+"""What the cloud remembers: every request with its answer, and every state each NIC has been in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from simulator.core.model import ConfigFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and its answer. at: seconds of the cloud's clock. who: the principal's name. kind: as in faults.Match.
+
+    resource: the id asked about. status: 0 if the request has not arrived yet (fault lands). code: of the
+    error, or ''. etag_before, etag_after: of the resource, or ''. fault: what struck, or ''. lost: the client got no answer.
+    """
+
+    at: float
+    method: str
+    target: str
+    kind: str
+    resource: str
+    who: str
+    request_body: bytes
+    client_request_id: str
+    status: int = 0
+    code: str = ""
+    request_id: str = ""
+    operation_id: str = ""
+    etag_before: str = ""
+    etag_after: str = ""
+    fault: str = ""
+    lost: bool = False
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class NicState:
+    """One state of a NIC, as a GET shows it from `at` on.
+
+    cause: put, completed, failed, rolled-back, canceled, deleting, deleted, moved, stranger or world. who: the
+    principal that caused it, '' for the cloud itself. configs: its ip configurations, addresses and public IPs (keys).
+    """
+
+    at: float
+    nic: str
+    etag: str
+    state: str
+    cause: str
+    who: str
+    operation_id: str
+    configs: tuple[ConfigFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The ledger from `at` on: who holds an address or public IP. what: 'vnet key|address' or a public IP's key.
+
+    nic: its name, or '' once the address is free. A released address may be held long after the NIC stopped showing it.
+    """
+
+    at: float
+    what: str
+    nic: str
+    config: str

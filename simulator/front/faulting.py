@@ -1,0 +1,152 @@
+"""Where faults meet requests: which one is planned, what it does to the answer, and who writes behind the client's back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from simulator.core.errors import ERRORS, envelope
+from simulator.core.faults import Answer, Fault, Lands, Late, Lost, Match, Script, Status, Stranger, Twice
+from simulator.core.history import Exchange
+from simulator.core.switches import RATES
+from simulator.core.wire import Request, Response, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simulator.cloud import Cloud
+    from simulator.request.routes import Route
+    from simulator.request.visit import Visit
+
+
+def planned(cloud: Cloud, request: Request, where: Route, who: str) -> Script | None:
+    """The fault for this request: the first script that fits, else one by chance (switches *_rate), else none."""
+    for script in cloud.scripts:
+        if script.struck < script.times and script.match.fits(request, where.kind, where.name, who):
+            return script
+    switches = cloud.switches
+    if not any(getattr(switches, name) for name in RATES if name != "operation_end_rate"):
+        return None
+    fault = _by_chance(cloud)
+    return Script(Match(), fault) if fault is not None else None
+
+
+def _by_chance(cloud: Cloud) -> Fault | None:
+    switches, chance = cloud.switches, cloud.fault_rng.random
+    if chance() < switches.lost_before_rate:
+        return Lost(when="before")
+    if chance() < switches.lost_after_rate:
+        return Lost(when="after")
+    if chance() < switches.reset_rate:
+        return Lost(when="after" if chance() < 0.5 else "before", reset=True)
+    if chance() < switches.error_500_rate:
+        return Status(status=500)
+    if chance() < switches.error_503_rate:
+        return Status(status=503)
+    return Late(delay_s=switches.late_s) if chance() < switches.late_rate else None
+
+
+def never_arrives(visit: Visit, script: Script) -> Response | None:
+    """For the faults Lands and Twice: let the request arrive (again) later. An answer only if there is none now (Lands)."""
+    fault = script.fault
+    if not isinstance(fault, Lands | Twice):
+        return None
+    if script.skip > 0:
+        script.skip -= 1
+        visit.script = None
+        return None
+    script.struck += 1
+    from simulator.front.front import handle
+
+    cloud, request = visit.cloud, visit.request
+    cloud.later(cloud.at + fault.after_s, lambda: _land(cloud, request, handle))
+    if isinstance(fault, Twice):
+        visit.script = None
+        return None
+    cloud.history.append(_unanswered(visit))
+    return Response(503, {}, lost=True)
+
+
+def _land(cloud: Cloud, request: Request, handle: Callable[[Cloud, Request], Response]) -> None:
+    handle(cloud, replace(request, headers={**request.headers, "x-simulator-late": "1"}))
+
+
+def _unanswered(visit: Visit) -> Exchange:
+    where, request = visit.route, visit.request
+    client_id = request.headers.get("x-ms-client-request-id", "")
+    return Exchange(
+        visit.cloud.at,
+        request.method,
+        request.target,
+        where.kind,
+        where.id or where.name,
+        visit.who.name,
+        request.body,
+        client_id,
+        fault="lands",
+        lost=True,
+    )
+
+
+def delivered(visit: Visit, response: Response) -> Response:
+    """The answer as the client gets it: late, lost, or replaced although the request was carried out."""
+    if isinstance(visit.fault, Status) and visit.fault.when == "after":
+        return replace(response, status=visit.fault.status, body=visit.fault.body)
+    return _late_or_lost(visit.fault, response)
+
+
+def _late_or_lost(fault: Fault | None, response: Response) -> Response:
+    if isinstance(fault, Late):
+        return replace(response, delay_s=response.delay_s + fault.delay_s)
+    if isinstance(fault, Lost):
+        return replace(response, delay_s=response.delay_s + fault.after_s, lost=True, reset=fault.reset)
+    return response
+
+
+def outside(cloud: Cloud, request: Request, where: Route, handler: Callable[[Cloud, Request], Response]) -> Response:
+    """Answer a request that is not for ARM (a token, a status page), with the faults that fit any HTTP server."""
+    script = planned(cloud, request, where, "")
+    response = handler(cloud, request)
+    if script is None:
+        return response
+    if script.skip > 0:
+        script.skip -= 1
+        return response
+    script.struck += 1
+    if isinstance(script.fault, Status):
+        return Response(script.fault.status, {}, script.fault.body)
+    if isinstance(script.fault, Answer):
+        kind = ERRORS[script.fault.name]
+        body = encode(envelope(kind, script.fault.words), "compact")
+        return Response(kind.status, {"content-type": "application/json"}, body)
+    return _late_or_lost(script.fault, response)
+
+
+def strangers(visit: Visit, status: int) -> None:
+    """After a GET of a NIC was answered, somebody else may write to it: a scripted Stranger, or the switch `stranger`."""
+    cloud = visit.cloud
+    nic = cloud.nics.get(visit.route.id.lower()) if visit.route.kind == "nic" else None
+    if nic is None:
+        return
+    if isinstance(visit.fault, Stranger):
+        cloud.stranger(nic, visit.fault.what, address=visit.fault.address)
+    elif (
+        cloud.switches.stranger != "none"
+        and visit.request.method == "GET"
+        and status == 200
+        and cloud.strangers_seen < cloud.switches.stranger_times
+    ):
+        cloud.strangers_seen += 1
+        cloud.stranger(nic, cloud.switches.stranger)
+
+
+def etag_of(cloud: Cloud, where: Route) -> str:
+    """The etag of the resource a request is about, for the history."""
+    key = where.id.lower()
+    if where.kind == "nic":
+        found = cloud.nics.get(key)
+        return found.etag if found else ""
+    if where.kind == "pip":
+        pip = cloud.pips.get(key)
+        return pip.etag if pip else ""
+    return ""

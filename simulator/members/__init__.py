@@ -1,0 +1,1 @@
+"""The status pages of the mirror's members."""

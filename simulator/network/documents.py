@@ -1,0 +1,258 @@
+"""NIC documents: from the body of a PUT to what is kept, and from what is kept to the body of an answer.
+
+PUT replaces: absent members return to their defaults, unknown ones are kept and given back, read-only ones are ignored
+(azure.md sections 6, 12 and 16). Which members an answer shows depends on the api-version, as recorded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from simulator.core import addresses
+from simulator.core.errors import Refused
+from simulator.core.model import ConfigDoc, ConfigFacts, Nic, NicDoc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from simulator.core.wire import Json
+
+_READ_ONLY_TOP: Final = frozenset({"name", "id", "etag", "type", "kind", "location", "properties"})
+_READ_ONLY: Final = frozenset(
+    {
+        "provisioningState",
+        "resourceGuid",
+        "ipConfigurations",
+        "dnsSettings",
+        "macAddress",
+        "primary",
+        "virtualMachine",
+        "vnetEncryptionSupported",
+        "defaultOutboundConnectivityEnabled",
+        "hostedWorkloads",
+        "tapConfigurations",
+        "allowPort25Out",
+        "privateEndpoint",
+        "dscpConfiguration",
+    }
+)
+READ_ONLY_DNS: Final = frozenset({"dnsServers", "appliedDnsServers", "internalDomainNameSuffix", "internalFqdn"})
+_READ_ONLY_CONFIG: Final = frozenset({"provisioningState", "privateLinkConnectionProperties"})
+_READ_ONLY_CONFIG_TOP: Final = frozenset({"name", "id", "etag", "type", "properties"})
+
+# Settable members with their defaults, and the first api-version whose recorded answers show them.
+_DEFAULTS: Final[tuple[tuple[str, object, str], ...]] = (
+    ("enableIPForwarding", False, ""),
+    ("disableTcpStateTracking", False, "2022-05-01"),
+    ("nicType", "Standard", "2020-03-01"),
+    ("auxiliaryMode", "None", "2021-08-01"),
+    ("auxiliarySku", "None", "2022-05-01"),
+)
+_JOINS: Final = {
+    "subnet": "Microsoft.Network/virtualNetworks/subnets/join/action",
+    "publicIPAddress": "Microsoft.Network/publicIPAddresses/join/action",
+    "networkSecurityGroup": "Microsoft.Network/networkSecurityGroups/join/action",
+    "loadBalancerBackendAddressPools": "Microsoft.Network/loadBalancers/backendAddressPools/join/action",
+    "loadBalancerInboundNatRules": "Microsoft.Network/loadBalancers/inboundNatRules/join/action",
+    "applicationGatewayBackendAddressPools": "Microsoft.Network/applicationGateways/backendAddressPools/join/action",
+    "applicationSecurityGroups": "Microsoft.Network/applicationSecurityGroups/joinIpConfiguration/action",
+}
+# Read-only members of a world's document that are given back as they are, because nothing here works them out.
+GIVEN_READ_ONLY: Final = frozenset(
+    {
+        "macAddress",
+        "vnetEncryptionSupported",
+        "defaultOutboundConnectivityEnabled",
+        "privateEndpoint",
+        "dscpConfiguration",
+        "hostedWorkloads",
+        "tapConfigurations",
+    }
+)
+CONFIG_TYPE: Final = "Microsoft.Network/networkInterfaces/ipConfigurations"
+NIC_TYPE: Final = "Microsoft.Network/networkInterfaces"
+
+
+def read_nic(body: Mapping[str, Any], nic_id: str, kept: Mapping[str, tuple[str, str]]) -> NicDoc:
+    """The content that a PUT asks for. Dynamic addresses that are still to be chosen are '' in the facts.
+
+    kept: name -> (subnet key, address) of the ip configurations so far: a dynamic one keeps its address while it stays in
+    its subnet. Raises Refused for a body whose shape is wrong in a way that no later check names (types, names,
+    references that are no ids).
+    """
+    properties = as_object(body.get("properties"), "properties")
+    raw_configs = as_array(properties.get("ipConfigurations"), "ipConfigurations")
+    single = len(raw_configs) == 1
+    configs = [_read_config(raw, nic_id, kept, single=single) for raw in raw_configs]
+    names = [c.name.lower() for c in configs]
+    if len(set(names)) != len(names):
+        raise Refused("InvalidRequestFormat", reason="two ip configurations have the same name")
+    configs.sort(key=lambda c: not c.properties["primary"])
+    dns = as_object(properties.get("dnsSettings"), "dnsSettings")
+    wanted = {k: v for k, v in properties.items() if k not in _READ_ONLY and v is not None}
+    group = wanted.get("networkSecurityGroup")
+    if group is not None:
+        wanted["networkSecurityGroup"] = {"id": _reference(group, "networkSecurityGroup")}
+    references = [(_JOINS["networkSecurityGroup"], wanted["networkSecurityGroup"]["id"])] if group is not None else []
+    for config in configs:
+        references += _references(config)
+    location = body.get("location")
+    return NicDoc(
+        location=location if isinstance(location, str) else "",
+        top={k: v for k, v in body.items() if k not in _READ_ONLY_TOP and v is not None},
+        properties=wanted,
+        dns={
+            "dnsServers": as_array(dns.get("dnsServers"), "dnsServers"),
+            **{k: v for k, v in dns.items() if k not in READ_ONLY_DNS and v is not None},
+        },
+        configs=tuple(configs),
+        facts=tuple(_facts(c) for c in configs),
+        references=tuple(references),
+    )
+
+
+def as_object(value: object, where: str) -> Mapping[str, Any]:
+    """The JSON value as an object, {} for null. Raises Refused (400) for anything else."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Refused("InvalidRequestFormat", reason=f"{where} is not an object")
+    return value
+
+
+def as_array(value: object, where: str) -> list[Any]:
+    """The JSON value as an array, [] for null. Raises Refused (400) for anything else."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise Refused("InvalidRequestFormat", reason=f"{where} is not an array")
+    return value
+
+
+def _reference(value: object, where: str) -> str:
+    reference = as_object(value, where).get("id")
+    if not isinstance(reference, str) or not reference.startswith("/subscriptions/"):
+        raise Refused("InvalidRequestFormat", reason=f"{where} has no id that names a resource")
+    return reference
+
+
+def _read_config(raw: object, nic_id: str, kept: Mapping[str, tuple[str, str]], *, single: bool) -> ConfigDoc:
+    config = as_object(raw, "ipConfigurations")
+    name = config.get("name")
+    if not isinstance(name, str) or not name:
+        raise Refused("InvalidRequestFormat", reason="an ip configuration has no name")
+    given_id = config.get("id")
+    if given_id and str(given_id).lower() != f"{nic_id}/ipConfigurations/{name}".lower():
+        # An ip configuration moved with its old id names another NIC (azure.md section 12); the wording is ours.
+        raise Refused("InvalidRequestFormat", reason=f"the id {given_id} is not that of ip configuration {name}")
+    given = as_object(config.get("properties"), f"ipConfigurations/{name}")
+    properties = {k: v for k, v in given.items() if k not in _READ_ONLY_CONFIG and v is not None}
+    method = properties.setdefault("privateIPAllocationMethod", "Dynamic")
+    properties.setdefault("privateIPAddressVersion", "IPv4")
+    properties.setdefault("primary", single)
+    properties["subnet"] = {"id": _reference(properties.get("subnet"), f"ipConfigurations/{name}/subnet")}
+    if "publicIPAddress" in properties:
+        properties["publicIPAddress"] = {"id": _reference(properties["publicIPAddress"], "publicIPAddress")}
+    address = properties.get("privateIPAddress") or ""
+    if not isinstance(address, str) or (address and not addresses.normal(address)):
+        raise Refused("InvalidRequestFormat", reason=f"{address!r} is not an ip address")
+    if method == "Static":
+        address = addresses.normal(address)
+    else:
+        subnet, held = kept.get(name, ("", ""))
+        address = held if subnet == properties["subnet"]["id"].lower() else ""
+    if address:
+        properties["privateIPAddress"] = address
+    else:
+        properties.pop("privateIPAddress", None)
+    return ConfigDoc(name, {k: v for k, v in config.items() if k not in _READ_ONLY_CONFIG_TOP}, properties)
+
+
+def kept_addresses(doc: NicDoc | None) -> dict[str, tuple[str, str]]:
+    """What `read_nic` needs to know of the content so far."""
+    return {f.name: (f.subnet, f.address) for f in doc.facts} if doc else {}
+
+
+def _facts(config: ConfigDoc) -> ConfigFacts:
+    properties = config.properties
+    pip = properties.get("publicIPAddress")
+    return ConfigFacts(
+        config.name,
+        properties["subnet"]["id"].lower(),
+        properties.get("privateIPAddress", ""),
+        pip["id"].lower() if pip else "",
+        properties["primary"] is True,
+    )
+
+
+def _references(config: ConfigDoc) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for member, action in _JOINS.items():
+        value = config.properties.get(member)
+        if isinstance(value, list):
+            found += [(action, _reference(item, member)) for item in value]
+        elif value is not None:
+            found.append((action, _reference(value, member)))
+    return found
+
+
+def with_addresses(doc: NicDoc, chosen: Mapping[str, str]) -> NicDoc:
+    """The content with the addresses chosen for dynamic ip configurations. chosen: name -> address."""
+    if not chosen:
+        return doc
+    configs = tuple(
+        ConfigDoc(c.name, c.top, {**c.properties, "privateIPAddress": chosen[c.name]}) if c.name in chosen else c
+        for c in doc.configs
+    )
+    facts = tuple(_facts(c) for c in configs)
+    return NicDoc(doc.location, doc.top, doc.properties, doc.dns, configs, facts, doc.references)
+
+
+def shown_nic(nic: Nic, api_version: str) -> Json:
+    """The NIC as an answer shows it to this api-version."""
+    doc, attached = nic.doc, nic.vm is not None
+    properties: Json = {
+        "provisioningState": nic.state,
+        "resourceGuid": nic.guid,
+        "ipConfigurations": [shown_config(nic, config) for config in doc.configs],
+        "dnsSettings": {**doc.dns, "appliedDnsServers": [], "internalDomainNameSuffix": nic.suffix, **nic.extra_dns},
+    }
+    if not nic.suffix:
+        del properties["dnsSettings"]["internalDomainNameSuffix"]
+    if attached and nic.mac:
+        properties["macAddress"] = nic.mac
+    if api_version >= "2021-05-01":
+        properties["vnetEncryptionSupported"] = False
+    for name, default, since in _DEFAULTS:
+        if api_version >= since:
+            properties[name] = default
+    if attached or api_version < "2021-08-01":
+        properties["enableAcceleratedNetworking"] = False
+    properties.update(doc.properties)
+    if nic.vm is not None:
+        properties["primary"] = True
+        properties["virtualMachine"] = {"id": nic.vm.id}
+    properties["hostedWorkloads"] = []
+    properties["tapConfigurations"] = []
+    properties.update(nic.extra)
+    if api_version >= "2021-08-01":
+        properties["allowPort25Out"] = True
+    shown: Json = {"name": nic.name, "id": nic.id, "etag": nic.etag, "properties": properties, "type": NIC_TYPE}
+    shown["location"] = doc.location
+    if api_version >= "2021-08-01":
+        shown["kind"] = "Regular"
+    shown.update(doc.top)
+    return shown
+
+
+def shown_config(nic: Nic, config: ConfigDoc) -> Json:
+    """One ip configuration as an answer shows it; its etag and provisioning state are the NIC's."""
+    state = "Updating" if nic.state == "Deleting" else nic.state
+    return {
+        "name": config.name,
+        "id": f"{nic.id}/ipConfigurations/{config.name}",
+        "etag": nic.etag,
+        "type": CONFIG_TYPE,
+        **config.top,
+        "properties": {"provisioningState": state, **config.properties},
+    }

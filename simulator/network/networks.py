@@ -1,0 +1,300 @@
+"""Virtual networks and subnets, CheckIPAddressAvailability, and the route of moveIpConfigurations."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from simulator.core import addresses
+from simulator.core.errors import Refused
+from simulator.core.model import Subnet, Vnet
+from simulator.network import checks, documents, moves, operations
+from simulator.populate import new_suffix
+from simulator.request.reply import Reply
+from simulator.state.latency import retry_after_accepted
+from simulator.state.ledger import address_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from simulator.core.wire import Json
+    from simulator.request.visit import Visit
+
+_VNET: Final = "Microsoft.Network/virtualNetworks"
+_IPAM_SINCE: Final = "2024-01-01"
+_READ_ONLY: Final = frozenset({"provisioningState", "resourceGuid", "subnets"})
+_SUBNET_READ_ONLY: Final = frozenset({"provisioningState", "ipConfigurations", "addressPrefix", "addressPrefixes"})
+_TOP: Final = frozenset({"name", "id", "etag", "type", "location", "properties"})
+
+
+def shown_vnet(visit: Visit, vnet: Vnet) -> Json:
+    """The virtual network with its subnets, as an answer shows it."""
+    properties: Json = {"provisioningState": vnet.state, "resourceGuid": vnet.guid}
+    properties.update({"virtualNetworkPeerings": [], "enableDdosProtection": False, "enableVmProtection": False})
+    properties.update(vnet.properties)
+    if visit.api_version > "2020-04-01":
+        del properties["enableVmProtection"]  # recorded answers show it only before, even where it was put
+    if visit.api_version >= _IPAM_SINCE:
+        properties["privateEndpointVNetPolicies"] = "Disabled"
+        properties["addressSpace"] = {"ipamPoolPrefixAllocations": [], **vnet.properties.get("addressSpace", {})}
+    properties["subnets"] = [shown_subnet(visit, subnet) for subnet in vnet.subnets.values()]
+    shown: Json = {"name": vnet.name, "id": vnet.id, "etag": vnet.etag, "type": _VNET, "location": vnet.location}
+    return {**shown, **vnet.top, "properties": properties}
+
+
+def shown_subnet(visit: Visit, subnet: Subnet) -> Json:
+    """The subnet as an answer shows it; $expand=ipConfigurations shows more of each ip configuration than its id."""
+    expand = "ipconfigurations" in visit.query.get("$expand", "").lower()
+    properties: Json = {"provisioningState": subnet.state}
+    if len(subnet.prefixes) == 1:
+        properties["addressPrefix"] = subnet.prefixes[0]
+    else:
+        properties["addressPrefixes"] = list(subnet.prefixes)
+    if visit.api_version >= _IPAM_SINCE:
+        properties["ipamPoolPrefixAllocations"] = []
+    configs = _configs_in(visit, subnet, expand=expand)
+    if configs:
+        properties["ipConfigurations"] = configs
+    policies = "Disabled" if visit.api_version >= "2022-01-01" else "Enabled"
+    properties.update({"delegations": [], "privateEndpointNetworkPolicies": policies})
+    properties["privateLinkServiceNetworkPolicies"] = "Enabled"
+    properties.update(subnet.properties)
+    shown: Json = {"name": subnet.name, "id": subnet.id, "etag": subnet.etag, "properties": properties}
+    return {**shown, "type": f"{_VNET}/subnets"}
+
+
+def _configs_in(visit: Visit, subnet: Subnet, *, expand: bool) -> list[Json]:
+    """Every ip configuration that holds an address here, released ones of running operations included.
+
+    The list of ids is kept until the ledger changes: a subnet of a fleet has tens of thousands.
+    """
+    version = len(visit.cloud.ledger.log)
+    kept = visit.cloud.subnet_configs.get(subnet.key)
+    if not expand and kept is not None and kept[0] == version:
+        return kept[1]
+    found: list[Json] = []
+    vnet_key = subnet.key.partition("/subnets/")[0]
+    seen: set[str] = set()
+    for nic in visit.cloud.nics.values():
+        held = [(f, c) for f, c in zip(nic.doc.facts, nic.doc.configs, strict=True) if f.subnet == subnet.key]
+        for fact, config in held:
+            seen.add(fact.address)
+            config_id = f"{nic.id}/ipConfigurations/{fact.name}"
+            found.append(documents.shown_config(nic, config) if expand else {"id": config_id})
+        for fact in nic.stable.facts:
+            holder = visit.cloud.ledger.holder(address_key(vnet_key, fact.address))
+            if fact.subnet == subnet.key and fact.address not in seen and holder is not None and holder[0] is nic:
+                seen.add(fact.address)
+                found.append({"id": f"{nic.id}/ipConfigurations/{fact.name}"})
+                if expand:
+                    old = next(c for c in nic.stable.configs if c.name == fact.name)
+                    found[-1] = documents.shown_config(nic, old)
+    if not expand:
+        visit.cloud.subnet_configs[subnet.key] = (version, found)
+    return found
+
+
+def _vnet(visit: Visit) -> Reply:
+    visit.only("GET", "HEAD", "PUT", "DELETE")
+    cloud = visit.cloud
+    verb = {"PUT": "write", "DELETE": "delete"}.get(visit.request.method, "read")
+    visit.allow(f"{_VNET}/{verb}")
+    visit.require_group()
+    vnet = cloud.vnets.get(visit.route.id.lower())
+    if visit.request.method == "PUT":
+        return _put_vnet(visit, vnet)
+    if vnet is None:
+        if verb == "delete":
+            return Reply(204)
+        raise Refused("ResourceNotFound")
+    if verb == "delete":
+        return _delete(visit, vnet, None)
+    return Reply(200, shown_vnet(visit, vnet), etag=vnet.etag)
+
+
+def _read_subnet(vnet_id: str, body: Mapping[str, Any], etag: str) -> Subnet:
+    given = documents.as_object(body.get("properties"), "properties")
+    prefixes = documents.as_array(given.get("addressPrefixes"), "addressPrefixes") or [given.get("addressPrefix")]
+    name = str(body.get("name"))
+    try:
+        spelled = tuple(str(prefix) for prefix in prefixes)
+        for prefix in spelled:
+            addresses.in_prefix("10.0.0.4", prefix)
+    except ValueError as error:
+        raise Refused("InvalidRequestFormat", reason=str(error)) from None
+    properties = {k: v for k, v in given.items() if k not in _SUBNET_READ_ONLY and v is not None}
+    subnet_id = f"{vnet_id}/subnets/{name}"
+    return Subnet(subnet_id, subnet_id.lower(), name, spelled, properties, etag, "Updating")
+
+
+def _put_vnet(visit: Visit, vnet: Vnet | None) -> Reply:
+    cloud, where, body = visit.cloud, visit.route, visit.body()
+    given = documents.as_object(body.get("properties"), "properties")
+    documents.as_object(given.get("addressSpace"), "addressSpace")
+    etag = cloud.ids.etag()
+    items = documents.as_array(given.get("subnets"), "subnets")
+    subnets = [_read_subnet(where.id, documents.as_object(item, "subnets"), etag) for item in items]
+    checks.check_etag(cloud, vnet, visit.request.headers.get("if-match", ""))
+    visit.strike()
+    created = vnet is None
+    if vnet is None:
+        location = str(body.get("location") or cloud.world.location)
+        vnet = Vnet(
+            where.id,
+            where.id.lower(),
+            where.name,
+            where.subscription,
+            where.group,
+            cloud.ids.guid(),
+            etag,
+            "Updating",
+            location,
+            {},
+            {},
+            {},
+            new_suffix(cloud),
+        )
+        cloud.vnets[vnet.key] = vnet
+    vnet.properties = {k: v for k, v in given.items() if k not in _READ_ONLY and v is not None}
+    vnet.top = {k: v for k, v in body.items() if k not in _TOP and v is not None}
+    vnet.subnets = {subnet.name.lower(): subnet for subnet in subnets}
+    return _changing(visit, vnet, "PutVirtualNetworkOperation", None, created=created)
+
+
+def _changing(visit: Visit, vnet: Vnet, name: str, subnet: Subnet | None, *, created: bool) -> Reply:
+    """Start the operation that ends with the virtual network and its subnets Succeeded."""
+    cloud = visit.cloud
+    seconds = cloud.switches.latency_vnet_s + visit.draw_call_s()
+    operation = operations.start(cloud, name, "vnet", vnet.id, vnet.subscription, seconds, "succeeded")
+    operations.apply_fault(cloud, operation, visit.ending())
+    vnet.state, vnet.etag, vnet.operation = "Updating", cloud.ids.etag(), operation
+    for one in vnet.subnets.values():
+        one.etag = vnet.etag
+
+    def end() -> None:
+        operations.end_plain(cloud, operation)
+        if vnet.operation is operation:
+            state = "Succeeded" if operation.status == "Succeeded" else "Failed"
+            vnet.operation, vnet.etag, vnet.state = None, cloud.ids.etag(), state  # type: ignore[assignment]
+            for one in vnet.subnets.values():
+                one.state, one.etag = vnet.state, vnet.etag
+
+    cloud.later(operation.ends_at, end)
+    body = shown_subnet(visit, subnet) if subnet else shown_vnet(visit, vnet)
+    retry = retry_after_accepted(cloud.switches.retry_after, "vnet")
+    return Reply(201 if created else 200, body, operation, announce=True, retry_after=retry, delay_s=visit.call_s or 0.0)
+
+
+def _subnet(visit: Visit) -> Reply:
+    visit.only("GET", "HEAD", "PUT", "DELETE")
+    cloud = visit.cloud
+    verb = {"PUT": "write", "DELETE": "delete"}.get(visit.request.method, "read")
+    visit.allow(f"{_VNET}/subnets/{verb}")
+    visit.require_group()
+    vnet = cloud.vnets.get(visit.route.id.lower().partition("/subnets/")[0])
+    if vnet is None:
+        raise Refused("ResourceNotFound", kind=_VNET, name=visit.route.id.partition("/subnets/")[0].rpartition("/")[2])
+    subnet = vnet.subnets.get(visit.route.name.lower())
+    if verb == "write":
+        body = {**visit.body(), "name": visit.route.name}
+        new = _read_subnet(vnet.id, body, vnet.etag)
+        visit.strike()
+        vnet.subnets[new.name.lower()] = new
+        return _changing(visit, vnet, "PutSubnetOperation", new, created=subnet is None)
+    if subnet is None:
+        if verb == "delete":
+            return Reply(204)
+        raise Refused("NotFound", resource=visit.route.id)
+    if verb == "delete":
+        return _delete(visit, vnet, subnet)
+    return Reply(200, shown_subnet(visit, subnet), etag=subnet.etag)
+
+
+def _delete(visit: Visit, vnet: Vnet, subnet: Subnet | None) -> Reply:
+    cloud = visit.cloud
+    for one in (subnet,) if subnet else tuple(vnet.subnets.values()):
+        used = _configs_in(visit, one, expand=False)
+        if used:
+            raise Refused("InUseSubnetCannotBeDeleted", name=one.name, other=used[0]["id"])
+    visit.strike()
+    operation = operations.start(
+        cloud,
+        "DeleteSubnetOperation" if subnet else "DeleteVirtualNetworkOperation",
+        "delete",
+        vnet.id,
+        vnet.subscription,
+        cloud.switches.latency_delete_s,
+        "succeeded",
+    )
+    operations.apply_fault(cloud, operation, visit.ending())
+
+    def end() -> None:
+        operations.end_plain(cloud, operation)
+        if operation.status == "Succeeded":
+            if subnet is not None:
+                vnet.subnets.pop(subnet.name.lower(), None)
+            else:
+                cloud.vnets.pop(vnet.key, None)
+
+    cloud.later(operation.ends_at, end)
+    retry = retry_after_accepted(cloud.switches.retry_after, "delete")
+    return Reply(202, None, operation, announce=True, location=True, retry_after=retry)
+
+
+def _vnets(visit: Visit) -> Reply:
+    visit.only("GET")
+    where = visit.route
+    visit.allow(f"{_VNET}/read", f"/subscriptions/{where.subscription}")
+    found = [
+        shown_vnet(visit, vnet)
+        for vnet in visit.cloud.vnets.values()
+        if vnet.subscription.lower() == where.subscription.lower()
+        and (not where.group or vnet.group.lower() == where.group.lower())
+    ]
+    return Reply(200, {"value": found})
+
+
+def _subnets(visit: Visit) -> Reply:
+    visit.only("GET")
+    visit.allow(f"{_VNET}/subnets/read")
+    visit.require_group()
+    vnet = visit.cloud.vnets.get(visit.route.id.lower())
+    if vnet is None:
+        raise Refused("ResourceNotFound", kind=_VNET, name=visit.route.id.rpartition("/")[2])
+    return Reply(200, {"value": [shown_subnet(visit, subnet) for subnet in vnet.subnets.values()]})
+
+
+def _check_ip(visit: Visit) -> Reply:
+    """CheckIPAddressAvailability: {"available", "availableIPAddresses", "isPlatformReserved"}."""
+    visit.only("GET")
+    visit.allow(f"{_VNET}/read")
+    visit.require_group()
+    vnet = visit.cloud.vnets.get(visit.route.id.lower())
+    if vnet is None:
+        raise Refused("ResourceNotFound")
+    address = addresses.normal(visit.query.get("ipAddress", ""))
+    if not address:
+        raise Refused("InvalidRequestFormat", reason="The ipAddress query parameter is missing or is no ip address.")
+    prefixes = [prefix for subnet in vnet.subnets.values() for prefix in subnet.prefixes]
+    home = next((prefix for prefix in prefixes if addresses.in_prefix(address, prefix)), None)
+    if home is None:
+        raise Refused("PrivateIPAddressNotInAnySubnet", address=address, vnet=vnet.id)
+    ledger = visit.cloud.ledger
+    reserved = addresses.is_reserved(address, home)
+    available = not reserved and address_key(vnet.key, address) not in ledger
+    body: Json = {"available": available, "isPlatformReserved": reserved}
+    if not available:
+        version = "IPv6" if ":" in address else "IPv4"
+        free = (a for a in addresses.free_in(home, (), version) if address_key(vnet.key, a) not in ledger)
+        body["availableIPAddresses"] = list(islice(free, 5))
+    return Reply(200, body)
+
+
+HANDLERS: Final[dict[str, Callable[[Visit], Reply]]] = {
+    "vnet": _vnet,
+    "vnets": _vnets,
+    "subnet": _subnet,
+    "subnets": _subnets,
+    "check-ip": _check_ip,
+    "move": moves.handle_move,
+}

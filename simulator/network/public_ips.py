@@ -1,0 +1,183 @@
+"""Public IP addresses: GET, PUT, DELETE, lists. A PUT cannot attach: `ipConfiguration` is read-only and follows the NICs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from simulator.core import addresses
+from simulator.core.errors import Refused
+from simulator.core.model import Operation, PublicIp
+from simulator.network import checks, operations
+from simulator.network.documents import as_array, as_object
+from simulator.populate import new_public_address
+from simulator.request.reply import Reply
+from simulator.state.latency import retry_after_accepted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simulator.core.wire import Json
+    from simulator.request.visit import Visit
+
+_TYPE: Final = "Microsoft.Network/publicIPAddresses"
+_READ_ONLY: Final = frozenset(
+    {"provisioningState", "resourceGuid", "ipConfiguration", "ipAddress", "natGateway", "linkedPublicIPAddress"}
+)
+_TOP: Final = frozenset({"name", "id", "etag", "type", "location", "properties", "sku", "zones"})
+
+
+def shown_pip(pip: PublicIp, api_version: str) -> Json:
+    """The public IP as an answer shows it. A dynamic one has an address only while it is attached."""
+    properties: Json = {"provisioningState": pip.state, "resourceGuid": pip.guid}
+    if pip.properties.get("publicIPAllocationMethod") == "Static":
+        # A new address is not yet in the answer that accepts its creation (recorded in aso-2024).
+        creating = pip.operation is not None and pip.operation.name == "CreatePublicIpAddressOperation"
+        if not creating:
+            properties["ipAddress"] = pip.address
+    elif pip.shown_holder:
+        properties["ipAddress"] = pip.address
+    properties.update({"publicIPAddressVersion": "IPv4", "publicIPAllocationMethod": "Dynamic"})
+    properties.update({"idleTimeoutInMinutes": 4, "ipTags": []})
+    if api_version >= "2022-01-01":
+        properties["ddosSettings"] = {"protectionMode": "VirtualNetworkInherited"}
+    properties.update(pip.properties)
+    label = (properties.get("dnsSettings") or {}).get("domainNameLabel")
+    if label:
+        fqdn = f"{label}.{pip.location}.cloudapp.azure.com"
+        properties["dnsSettings"] = {**properties["dnsSettings"], "fqdn": fqdn}
+    if pip.shown_holder:
+        properties["ipConfiguration"] = {"id": pip.shown_holder}
+    shown: Json = {"name": pip.name, "id": pip.id, "etag": pip.etag, "location": pip.location, **pip.top}
+    if pip.zones:
+        shown["zones"] = list(pip.zones)
+    sku = {"name": pip.sku, "tier": pip.tier} if api_version >= "2020-11-01" else {"name": pip.sku}
+    return {**shown, "properties": properties, "type": _TYPE, "sku": sku}
+
+
+def _pip(visit: Visit) -> Reply:
+    visit.only("GET", "HEAD", "PUT", "DELETE")
+    match visit.request.method:
+        case "PUT":
+            return _put(visit)
+        case "DELETE":
+            return _delete(visit)
+    visit.allow("Microsoft.Network/publicIPAddresses/read")
+    visit.require_group()
+    pip = visit.cloud.pips.get(visit.route.id.lower())
+    if pip is None:
+        raise Refused("ResourceNotFound")
+    return Reply(200, shown_pip(pip, visit.api_version), etag=pip.etag)
+
+
+def _put(visit: Visit) -> Reply:
+    cloud, where = visit.cloud, visit.route
+    visit.allow("Microsoft.Network/publicIPAddresses/write")
+    body = visit.body()
+    visit.require_group()
+    pip = cloud.pips.get(where.id.lower())
+    location = body.get("location")
+    if not isinstance(location, str) or not location:
+        raise Refused("LocationRequired")
+    checks.check_etag(cloud, pip, visit.request.headers.get("if-match", ""))
+    given = as_object(body.get("properties"), "properties")
+    properties = {k: v for k, v in given.items() if k not in _READ_ONLY and v is not None}
+    sku = as_object(body.get("sku"), "sku")
+    as_object(given.get("dnsSettings"), "dnsSettings")
+    zones = tuple(str(zone) for zone in as_array(body.get("zones"), "zones"))
+    visit.strike()
+    created = pip is None
+    if pip is None:
+        pip = PublicIp(
+            where.id,
+            where.id.lower(),
+            where.name,
+            where.subscription,
+            where.group,
+            cloud.ids.guid(),
+            "",
+            "Updating",
+            location,
+            {},
+            {},
+            "Basic",
+            "Regional",
+            (),
+            addresses.normal(str(given.get("ipAddress", ""))) or new_public_address(cloud),
+        )
+        cloud.pips[pip.key] = pip
+    pip.properties, pip.location = properties, location
+    pip.top = {k: v for k, v in body.items() if k not in _TOP and v is not None}
+    pip.sku, pip.tier = sku.get("name") or "Basic", sku.get("tier") or "Regional"
+    pip.zones = zones
+    name = "CreatePublicIpAddressOperation" if created else "PutPublicIpAddressOperation"
+    operation = operations.start(
+        cloud, name, "pip", pip.id, pip.subscription, cloud.switches.latency_pip_s + visit.draw_call_s(), "succeeded"
+    )
+    operations.apply_fault(cloud, operation, visit.ending())
+    pip.state, pip.etag, pip.operation, pip.last_operation = "Updating", cloud.ids.etag(), operation, name
+    record = pip
+    cloud.later(operation.ends_at, lambda: _end_put(visit, record, operation))
+    reply = Reply(
+        201 if created else 200,
+        shown_pip(pip, visit.api_version),
+        operation,
+        announce=True,
+        delay_s=visit.call_s or 0.0,
+    )
+    reply.retry_after = retry_after_accepted(cloud.switches.retry_after, "pip")
+    return reply
+
+
+def _end_put(visit: Visit, pip: PublicIp, operation: Operation) -> None:
+    if operation.status != "InProgress":
+        return
+    good = operation.ending in ("succeeded", "gone")
+    operations.end_plain(visit.cloud, operation)
+    if pip.operation is operation:
+        pip.operation, pip.state, pip.etag = None, "Succeeded" if good else "Failed", visit.cloud.ids.etag()
+
+
+def _delete(visit: Visit) -> Reply:
+    cloud = visit.cloud
+    visit.allow("Microsoft.Network/publicIPAddresses/delete")
+    visit.require_group()
+    pip = cloud.pips.get(visit.route.id.lower())
+    if pip is None:
+        return Reply(204)
+    held = cloud.ledger.holder(pip.key)
+    if held is not None:
+        raise Refused("PublicIPAddressCannotBeDeleted", pip=pip.id, other=f"{held[0].id}/ipConfigurations/{held[1]}")
+    visit.strike()
+    seconds = cloud.switches.latency_delete_s
+    operation = operations.start(
+        cloud, "DeletePublicIpAddressOperation", "delete", pip.id, pip.subscription, seconds, "succeeded"
+    )
+    operations.apply_fault(cloud, operation, visit.ending())
+    pip.state, pip.operation, record = "Deleting", operation, pip
+
+    def end() -> None:
+        operations.end_plain(cloud, operation)
+        if operation.status == "Succeeded" and cloud.pips.get(record.key) is record:
+            del cloud.pips[record.key]
+
+    cloud.later(operation.ends_at, end)
+    retry = retry_after_accepted(cloud.switches.retry_after, "delete")
+    return Reply(202, None, operation, announce=True, location=True, retry_after=retry)
+
+
+def _list(visit: Visit) -> Reply:
+    visit.only("GET")
+    where = visit.route
+    visit.allow("Microsoft.Network/publicIPAddresses/read", f"/subscriptions/{where.subscription}")
+    if where.group:
+        visit.require_group()
+    found = [
+        shown_pip(pip, visit.api_version)
+        for pip in visit.cloud.pips.values()
+        if pip.subscription.lower() == where.subscription.lower()
+        and (not where.group or pip.group.lower() == where.group.lower())
+    ]
+    return Reply(200, {"value": found})
+
+
+HANDLERS: Final[dict[str, Callable[[Visit], Reply]]] = {"pip": _pip, "pips": _list}

@@ -1,0 +1,119 @@
+"""One request on its way through the cloud: what it asks, who asks, and the fault that may strike it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from simulator.access import rights
+from simulator.core.errors import ERRORS, Refused
+from simulator.core.faults import Answer, Ends, Fault, Hangs, Lost, Script, Status
+from simulator.request.reply import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from simulator.access.identity import Principal
+    from simulator.cloud import Cloud
+    from simulator.core.wire import Json, Request
+    from simulator.request.routes import Route
+
+
+class Stopped(Exception):
+    """A fault has struck and the request goes no further; `reply` is what the client gets, if anything."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.status)
+        self.reply = reply
+
+
+@dataclass(slots=True)
+class Visit:
+    """A request with everything a handler needs.
+
+    fault: what has struck, None before. call_s: the drawn time of a write's own call, None if none was drawn.
+    """
+
+    cloud: Cloud
+    request: Request
+    route: Route
+    query: Mapping[str, str]
+    who: Principal
+    script: Script | None = None
+    fault: Fault | None = None
+    reached: bool = False
+    call_s: float | None = None
+
+    @property
+    def api_version(self) -> str:
+        """The api-version of the query; there is one by the time a handler runs."""
+        return self.query.get("api-version", "")
+
+    def body(self) -> Json:
+        """The body as a JSON object; raises Refused (400)."""
+        try:
+            value = json.loads(self.request.body)
+        except ValueError as error:
+            raise Refused("InvalidRequestContent", reason=str(error).replace("'", '"')) from None
+        if not isinstance(value, dict):
+            raise Refused("InvalidRequestContent", reason="The request content is not a JSON object")
+        return value
+
+    def allow(self, action: str, scope: str = "") -> None:
+        """Raise Refused (403) unless the caller holds the action on the scope (default: the resource asked about)."""
+        rights.check(self.cloud, self.who, action, scope or self.route.id)
+
+    def require_group(self) -> None:
+        """Raise Refused (404) unless the resource group exists."""
+        key = (self.route.subscription.lower(), self.route.group.lower())
+        if key not in self.cloud.groups:
+            raise Refused("ResourceGroupNotFound", group=self.route.group)
+
+    def only(self, *methods: str) -> None:
+        """Raise Refused (405) for any other method."""
+        if self.request.method not in methods:
+            raise Refused("MethodNotAllowed", method=self.request.method)
+
+    def strike(self) -> None:
+        """All checks have passed: now the planned fault strikes, before anything is done.
+
+        Raises Refused or Stopped if the fault is one that prevents the effect; the others are left in `fault`.
+        """
+        if self.reached:
+            return
+        self.reached = True
+        script = self.script
+        if script is None:
+            return
+        if script.skip > 0:
+            script.skip -= 1
+            return
+        script.struck += 1
+        self.fault = script.fault
+        match script.fault:
+            case Answer() as answer if ERRORS[answer.name].layer != "async":
+                words = dict(answer.words)
+                if answer.retry_after is not None:
+                    words["retry_after"] = answer.retry_after
+                raise Refused(answer.name, **words)
+            case Status(when="before") as status:
+                retry = None if status.retry_after is None else str(status.retry_after)
+                raise Stopped(Reply(status.status, status.body, retry_after=retry, nrp=False))
+            case Lost(when="before"):
+                raise Stopped(Reply(503, None, nrp=False))
+
+    def ending(self) -> Ends | Hangs | None:
+        """What the fault says about the operation that is about to start."""
+        match self.fault:
+            case Ends() | Hangs():
+                return self.fault
+            case Answer():
+                return Ends(how="canceled" if self.fault.name == "Canceled" else self.fault.name)
+        return None
+
+    def draw_call_s(self) -> float:
+        """How long this write's own call takes (switch put_call_s)."""
+        low, high = self.cloud.switches.put_call_s
+        self.call_s = self.cloud.latency_rng.uniform(low, high) if high else 0.0
+        return self.call_s

@@ -1,0 +1,1 @@
+"""What the simulated Azure remembers: resources, clocks, rate limits and the network's path."""

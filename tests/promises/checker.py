@@ -1,0 +1,647 @@
+"""The promises of contract section 9, judged from outside: by what the cloud, the table and the answers show, not by our code.
+
+`check(stage)` returns every violation as a sentence that begins with the promise's number. It knows the journal (who sent what
+when, every commit, every look and answer), the cloud's own history and the mirrors document; of the core it uses only the values.
+"""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from simulator.core.history import Exchange
+from tests.promises.journal import Change, Commit, Put, Trace
+from tests.promises.stage import START, Stage
+from vipcore.errors import Refusal
+from vipcore.ledger.head import Head
+from vipcore.model import Mirror, Outcome, Page
+
+WRITE_TIMEOUT_S = 20.0
+"""How long the answer to a NIC write is waited for; a lease must outlive it (promise 2)."""
+
+HEAD_AGE_S = 1.0
+"""A write whose newest head arrived longer ago was not fenced; effects and their delays lie well below."""
+
+SKEW_S = 5.0
+"""How far apart two instances' clocks are at most."""
+
+LEASE_S = 60.0
+"""More than a lease lasts."""
+
+WATCH_S = 900.0
+"""How long a mirror stays under the timer's eye after a lease that ran out (promise 2)."""
+
+REPEAT_S = 60.0
+"""A refusal or confirmation like the last one of that key writes at most one row in so long (contract section 8)."""
+
+UNSPENT = ("claim-superseded", "peer-still-primary", "claimant-not-primary")
+"""Refusals that spend no signature: nothing is recorded with them (contract section 6)."""
+
+ACCEPTED = ("claim.accepted", "move.accepted")
+_DEFAULTS = {
+    "enableIPForwarding": False,
+    "disableTcpStateTracking": False,
+    "nicType": "Standard",
+    "auxiliaryMode": "None",
+    "auxiliarySku": "None",
+    "enableAcceleratedNetworking": False,
+}
+"""What Azure shows, and gets back, for properties that nobody has ever set."""
+
+INTENT = (*ACCEPTED, "swap.resumed", "drift.found")
+DECIDED = (*ACCEPTED, "claim.confirmed", "move.confirmed")
+
+
+def check(stage: Stage, *, ended: bool = True, etags: bool = True) -> list[str]:
+    """All violations. `ended`: whether the quiet period is over; `etags`: whether this cloud honours If-Match on NICs."""
+    found: list[str] = []
+    assert stage.config is not None
+    judge = _Judge(stage, etags)
+    found += judge.crashes()
+    found += judge.writes()
+    found += judge.leases()
+    found += judge.answers()
+    found += judge.refusals()
+    found += judge.signatures()
+    found += judge.hints()
+    if etags:
+        found += judge.foreign_properties()
+    for mirror in stage.config.mirrors.values():
+        found += chain(stage, mirror.name)
+        found += judge.heads(mirror)
+        found += judge.rules(mirror)
+        if ended:
+            found += judge.end(mirror)
+    return found
+
+
+def chain(stage: Stage, mirror: str) -> Iterator[str]:
+    """I8, with a hash check of its own."""
+    rows = stage.ledger.rows.get(mirror, {})
+    entities = [rows[key] for key in sorted(rows, reverse=True)]
+    previous = "0" * 64
+    for number, entity in enumerate(entities, 1):
+        columns = {name: value for name, value in entity.items() if name != "Hash"}
+        text = json.dumps(columns, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        if entity["Seq"] != number or entity["PrevHash"] != previous:
+            yield f"I8 {mirror}: row {number} is not linked to the one before"
+            return
+        previous = hashlib.sha256(text.encode()).hexdigest()
+        if previous != entity["Hash"]:
+            yield f"I8 {mirror}: row {number} does not hash to its Hash"
+            return
+    head = stage.ledger.heads.get(mirror)
+    if head and (head[0]["Seq"], head[0]["HeadHash"]) != (len(entities), previous):
+        yield f"I8 {mirror}: the head does not match the last row"
+
+
+def _events(commit: Commit) -> list[str]:
+    return [str(row.columns["Event"]) for row in commit.rows]
+
+
+def _recorded(trace: Trace) -> bool:
+    return any("claim.recorded" in _events(commit) for commit in trace.commits)
+
+
+def _carries(doc: Any, mirror: Mirror) -> bool:
+    """Whether a NIC's content has every VIP as it is defined."""
+    facts = {fact.name.lower(): fact for fact in doc.facts}
+    for vip in mirror.vips:
+        fact = facts.get(vip.name.lower())
+        if fact is None or fact.address != vip.private_ip or fact.pip != (vip.public_ip_id or "").lower():
+            return False
+    return True
+
+
+def _ours(doc: Any, mirror: Mirror) -> set[str]:
+    return {fact.name.lower() for fact in doc.facts} & {vip.name.lower() for vip in mirror.vips}
+
+
+class _Judge:
+    def __init__(self, stage: Stage, etags: bool) -> None:
+        self.stage, self.journal, self.etags = stage, stage.journal, etags
+        assert stage.config is not None
+        self.mirrors = stage.config.mirrors
+        self.of_nic = {member.nic_id.rsplit("/", 1)[-1]: m for m in self.mirrors.values() for member in m.members}
+        puts = [exchange for exchange in stage.cloud.history if exchange.method in ("PUT", "POST")]
+        self.accepted = [(self._put(exchange), exchange) for exchange in puts if exchange.status in (200, 201, 202)]
+        self.by_operation = {exchange.operation_id: put for put, exchange in self.accepted}
+        for change in self.journal.changes:
+            if change.cause == "put" and change.put is None and (late := self.by_operation.get(change.operation_id)):
+                change.put = late
+                if late.landed is None:  # what the network delivered twice has landed already
+                    late.before, late.after, late.landed = change.before, change.after, change.at
+        self.by_mirror: dict[str, list[Commit]] = defaultdict(list)
+        for commit in self.journal.commits:
+            self.by_mirror[commit.after.mirror].append(commit)
+
+    def _put(self, exchange: Exchange) -> Put:
+        return self.journal.puts[int(exchange.client_request_id)]
+
+    def head_at(self, mirror: str, at: float) -> Head | None:
+        """The head that was in force at that time."""
+        found = None
+        for commit in self.by_mirror[mirror]:
+            if commit.at > at:
+                break
+            found = commit.after
+        return found
+
+    # -- promises ------------------------------------------------------------------------------------------------------
+
+    def crashes(self) -> Iterator[str]:
+        """No ask ends by a defect of ours."""
+        for trace in self.journal.traces:
+            if isinstance(trace.answer, BaseException) and not isinstance(trace.answer, Refusal):
+                yield f"I0 trace {trace.number} ({trace.kind}) ended with {trace.answer!r}"
+            elif isinstance(trace.answer, Refusal) and trace.answer.code in ("internal", "configuration-invalid"):
+                yield f"I0 trace {trace.number} ({trace.kind}) answered {trace.answer.code}"
+
+    def writes(self) -> Iterator[str]:
+        """I2, I3, I9 for every write that was sent; I3 for every write that was accepted."""
+        for put in self.journal.puts:
+            yield from self._fenced(put)
+            yield from self._looked(put)
+            yield from self._settled_target(put)
+            yield from self._told(put)
+        rows = {
+            one
+            for commit in self.journal.commits
+            for row in commit.rows
+            for one in str(row.columns.get("ArmRequestIds")).split(",")
+        }
+        for put in self.journal.puts:
+            if put.status is not None and put.request_id and not put.trace.node.dead and put.request_id not in rows:
+                yield f"I3 write {put.number} was answered {put.status} and no row names its request id"
+        told = [
+            one
+            for commit in self.journal.commits
+            for row in commit.rows
+            if row.columns["Event"] == "nic.write"
+            for one in str(row.columns.get("ArmRequestIds", "")).split(",")
+            if one
+        ]
+        for one, times in Counter(told).items():
+            if times > 1:
+                yield f"I3 {times} rows tell of the write {one}"
+        for put, _ in self.accepted:
+            yield from self._still_expected(put)
+            yield from self._possible(put)
+            yield from self._whole(put)
+
+    def _fenced(self, put: Put) -> Iterator[str]:
+        head, name = put.head, f"write {put.number} of {put.nic} by trace {put.trace.number}"
+        if head is None or head.swap is None or head.lease is None or head.desired is None:
+            yield f"I3 {name} was sent without a committed intent"
+            return
+        if head.lease.owner not in put.trace.owners:
+            yield f"I2 {name} was sent under the lease of {head.lease.owner}"
+        if head.lease.until - put.clock < timedelta(seconds=WRITE_TIMEOUT_S):
+            yield f"I2 {name} was sent although the lease could run out before its timeout"
+        if not put.heard_since_last:
+            yield f"I2 {name} was sent without a look at the head since the write before"
+        if put.sent - put.head_known_at > HEAD_AGE_S:
+            yield f"I2 {name} was sent {put.sent - put.head_known_at:.1f} s after the last look at the head"
+        if put.nic and self._member(head.mirror, put.nic) not in head.swap.open:
+            yield f"I2 {name} was sent although the head does not say that this NIC may be written"
+        intents = [
+            commit
+            for commit in self.by_mirror[head.mirror]
+            if commit.at <= put.sent
+            and any(
+                row.columns["Event"] in INTENT and row.columns.get("OperationId") == head.swap.operation_id for row in commit.rows
+            )
+        ]
+        if not intents:
+            yield f"I3 {name} was sent before a row stated its intent"
+
+    def _looked(self, put: Put) -> Iterator[str]:
+        """I9: no detach or attach on a guess."""
+        if put.head is None:
+            return
+        mirror = self.mirrors[put.head.mirror]
+        if put.nic and (put.before is None or put.after is None or _ours(put.before, mirror) == _ours(put.after, mirror)):
+            return
+        lost = {vip.name.lower() for vip in mirror.vips} - put.located
+        if lost and put.unread:
+            yield f"I9 write {put.number} changed VIPs while {put.unread[0]} could not be read and {min(lost)} was seen nowhere"
+
+    def _member(self, mirror: str, nic: str) -> str:
+        return next(m.name for m in self.mirrors[mirror].members if m.nic_id.rsplit("/", 1)[-1] == nic)
+
+    def _told(self, put: Put) -> Iterator[str]:
+        """I3: where a lost reply hid the answer, a row says what a fresh read found."""
+        if put.status is not None or not put.nic or put.head is None or put.trace.node.dead:
+            return
+        looks = [get.heard for get in put.trace.gets if get.nic == put.nic and get.at > put.sent]
+        after = [commit for commit in put.trace.commits if looks and commit.at > min(looks)]
+        member = self._member(put.head.mirror, put.nic)
+        said = any(
+            row.columns["Event"] == "nic.write"
+            and row.columns.get("Member") == member
+            and row.columns.get("Outcome") == "unknown"
+            for commit in after
+            for row in commit.rows
+        )
+        if after and not said:
+            yield f"I3 write {put.number} got no answer, and no row says what the read after it found"
+
+    def _whole(self, put: Put) -> Iterator[str]:
+        """All VIPs of a NIC travel in one write (contract section 4)."""
+        if put.head is None or put.before is None or put.after is None or not put.nic:
+            return
+        mirror = self.mirrors[put.head.mirror]
+        left = _ours(put.after, mirror)
+        if left and _ours(put.before, mirror) - left and self._member(mirror.name, put.nic) != put.head.desired:
+            yield f"I5 write {put.number} left {min(left)} on a NIC from which it took another VIP"
+
+    def _settled_target(self, put: Put) -> Iterator[str]:
+        """I10: while something is detached, desired's NIC was last seen to be `Succeeded`, or written by ourselves since."""
+        if put.head is None or put.head.desired is None or put.before is None or put.after is None or not put.nic:
+            return
+        mirror = self.mirrors[put.head.mirror]
+        if not _ours(put.before, mirror) - _ours(put.after, mirror):
+            return
+        target = next(m.nic_id for m in mirror.members if m.name == put.head.desired).rsplit("/", 1)[-1]
+        if target == put.nic:
+            return
+        looks = [get for get in put.trace.gets if get.nic == target and get.heard <= put.sent]
+        wrote = [other.sent for other in put.trace.puts if other.nic == target and other.sent <= put.sent]
+        if looks and looks[-1].state != "Succeeded" and not any(sent > looks[-1].at for sent in wrote):
+            yield f"I10 write {put.number} detached from {put.nic} although {target} was seen {looks[-1].state}"
+
+    def _still_expected(self, put: Put) -> Iterator[str]:
+        """I2: an accepted write fell into a time when its mirror was being driven."""
+        if put.landed is None or put.head is None or not self.etags or not put.nic:
+            return
+        if put.status is not None and put.status >= 400 and put.heard is not None and put.heard < put.landed:
+            return  # Azure had refused it: what the network then delivers once more is nobody's write any more
+        head = self.head_at(put.head.mirror, put.landed)
+        if head is not None and head.lease is None and head.swap is None:
+            yield f"I2 write {put.number} landed at {put.landed:.1f} s, when nobody drove and no swap was unfinished"
+
+    def _possible(self, put: Put) -> Iterator[str]:
+        """I10: nothing is detached for a member that reads say cannot take it. Denied reads and throttles stop nothing."""
+        if put.head is None or put.head.desired is None or put.before is None or put.after is None or not put.nic:
+            return
+        gone = _ours(put.before, self.of_nic[put.nic]) - _ours(put.after, self.of_nic[put.nic])
+        trapped = put.landed is not None and put.landed < self.journal.traps.get(put.head.desired, -1.0)
+        scarce = any(exchange.status == 429 for exchange in self.stage.cloud.history)
+        # An instance's requests share what was read of rights, and with it what could not be.
+        denied = any(trace.denied_reads for trace in self.journal.traces if trace.node is put.trace.node)
+        if gone and trapped and not scarce and not denied:
+            yield f"I10 write {put.number} detached {min(gone)} for {put.head.desired}, where it may not be attached"
+
+    def leases(self) -> Iterator[str]:
+        """I2: one driver at a time, who keeps the lease while a write is unanswered, and rewrites what a dead one left."""
+        for commit in self.journal.commits:
+            before, after = commit.before.lease, commit.after.lease
+            true = START + timedelta(seconds=commit.at)
+            if before and after and before.owner != after.owner and before.until > true - timedelta(seconds=SKEW_S / 2):
+                yield f"I2 at {commit.at:.1f} s trace {commit.trace.number} took a live lease of {before.owner}"
+            mine = before is not None and before.owner in commit.trace.owners
+            if before and after is None and not mine:
+                yield f"I2 at {commit.at:.1f} s trace {commit.trace.number} ended the lease of {before.owner}"
+            if before and any(event.endswith(".confirmed") for event in _events(commit)):
+                yield f"I2 at {commit.at:.1f} s trace {commit.trace.number} confirmed under the lease of {before.owner}"
+            if before and mine and after is None:
+                for put in commit.trace.puts:
+                    if put.sent < commit.at and not self._settled(put, commit.at):
+                        yield f"I2 the lease was released at {commit.at:.1f} s while write {put.number} was unanswered"
+            if "swap.completed" in _events(commit):
+                yield from self._rewrote(commit)
+            yield from self._watched(commit)
+        for mirror in self.mirrors:
+            yield from self._owed(mirror)
+
+    def _watched(self, commit: Commit) -> Iterator[str]:
+        """I2: after a lease that ran out the mirror stays under the timer's eye for 15 minutes."""
+        before, after = commit.before, commit.after
+        if after.watch_until < before.watch_until:
+            yield f"I2 the watch over {after.mirror} was shortened at {commit.at:.1f} s"
+        if before.lease is None or after.lease is None or before.lease.owner == after.lease.owner:
+            return
+        # Reckoned from when the lease was taken: a paused instance commits both much later.
+        if after.watch_until < after.lease.until + timedelta(seconds=WATCH_S - LEASE_S):
+            yield f"I2 the lease of {before.lease.owner} ran out and nothing is watched"
+
+    def _owed(self, mirror: str) -> Iterator[str]:
+        """I2: what a dead driver may still write stays in the head, whoever decides or gives up, until it was rewritten."""
+        owed: dict[str, float] = {}
+        nics = {m.name: m.nic_id for m in self.mirrors[mirror].members}
+        for commit in self.by_mirror[mirror]:
+            before, after = commit.before, commit.after
+            if before.lease and after.lease and before.lease.owner != after.lease.owner and before.swap:
+                owed.update(dict.fromkeys(before.swap.open, commit.at))
+            if after.swap is None:
+                owed.clear()
+                continue
+            for member, since in list(owed.items()):
+                nic = nics[member].rsplit("/", 1)[-1]
+                landed = any(
+                    p.nic == nic and p.landed is not None and since <= p.sent and p.landed <= commit.at for p in self.journal.puts
+                )
+                unread = commit.trace.looks.get(nic, frozenset()) is None
+                if landed or unread or nics[member].lower() not in self.stage.cloud.nics:
+                    del owed[member]
+                elif member not in after.swap.open:
+                    yield f"I2 trace {commit.trace.number} forgot at {commit.at:.1f} s that a dead driver may write {nic}"
+                    del owed[member]
+
+    def _settled(self, put: Put, at: float) -> bool:
+        """Whether the sender knew by then that this write cannot happen any more, or has happened."""
+        if not put.nic:
+            return True  # a single call carries no etag: the watch over the mirror is what settles it (promise 2)
+        if put.heard is not None and put.heard <= at and put.status is not None and put.status < 500 and put.status != 408:
+            return True
+        later = (other for other in put.trace.puts if other.nic == put.nic and other.number > put.number)
+        if any(other.heard is not None and other.heard <= at and other.status in (200, 201) for other in later):
+            return True
+        looks = (get for get in put.trace.gets if get.nic == put.nic and get.at > put.sent and get.heard <= at)
+        return any(get.etag != put.if_match for get in looks) or not self._left_us(put)
+
+    def _left_us(self, put: Put) -> bool:
+        """Whether the cloud has ever seen it; an instance that died before may never have sent it."""
+        return any(exchange.client_request_id == str(put.number) for exchange in self.stage.cloud.history)
+
+    def _rewrote(self, completed: Commit) -> Iterator[str]:
+        """I2: who took over a lease that ran out wrote every NIC that its owner may have had a write in flight to."""
+        trace = completed.trace
+        taken = [
+            commit
+            for commit in trace.commits
+            if commit.after.lease is not None
+            and commit.after.lease.owner in trace.owners
+            and (commit.before.lease is None or commit.before.lease.owner != commit.after.lease.owner)
+        ]
+        for commit in taken[-1:]:  # who lost an earlier one left it to whoever drove between
+            before = commit.before
+            if before.lease is None or before.swap is None:
+                continue
+            for member in before.swap.open:
+                nic = next(m.nic_id for m in self.mirrors[before.mirror].members if m.name == member).rsplit("/", 1)[-1]
+                written = any(p.nic == nic and p.status in (200, 201) and p.sent >= commit.at for p in trace.puts)
+                moved = self._etag_moved(trace, nic, commit.at)
+                unread = nic in trace.looks and trace.looks[nic] is None
+                if not written and not moved and not unread and nic in {n.name for n in self.stage.cloud.nics.values()}:
+                    yield f"I2 trace {trace.number} completed a swap taken over without a rewrite of {nic}"
+
+    def _etag_moved(self, trace: Trace, nic: str, since: float) -> bool:
+        """Whether a write of the trace without an answer was seen to have landed."""
+        unheard = [put for put in trace.puts if put.nic == nic and put.sent >= since and put.status not in (200, 201)]
+        return any(get.nic == nic and get.at > put.sent and get.etag != put.if_match for put in unheard for get in trace.gets)
+
+    def answers(self) -> Iterator[str]:
+        """I4: a success was shown by a look after the last write."""
+        for trace in self.journal.traces:
+            answer = trace.answer
+            if not isinstance(answer, Outcome):
+                continue
+            mirror = self.mirrors[answer.mirror]
+            if answer.holder != trace.member:
+                yield f"I4 trace {trace.number} asked for {trace.member} and was answered {answer.holder}"
+            commit = self._concluded(trace, answer)
+            if commit is None or trace.answered is None or commit.at > trace.answered:
+                yield f"I4 trace {trace.number} was answered {answer.outcome} without a committed end"
+                continue
+            nic = next(m.nic_id for m in mirror.members if m.name == answer.holder).rsplit("/", 1)[-1]
+            nics = {member.nic_id.rsplit("/", 1)[-1] for member in mirror.members}
+            landed = (c.at for c in self.journal.changes if self._by_us(c) and c.nic in nics and c.at <= commit.at)
+            last = max(landed, default=-1.0)
+            looks = trace.gets if answer.outcome == "confirmed" else self.journal.gets
+            if not any(
+                get.nic == nic
+                and last <= get.at
+                and get.heard <= commit.at
+                and get.state == "Succeeded"
+                and _carries(get.doc, mirror)
+                for get in looks
+            ):
+                yield f"I4 trace {trace.number} was answered {answer.outcome} without a look that showed it after the last write"
+            if answer.outcome == "confirmed" and trace.puts:
+                yield f"I4 trace {trace.number} was answered confirmed and wrote a NIC"
+
+    def _by_us(self, change: Change) -> bool:
+        return change.cause == "moved" or (change.cause == "put" and change.put is not None and bool(change.put.nic))
+
+    def _concluded(self, trace: Trace, answer: Outcome) -> Commit | None:
+        if answer.outcome == "confirmed":
+            return trace.commits[-1] if trace.commits else None
+        for commit in self.by_mirror[answer.mirror]:
+            for row in commit.rows:
+                if row.columns["Event"] == "swap.completed" and row.columns.get("OperationId") == answer.operation_id:
+                    return commit
+        return None
+
+    def refusals(self) -> Iterator[str]:
+        """I7: a refusal changes no NIC, no desired, no epoch."""
+        for trace in self.journal.traces:
+            took = any(event in (*INTENT, "claim.confirmed", "move.confirmed") for c in trace.commits for event in _events(c))
+            if isinstance(trace.answer, Refusal) and trace.kind in ("claim", "move") and not took:
+                if trace.puts:
+                    yield f"I7 trace {trace.number} was refused and wrote a NIC"
+                if (
+                    trace.answer.code in UNSPENT
+                    and not _recorded(trace)
+                    and any(c.before.marks != c.after.marks for c in trace.commits)
+                ):
+                    yield f"I7 trace {trace.number} was refused with {trace.answer.code} and its signature is spent"
+                for commit in trace.commits:
+                    old, new = commit.before, commit.after
+                    if (old.desired, old.epoch, old.swap, old.lease) != (new.desired, new.epoch, new.swap, new.lease):
+                        yield f"I7 trace {trace.number} was refused and changed the decision"
+        for commit in self.journal.commits:
+            events = _events(commit)
+            if any(event.endswith(".refused") for event in events) and commit.before.epoch != commit.after.epoch:
+                yield f"I7 a refusal at {commit.at:.1f} s raised the epoch"
+
+    def hints(self) -> Iterator[str]:
+        """I1: a hint is dropped only under the etag that was read before a head that shows no work."""
+        for drop in self.journal.drops:
+            head, name = drop.head, f"at {drop.at:.1f} s trace {drop.trace.number} dropped a hint"
+            if drop.trace.hints.get(drop.etag, drop.at) > drop.trace.asked_heads.get(drop.mirror, -1.0):
+                yield f"I1 {name} that it read after the head"
+            if head is None:
+                continue
+            timed = head.frozen is not None and head.frozen.until is not None
+            if head.swap or head.lease or head.pending or timed or (head.watch_until > drop.clock and head.frozen is None):
+                yield f"I1 {name} although the head shows work"
+
+    def rules(self, mirror: Mirror) -> Iterator[str]:
+        """I7: the order of claims, recorded claims, holds, changes of holder and repeated refusals, as section 6 has them."""
+        changes: list[float] = []
+        said: dict[str, tuple[object, ...]] = {}
+        for commit in self.by_mirror[mirror.name]:
+            old, new = commit.before, commit.after
+            yield from self._recorded_kept(commit, mirror)
+            decides = [row for row in commit.rows if row.columns["Event"] in DECIDED and row.columns.get("Outcome") == "decided"]
+            by_claim = any(row.columns["Event"] == "claim.accepted" for row in decides)
+            if by_claim:
+                yield from self._not_contradicted(commit, mirror)
+            if old.desired and old.desired != new.desired:
+                assert self.stage.config is not None
+                recent = [at for at in changes if commit.at - at < self.stage.config.max_changes_s - SKEW_S]
+                if by_claim and len(recent) >= self.stage.config.max_changes:
+                    yield f"I7 a claim was the change of holder number {len(recent) + 1} at {commit.at:.1f} s"
+                changes.append(commit.at)
+            for row in commit.rows:
+                event, actor = str(row.columns["Event"]), str(row.columns["Actor"])
+                if event not in ("claim.refused", "claim.confirmed") or not actor.startswith("key:"):
+                    continue
+                what = (event, row.columns.get("Outcome"), row.columns.get("Member"))
+                # An instance that paused between judgement and commit counts from its judgement.
+                last = old.repeats.get(actor)
+                young = last is not None and (self._true(commit.at) - last.at).total_seconds() < REPEAT_S - SKEW_S
+                same = (old.desired, old.epoch, old.pending, old.holds) == (new.desired, new.epoch, new.pending, new.holds)
+                if said.get(actor) == what and young and same and old.swap is None:
+                    yield f"I7 {event} of {actor} at {commit.at:.1f} s is like the one before and has a row of its own"
+                said[actor] = what
+
+    def _recorded_kept(self, commit: Commit, mirror: Mirror) -> Iterator[str]:
+        """A recorded claim stays until it is accepted, superseded or an hour old, and supersedes older ones."""
+        old, new = commit.before, commit.after
+        pending = old.pending
+        if new.began < old.began:
+            yield f"I1 the beginning of the decision fell at {commit.at:.1f} s from {old.began} to {new.began}"
+        if pending is None:
+            return
+        decided = [row.columns.get("Member") for row in commit.rows if row.columns["Event"] in DECIDED]
+        if new.desired != old.desired and new.desired != pending.member and new.began < pending.began:
+            yield f"I1 a decision of {new.began} at {commit.at:.1f} s passed over a claim recorded of {pending.began}"
+        if new.pending is not None:
+            if new.pending.began < pending.began:
+                yield f"I1 an older claim took the place of the recorded one at {commit.at:.1f} s"
+            return
+        superseded = old.desired not in (None, pending.member) and pending.began < old.began
+        hour = pending.recorded_at + timedelta(seconds=3600 - SKEW_S) < START + timedelta(seconds=commit.at)
+        passed = bool(decided) and (pending.member in decided or pending.began <= new.began)
+        if not passed and not superseded and not hour:
+            yield f"I1 the recorded claim of {pending.member} was dropped at {commit.at:.1f} s"
+
+    def _not_contradicted(self, commit: Commit, mirror: Mirror) -> Iterator[str]:
+        """A claim that status pages contradict went through only as the end of its hold."""
+        trace, member = commit.trace, commit.after.desired
+        pending = commit.before.pending
+        event = trace.event or (pending.event if pending else "")
+        peers = [name for name, page in trace.pages.items() if name != member and page is Page.PRIMARY]
+        own = trace.pages.get(member or "", Page.UNKNOWN)
+        against = peers or (event == "watch" and own is not Page.PRIMARY)
+        against = against or (own is Page.NOT_PRIMARY and event != "CheckBecomePrimaryOK")
+        if not mirror.has_pages or not against:
+            return
+        since = commit.before.holds.get(member or "")
+        held = mirror.hold_s == 0 or (
+            since is not None and (self._true(commit.at) - since).total_seconds() >= mirror.hold_s - SKEW_S
+        )
+        if event not in ("CheckBecomePrimaryOK", "NotifyBecomePrimary") or not held:
+            yield f"I7 {event} of {member} went through at {commit.at:.1f} s against the pages, held since {since}"
+
+    def signatures(self) -> Iterator[str]:
+        """I6: a signed request is accepted at most once; marks never fall; a key moves the VIP to its own member only."""
+        taken: dict[tuple[str, str], Trace] = {}
+        for trace in self.journal.traces:
+            if trace.signed is None:
+                continue
+            spent = any(event in (*ACCEPTED, "claim.confirmed", "claim.recorded") for c in trace.commits for event in _events(c))
+            if not spent and not isinstance(trace.answer, Outcome):
+                continue
+            if trace.signed in taken:
+                yield f"I6 traces {taken[trace.signed].number} and {trace.number} accepted one signature"
+            taken[trace.signed] = trace
+            key, issued_at = trace.signed
+            for commit in trace.commits:
+                events = _events(commit)
+                took = any(event in (*ACCEPTED, "claim.confirmed", "claim.recorded") for event in events)
+                if took and commit.after.marks.get(key, "") < issued_at:
+                    yield f"I6 trace {trace.number} was accepted and its mark is not spent"
+        for commit in self.journal.commits:
+            for key, mark in commit.before.marks.items():
+                if commit.after.marks.get(key, "") < mark:
+                    yield f"I6 the mark of {key} fell at {commit.at:.1f} s"
+            for row in commit.rows:
+                actor = str(row.columns["Actor"])
+                if (
+                    actor.startswith("key:key-")
+                    and row.columns["Event"] in DECIDED
+                    and row.columns.get("Member") != actor.removeprefix("key:key-")
+                ):
+                    yield f"I6 {actor} acted for {row.columns.get('Member')}"
+
+    def foreign_properties(self) -> Iterator[str]:
+        """I5: a write of ours changes nothing but our VIPs."""
+        for change in self.journal.changes:
+            if change.cause == "put" and change.put is not None and change.before is not None:
+                yield from self._only_ours(change)
+
+    def _only_ours(self, change: Change) -> Iterator[str]:
+        names = {vip.name.lower() for m in self.mirrors.values() for vip in m.vips}
+        old, new = change.before, change.after
+        if {**_DEFAULTS, **old.properties} != {**_DEFAULTS, **new.properties}:
+            yield f"I5 a write at {change.at:.1f} s changed properties of {change.nic}"
+        for what in ("location", "top", "dns"):
+            if getattr(old, what) != getattr(new, what):
+                yield f"I5 a write at {change.at:.1f} s changed {what} of {change.nic}"
+        kept = [{c.name: c for c in doc.configs if c.name.lower() not in names} for doc in (old, new)]
+        if kept[0] != kept[1]:
+            yield f"I5 a write at {change.at:.1f} s changed ip configurations of {change.nic} that are not ours"
+
+    def heads(self, mirror: Mirror) -> Iterator[str]:
+        """Epochs, seqs and hashes of consecutive heads; who decided."""
+        previous: Head | None = None
+        for commit in self.by_mirror[mirror.name]:
+            old, new = commit.before, commit.after
+            if previous is not None and previous.etag != old.etag:
+                yield f"I8 {mirror.name}: a commit at {commit.at:.1f} s replaced a head that was not the newest"
+            previous = new
+            if new.epoch != old.epoch + (new.desired != old.desired):
+                yield f"I1 the epoch went from {old.epoch} to {new.epoch}, desired from {old.desired} to {new.desired}"
+            if new.seq != old.seq + len(commit.rows) or (commit.rows and new.head_hash != commit.rows[-1].hash):
+                yield f"I8 {mirror.name}: head and rows disagree at {commit.at:.1f} s"
+            if _state(old) != _state(new) and not commit.rows:
+                yield f"I8 {mirror.name}: state changed at {commit.at:.1f} s without a row"
+            if new.desired != old.desired and not any(
+                row.columns["Event"] in DECIDED and row.columns.get("Member") == new.desired for row in commit.rows
+            ):
+                yield f"I1 desired became {new.desired} at {commit.at:.1f} s without an accepted row"
+            if not commit.hinted and ((new.swap and not old.swap) or (new.pending and not old.pending)):
+                yield f"I1 work began at {commit.at:.1f} s without a hint for the timer"
+            frozen = old.frozen is not None and (old.frozen.until is None or old.frozen.until > self._true(commit.at))
+            if frozen and old.desired != new.desired and not commit.trace.forced:
+                yield f"I7 desired became {new.desired} at {commit.at:.1f} s during a freeze"
+            # What a dead driver's late write has undone is an unfinished swap, which a freeze lets finish.
+            late = "swap.resumed" in _events(commit) and old.watch_until > self._true(commit.at)
+            if frozen and old.swap is None and new.swap is not None and not commit.trace.forced and not late:
+                yield f"I7 a swap to {new.desired} began at {commit.at:.1f} s during a freeze"
+            if new.frozen != old.frozen and new.frozen and new.frozen.until and not commit.hinted:
+                yield f"I1 a freeze with an end was set at {commit.at:.1f} s without a hint for the timer"
+
+    def _true(self, at: float) -> datetime:
+        return START + timedelta(seconds=at + SKEW_S / 2)
+
+    def end(self, mirror: Mirror) -> Iterator[str]:
+        """I1: the VIP is where the last decision says, and nowhere else; nothing is left to do."""
+        stored = self.stage.ledger.heads.get(mirror.name)
+        head = Head.from_entity(*stored) if stored else None
+        if head is None or head.desired is None:
+            return
+        self.stage.cloud.settle()
+        for member in mirror.members:
+            nic = self.stage.cloud.nics.get(member.nic_id.lower())
+            if nic is None:
+                continue
+            if member.name == head.desired and not (_carries(nic.doc, mirror) and nic.state == "Succeeded"):
+                yield f"I1 the VIP is not on {head.desired}, the last decision of epoch {head.epoch} ({nic.state})"
+            if member.name != head.desired and _ours(nic.doc, mirror):
+                yield f"I1 {member.name} carries {_ours(nic.doc, mirror)}, desired is {head.desired}"
+        if head.swap is not None or head.lease is not None:
+            yield f"I1 epoch {head.epoch} is unfinished: swap {head.swap is not None}, lease {head.lease}"
+        if mirror.name in self.stage.ledger.hints and head.pending is None:
+            yield f"I1 the hint of {mirror.name} is left although there is no work"
+
+
+def _state(head: Head) -> tuple[object, ...]:
+    """What the contract calls state: the decision, its end, recorded claims, freezes."""
+    pending = (head.pending.member, head.pending.claim_id, head.pending.code) if head.pending else None
+    return (head.desired, head.epoch, head.swap is None, pending, head.frozen)

@@ -1,0 +1,309 @@
+"""The crash sweep: stop a driver at every effect, at each point of it, go on in each way, and judge the end.
+
+Points of an effect: before it is sent; after it took effect, before the reply; after the reply; and for NIC writes "late": the
+request is on its way when the driver dies and lands after its successor has begun.
+Ways to go on: the agent's retry on another instance, another member's claim or an operator's move, the timer alone.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from simulator.core.faults import Lands, Match
+from simulator.core.switches import Switches
+from simulator.state.world import World
+from tests.promises import scenes
+from tests.promises.checker import check
+from tests.promises.loop import run
+from tests.promises.stage import START, Fate, Node, Stage
+from vipcore.errors import Refusal
+
+POINTS = ("before", "between", "after", "late")
+WAYS = ("retry", "other", "timer")
+SUPERSEDED = ("claim-superseded", "move-superseded")
+LATE_S = 75.0
+"""After the lease of the dead driver has run out and its successor is at work."""
+
+Act = Callable[[Stage, Node], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`prepare` runs undisturbed; `act` is what the victim does; `other` is whom the second claim is for."""
+
+    name: str
+    act: Act
+    world: World = field(default_factory=scenes.world)
+    document: dict[str, Any] = field(default_factory=scenes.document)
+    switches: Switches = field(default_factory=lambda: Switches(latency="fixed:1.5"))
+    prepare: Act | None = None
+    member: str = "MIRRORB"
+    other: str = "MIRRORA"
+    again: Act | None = None
+    """What an operator repeats when the answer did not come."""
+    retries: bool = True
+    """Whether there is an agent that tries again; a timer's own work has none."""
+
+
+class KillAt(Fate):
+    """Kills the victim at its effect number `at`."""
+
+    def __init__(self, at: int, point: str) -> None:
+        self.at, self.point = at, point
+        self.armed = False
+        self.count = -1
+        self.labels: list[str] = []
+
+    async def before(self, node: Node, label: str) -> None:
+        if not self.armed or node.name != "victim":
+            return
+        self.count += 1
+        self.labels.append(label)
+        if self.count != self.at:
+            return
+        if self.point == "before":
+            node.kill()
+        elif self.point == "late":
+            node.stage.cloud.script(Match(method=label.split()[1]), fault=Lands(after_s=LATE_S))
+            node.stage.loop.call_later(0.025, node.kill)
+
+    async def between(self, node: Node, label: str) -> None:
+        if self.armed and self.point == "between" and node.name == "victim" and self.count == self.at:
+            node.kill()
+
+    async def after(self, node: Node, label: str) -> None:
+        if self.armed and self.point == "after" and node.name == "victim" and self.count == self.at:
+            node.kill()
+
+
+async def claim_until(
+    node: Node, member: str, *, began_ago: float = 0.0, claim_id: str = "c", event: str = "NotifyBecomePrimary"
+) -> str:
+    """What the agent does: claim until the VIP is there or the claim is superseded. Returns the outcome or the last code."""
+    loop = node.stage.loop
+    began = loop.time() - began_ago
+    wait = 0.5
+    while True:
+        try:
+            outcome = await node.claim(member, claim_id=claim_id, age_s=loop.time() - began, event=event)
+            return outcome.outcome
+        except Refusal as refusal:
+            if refusal.code in SUPERSEDED:
+                return refusal.code
+        wait = min(wait * 2, 8.0)
+        await asyncio.sleep(wait)
+
+
+async def move_until(node: Node, to: str) -> str:
+    """An operator who repeats a move that failed."""
+    code = ""
+    for _ in range(60):
+        try:
+            return (await node.move(to)).outcome
+        except Refusal as refusal:
+            code = refusal.code
+            if code in SUPERSEDED:
+                break
+        await asyncio.sleep(5.0)
+    return code
+
+
+async def quiet(stage: Stage, node: Node, *, within_s: float = 5000.0) -> None:
+    """The timer alone, every 30 s while there is work, until nothing is left to do, to watch or to judge again for an hour."""
+    end = stage.loop.time() + within_s
+    while stage.loop.time() < end:
+        await node.tick()
+        stage.cloud.settle()
+        if not stage.ledger.hints and stage.cloud.next_event_at() is None:
+            return
+        heads = [await stage.ledger.load_head(mirror) for mirror in stage.ledger.hints]
+        now = START + timedelta(seconds=stage.loop.time())
+        watched = max((head.watch_until for head in heads), default=now)
+        if stage.cloud.next_event_at() is not None or any(head.swap or head.lease or head.frozen for head in heads):
+            await asyncio.sleep(30.0)
+        elif any(head.pending for head in heads):
+            await asyncio.sleep(300.0)
+        else:
+            await asyncio.sleep(max(120.0, (watched - now).total_seconds() + 6.0))  # only hints grow old
+
+
+async def _go_on(stage: Stage, scenario: Scenario, way: str, began: float) -> None:
+    if scenario.again:
+        await scenario.again(stage, stage.node("again"))
+    if way == "retry" and scenario.retries:
+        await asyncio.sleep(1.0)
+        ago = stage.loop.time() - began
+        await claim_until(stage.node("retry"), scenario.member, began_ago=ago)
+    elif way == "other":
+        await asyncio.sleep(0.3)
+        await move_until(stage.node("other"), scenario.other)
+    await quiet(stage, stage.node("timer"))
+
+
+async def _schedule(scenario: Scenario, at: int, point: str, way: str) -> tuple[list[str], list[str], Stage]:
+    """One schedule. Returns (labels of the victim's effects, violations, stage)."""
+    fate = KillAt(at, point)
+    stage = Stage(world=scenario.world, document=scenario.document, switches=scenario.switches, fate=fate)
+    if scenario.prepare:
+        await scenario.prepare(stage, stage.node("prepare"))
+    victim = stage.node("victim")
+    began, fate.armed = stage.loop.time(), True
+    acting = asyncio.create_task(_acted(scenario, stage, victim))
+    dying = asyncio.create_task(victim.died.wait())
+    await asyncio.wait([acting, dying], return_when=asyncio.FIRST_COMPLETED)
+    dying.cancel()
+    try:
+        await asyncio.wait_for(_go_on(stage, scenario, way, began), 8000.0)
+    except TimeoutError:
+        return fate.labels, ["I1 nobody came to an end within 8000 s", *check(stage)], stage
+    return fate.labels, check(stage), stage
+
+
+async def _acted(scenario: Scenario, stage: Stage, victim: Node) -> None:
+    try:
+        await scenario.act(stage, victim)
+    except Refusal:
+        return
+
+
+def schedule(scenario: Scenario, at: int, point: str, way: str) -> tuple[list[str], list[str], Stage]:
+    """Run one schedule on a loop of its own."""
+    return run(_schedule(scenario, at, point, way))
+
+
+def sweep(scenario: Scenario, *, every: int = 1, ways: tuple[str, ...] = WAYS) -> Iterator[tuple[str, list[str]]]:
+    """Every schedule (or one in `every`, another one for each scenario): its name and what it violated.
+
+    Polls of one operation that follow each other differ in nothing but time; the first of each row is taken.
+    """
+    labels, violations, _ = schedule(scenario, -1, "none", "timer")
+    yield f"{scenario.name} undisturbed", violations
+    number = sum(map(ord, scenario.name))
+    for at, label in enumerate(labels):
+        if every > 1 and at and label == labels[at - 1] == "arm GET operations":
+            continue
+        for point in POINTS:
+            if point == "late" and not label.startswith(("arm PUT", "arm POST")):
+                continue
+            for way in ways:
+                number += 1
+                if number % every == 0:
+                    _, violations, _ = schedule(scenario, at, point, way)
+                    yield f"{scenario.name} @{at} {label} {point} -> {way}", violations
+
+
+# -- scenarios -------------------------------------------------------------------------------------------------------------
+
+
+async def _claims(stage: Stage, node: Node) -> None:
+    await node.claim("MIRRORB")
+
+
+async def _moves(stage: Stage, node: Node) -> None:
+    await node.move("MIRRORB")
+
+
+async def _ticks(stage: Stage, node: Node) -> None:
+    await quiet(stage, node)
+
+
+async def _first_died(stage: Stage, node: Node) -> None:
+    """A driver before the victim died while Azure worked on its detach."""
+    first = stage.node("first")
+    task = asyncio.create_task(first.claim("MIRRORB"))
+    while not stage.journal.puts or stage.journal.puts[0].landed is None:
+        await asyncio.sleep(0.05)
+    first.kill()
+    task.cancel()
+
+
+async def _first_died_late(stage: Stage, node: Node) -> None:
+    """The same, and its detach has not arrived in Azure yet."""
+    stage.cloud.script(Match(method="PUT", kind="nic"), fault=Lands(after_s=57.0))
+    first = stage.node("first")
+    task = asyncio.create_task(first.claim("MIRRORB"))
+    while not stage.journal.puts:
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(0.025)
+    first.kill()
+    task.cancel()
+
+
+async def _recorded_in_freeze(stage: Stage, node: Node) -> None:
+    await node.freeze()
+    try:
+        await node.claim("MIRRORB")
+    except Refusal:
+        return
+
+
+async def _thaws(stage: Stage, node: Node) -> None:
+    await node.unfreeze()
+    await node.tick()
+
+
+async def _lifted(stage: Stage, node: Node) -> None:
+    await node.unfreeze()
+
+
+async def _second_claimant(stage: Stage, node: Node) -> None:
+    """Both claim; the second comes to another instance while the first is under way."""
+    second = stage.node("second")
+
+    async def later() -> None:
+        await asyncio.sleep(0.6)
+        await claim_until(second, "MIRRORC", claim_id="second")
+
+    task = asyncio.create_task(later())
+    await _acted_quietly(node.claim("MIRRORB"))
+    await task
+
+
+async def _acted_quietly(work: Awaitable[Any]) -> None:
+    try:
+        await work
+    except Refusal:
+        return
+
+
+async def _stranger_dropped(stage: Stage, node: Node) -> None:
+    """The VIP was placed, and somebody removed it by hand."""
+    await node.claim("MIRRORB")
+    await quiet(stage, node)
+    stage.cloud.stranger(stage.cloud.nic_named("nic-b"), "drops-config")
+
+
+def _moves_as(how: str) -> Switches:
+    return Switches(latency="fixed:1.5", move_ip_configurations=how)
+
+
+def _three(**extra: Any) -> dict[str, Any]:
+    return scenes.document(3, **extra)
+
+
+SCENARIOS: tuple[Scenario, ...] = (
+    Scenario("plain swap", _claims),
+    Scenario("public IP", _claims, scenes.world(public=True), scenes.document(public=True)),
+    Scenario("several VIPs", _claims, scenes.world(3, 3, public=True, split=True), _three(vips=3, public=True)),
+    Scenario("VIP on nobody", _claims, scenes.world(holder=None)),
+    Scenario("takeover", _claims, prepare=_first_died),
+    Scenario("takeover with a late write", _claims, prepare=_first_died_late),
+    Scenario("operator's move", _moves, retries=False),
+    Scenario("unfreeze with a recorded claim", _thaws, prepare=_recorded_in_freeze, again=_lifted),
+    Scenario("two claimants", _second_claimant, scenes.world(3), _three()),
+    Scenario("drift repair", _ticks, prepare=_stranger_dropped, retries=False),
+    Scenario("overlap, kept to the end", _claims, document=scenes.document(strategy="put")),
+    Scenario(
+        "overlap, freed at acceptance",
+        _claims,
+        document=scenes.document(strategy="put"),
+        switches=Switches(latency="fixed:1.5", released_at="acceptance"),
+    ),
+    Scenario("one call", _claims, document=scenes.document(strategy="atomic"), switches=_moves_as("private")),
+    Scenario("one call that ends half-way", _claims, document=scenes.document(strategy="atomic"), switches=_moves_as("half-way")),
+    Scenario(
+        "write refused while locked", _claims, switches=Switches(latency="fixed:1.5", second_put="locked"), prepare=_first_died
+    ),
+)

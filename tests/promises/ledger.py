@@ -1,0 +1,80 @@
+"""The Ledger port in memory: conditional transactions as the Table service has them, without a service."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+
+from vipcore.errors import Stale
+from vipcore.ledger.audit import Row, row_key
+from vipcore.ledger.head import Head
+from vipcore.ports import Hint
+
+
+class MemoryLedger:
+    """One table. Entities are kept in their table form, so that what is read went through `to_entity` and back."""
+
+    def __init__(self) -> None:
+        self.heads: dict[str, tuple[dict[str, object], str]] = {}
+        self.rows: dict[str, dict[str, dict[str, object]]] = {}
+        self.hints: dict[str, str] = {}
+        self.failures: dict[str, dict[str, int]] = {}
+        self._etags = itertools.count(1)
+        self._parsed: dict[str, tuple[object, Head]] = {}
+        self.on_commit: Callable[[Head, Sequence[Row]], None] = lambda head, rows: None
+
+    def _etag(self) -> str:
+        return f'W/"{next(self._etags)}"'
+
+    async def load_head(self, mirror: str) -> Head:
+        stored = self.heads.get(mirror)
+        if stored is None:
+            return Head(mirror=mirror)
+        known = self._parsed.get(mirror)
+        if known is None or known[0] is not stored:
+            known = self._parsed[mirror] = (stored, Head.from_entity(*stored))
+        return known[1]
+
+    async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
+        stored = self.heads.get(head.mirror)
+        if (stored[1] if stored else None) != head.etag:
+            raise Stale(head.mirror)
+        partition = self.rows.setdefault(head.mirror, {})
+        if any(row.row_key in partition for row in rows):
+            raise Stale(head.mirror)
+        etag = self._etag()
+        self.heads[head.mirror] = (head.to_entity(), etag)
+        partition.update({row.row_key: row.to_entity() for row in rows})
+        after = await self.load_head(head.mirror)
+        self.on_commit(after, rows)
+        return after
+
+    async def load_row(self, mirror: str, seq: int) -> Row | None:
+        entity = self.rows.get(mirror, {}).get(row_key(seq))
+        return Row.from_entity(entity) if entity else None
+
+    async def newest_rows(self, mirror: str, *, before: int | None, limit: int) -> list[Row]:
+        above = row_key(before) if before is not None else ""
+        keys = sorted(key for key in self.rows.get(mirror, {}) if key > above)
+        return [Row.from_entity(self.rows[mirror][key]) for key in keys[:limit]]
+
+    async def rows_from(self, mirror: str, seq: int, *, limit: int) -> list[Row]:
+        keys = sorted((key for key in self.rows.get(mirror, {}) if key <= row_key(seq)), reverse=True)
+        return [Row.from_entity(self.rows[mirror][key]) for key in keys[:limit]]
+
+    async def load_heads(self, mirrors: Sequence[str]) -> Mapping[str, Head]:
+        return dict(zip(mirrors, await asyncio.gather(*(self.load_head(name) for name in mirrors)), strict=True))
+
+    async def put_hint(self, mirror: str) -> None:
+        self.hints[mirror] = self._etag()
+
+    async def load_hints(self) -> list[Hint]:
+        return [Hint(mirror=mirror, etag=etag) for mirror, etag in self.hints.items()]
+
+    async def drop_hint(self, hint: Hint) -> None:
+        if self.hints.get(hint.mirror) == hint.etag:
+            del self.hints[hint.mirror]
+
+    async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
+        row = self.failures.setdefault(instance, {})
+        for code, count in counts.items():
+            row[code] = row.get(code, 0) + count

@@ -1,0 +1,350 @@
+"""More promises broken on purpose: one or two lines of the core each, as a slip of the hand changes them (see mutants.py)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tests.promises.edits import Patches, edited
+from vipcore.arm import client
+from vipcore.decision import decide, freeze, judge, reconcile, request, rules, takeover
+from vipcore.ledger import head, store
+from vipcore.swap import converge, driver, plan, preflight, write
+
+Edit = tuple[Any, str, str]
+
+
+def _of(*edits: Edit) -> Callable[[], Patches]:
+    """A defect of edits (function, old, new); those of one function are made together."""
+
+    def make() -> Patches:
+        by_function: dict[Any, list[tuple[str, str]]] = {}
+        for function, old, new in edits:
+            by_function.setdefault(function, []).append((old, new))
+        return [patch for function, pairs in by_function.items() for patch in edited(function, *pairs)]
+
+    return make
+
+
+def _values(*patches: tuple[Any, str, Any]) -> Callable[[], Patches]:
+    return lambda: patches
+
+
+_HINTS = "asyncio.create_task(controller.ports.ledger.put_hint(ask.mirror.name)) if _will_work(ask, head) else None"
+_DROP = "await controller.ports.ledger.drop_hint(hint)"
+_DROP_ANY = (
+    "[await controller.ports.ledger.drop_hint(h) for h in await controller.ports.ledger.load_hints() if h.mirror == mirror.name]"
+)
+
+Slip = tuple[str, int, Callable[[], Patches]]
+SLIPS: tuple[Slip, ...] = (
+    # -- a lease, its fences and its watch
+    (
+        "what a dead driver may write is forgotten at a hand-over",
+        2,
+        _of((converge._handed_over, "driver.fences | driver.unanswered", "driver.unanswered")),
+    ),
+    (
+        "what a dead driver may write is forgotten at a failure",
+        2,
+        _of((converge._failed, "open=tuple(sorted(driver.fences))", "open=()")),
+    ),
+    (
+        "a newer decision forgets what a driver before it may write",
+        2,
+        _of((decide._with_swap, "newest.swap.open if newest.swap else ()", "()")),
+    ),
+    (
+        "NICs that are about to be written are not in the head",
+        2,
+        _of(
+            (
+                driver.Driver.noted,
+                "self.unanswered | self.fences | self.writing | self._planned()",
+                "self.unanswered | self.fences",
+            ),
+            (driver.Driver.fence, "not self.writing <= set(self.head.swap.open)", "False"),
+        ),
+    ),
+    (
+        "a lease that ran out leaves no watch",
+        2,
+        _of(
+            (
+                takeover.leased,
+                "head = watching(head, head.swap.open if head.swap else (), now, now + instants.seconds(WATCH_S))",
+                "pass",
+            )
+        ),
+    ),
+    ("the watch ends with the swap", 2, _of((converge._complete, "drift=None)", "drift=None, watch_until=instants.NEVER)"))),
+    ("a watched mirror leaves the worklist", 2, _of((reconcile._at_rest, "return watched or ", "return "))),
+    (
+        "another instance's clock is trusted",
+        2,
+        _of((head.Head.leased, "self.lease.until + instants.seconds(margin_s)", "self.lease.until")),
+    ),
+    (
+        "a later refusal settles an unanswered write",
+        2,
+        _of((write.write, "elif not earlier:", "else:")),
+    ),
+    (
+        "a look that shows nothing new settles an unanswered write",
+        2,
+        _of((write._judge_unanswered, "landed = again.etag != shown.etag", "landed = True")),
+    ),
+    ("one look at the head does for two writes", 2, _of((write.write, "driver.fresh = False", "pass"))),
+    ("a head of ten seconds ago will do", 2, _values((driver, "FRESH_HEAD_S", 10.0))),
+    ("a driver does not compare epochs", 2, _of((driver.Driver.check_mine, "head.epoch != self.head.epoch or ", ""))),
+    (
+        "confirmed over a lease that ran out",
+        2,
+        _of((decide._decide, "left = head.lease is not None or (head.swap is not None and head.swap.open)", "left = False")),
+    ),
+    (
+        "a takeover is committed over another head",
+        2,
+        _of((takeover.take_over, "newest.etag != head.etag or newest.swap is None", "newest.swap is None")),
+    ),
+    ("a commit without an answer counts as done", 2, _of((store.commit, "and await _landed(ports, head, new, rows)", ""))),
+    # -- rows
+    ("refused writes leave no request id", 3, _of((write.write, "driver.refused.append(exc.request_id)", "pass"))),
+    ("what a look found of a lost answer is not told", 3, _of((write._judge_unanswered, "driver.drafts.append(", "str("))),
+    ("rows that wait are not in the commit that ends a swap", 3, _of((converge._complete, "[*driver.drafts, *rows]", "rows"))),
+    (
+        "a commit that was cut off takes its rows along",
+        3,
+        _of((driver.Driver._flush, "self.drafts = drafts + self.drafts", "pass")),
+    ),
+    ("a driver that hands over does not tell of refused writes", 3, _values((converge, "_tell_the_rest", lambda drive: None))),
+    (
+        "a plan made anew writes what the head does not say",
+        2,
+        _of((driver.Driver.fence, "not self.writing <= set(self.head.swap.open)", "False")),
+    ),
+    (
+        "a lost answer is told only by the read right after it",
+        3,
+        _of((write._judge_unanswered, "driver.untold[step.member] = (step, shown)", "pass")),
+    ),
+    (
+        "a row whose commit got no answer is committed again",
+        3,
+        _of((driver.Driver._settle, "if self.unsettled is None:", "if True:")),
+    ),
+    # -- reads
+    ("a read is as young as its answer", 4, _of((client.Arm._send, "return reply, at", "return reply, loop.time()"))),
+    (
+        "judged by reads of before the last write",
+        4,
+        _of((request.Looking.shown, "stale = head.etag != self.known and ", "stale = False and ")),
+    ),
+    ("what else changed on a NIC is not compared", 5, _values((converge, "_changed_otherwise", lambda drive: []))),
+    # -- signatures
+    ("a mark may move back", 6, _of((head.spent, 'max(text, head.marks.get(key_id, ""))', "text"))),
+    (
+        "a recorded claim spends nothing",
+        6,
+        _of(
+            (
+                judge.refuse,
+                "after = ask.spend(kept) if recorded else after",
+                "after = kept if recorded else after",
+            )
+        ),
+    ),
+    (
+        "a claim that joins is not compared with the newest mark",
+        6,
+        _of((decide._accept_beside, "and rules.replayed(newest, ask.claim)", "and False")),
+    ),
+    ("every refusal spends its signature", 6, _of((judge.refuse, "after = newest\n", "after = ask.spend(newest)\n"))),
+    # -- freezes, recorded claims, order
+    (
+        "drift is repaired during a freeze",
+        7,
+        _of(
+            (reconcile._drift, "repair = not frozen and ", "repair = "),
+            (takeover.drive_anew, "(closes and rules.frozen(newest, controller.ports.clock.now()))", "False"),
+        ),
+    ),
+    (
+        "a freeze between judgement and commit is overlooked",
+        7,
+        _of((decide._accept, "if newest.etag != head.etag:", "if (newest.epoch, newest.lease) != (head.epoch, head.lease):")),
+    ),
+    (
+        "a recorded claim is carried out during a freeze",
+        7,
+        _of(
+            (reconcile._at_rest, "if head.pending is not None and not frozen:", "if head.pending is not None:"),
+            (
+                judge.judge,
+                "if claim and (why := rules.frozen(head, now)):",
+                "if claim and not ask.by_timer and (why := rules.frozen(head, now)):",
+            ),
+        ),
+    ),
+    (
+        "a recorded claim is dropped at any refusal",
+        1,
+        _of((reconcile._pending, 'if refusal.code != "claim-superseded":', "if False:")),
+    ),
+    ("a recorded claim supersedes nobody", 1, _of((rules.superseded, "pending = head.pending", "pending = None"))),
+    ("an older claim replaces the recorded one", 1, _of((rules.recorded, "head.pending.began > claim.began", "False"))),
+    (
+        "the beginning of a decision may move back",
+        1,
+        _of((rules.decided, "max(began, head.began) if not changed else began", "began")),
+    ),
+    (
+        "superseded compares with the wrong member",
+        1,
+        _of((rules.superseded, "head.desired != member and", "head.desired == member and")),
+    ),
+    (
+        "changes of holder are not counted",
+        7,
+        _of((rules.decided, "(*recent, now)[-CHANGES_KEPT:] if moves else recent", "recent")),
+    ),
+    ("a hold has no length", 7, _of((rules.paged, "and now - since >= instants.seconds(mirror.hold_s)", ""))),
+    (
+        "any event ends a hold",
+        7,
+        _of((rules.paged, "if claim.event in BINDING_EVENTS and since is not None and", "if since is not None and")),
+    ),
+    (
+        "a hold begins anew with each refusal",
+        7,
+        _of(
+            (
+                judge.refuse,
+                "ask.claim and rules.hold_began(newest, ask.mirror, ask.member, now) is None:",
+                "ask.claim:",
+            )
+        ),
+    ),
+    ("repeated refusals each write a row", 7, _of((judge.refuse, "now - last.at < instants.seconds(REPEAT_S)", "False"))),
+    # -- hints and the timer
+    (
+        "the hint follows the acceptance",
+        1,
+        _of(
+            (decide._decide, _HINTS, "None"),
+            (decide._decide, "await (hinting or controller.ports.ledger.put_hint(ask.mirror.name))", "pass"),
+            (
+                decide._decide,
+                "ask.spent = True",
+                "await controller.ports.ledger.put_hint(ask.mirror.name)\n        ask.spent = True",
+            ),
+        ),
+    ),
+    ("a hint is dropped whatever its etag", 1, _of((reconcile._attend, _DROP, _DROP_ANY))),
+    (
+        "a frozen mirror's recorded claim leaves the worklist",
+        1,
+        _of(
+            (
+                reconcile._at_rest,
+                "return watched or head.pending is not None or thaws",
+                "return watched or thaws",
+            )
+        ),
+    ),
+    (
+        "a freeze with an end leaves no hint",
+        1,
+        _of((freeze.freeze, "await controller.ports.ledger.put_hint(mirror.name)", "pass")),
+    ),
+    ("a freeze does not end by itself", 1, _of((reconcile._work, "head.frozen.until <= now:", "False:"))),
+    ("the timer sweeps nothing", 1, _values((reconcile, "_slice", lambda *_: []))),
+    # -- preflight, plan, drift
+    (
+        "an Updating target is not waited for",
+        10,
+        _of((converge._settled, 'await write.settle(driver, driver.desired, within_s=float("inf"))', "pass")),
+    ),
+    (
+        "a Failed target is not repaired first",
+        10,
+        _of((plan.plan, "target.state == FAILED and (detaches or not missing)", "target.state == FAILED and not missing")),
+    ),
+    (
+        "a read that fails ends the preflight",
+        10,
+        _of((preflight.refusal, "return next(", "return None if any(found.ok is None for found in checks) else next(")),
+    ),
+    (
+        "a denied read stops the swap",
+        10,
+        _of(
+            (
+                preflight._unread,
+                "return Check(name=name, ok=None,",
+                'return Check(name=name, ok=False, refusal=AzureRefusal("azure-failed", name),',
+            )
+        ),
+    ),
+    (
+        "a forced move skips the preflight",
+        10,
+        _of(
+            (
+                decide._decide,
+                "await check_first(controller, ask, head, looks, found)",
+                "await check_first(controller, ask, head, looks, found) if not (ask.move and ask.move.force) else None",
+            )
+        ),
+    ),
+    (
+        "VIPs leave a NIC one by one",
+        5,
+        _of(
+            (
+                plan.plan,
+                "detaches.append(Step(kind=Kind.DETACH, member=member.name, vips=names))",
+                "detaches.append(Step(kind=Kind.DETACH, member=member.name, vips=names[:1]))",
+            )
+        ),
+    ),
+    (
+        "a VIP that somebody moved by hand is taken back",
+        7,
+        _of((reconcile._drift, "(lost or await _pages_agree(controller, mirror, desired))", "True")),
+    ),
+    (
+        "a page that never turned is followed",
+        7,
+        _of(
+            (
+                reconcile._follow_pages,
+                "len(primary) == 1 and primary[0] in backups and primary[0] != head.desired",
+                "len(primary) == 1 and primary[0] != head.desired",
+            )
+        ),
+    ),
+    (
+        "a NIC that cannot be read has no VIP, for drift",
+        9,
+        _of((plan.placement, "if any(isinstance(look, Unread) for look in looks.values()):", "if False:")),
+    ),
+)
+
+UNSEEN: Mapping[str, str] = {
+    "what a dead driver may write is forgotten at a hand-over": "test_found.py::test_a_hand_over_leaves_what_was_to_be_rewritten",
+    "a read is as young as its answer": "test_found.py::test_a_read_is_as_old_as_its_request",
+    "judged by reads of before the last write": "test_found.py::test_a_look_of_before_the_last_write_confirms_nothing",
+    "what else changed on a NIC is not compared": "test_strangers.py::test_a_foreign_change_after_our_write_is_reported",
+    "a hold begins anew with each refusal": "test_judge.py::test_a_peer_that_says_primary_holds_a_claim_for_hold_s",
+    "a forced move skips the preflight": "test_freeze.py::test_force_never_overrides_the_preflight",
+    "a VIP that somebody moved by hand is taken back": "test_reconcile.py::test_a_vip_on_another_member_is_reported_and_left",
+    "a page that never turned is followed": "test_judge.py::test_a_page_that_is_not_followed",
+    "a NIC that cannot be read has no VIP, for drift": "test_plan.py::test_nic_that_could_not_be_read_is_never_taken_for_empty",
+    "a mark may move back": "test_head.py::test_marks_never_go_back",
+    "drift is repaired during a freeze": "test_freeze.py::test_a_freeze_stops_the_repair_of_drift",
+    "a hold has no length": "test_judge.py::test_a_peer_that_says_primary_holds_a_claim_for_hold_s",
+    "a hint is dropped whatever its etag": "test_reconcile.py::test_a_hint_that_is_written_during_a_pass_survives_it",
+    "a freeze does not end by itself": "test_freeze.py::test_a_freeze_ends_at_its_time",
+}
+"""Slips that no seed has shown, and the test that does: what the simulation has no event for, or almost never."""
+
+SEEN = tuple(slip for slip in SLIPS if slip[0] not in UNSEEN)

@@ -1,0 +1,540 @@
+"""The stage of a simulation: one cloud, one table, and instances of the controller that can die, pause and lose replies.
+
+Every effect (an ARM request, a table call) passes three points: before it is sent, after it took effect, after the reply arrived.
+A `Fate` decides at each point what happens; an instance that died never returns from its effect and never starts another.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from simulator import worlds
+from simulator.cloud import Cloud
+from simulator.core.switches import Switches
+from simulator.core.wire import Request
+from simulator.front.front import handle
+from simulator.state.world import World
+from tests.promises.journal import CURRENT, Change, Commit, Drop, Get, Journal, Put, Trace
+from tests.promises.ledger import MemoryLedger
+from vipcore.arm.client import Arm
+from vipcore.decision import freeze
+from vipcore.decision.controller import Controller
+from vipcore.decision.decide import carry_out
+from vipcore.decision.reconcile import run_pass
+from vipcore.decision.request import Ask
+from vipcore.errors import CommitUnknown, NoReply, Stale, Unreachable
+from vipcore.instants import Instant, to_text
+from vipcore.ledger.audit import Row
+from vipcore.ledger.head import Head
+from vipcore.model import Claim, Member, Mirror, Move, Outcome, Page
+from vipcore.ports import ArmReply, ArmRequest, Hint, Ports
+from vipcore.settings import document
+from vipcore.settings.config import Config
+
+_T = TypeVar("_T")
+_PARSED: dict[str, Config] = {}
+START = datetime(2026, 1, 1, tzinfo=UTC)
+SUB = "00000000-0000-0000-0000-000000000000"
+DOCUMENT: dict[str, Any] = {
+    "defaults": {"subscription_id": SUB, "resource_group": "rg"},
+    "mirrors": {
+        "PROD": {
+            "members": {"MIRRORA": {"nic": "mirrora290_z1"}, "MIRRORB": {"nic": "mirrorb280_z2"}},
+            "vips": [{"name": "vip", "private_ip": "10.0.0.254", "public_ip": "my_vip_ip"}],
+        }
+    },
+}
+
+
+class Fate:
+    """What happens at each point of each effect. This one lets everything happen; the sweeps and seeds subclass it."""
+
+    async def before(self, node: "Node", label: str) -> None:
+        """Before it is sent. May raise, sleep, or kill the node."""
+
+    async def between(self, node: "Node", label: str) -> None:
+        """It took effect; the reply is not there yet."""
+
+    async def after(self, node: "Node", label: str) -> None:
+        """The reply arrived."""
+
+
+def parsed(text: str) -> Config:
+    """The configuration of a mirrors document; read once per process, as it never changes."""
+    if text not in _PARSED:
+        parsed = document.read(text)
+        assert not parsed.faults, parsed.faults
+        _PARSED[text] = Config(mirrors=parsed.mirrors)
+    return _PARSED[text]
+
+
+async def forever(graves: list[asyncio.Future[None]]) -> None:
+    """What an effect of a dead instance does. `graves` keeps its tasks from the garbage collector, which would wake them."""
+    graves.append(asyncio.get_running_loop().create_future())
+    await graves[-1]
+
+
+@dataclass
+class Stage:
+    """One world on one virtual clock."""
+
+    world: World = field(default_factory=worlds.default)
+    document: dict[str, Any] = field(default_factory=lambda: DOCUMENT)
+    seed: int = 0
+    switches: Switches = field(default_factory=lambda: Switches(latency="fixed:3"))
+    fate: Fate = field(default_factory=Fate)
+    config: Config | None = None
+    table_s: float = 0.008
+    arm_s: float = 0.03
+
+    def __post_init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.rng = random.Random(self.seed)
+        self.cloud = Cloud(self.world, seed=self.seed, now=lambda: START.timestamp() + self.loop.time(), switches=self.switches)
+        self.ledger = MemoryLedger()
+        self.nodes: list[Node] = []
+        if self.config is None:
+            self.config = parsed(json.dumps(self.document))
+        self.pages: dict[str, Page] = {}
+        self.table_away_until = 0.0
+        self.graves: list[asyncio.Future[None]] = []
+        self.journal = Journal(docs={nic.name: nic.doc for nic in self.cloud.nics.values()})
+        self._genuine_record = self.cloud.record
+        self.cloud.record = self._record  # type: ignore[method-assign]  # the one place where every change of a NIC passes
+
+    def _record(self, nic: Any, cause: str, who: str = "", operation_id: str = "") -> None:
+        put = self.journal.sending if cause == "put" else None
+        before = self.journal.docs.get(nic.name)
+        self.journal.changes.append(Change(self.loop.time(), nic.name, cause, who, before, nic.doc, operation_id, put))
+        self.journal.docs[nic.name] = nic.doc
+        self._genuine_record(nic, cause, who, operation_id)
+
+    def node(self, name: str, *, skew_s: float = 0.0) -> "Node":
+        """A new instance of the controller."""
+        node = Node(self, name, skew_s)
+        self.nodes.append(node)
+        return node
+
+    def mirror(self, name: str = "PROD") -> Mirror:
+        """A mirror of the document."""
+        assert self.config is not None
+        return self.config.mirrors[name]
+
+    async def head(self, mirror: str = "PROD") -> Head:
+        """The head as the table has it."""
+        return await self.ledger.load_head(mirror)
+
+    async def trail(self, mirror: str = "PROD") -> list[Row]:
+        """All rows, oldest first."""
+        return await self.ledger.rows_from(mirror, 1, limit=100_000)
+
+    def holders(self, address: str = "10.0.0.254") -> list[str]:
+        """The names of the NICs whose document carries the address."""
+        return sorted(self.cloud.shown_on(address))
+
+
+class Node:
+    """One instance of the controller, with its own skewed clock and its own life."""
+
+    def __init__(self, stage: Stage, name: str, skew_s: float) -> None:
+        self.stage, self.name, self.skew_s = stage, name, skew_s
+        self.rng = random.Random(f"{stage.seed}/{name}")
+        self.dead = False
+        self.died = asyncio.Event()
+        self.paused_until = 0.0
+        self.ids = 0
+        assert stage.config is not None
+        self.log: list[tuple[str, dict[str, Any]]] = []
+        ports = Ports(
+            config=stage.config,
+            ledger=_Ledger(self),
+            transport=_Transport(self),
+            probes=_Probes(self),
+            clock=self,
+            instance=name,
+            log=lambda event, **fields: self.log.append((event, fields)),
+        )
+        self.controller = Controller(ports=ports, arm=Arm(ports.transport))
+
+    # -- Clock ---------------------------------------------------------------------------------------------------------
+    def now(self) -> Instant:
+        """This instance's wall clock."""
+        return START + timedelta(seconds=self.stage.loop.time() + self.skew_s)
+
+    def new_id(self) -> str:
+        """Names that tell who made them."""
+        self.ids += 1
+        return f"{self.name}-{self.ids:04d}"
+
+    def jitter(self) -> float:
+        """Seeded."""
+        return self.rng.random()
+
+    # -- life ----------------------------------------------------------------------------------------------------------
+    def kill(self) -> None:
+        """Die now: no effect of this instance starts or returns any more."""
+        self.dead = True
+        self.died.set()
+
+    async def effect(self, label: str, do: Callable[[], Awaitable[_T]], latency_s: float) -> _T:
+        """Do something to the outside, through the three points."""
+        await self.alive()
+        await self.stage.fate.before(self, label)
+        await self.alive()
+        await asyncio.sleep(latency_s * (0.3 + 0.4 * self.rng.random()))
+        try:
+            result = await do()
+        except Exception:
+            await self.alive()
+            raise
+        await self.stage.fate.between(self, label)
+        await self.alive()
+        await asyncio.sleep(latency_s * (0.3 + 0.4 * self.rng.random()))
+        await self.alive()
+        await self.stage.fate.after(self, label)
+        await self.alive()
+        return result
+
+    async def alive(self) -> None:
+        """Returns only to the living, and only while the process runs."""
+        while self.stage.loop.time() < self.paused_until and not self.dead:
+            await asyncio.sleep(self.paused_until - self.stage.loop.time())
+        if self.dead:
+            await forever(self.stage.graves)
+
+    async def answered(self, trace: Trace, work: Coroutine[Any, Any, _T]) -> _T:
+        """The answer of a use case, written down."""
+        try:
+            result = await work
+        except Exception as exc:
+            await self.alive()
+            trace.answer, trace.answered = exc, self.stage.loop.time()
+            raise
+        await self.alive()
+        trace.answer, trace.answered = (result if isinstance(result, Outcome) else None), self.stage.loop.time()
+        return result
+
+    # -- use cases -----------------------------------------------------------------------------------------------------
+    async def claim(
+        self,
+        member: str,
+        *,
+        claim_id: str = "c",
+        age_s: float = 0.0,
+        event: str = "NotifyBecomePrimary",
+        mirror: str = "PROD",
+        key_id: str | None = None,
+        issued_at: Instant | None = None,
+        deadline_s: float = 190.0,
+    ) -> Outcome:
+        """A verified claim of now, of that age. `issued_at`: of a request that is sent a second time."""
+        now = self.now()
+        key_id = key_id or f"key-{member}"
+        claim = Claim(
+            mirror=mirror,
+            member=member,
+            claim_id=claim_id,
+            key_id=key_id,
+            issued_at=issued_at or now,
+            began=now - timedelta(seconds=age_s),
+            event=event,
+        )
+        ask = Ask(
+            mirror=self.stage.mirror(mirror),
+            member=member,
+            began=claim.began,
+            actor=f"key:{key_id}",
+            correlation_id=self.new_id(),
+            claim=claim,
+            deadline_s=deadline_s,
+        )
+        trace = self.begin("claim", mirror, member, ask.correlation_id)
+        trace.signed, trace.event = (key_id, to_text(claim.issued_at)), event
+        return await self.answered(trace, carry_out(self.controller, ask))
+
+    async def move(self, to: str, *, force: bool = False, mirror: str = "PROD", deadline_s: float = 190.0) -> Outcome:
+        """An operator's move."""
+        move = Move(mirror=mirror, to=to, reason="test", operator="op", began=self.now(), force=force)
+        ask = Ask(
+            mirror=self.stage.mirror(mirror),
+            member=to,
+            began=move.began,
+            actor="operator:op",
+            correlation_id=self.new_id(),
+            move=move,
+            deadline_s=deadline_s,
+        )
+        trace = self.begin("move", mirror, to, ask.correlation_id)
+        trace.forced = force
+        return await self.answered(trace, carry_out(self.controller, ask))
+
+    async def tick(self) -> None:
+        """One timer pass."""
+        correlation_id = self.new_id()
+        trace = self.begin("tick", "", "", correlation_id)
+        await self.answered(trace, run_pass(self.controller, correlation_id))
+
+    async def freeze(self, mirror: str = "PROD", *, for_s: float | None = None) -> Head:
+        """An operator's stop sign."""
+        until = self.now() + timedelta(seconds=for_s) if for_s is not None else None
+        ids = self.new_id()
+        trace = self.begin("freeze", mirror, "", ids)
+        work = freeze.freeze(
+            self.controller, self.stage.mirror(mirror), reason="test", operator="op", until=until, correlation_id=ids
+        )
+        return await self.answered(trace, work)
+
+    async def unfreeze(self, mirror: str = "PROD") -> Head:
+        """Its end."""
+        ids = self.new_id()
+        trace = self.begin("unfreeze", mirror, "", ids)
+        work = freeze.unfreeze(self.controller, self.stage.mirror(mirror), reason="test", operator="op", correlation_id=ids)
+        return await self.answered(trace, work)
+
+    def begin(self, kind: str, mirror: str, member: str, correlation_id: str) -> Trace:
+        """Open the trace of an ask."""
+        at = self.stage.loop.time()
+        return self.stage.journal.begin(self, kind, at, mirror=mirror, member=member, correlation_id=correlation_id)
+
+
+class _Transport:
+    """ARM in process."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    async def send(self, request: ArmRequest) -> ArmReply:
+        stage, trace = self.node.stage, CURRENT.get()
+        path = request.url.split("?")[0]
+        label = f"arm {request.method} {path.rsplit('/', 2)[-2]}"
+        nic = path.rsplit("/", 1)[-1] if path.rsplit("/", 2)[-2] == "networkInterfaces" else ""
+        put = self._sent(request, nic, trace) if request.method != "GET" and trace else None
+        deadline = stage.loop.time() + request.timeout_s
+        shown: list[Get] = []
+
+        async def do() -> ArmReply:
+            return await self._exchange(request, nic, put, deadline, label, shown)
+
+        try:
+            reply = await self.node.effect(label, do, stage.arm_s)
+        except Exception:
+            self._unheard(trace, nic, request.method, path)
+            raise
+        now = stage.loop.time()
+        if put is not None:
+            put.status, put.heard = reply.status, now
+            if reply.status < 300 and trace and nic:
+                trace.looks[nic] = frozenset(f.name.lower() for f in put.after.facts) if put.after else None
+        elif trace and nic and reply.status == 200 and shown:
+            shown[0].heard = now
+            trace.looks[nic] = frozenset(f.name.lower() for f in shown[0].doc.facts)
+            trace.gets.append(shown[0])
+            stage.journal.gets.append(shown[0])
+        elif reply.status != 200:
+            self._unheard(trace, nic, request.method, path)
+        return reply
+
+    def _unheard(self, trace: Trace | None, nic: str, method: str, path: str) -> None:
+        if trace is None or method != "GET":
+            return
+        if not nic:
+            trace.denied_reads += path.endswith("/permissions")
+        elif not any(put.nic == nic and put.status is not None and put.status < 300 for put in trace.puts):
+            trace.looks[nic] = None
+
+    def _sent(self, request: ArmRequest, nic: str, trace: Trace) -> Put:
+        stage = self.node.stage
+        head = max(trace.heads.values(), key=lambda head: trace.known_at[head.mirror], default=None)
+        known_at = trace.known_at.get(head.mirror, -1.0) if head else -1.0
+        put = Put(
+            number=len(stage.journal.puts),
+            trace=trace,
+            nic=nic,
+            if_match=request.headers.get("if-match", ""),
+            sent=stage.loop.time(),
+            clock=self.node.now(),
+            head=head,
+            head_known_at=known_at,
+            heard_since_last=not trace.puts or known_at > trace.puts[-1].sent,
+            unread=tuple(name for name, look in trace.looks.items() if look is None),
+            located=_located(trace, stage.loop.time()),
+        )
+        trace.puts.append(put)
+        stage.journal.puts.append(put)
+        return put
+
+    async def _exchange(
+        self, request: ArmRequest, nic: str, put: Put | None, deadline: float, label: str, shown: list[Get]
+    ) -> ArmReply:
+        stage, loop = self.node.stage, self.node.stage.loop
+        cloud = stage.cloud
+        headers = {"authorization": cloud.bearer(), "host": "management.azure.com", **request.headers}
+        body = json.dumps(request.body).encode() if request.body is not None else b""
+        if body:
+            headers["content-type"] = "application/json"
+        if put is not None:
+            headers["x-ms-client-request-id"] = str(put.number)
+        cloud.settle()  # what is due happens before this request, and is not its doing
+        found = cloud.nics.get(path_of(request.url).lower()) if nic else None
+        doc = found.doc if found else None
+        stage.journal.sending = put
+        response = handle(cloud, Request(request.method, request.url, headers, body))
+        stage.journal.sending = None
+        if put is not None:
+            put.request_id = response.headers.get("x-ms-request-id", "")
+            if response.status < 300:
+                put.before, put.after, put.landed = doc, found.doc if found else None, loop.time()
+        elif found is not None and response.status == 200 and (trace := CURRENT.get()):
+            shown.append(Get(loop.time(), -1.0, trace, nic, found.etag, found.state, found.doc))
+        if response.lost or loop.time() + response.delay_s > deadline:
+            await asyncio.sleep(min(response.delay_s, max(0.0, deadline - loop.time())))
+            raise NoReply(label)
+        if response.delay_s:
+            await asyncio.sleep(response.delay_s)
+        return ArmReply(
+            status=response.status,
+            headers=response.headers,
+            body=json.loads(response.body) if response.body else None,
+        )
+
+
+_JUST_NOW_S = 1.0
+"""Writes go out side by side, and each looks again at its own NIC: what all were planned on was seen a moment ago."""
+
+
+def _located(trace: Trace, now: float) -> frozenset[str]:
+    """What this trace has seen on a NIC, or has itself taken from where it saw it: an address is on one NIC at most."""
+    seen = {name for look in trace.looks.values() if look for name in look}
+    seen |= {fact.name.lower() for get in trace.gets[-8:] if now - get.heard <= _JUST_NOW_S for fact in get.doc.facts}
+    for put in trace.puts:
+        if put.before is not None and put.status in (200, 201):
+            seen |= {fact.name.lower() for fact in put.before.facts}
+    return frozenset(seen)
+
+
+def path_of(url: str) -> str:
+    """The path of an absolute or relative URL."""
+    path = url.split("?", maxsplit=1)[0]
+    return path if path.startswith("/") else "/" + path.partition("://")[2].partition("/")[2]
+
+
+class _Ledger:
+    """The table as one instance reaches it."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.table = node.stage.ledger
+
+    async def _call(self, label: str, do: Callable[[], Awaitable[_T]]) -> _T:
+        async def reached() -> _T:
+            if self.node.stage.loop.time() < self.node.stage.table_away_until:
+                raise Unreachable("the table is away")
+            return await do()
+
+        return await self.node.effect(f"table {label}", reached, self.node.stage.table_s)
+
+    def _known(self, heads: Iterable[Head]) -> None:
+        trace = CURRENT.get()
+        for head in heads:
+            if trace is not None:
+                trace.knows(head, self.node.stage.loop.time())
+
+    def _asks(self, *mirrors: str) -> None:
+        if trace := CURRENT.get():
+            trace.asked_heads.update(dict.fromkeys(mirrors, self.node.stage.loop.time()))
+
+    async def load_head(self, mirror: str) -> Head:
+        self._asks(mirror)
+        head = await self._call("load_head", lambda: self.table.load_head(mirror))
+        self._known([head])
+        return head
+
+    async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
+        async def do() -> Head:
+            before = await self.table.load_head(head.mirror)
+            stored = await self.table.commit(head, rows)
+            if trace := CURRENT.get():
+                entry = Commit(self.node.stage.loop.time(), trace, before, stored, rows, head.mirror in trace.hinted)
+                self.node.stage.journal.commits.append(entry)
+                trace.commits.append(entry)
+                owner = stored.lease.owner if stored.lease else ""
+                if owner.startswith(f"{self.node.name}/") and (before.lease is None or before.lease.owner != owner):
+                    trace.owners.add(owner)
+            return stored
+
+        self._asks(head.mirror)
+        try:
+            stored = await self._call("commit", do)
+        except TimeoutError as exc:
+            raise CommitUnknown("lost") from exc
+        self._known([stored])
+        return stored
+
+    async def load_row(self, mirror: str, seq: int) -> Row | None:
+        return await self._call("load_row", lambda: self.table.load_row(mirror, seq))
+
+    async def newest_rows(self, mirror: str, *, before: int | None, limit: int) -> list[Row]:
+        return await self._call("newest_rows", lambda: self.table.newest_rows(mirror, before=before, limit=limit))
+
+    async def rows_from(self, mirror: str, seq: int, *, limit: int) -> list[Row]:
+        return await self._call("rows_from", lambda: self.table.rows_from(mirror, seq, limit=limit))
+
+    async def load_heads(self, mirrors: Sequence[str]) -> Mapping[str, Head]:
+        self._asks(*mirrors)
+        heads = await self._call("load_heads", lambda: self.table.load_heads(mirrors))
+        self._known(heads.values())
+        return heads
+
+    async def put_hint(self, mirror: str) -> None:
+        async def do() -> None:
+            await self.table.put_hint(mirror)
+            if (trace := CURRENT.get()) and mirror in self.table.hints:
+                trace.hinted.add(mirror)
+
+        await self._call("put_hint", do)
+
+    async def load_hints(self) -> list[Hint]:
+        found = await self._call("load_hints", self.table.load_hints)
+        if trace := CURRENT.get():
+            for hint in found:
+                trace.hints.setdefault(hint.etag, self.node.stage.loop.time())
+        return found
+
+    async def drop_hint(self, hint: Hint) -> None:
+        async def do() -> None:
+            if (trace := CURRENT.get()) and self.table.hints.get(hint.mirror) == hint.etag:
+                now, known = self.node.stage.loop.time(), trace.heads.get(hint.mirror)
+                self.node.stage.journal.drops.append(Drop(now, trace, hint.mirror, hint.etag, known, self.node.now()))
+            await self.table.drop_hint(hint)
+
+        await self._call("drop_hint", do)
+
+    async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
+        await self._call("count_failures", lambda: self.table.count_failures(instance, counts, at))
+
+
+class _Probes:
+    """Pages and paths as the stage has them."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    async def page(self, member: Member) -> Page:
+        await self.node.alive()
+        await asyncio.sleep(0.01)
+        said = self.node.stage.pages.get(member.name, Page.UNKNOWN)
+        if trace := CURRENT.get():
+            trace.pages[member.name] = said
+        return said
+
+    async def path(self, target: str, *, within_s: float) -> float | None:
+        await self.node.alive()
+        await asyncio.sleep(0.01)
+        return 0.01
+
+
+__all__ = ["DOCUMENT", "START", "SUB", "Fate", "Node", "Stage", "Stale", "Unreachable", "forever"]

@@ -1,0 +1,420 @@
+"""Turns, budgets and looks: nobody asks Azure more than it allows, nobody waits without need, and nobody starves."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from simulator.core.errors import Refused
+from simulator.core.switches import Switches
+from simulator.state.throttle import Limits
+from tests.promises.loop import run
+from vipcore.arm.rate_limit import (
+    FIRST_LOOK_S,
+    LOOK_S_MAX,
+    NEW,
+    ORDER,
+    PROCESS_LOOKS_PER_S,
+    UNDER_WAY,
+    Budget,
+    Looking,
+    Pace,
+)
+from vipcore.ports import ArmReply
+
+
+def in_time(story: Callable[[], Awaitable[None]]) -> None:
+    """Run a story on the virtual clock."""
+
+    async def main() -> None:
+        await story()
+
+    run(main())
+
+
+def now() -> float:
+    """The loop's time."""
+    return asyncio.get_running_loop().time()
+
+
+def throttled(seconds: str = "7") -> ArmReply:
+    """ARM's 429 about rates."""
+    return ArmReply(status=429, headers={"retry-after": seconds}, body={"error": {"code": "SubscriptionRequestsThrottled"}})
+
+
+# -- turns -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_lone_swap_never_waits() -> None:
+    """Calls of one swap, a few hundred reads in a minute among them, all get their turn at once."""
+
+    async def story() -> None:
+        pace = Pace()
+        for _ in range(240):
+            began = now()
+            await pace.reads.turn()
+            pace.reads.sent(now())
+            assert now() == began
+            await asyncio.sleep(0.25)
+        await pace.writes.turn(2)
+        assert now() == pytest.approx(60.0)
+
+    in_time(story)
+
+
+def test_calls_beyond_the_bucket_come_as_it_is_filled() -> None:
+    """After a burst of the bucket's size, as many calls a second go out as Azure refills."""
+
+    async def story() -> None:
+        budget = Budget(size=10.0, per_s=5.0, window_max=1_000)
+        for _ in range(10):
+            await budget.turn()
+        assert now() == 0.0
+        for _ in range(25):
+            await budget.turn()
+        assert now() == pytest.approx(5.0)
+
+    in_time(story)
+
+
+def test_work_under_way_goes_first_then_who_began_first() -> None:
+    """Who waits is served by class, then by when it began, whatever the order of arrival."""
+
+    async def story() -> None:
+        budget, served = Budget(size=1.0, per_s=1.0, window_max=1_000), []
+        await budget.turn()
+
+        async def one(name: str, order: tuple[int, float]) -> None:
+            ORDER.set(order)
+            await budget.turn()
+            served.append(name)
+
+        orders = {"young": (NEW, 9.0), "old": (NEW, 1.0), "attach": (UNDER_WAY, 8.0), "older attach": (UNDER_WAY, 7.0)}
+        await asyncio.gather(*(one(name, order) for name, order in orders.items()))
+        assert served == ["older attach", "attach", "old", "young"]
+
+    in_time(story)
+
+
+def test_all_writes_of_a_swap_have_their_turn_together() -> None:
+    """Two writes are given together or not at all, so that no address is left detached for want of a write."""
+
+    async def story() -> None:
+        budget = Budget(size=3.0, per_s=1.0, window_max=1_000)
+        await budget.turn(2)
+        began = now()
+        await budget.turn(2)
+        assert now() - began == pytest.approx(1.0)
+
+    in_time(story)
+
+
+def test_turns_that_are_given_back_are_given_on() -> None:
+    """Turns that nobody needs serve the next who waits, at once."""
+
+    async def story() -> None:
+        budget = Budget(size=2.0, per_s=0.001, window_max=1_000)
+        await budget.turn(2)
+        waiting = asyncio.ensure_future(budget.turn(2))
+        await asyncio.sleep(1.0)
+        assert not waiting.done()
+        budget.give_back(2)
+        await waiting
+        assert now() == pytest.approx(1.0)
+
+    in_time(story)
+
+
+@pytest.mark.parametrize("served_first", [False, True])
+def test_who_gives_up_waiting_leaves_no_turn_behind(served_first: bool) -> None:
+    """A waiter that is canceled, also in the very moment in which it is served, costs nobody a turn."""
+
+    async def story() -> None:
+        budget = Budget(size=1.0, per_s=1.0, window_max=1_000)
+        await budget.turn()
+        gives_up = asyncio.ensure_future(budget.turn())
+        await asyncio.sleep(0)
+        if served_first:
+            budget.give_back(1)
+        gives_up.cancel()
+        await asyncio.gather(gives_up, return_exceptions=True)
+        began = now()
+        await budget.turn()
+        assert now() - began <= 1.0 + 1e-6
+        assert budget.owed == (1 if served_first else 2)
+
+    in_time(story)
+
+
+def test_the_five_minutes_count_from_when_a_call_was_sent() -> None:
+    """A turn that was taken and whose call goes out later frees its place in the window five minutes after that."""
+
+    async def story() -> None:
+        budget = Budget(size=100.0, per_s=100.0, window_max=2)
+        await budget.turn(2)
+        budget.sent(now())
+        await asyncio.sleep(40.0)
+        budget.sent(now())
+        await budget.turn()
+        assert 300.0 <= now() <= 301.0
+        budget.sent(now())
+        await budget.turn()
+        assert 340.0 <= now() <= 341.0
+
+    in_time(story)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_azure_never_refuses_who_waits_for_turns(seed: int) -> None:
+    """Whatever the demand, and though requests overtake each other: ARM's buckets and the provider's window refuse nothing."""
+
+    async def story() -> None:
+        rng, pace = random.Random(seed), Pace()
+        limits, switches = Limits(), Switches(throttling="both")
+        refused = []
+
+        async def swap() -> None:
+            await asyncio.sleep(rng.random() * rng.choice([1.0, 60.0, 400.0]))
+            await pace.writes.turn(2)
+            for kind, budget in (("reads", pace.reads), ("writes", pace.writes), ("reads", pace.reads), ("writes", pace.writes)):
+                if kind == "reads":
+                    await budget.turn()
+                budget.sent(now())
+                await asyncio.sleep(rng.random() * 0.05)
+                try:
+                    limits.arm(switches, "s", "p", kind, now())  # type: ignore[arg-type]  # a Literal by its value
+                    limits.nrp(switches, "s", kind, now())  # type: ignore[arg-type]  # as above
+                except Refused as refusal:
+                    refused.append((now(), str(refusal)))
+                await asyncio.sleep(rng.random() * rng.choice([0.1, 10.0]))
+
+        await asyncio.gather(*(swap() for _ in range(700)))
+        assert refused == []
+
+    in_time(story)
+
+
+# -- what Azure tells --------------------------------------------------------------------------------------------------
+
+
+def answer(kind: str, remaining: int) -> ArmReply:
+    """An answer with Azure's own count."""
+    return ArmReply(status=200, headers={f"x-ms-ratelimit-remaining-subscription-{kind}": str(remaining)})
+
+
+def test_others_who_use_the_bucket_are_noticed() -> None:
+    """What is missing in Azure's count and was not ours, others have used: of the bucket and of the five minutes."""
+
+    async def story() -> None:
+        pace = Pace()
+        await pace.reads.turn()
+        sent = pace.reads.sent(now())
+        pace.heard("GET", sent, answer("reads", 3), now())
+        assert pace.reads.known(now()) == pytest.approx(3.0, abs=2.0)
+        assert len(pace.reads.spent) == pytest.approx(pace.reads.size - 3.0, abs=2.0)
+        assert pace.scarce(now())
+
+    in_time(story)
+
+
+def test_what_others_used_is_counted_once() -> None:
+    """Answers to calls that were under way together tell of the same calls of others."""
+
+    async def story() -> None:
+        budget = Budget(size=100.0, per_s=1.0, window_max=1_000)
+        await budget.turn(10)
+        together = [budget.sent(now()) for _ in range(10)]
+        for number, sent in enumerate(together):
+            budget.heard(sent, str(100 - 50 - number - 1), now())
+        assert len(budget.strange) == pytest.approx(50, abs=1)
+        assert budget.known(now()) == pytest.approx(40.0, abs=1.0)
+
+    in_time(story)
+
+
+def test_an_answers_way_back_is_nobodys_call() -> None:
+    """What Azure refilled while its answer was on the way is not missing in its count."""
+
+    async def story() -> None:
+        budget = Budget(size=100.0, per_s=10.0, window_max=1_000)
+        await budget.turn(50)
+        sent = [budget.sent(now()) for _ in range(50)][-1]
+        await asyncio.sleep(4.0)
+        budget.heard(sent, "50", now())
+        assert not budget.strange
+        assert budget.known(now()) == pytest.approx(90.0)
+
+    in_time(story)
+
+
+def test_azures_rounding_costs_no_turns() -> None:
+    """Azure rounds its count down; taking that at its word each time would lose half of a scarce budget."""
+
+    async def story() -> None:
+        budget = Budget(size=10.0, per_s=5.0, window_max=1_000)
+        budget.take(6, now())
+        sent = [budget.sent(now()) for _ in range(6)][-1]
+        budget.heard(sent, "3", now())
+        assert budget.known(now()) == 4.0
+
+    in_time(story)
+
+
+def test_a_throttle_stops_everybody_for_as_long_as_it_says() -> None:
+    """After a 429 about rates nobody asks until its Retry-After is over, and then one by one; other kinds of calls go on."""
+
+    async def story() -> None:
+        pace = Pace()
+        pace.heard("GET", pace.reads.sent(now()), throttled(), now())
+        await pace.writes.turn()
+        assert now() == 0.0
+        await pace.reads.turn()
+        assert now() == pytest.approx(7.0, abs=0.1)
+        await pace.reads.turn()
+        assert now() == pytest.approx(7.0 + 2 / 25.0, abs=0.01)
+
+    in_time(story)
+
+
+def test_a_refused_call_is_not_counted_in_the_five_minutes() -> None:
+    """What ARM refused never came to the provider."""
+
+    async def story() -> None:
+        pace = Pace()
+        pace.heard("PUT", pace.writes.sent(now()), throttled(), now())
+        assert len(pace.writes.spent) == 0
+
+    in_time(story)
+
+
+def test_a_full_five_minutes_is_taken_at_its_word() -> None:
+    """Where the provider says that its window is full, what we had not counted is taken to have come evenly, and leaves so."""
+
+    async def story() -> None:
+        await asyncio.sleep(100.0)
+        pace = Pace()
+        details = [{"code": "RetryableErrorDueToTooManyCalls", "message": "too many calls"}]
+        body = {"error": {"code": "RetryableError", "details": details}}
+        reply = ArmReply(status=429, headers={"retry-after": "200"}, body=body)
+        pace.heard("PUT", pace.writes.sent(now()), reply, now())
+        assert len(pace.writes.spent) == pace.writes.window_max
+        began = now()
+        await pace.writes.turn()
+        assert now() - began == pytest.approx(200.0, abs=3.0)
+        assert 3.0 < pace.writes.free_at(30, now()) - now() < 70.0
+        assert pace.writes.free_at(4, now()) > now()
+
+    in_time(story)
+
+
+def test_only_our_share_of_a_window_that_fills_up_is_given_away() -> None:
+    """Two who share the last hundred calls give away fifty each, so that neither leaves an address detached for want of one."""
+
+    async def story() -> None:
+        budget = Budget(size=2_000.0, per_s=1_000.0, window_max=1_000)
+        for times in (budget.spent, budget.strange):
+            times.extend([now()] * 450)
+        budget.spent.extend([now()] * 450)
+        budget.take(48, now())
+        assert budget.free_at(2, now()) <= now()
+        budget.take(2, now())
+        assert budget.free_at(2, now()) > now()
+
+    in_time(story)
+
+
+def test_a_lock_is_no_throttle() -> None:
+    """A 429 because another operation holds the resource stops nobody else."""
+
+    async def story() -> None:
+        pace = Pace()
+        body = {"error": {"code": "RetryableError", "details": [{"code": "RetryableErrorDueToAnotherOperation"}]}}
+        refused = ArmReply(status=429, headers={"retry-after": "11"}, body=body)
+        pace.heard("PUT", pace.writes.sent(now()), refused, now())
+        await pace.writes.turn()
+        assert now() == 0.0
+
+    in_time(story)
+
+
+# -- crowds ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_few_are_no_crowd() -> None:
+    """A handful of claims at once read everything at once; with dozens the next one waits for its writes before it reads."""
+
+    async def story() -> None:
+        pace = Pace()
+        pace.asking = 5
+        assert not pace.crowded(now())
+        assert not pace.scarce(now())
+        pace.asking = 60
+        assert pace.crowded(now())
+        assert pace.scarce(now())
+
+    in_time(story)
+
+
+# -- looks -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("elapsed_s", [0.0, 1.0, 8.0, 60.0, 600.0])
+def test_alone_the_end_is_seen_soon(elapsed_s: float) -> None:
+    """A lone operation is looked at after a quarter of a second, later after three hundredths of what has passed, at most 5 s."""
+
+    async def story() -> None:
+        pace = Pace()
+        with pace.following():
+            wait = pace.look_after(elapsed_s, 0.5)
+        assert wait == min(LOOK_S_MAX, max(FIRST_LOOK_S, 0.03 * elapsed_s))
+
+    in_time(story)
+
+
+@pytest.mark.parametrize("true_s", [3.0, 8.0, 20.0])
+def test_in_a_crowd_the_first_look_finds_most_ended(true_s: float) -> None:
+    """However long operations take, the time of the first look settles near their end: few looks each, little overshoot."""
+
+    async def story() -> None:
+        rng, pace, overshoot, looks_made = random.Random(1), Pace(), [], []
+
+        async def operation() -> None:
+            await asyncio.sleep(rng.random() * 300.0)  # ten a second, as many as writes can be made
+            began, looks, before = now(), 0, 0.0
+            with pace.following():
+                while True:
+                    await asyncio.sleep(pace.look_after(now() - began, rng.random(), looks))
+                    await pace.reads.turn()
+                    pace.reads.sent(now())
+                    elapsed = now() - began
+                    looks += 1
+                    if elapsed >= true_s:
+                        break
+                    before = elapsed
+            pace.ended(elapsed, before)
+            overshoot.append(elapsed - true_s)
+            looks_made.append(looks)
+
+        await asyncio.gather(*(operation() for _ in range(3_000)))
+        late = len(overshoot) // 4  # what came after it had settled
+        assert sum(looks_made[late:]) / len(looks_made[late:]) <= 2.0
+        assert sum(overshoot[late:]) / len(overshoot[late:]) <= max(1.0, 0.15 * true_s)
+
+    in_time(story)
+
+
+def test_a_process_looks_only_so_often() -> None:
+    """Operations of many subscriptions together are looked at no more often than one process can bear."""
+
+    async def story() -> None:
+        everywhere = Looking()
+        paces = [Pace(everywhere=everywhere) for _ in range(600)]
+        with contextlib.ExitStack() as stack:
+            for pace in paces:
+                stack.enter_context(pace.following())
+            waits = [pace.look_after(1.0, 0.5, looks=2) for pace in paces]
+        assert sum(1.0 / wait for wait in waits) <= PROCESS_LOOKS_PER_S * 1.01
+
+    in_time(story)

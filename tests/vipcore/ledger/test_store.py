@@ -1,0 +1,104 @@
+"""A transaction whose answer is lost, settled by reading what is there now."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.promises.ledger import MemoryLedger
+from tests.promises.loop import run
+from tests.promises.stage import Stage
+from vipcore.errors import CommitUnknown
+from vipcore.ledger import store
+from vipcore.ledger.audit import Draft, Row
+from vipcore.ledger.head import Head
+
+
+class Lossy(MemoryLedger):
+    """Commits, then loses the answer of the first commit; `meanwhile` lets somebody else go on before we can look."""
+
+    def __init__(self, *, lands: bool, meanwhile: bool) -> None:
+        super().__init__()
+        self.lands, self.meanwhile, self.lost = lands, meanwhile, False
+
+    async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
+        if self.lost:
+            return await super().commit(head, rows)
+        self.lost = True
+        if self.lands:
+            stored = await super().commit(head, rows)
+            if self.meanwhile:
+                await super().commit(replace(stored, desired="B"), [])
+        raise CommitUnknown("lost")
+
+
+def decide(head: Head) -> tuple[Head, list[Draft]]:
+    """A decision for A, with its row."""
+    return replace(head, desired="A"), [Draft(event="claim.accepted", actor="key:a")]
+
+
+@pytest.mark.parametrize(("lands", "meanwhile"), [(True, False), (True, True), (False, False)])
+def test_lost_answer_of_a_commit(lands: bool, meanwhile: bool) -> None:
+    """Our row is there once, whether the first try landed or not; what is returned is what we decided, never what others did."""
+
+    async def main() -> None:
+        ledger = Lossy(lands=lands, meanwhile=meanwhile)
+        ports = Stage().node("n").controller.ports
+        ports.ledger = ledger
+
+        stored = await store.commit(ports, Head(mirror="PROD"), decide)
+
+        assert stored.desired == "A"
+        assert (stored.etag == store.OUTDATED) is meanwhile
+        assert [row.columns["Event"] for row in await ledger.rows_from("PROD", 1, limit=9)] == ["claim.accepted"]
+
+        again = await store.commit(ports, stored, lambda head: (replace(head, drift="seen"), []))
+
+        assert again.drift == "seen"
+        assert again.desired == ("B" if meanwhile else "A")
+
+    run(main())
+
+
+def test_a_lost_commit_without_a_row_is_never_taken_for_ours() -> None:
+    """Where the head is as a lost commit of ours wanted it, another may have made it so: the change is judged again. (I6)"""
+
+    async def main() -> None:
+        ledger = Lossy(lands=True, meanwhile=False)
+        ports = Stage().node("n").controller.ports
+        ports.ledger = ledger
+        seen: list[str | None] = []
+
+        def spend(head: Head) -> tuple[Head, list[Draft]]:
+            seen.append(head.drift)
+            return replace(head, drift="spent"), []
+
+        await store.commit(ports, Head(mirror="PROD"), spend)
+
+        assert seen == [None, "spent"]
+
+    run(main())
+
+
+def test_who_is_cut_off_knows_what_was_sent() -> None:
+    """The rows of a transaction are told before it goes out, so that whoever is cut off can look for them. (I3)"""
+
+    class Hanging(MemoryLedger):
+        async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
+            await super().commit(head, rows)
+            await asyncio.Event().wait()
+            raise AssertionError("it hangs")
+
+    async def main() -> None:
+        ports = Stage().node("n").controller.ports
+        ports.ledger = Hanging()
+        sent: list[Row] = []
+
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5.0):
+                await store.commit(ports, Head(mirror="PROD"), decide, sent.extend)
+
+        assert await ports.ledger.rows_from("PROD", 1, limit=9) == sent
+
+    run(main())

@@ -1,0 +1,61 @@
+"""The Probes port over aiohttp: status pages of members, and whether clients' path is open."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from vipcore.adapters.connections import Channel
+from vipcore.model import Member, Page
+
+PAGE_S: Final = 2.0
+TRY_S: Final = 1.0
+PAUSE_S: Final = 0.25
+_SAID: Final = {200: Page.PRIMARY, 503: Page.NOT_PRIMARY}
+"""What `/csp/bin/mirror_status.cxw` answers on a primary and on any other member (iris.md)."""
+
+
+@dataclass(slots=True)
+class HttpProbes:
+    """`vipcore.ports.Probes`. Neither method raises. TLS certificates are verified; redirects are not followed."""
+
+    channel: Channel = field(default_factory=Channel)
+
+    async def page(self, member: Member) -> Page:
+        """What the member's status page says, within PAGE_S. Its status is all that counts; its body is not read."""
+        if not member.status_url:
+            return Page.UNKNOWN
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            return _SAID.get(await self._status(member.status_url, PAGE_S), Page.UNKNOWN)
+        return Page.UNKNOWN
+
+    async def path(self, target: str, *, within_s: float) -> float | None:
+        """Seconds until `tcp://host:port` took a connection, or an http(s) URL gave any answer; None if not in time."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while (left_s := began + within_s - loop.time()) > 0:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError, ValueError):
+                await self._answers(target, min(TRY_S, left_s))
+                return loop.time() - began
+            await asyncio.sleep(min(PAUSE_S, max(0.0, began + within_s - loop.time())))
+        return None
+
+    async def _answers(self, target: str, within_s: float) -> None:
+        """Returns when it answers. Raises OSError, TimeoutError, aiohttp.ClientError, ValueError."""
+        parts = urlsplit(target)
+        if parts.scheme != "tcp":
+            await self._status(target, within_s)
+            return
+        async with asyncio.timeout(within_s):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.transport.abort()
+
+    async def _status(self, url: str, within_s: float) -> int:
+        """The status of an answer; the connection is dropped with the body unread."""
+        timeout = aiohttp.ClientTimeout(total=within_s)
+        response = await self.channel.session().get(url, allow_redirects=False, timeout=timeout)
+        response.close()
+        return response.status

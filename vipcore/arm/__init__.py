@@ -1,0 +1,1 @@
+"""What we ask of Azure Resource Manager, how often, and what its answers mean."""

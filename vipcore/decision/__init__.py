@@ -1,0 +1,1 @@
+"""Who shall hold the VIP, and what a mirror needs now."""

@@ -1,0 +1,314 @@
+"""One claim or one move, from the verified request to its answer: judge, commit the decision, drive or wait, answer.
+
+The judgement is committed only over the very head it was made on: if another was first, it is made again. The order of effects:
+the hint for the timer, then decision, row and lease in one transaction, then NIC writes (converge.py). If we die after the hint,
+the timer finds a head without work; after the transaction, an unfinished swap that it finishes.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from vipcore import instants
+from vipcore.arm.rate_limit import NEW, ORDER, WRITES_OF_A_SWAP, go_first
+from vipcore.decision import rules
+from vipcore.decision.controller import REPEAT_S, Controller, left_out, storage_unavailable
+from vipcore.decision.judge import check_first, judge, refuse
+from vipcore.decision.request import Ask, Looking, Rejudge
+from vipcore.decision.takeover import drive, driver_for, follow, leased, resumed
+from vipcore.errors import Refusal, Unreachable
+from vipcore.instants import Instant
+from vipcore.ledger import store
+from vipcore.ledger.audit import Draft
+from vipcore.ledger.head import Head, Repeat, Swap, repeated
+from vipcore.model import Look, Outcome
+from vipcore.swap import plan, preflight
+from vipcore.swap.driver import LEASE_MARGIN_S, Driver
+
+_ROUNDS_MAX: Final = 20
+_WAIT_SHARE: Final = 0.7
+"""What part of a request's time may be spent waiting for turns, so that the rest is enough for a swap."""
+
+_OTHERS_S: Final = 0.5
+"""After so long a wait somebody else may have decided."""
+
+_GRACE_S: Final = 7.0
+
+
+async def carry_out(controller: Controller, ask: Ask) -> Outcome:
+    """Judge, decide, drive or wait. Raises Refusal."""
+    ORDER.set((NEW, ask.began.timestamp()))
+    looking = Looking.begin(controller, ask.mirror)
+    try:
+        head = await controller.load_head(ask.mirror.name)
+        # The driver keeps its own, earlier deadline; this one is for calls that wait their turn before anything is decided.
+        async with asyncio.timeout_at(ask.deadline + _GRACE_S):
+            for _ in range(_ROUNDS_MAX):
+                try:
+                    return await _decide(controller, ask, head, looking)
+                except Rejudge as rejudge:
+                    head = rejudge.head
+        raise Refusal("busy", "The mirror's state changed too often while this was judged; try again.")
+    except TimeoutError as exc:
+        raise Refusal("busy", "This could not be finished within a request's time; try the same again.") from exc
+    except Unreachable as exc:
+        raise storage_unavailable(exc) from exc
+    finally:
+        looking.drop()
+        _return_turns(controller, ask)
+
+
+async def _decide(controller: Controller, ask: Ask, head: Head, looking: Looking) -> Outcome:
+    now = controller.ports.clock.now()
+    remark = await judge(controller, ask, head, looking, now)
+    if looking.nics is not None and _will_work(ask, head):
+        preflight.read_ahead(controller.arm, controller.readings, ask.mirror)
+    if looking.nics is None and _will_work(ask, head):
+        await _take_turns(controller, ask, head, now)
+    hinting = asyncio.create_task(controller.ports.ledger.put_hint(ask.mirror.name)) if _will_work(ask, head) else None
+    try:
+        joins, driven = rules.joins(head, ask.member), head.leased(now, margin_s=LEASE_MARGIN_S)
+        looks = {} if joins and driven else await _shown(controller, ask, head, looking)
+        if not (joins and driven):
+            found = plan.plan(ask.mirror, looks, ask.member)
+            left = head.lease is not None or (head.swap is not None and head.swap.open)
+            if isinstance(found, plan.Plan) and found.done and not left and not joins:
+                return await _confirm(controller, ask, head, looks, remark)
+            await check_first(controller, ask, head, looks, found)
+        looking.read()
+        await (hinting or controller.ports.ledger.put_hint(ask.mirror.name))
+        driver, operation_id, epoch = None, "", 0
+        if driven:
+            head, operation_id, epoch = await _accept_beside(controller, ask, head, remark)
+        else:
+            driver = await _accept(controller, ask, head, looks, remark)
+            driver.turns, ask.turns = ask.turns, 0
+        ask.spent = True
+    finally:
+        if hinting:
+            await asyncio.wait([hinting])
+            hinting.exception()
+    _return_turns(controller, ask)
+    if driver:
+        return await drive(controller, ask, driver)
+    looking.forget()
+    return await follow(controller, ask, head, operation_id, epoch=epoch)
+
+
+async def _take_turns(controller: Controller, ask: Ask, head: Head, now: Instant) -> None:
+    """In a crowd: wait until Azure has room for this swap's writes, so that what is read then is acted on at once.
+
+    Raises Refusal `azure-throttled` when that takes too long; the claim is recorded, and keeps its place, which is when it began.
+    """
+    joins = rules.joins(head, ask.member)
+    if ask.turns or (joins and head.leased(now, margin_s=LEASE_MARGIN_S)):
+        return
+    if head.swap is not None:
+        go_first()  # the VIP may be on no NIC
+    loop = asyncio.get_running_loop()
+    began, writes = loop.time(), controller.arm.pace(ask.mirror.members[0].nic_id).writes
+    try:
+        async with asyncio.timeout_at(ask.asked_at + _WAIT_SHARE * ask.deadline_s):
+            await writes.turn(WRITES_OF_A_SWAP)
+    except TimeoutError:
+        wait = max(2, min(30, int(writes.free_at(1, loop.time()) - loop.time()) + 1))
+        detail = "Azure's limit of writes leaves no room yet. Older claims go first; this one keeps its place."
+        if joins:
+            raise Refusal("azure-throttled", detail, retry_after_s=wait) from None
+        no = rules.No(code="azure-throttled", detail=detail, recorded=ask.claim is not None, retry_after_s=wait)
+        await refuse(controller, ask, head, no)
+    ask.turns = WRITES_OF_A_SWAP
+    go_first()
+    if loop.time() - began > _OTHERS_S:
+        newest = await controller.load_head(ask.mirror.name)
+        if newest.etag != head.etag:
+            raise Rejudge(newest)
+
+
+async def _shown(controller: Controller, ask: Ask, head: Head, looking: Looking) -> dict[str, Look]:
+    """The NICs. Raises Refusal `azure-throttled` where Azure leaves no room to read them in time; the claim is recorded then."""
+    try:
+        async with asyncio.timeout_at(ask.asked_at + _WAIT_SHARE * ask.deadline_s):
+            return await looking.shown(head)
+    except TimeoutError:
+        detail = "Azure's limit of reads leaves no room to look at the NICs."
+        if rules.joins(head, ask.member):
+            raise Refusal("azure-throttled", detail, retry_after_s=30) from None
+        no = rules.No(code="azure-throttled", detail=detail, recorded=ask.claim is not None, retry_after_s=30)
+        await refuse(controller, ask, head, no)
+        raise AssertionError("a refusal is raised") from None
+
+
+def _return_turns(controller: Controller, ask: Ask) -> None:
+    """Give back turns that no driver has taken over."""
+    controller.arm.pace(ask.mirror.members[0].nic_id).writes.give_back(ask.turns)
+    ask.turns = 0
+
+
+def _will_work(ask: Ask, head: Head) -> bool:
+    """Whether it is already sure that work will be left for the timer if we die (the hint may then go out early)."""
+    return head.desired != ask.member or head.swap is not None
+
+
+async def _confirm(controller: Controller, ask: Ask, head: Head, looks: dict[str, Look], remark: str | None) -> Outcome:
+    """The VIP is in place by a fresh read and nobody drives: say so, decide it if it was not decided, write no NIC."""
+    now = controller.ports.clock.now()
+    what = f"{ask.kind}.confirmed {ask.member}"
+    operation_id = controller.ports.clock.new_id()
+    epoch = head.epoch
+
+    def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+        nonlocal epoch
+        if newest.etag != head.etag:
+            raise Rejudge(newest)
+        config = controller.ports.config
+        claim_id = ask.claim.claim_id if ask.claim else None
+        after = rules.decided(
+            newest, ask.member, _restated(ask, newest), now=now, claim_id=claim_id, changes_s=config.max_changes_s
+        )
+        after = ask.spend(replace(after, swap=None))
+        epoch = after.epoch
+        last = newest.repeats.get(ask.actor)
+        unchanged = after.epoch == newest.epoch and newest.swap is None and newest.pending == after.pending
+        if ask.claim and unchanged and last and last.what == what and now - last.at < instants.seconds(REPEAT_S):
+            return replace(after, repeats={**after.repeats, ask.actor: replace(last, left_out=last.left_out + 1)}), []
+        if ask.claim:
+            after = repeated(after, ask.actor, Repeat(what=what, at=now))
+        # One row tells how many were left out, and why pages that contradict it did not stop it: the first.
+        rows = [] if after.epoch == newest.epoch else [_accepted_row(ask, newest, operation_id, "decided", remark)]
+        said = _reason(ask) or "The VIP is there already; no NIC was written."
+        said = " ".join(sentence for sentence in (said, None if rows else _dropped(ask, newest)) if sentence)
+        detail = said if rows else left_out(f"{said} {remark}" if remark else said, last.left_out if last else 0)
+        rows.append(ask.draft(f"{ask.kind}.confirmed", operation_id=operation_id, outcome="confirmed", detail=detail))
+        return after, rows
+
+    # Nothing between the read of this head and its replacement can have moved the VIP: who moves it commits to the head first.
+    await store.commit(controller.ports, head, change)
+    total_ms = round((asyncio.get_running_loop().time() - ask.asked_at) * 1000)
+    return Outcome(
+        outcome="confirmed",
+        mirror=ask.mirror.name,
+        holder=ask.member,
+        epoch=epoch,
+        operation_id=operation_id,
+        from_member=plan.placement(ask.mirror, looks).holder,
+        total_ms=total_ms,
+    )
+
+
+def _restated(ask: Ask, head: Head) -> Instant:
+    """A watch claim for the member that is desired already is no newer decision: it supersedes nobody."""
+    same = head.desired == ask.member and ask.claim is not None and ask.claim.event == "watch"
+    return head.began if same else ask.began
+
+
+def _reason(ask: Ask) -> str | None:
+    return f"Reason: {ask.move.reason.rstrip('.')}." if ask.move else None
+
+
+def _dropped(ask: Ask, before: Head) -> str | None:
+    """What becomes of a recorded claim of another member, whose refusal said that it would be judged again."""
+    pending = before.pending
+    older = pending is not None and pending.member != ask.member and pending.began <= ask.began
+    return f"The recorded claim of {pending.member} is superseded." if pending and older else None
+
+
+def _accepted_row(ask: Ask, before: Head, operation_id: str, outcome: str, remark: str | None, **columns: Any) -> Draft:
+    sentences = [_reason(ask), f"Desired was {before.desired or 'nobody'}.", _dropped(ask, before), remark]
+    last = before.repeats.get(ask.actor)
+    detail = left_out(" ".join(sentence for sentence in sentences if sentence), last.left_out if last else 0)
+    return ask.draft(f"{ask.kind}.accepted", operation_id=operation_id, outcome=outcome, detail=detail, **columns)
+
+
+def _told(ask: Ask, head: Head) -> Head:
+    """The head after an accepted row of this key: that row says how many were left out before it, the next one need not."""
+    last = head.repeats.get(ask.actor)
+    return head if last is None else replace(head, repeats={**head.repeats, ask.actor: replace(last, left_out=0)})
+
+
+async def _accept_beside(controller: Controller, ask: Ask, head: Head, remark: str | None) -> tuple[Head, str, int]:
+    """Somebody drives: join their swap, or decide anew and wait for the lease.
+
+    Returns the head, and the operation and epoch that are waited for. Where the answer to the commit was lost, that head may
+    already be a later one, in which the swap is completed or another decision is in force.
+    """
+    now = controller.ports.clock.now()
+    fresh_id = controller.ports.clock.new_id()
+    waits_for, epoch = fresh_id, int(head.epoch)
+
+    def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+        nonlocal waits_for, epoch
+        if newest.etag != head.etag and not (rules.joins(newest, ask.member) and newest.leased(now, margin_s=LEASE_MARGIN_S)):
+            raise Rejudge(newest)
+        if newest.etag != head.etag and ask.claim and not ask.by_timer and not ask.spent and rules.replayed(newest, ask.claim):
+            raise Rejudge(newest)  # the same signed request was accepted meanwhile (promise 6)
+        if rules.joins(newest, ask.member):
+            assert newest.swap is not None
+            waits_for, epoch = newest.swap.operation_id, newest.epoch
+            after = rules.decided(
+                newest,
+                ask.member,
+                _restated(ask, newest),
+                now=now,
+                claim_id=newest.claim_id,
+                changes_s=controller.ports.config.max_changes_s,
+            )
+            return _told(ask, ask.spend(after)), [_accepted_row(ask, newest, newest.swap.operation_id, "joined", remark)]
+        after = _with_swap(controller, ask, newest, fresh_id, now)
+        waits_for, epoch = fresh_id, after.epoch
+        return _told(ask, ask.spend(after)), [_accepted_row(ask, newest, fresh_id, "decided", remark)]
+
+    stored = await store.commit(controller.ports, head, change)
+    return stored, waits_for, epoch
+
+
+def _with_swap(
+    controller: Controller, ask: Ask, newest: Head, operation_id: str, now: Instant, *, seen_on: str | None = None
+) -> Head:
+    """The head with this ask decided and unfinished. NICs that an earlier driver may still write stay in `open`.
+
+    `seen_on`: who carries the VIP, where that was looked at.
+    """
+    claim_id = ask.claim.claim_id if ask.claim else None
+    changes_s = controller.ports.config.max_changes_s
+    after = rules.decided(
+        newest, ask.member, ask.began, now=now, claim_id=claim_id, changes_s=changes_s, holder=newest.desired or seen_on
+    )
+    came_from = newest.swap.from_member if newest.swap else newest.desired
+    left = newest.swap.open if newest.swap else ()
+    swap = Swap(operation_id=operation_id, from_member=came_from, started_at=now, actor=ask.actor, open=left)
+    return replace(after, swap=swap)
+
+
+async def _accept(controller: Controller, ask: Ask, head: Head, looks: dict[str, Look], remark: str | None) -> Driver:
+    """Decision, row and lease in one transaction. The driver that comes back may write NICs."""
+    seen = plan.placement(ask.mirror, looks)
+    seen_on = seen.holder or (seen.members[0] if seen.members else None)
+    driver = driver_for(controller, ask, head, looks)
+    driver.mark("read")
+
+    def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+        if newest.etag != head.etag:
+            raise Rejudge(newest)
+        now = controller.ports.clock.now()
+        resumes = rules.joins(newest, ask.member) and newest.swap is not None
+        if resumes and newest.swap:
+            operation_id, after = newest.swap.operation_id, newest
+        else:
+            operation_id = controller.ports.clock.new_id()
+            after = _with_swap(controller, ask, newest, operation_id, now, seen_on=seen_on)
+        assert after.swap is not None
+        from_member = after.swap.from_member if resumes and after.swap.begun else seen_on
+        outcome = "resumed" if resumes else "decided"
+        rows = [_accepted_row(ask, newest, operation_id, outcome, remark, from_member=from_member)]
+        rows += resumed(ask, newest) if newest.swap else []
+        driver.fences = set(after.swap.open) & set(looks)  # as in `take_over`
+        driver.head = after = replace(after, swap=replace(after.swap, from_member=from_member, begun=True))
+        after = driver.noted(ask.spend(leased(driver, after)))
+        return _told(ask, after), rows
+
+    driver.contact = driver.now()
+    driver.took(await store.commit(controller.ports, head, change))
+    driver.mark("accept")
+    return driver

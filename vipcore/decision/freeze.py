@@ -1,0 +1,84 @@
+"""An operator's stop sign for one mirror: set it, lift it. A freeze lets an unfinished swap finish and starts no other."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from vipcore import instants
+from vipcore.decision.controller import Controller, storage_unavailable
+from vipcore.errors import Refusal, Unreachable
+from vipcore.instants import Instant
+from vipcore.ledger import store
+from vipcore.ledger.audit import Draft
+from vipcore.ledger.head import Frozen, Head
+from vipcore.model import Mirror
+
+
+async def freeze(
+    controller: Controller, mirror: Mirror, *, reason: str, operator: str, until: Instant | None, correlation_id: str
+) -> Head:
+    """Set the freeze, or replace the one that is set. Raises Refusal."""
+    now = controller.ports.clock.now()
+    if until is not None and until <= now:
+        raise Refusal("body-invalid", f"/until: lies in the past; it is {instants.to_text(now)} here.")
+
+    def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+        at = newest.frozen.at if newest.frozen else now
+        frozen = Frozen(reason=reason, operator=operator, at=at, until=until)
+        ends = f"until {instants.to_text(until)}" if until else "until it is lifted"
+        row = Draft(
+            event="frozen",
+            actor=f"operator:{operator}",
+            correlation_id=correlation_id,
+            detail=f"Frozen {ends}. Reason: {reason}",
+        )
+        return replace(newest, frozen=frozen), [row]
+
+    try:
+        head = await controller.ports.ledger.load_head(mirror.name)
+        if until is not None:
+            await controller.ports.ledger.put_hint(mirror.name)
+        return await store.commit(controller.ports, head, change)
+    except Unreachable as exc:
+        raise storage_unavailable(exc) from exc
+
+
+async def unfreeze(controller: Controller, mirror: Mirror, *, reason: str, operator: str, correlation_id: str) -> Head:
+    """Lift the freeze; a mirror that is not frozen stays as it is. Raises Refusal."""
+    try:
+        head = await controller.ports.ledger.load_head(mirror.name)
+        if head.frozen is None:
+            return head
+        await controller.ports.ledger.put_hint(mirror.name)
+        return await thawed(controller, head, actor=f"operator:{operator}", reason=reason, correlation_id=correlation_id)
+    except Unreachable as exc:
+        raise storage_unavailable(exc) from exc
+
+
+async def thawed(controller: Controller, head: Head, *, actor: str, reason: str, correlation_id: str) -> Head:
+    """The head without its freeze. The hour of a recorded claim goes on from where the freeze stopped it."""
+    now = controller.ports.clock.now()
+    lifted = head.frozen
+
+    def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+        if newest.frozen is None or newest.frozen != lifted:
+            return newest, []
+        pending = newest.pending
+        if pending is not None:
+            stood_still = now - max(pending.recorded_at, newest.frozen.at)
+            pending = replace(pending, recorded_at=pending.recorded_at + max(stood_still, instants.seconds(0)))
+        row = Draft(event="unfrozen", actor=actor, correlation_id=correlation_id, detail=f"Unfrozen. Reason: {reason}")
+        return replace(newest, frozen=None, pending=pending), [row]
+
+    return await store.commit(controller.ports, head, change)
+
+
+def view(head: Head, now: Instant) -> dict[str, object] | None:
+    """`frozen` as status shows it; one whose time is over stops nothing, whether or not the timer has lifted it yet."""
+    if head.frozen is None or (head.frozen.until is not None and head.frozen.until <= now):
+        return None
+    return {
+        "reason": head.frozen.reason,
+        "operator": head.frozen.operator,
+        "at": instants.to_text(head.frozen.at),
+        "until": instants.to_text(head.frozen.until) if head.frozen.until else None,
+    }

@@ -1,0 +1,181 @@
+"""The JSON bodies of requests: their schemas (the OpenAPI document is made from the same), and bytes -> checked object."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+import jsonschema
+
+from vipcore import instants, strictjson
+from vipcore.entry.signatures import Signed
+from vipcore.errors import Refusal
+from vipcore.instants import Instant
+from vipcore.model import Claim, Move
+
+BODY_MAX: Final = 16 * 1024
+EVIDENCE_MAX: Final = 1024
+EVENTS: Final = ("CheckBecomePrimaryOK", "NotifyBecomePrimary", "startup", "watch", "manual")
+
+_END: Final = "(?![\\s\\S])"  # `$` would let a trailing newline through
+_NO_CONTROLS: Final = "[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]"
+TEXT: Final = {"type": "string", "maxLength": 256, "pattern": f"^{_NO_CONTROLS}*{_END}"}
+_NAME: Final = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": f"^{_NO_CONTROLS}*{_END}"}
+_INSTANT: Final = {"type": "string", "format": "date-time", "maxLength": 40}
+_UUID: Final = f"^[0-9a-fA-F]{{8}}(-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}}{_END}"
+
+CLAIM: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "required": ["mirror", "member", "claim_id", "issued_at", "age_ms", "event"],
+    "additionalProperties": False,
+    "properties": {
+        "mirror": _NAME,
+        "member": _NAME,
+        "claim_id": {"type": "string", "format": "uuid", "pattern": _UUID},
+        "issued_at": {
+            "type": "string",
+            "format": "date-time",
+            "pattern": f"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}\\.[0-9]{{6}}Z{_END}",
+        },
+        "age_ms": {"type": "integer", "minimum": 0, "maximum": 2**53 - 1},
+        "event": {"enum": list(EVENTS)},
+        "evidence": {
+            "type": "object",
+            "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+        },
+        "dry_run": {"type": "boolean"},
+    },
+}
+MOVE: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "required": ["to", "reason", "operator"],
+    "additionalProperties": False,
+    "properties": {
+        "to": _NAME,
+        "reason": TEXT,
+        "operator": TEXT,
+        "dry_run": {"type": "boolean"},
+        "force": {"type": "boolean"},
+    },
+}
+FREEZE: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "required": ["reason", "operator"],
+    "additionalProperties": False,
+    "properties": {"reason": TEXT, "operator": TEXT, "until": _INSTANT},
+}
+_SCHEMAS: Final = {"claim": CLAIM, "move": MOVE, "freeze": FREEZE}
+
+
+def check_size(body: bytes) -> None:
+    """Raises Refusal `body-too-large`."""
+    if len(body) > BODY_MAX:
+        raise Refusal("body-too-large", f"The body has {len(body)} bytes; at most {BODY_MAX} are taken.")
+
+
+def claim(body: bytes, signed: Signed, arrived: Instant) -> Claim:
+    """The claim of a verified body. Raises Refusal `body-invalid`."""
+    data = _checked("claim", body)
+    evidence = data.get("evidence")
+    if evidence is not None and len(evidence_text(evidence).encode()) > EVIDENCE_MAX:
+        raise Refusal("body-invalid", f"/evidence: at most {EVIDENCE_MAX} bytes of JSON are recorded.")
+    try:
+        issued_at = instants.from_text(data["issued_at"])
+    except ValueError as exc:
+        raise Refusal("body-invalid", f"/issued_at: {exc}.") from exc
+    if int(issued_at.timestamp()) != signed.created:
+        raise Refusal("body-invalid", "/issued_at: lies in another second than the signature's created.")
+    try:
+        began = arrived - instants.seconds(data["age_ms"] / 1000)
+    except OverflowError:
+        began = instants.NEVER
+    return Claim(
+        mirror=data["mirror"],
+        member=data["member"],
+        claim_id=data["claim_id"].lower(),
+        key_id=signed.key.key_id,
+        issued_at=issued_at,
+        began=max(began, instants.NEVER),
+        event=data["event"],
+        evidence=evidence,
+        dry_run=data.get("dry_run", False),
+    )
+
+
+def is_dry_run(body: bytes) -> bool:
+    """Whether a body that may have other faults asks for a dry run, which writes nothing, not even its refusal."""
+    try:
+        data = strictjson.parse_strict(body)
+    except ValueError:
+        return False
+    return isinstance(data, dict) and data.get("dry_run") is True
+
+
+def move(mirror: str, body: bytes, arrived: Instant) -> Move:
+    """The move of a body. Raises Refusal `body-invalid` or `body-too-large`."""
+    check_size(body)
+    return Move(mirror=mirror, began=arrived, **_checked("move", body))
+
+
+def freeze(body: bytes) -> tuple[str, str, Instant | None]:
+    """(reason, operator, until). Raises Refusal `body-invalid` or `body-too-large`."""
+    check_size(body)
+    data = _checked("freeze", body)
+    try:
+        until = instants.from_rfc3339(data["until"]) if "until" in data else None
+    except ValueError as exc:
+        raise Refusal("body-invalid", f"/until: {exc}.") from exc
+    return data["reason"], data["operator"], until
+
+
+def text(name: str, value: str | None) -> str:
+    """A text that came in the query. Raises Refusal `body-invalid` where it is missing or not a text we record."""
+    if value is None or not _text_validator().is_valid(value):
+        raise Refusal("body-invalid", f"?{name}= is needed: at most 256 characters, none of them a control character.")
+    return value
+
+
+def evidence_text(evidence: Mapping[str, Any]) -> str:
+    """The evidence as the row's JSON text."""
+    return strictjson.compact(evidence)
+
+
+@cache
+def _text_validator() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(TEXT)
+
+
+@cache
+def _validator(kind: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(_SCHEMAS[kind])
+
+
+def _checked(kind: str, body: bytes) -> dict[str, Any]:
+    if not body:
+        raise Refusal("body-invalid", "The body is empty; a chunked request arrives without one, so send a Content-Length.")
+    try:
+        data = strictjson.parse_strict(body)
+    except ValueError as exc:
+        raise Refusal("body-invalid", f"The body is not JSON as it is needed: {str(exc)[:200]}.") from exc
+    errors = sorted(_validator(kind).iter_errors(data), key=lambda error: list(map(str, error.absolute_path)))
+    if errors:
+        sentences = [f"{strictjson.pointer(tuple(e.absolute_path)) or '/'}: {_sentence(e)}" for e in errors[:8]]
+        raise Refusal("body-invalid", "; ".join(sentences) + ".")
+    return {name: int(value) if name == "age_ms" else value for name, value in data.items()}
+
+
+def _sentence(error: jsonschema.ValidationError) -> str:
+    """What is wrong without showing the value back: it may be long, or not meant for a log."""
+    wanted: Any = error.validator_value
+    match error.validator:
+        case "additionalProperties":
+            schema: Any = error.schema
+            known = ", ".join(schema.get("properties", ())) or "flat values"
+            return f"has a field that is not known here (known: {known})"
+        case "required":
+            return error.message[:100]
+        case "type":
+            return f"must be of type {wanted}"
+        case "enum":
+            return f"must be one of {', '.join(wanted)}"
+        case _:
+            return f"has not the form that is needed ({error.validator})"

@@ -1,0 +1,281 @@
+"""The OpenAPI 3.1 document of the routes, made from the definitions that validate requests and from the table of codes.
+
+What validates a body here is what validates it there; a code that a route can answer stands in `ROUTES` and gets its status from
+errors.py. https://spec.openapis.org/oas/v3.1.1
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
+
+from vipcore.entry import bodies, problems, status
+from vipcore.errors import RETRY_AFTER_S, STATUS_OF_CODE
+from vipcore.ledger.audit import EVENTS
+from vipcore.model import Seen
+
+Schema = Mapping[str, Any]
+
+_ALWAYS: Final = ("configuration-invalid", "internal")
+_STORED: Final = (*_ALWAYS, "storage-unavailable")
+_NAMED: Final = (*_STORED, "mirror-unknown")
+_SWAP: Final = (
+    *_STORED,
+    "body-invalid", "body-too-large", "peer-still-primary", "claimant-not-primary", "address-taken", "mirror-frozen",
+    "azure-denied", "azure-failed", "busy", "azure-throttled", "outcome-unknown",
+)  # fmt: skip
+_CLAIM: Final = (
+    *_SWAP,
+    "signature-missing", "signature-invalid", "signature-expired", "claim-replayed", "key-not-for-member", "claim-superseded",
+    "flapping", "too-many-requests",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One route: `path` below the prefix, the codes of its refusals, the names of the schemas of what it takes and answers."""
+
+    method: str
+    path: str
+    name: str
+    says: str
+    answer: str
+    codes: Sequence[str]
+    takes: str | None = None
+    needs: str = "function key"
+    parameters: Sequence[Mapping[str, Any]] = ()
+    also: Mapping[int, str] = field(default_factory=dict)
+    """More statuses whose answer is no problem document: status -> schema."""
+
+
+def _query(name: str, says: str, schema: Schema, *, required: bool = False) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": required, "description": says, "schema": schema}
+
+
+def _header(name: str, says: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": True, "description": says, "schema": {"type": "string"}}
+
+
+def _whole(most: int) -> Schema:
+    return {"type": "integer", "minimum": 1, "maximum": most}
+
+
+_SIGNATURE: Final = (
+    _header("Content-Digest", "RFC 9530, sha-256 of the body."),
+    _header("Signature-Input", 'RFC 9421 over "@method" "@path" "content-type" "content-digest", tag="mirror-vip".'),
+    _header("Signature", "The signature itself, alg hmac-sha256."),
+)
+
+ROUTES: Final = (
+    Route(
+        method="post", path="/mirrors/{mirror}/claims", name="post_claim", needs="signature", codes=_CLAIM, takes="Claim",
+        answer="ClaimAnswer", parameters=_SIGNATURE,
+        says="A member says that it has become primary. 200: the VIP is on its NIC, and a read after the last write showed it.",
+    ),
+    Route(
+        method="post", path="/mirrors/{mirror}/moves", name="post_move", answer="MoveAnswer", takes="Move",
+        codes=(*_SWAP, "mirror-unknown", "member-unknown", "move-superseded"),
+        says="An operator moves the VIP, or asks with dry_run what a move would do.",
+    ),
+    Route(
+        method="put", path="/mirrors/{mirror}/freeze", name="put_freeze", answer="FreezeAnswer", takes="Freeze",
+        codes=(*_NAMED, "body-invalid", "body-too-large"), says="No swap begins until the freeze is lifted.",
+    ),
+    Route(
+        method="delete", path="/mirrors/{mirror}/freeze", name="delete_freeze", answer="FreezeAnswer",
+        codes=(*_NAMED, "body-invalid"), says="Lift the freeze.",
+        parameters=(
+            _query("operator", "Who lifts it.", bodies.TEXT, required=True),
+            _query("reason", "Why.", bodies.TEXT, required=True),
+        ),
+    ),
+    Route(
+        method="get", path="/mirrors", name="get_mirrors", answer="Mirrors", codes=_STORED,
+        says="All mirrors, from what is stored; no NIC is read.",
+    ),
+    Route(
+        method="get", path="/mirrors/{mirror}", name="get_mirror", answer="MirrorStatus", codes=_NAMED,
+        says="One mirror, its placement and readiness from fresh reads.",
+    ),
+    Route(
+        method="get", path="/mirrors/{mirror}/audit", name="get_audit", answer="Audit", codes=(*_NAMED, "body-invalid"),
+        says="The trail, newest first.",
+        parameters=(
+            _query("limit", f"Rows in the page; at most {status.AUDIT_LIMIT_MAX} are given.", _whole(10**18 - 1)),
+            _query("before", "Only rows below this seq: the `next` of the page before.", _whole(10**18 - 1)),
+        ),
+    ),
+    Route(
+        method="get", path="/mirrors/{mirror}/audit/verify", name="get_verify", answer="Verdict",
+        codes=(*_NAMED, "body-invalid"), says="Recompute the hash chain of the trail.",
+        parameters=(
+            _query("from", "The first seq to look at: the `next` of the page before.", _whole(10**18 - 1)),
+            _query("limit", f"Rows to look at; at most {status.VERIFY_LIMIT_MAX} are.", _whole(10**18 - 1)),
+        ),
+    ),
+    Route(
+        method="get", path="/openapi.json", name="get_openapi", needs="nothing", answer="Description", codes=_ALWAYS,
+        says="This document.",
+    ),
+    Route(
+        method="get", path="/health", name="get_health", needs="nothing", answer="Health", codes=(), also={503: "Health"},
+        says="Whether the app is configured.",
+    ),
+)  # fmt: skip
+
+_TEXT: Final[Schema] = {"type": "string"}
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+_AT: Final[Schema] = {"type": "string", "format": "date-time", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"}
+_UUID: Final[Schema] = {"type": "string", "format": "uuid"}
+_HASH: Final[Schema] = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_NAMES: Final[Schema] = {"type": "array", "items": _TEXT}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _object(optional: Sequence[str] = (), /, **properties: Schema) -> Schema:
+    """An object that has all these properties but the optional ones. A trailing `_` keeps a name from being a keyword."""
+    named = {name.rstrip("_"): schema for name, schema in properties.items()}
+    return {"type": "object", "required": [name for name in named if name not in optional], "properties": named}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_PHASES: Final[Schema] = {"type": "array", "items": _object(name=_TEXT, ms=_COUNT)}
+_FROZEN: Final = _object(reason=_TEXT, operator=_TEXT, at=_AT, until=_or_null(_AT))
+_STATUS_OF_HEAD: Final[Mapping[str, Schema]] = {
+    "mirror": _TEXT,
+    "desired": _or_null(_TEXT),
+    "epoch": _COUNT,
+    "frozen": _or_null(_FROZEN),
+    "in_progress": _or_null(
+        _object(operation_id=_UUID, to=_TEXT, from_=_or_null(_TEXT), since=_AT, driven={"type": "boolean"}, failures=_COUNT)
+    ),
+    "pending": _or_null(_object(member=_TEXT, claim_id=_TEXT, code={"enum": list(STATUS_OF_CODE)}, recorded_at=_AT)),
+    "drift": _or_null(_TEXT),
+    "last_swap": _or_null(_object(operation_id=_UUID, from_=_or_null(_TEXT), to=_TEXT, at=_AT, total_ms=_COUNT, phases=_PHASES)),
+}
+_MEMBER: Final = _object(
+    name=_TEXT,
+    nic=_TEXT,
+    provisioning_state=_or_null(_TEXT),
+    vips=_NAMES,
+    ready={"type": ["boolean", "null"]},
+    reasons=_NAMES,
+)
+_ROW: Final = _object(
+    ("member", "from_member", "claim_id", "operation_id", "correlation_id", "arm_request_ids", "duration_ms", "outcome", "detail",
+     "evidence"),
+    seq={"type": "integer", "minimum": 1}, at=_AT, event={"enum": list(EVENTS)}, epoch=_COUNT, actor=_TEXT, member=_TEXT,
+    from_member=_TEXT, claim_id=_TEXT, operation_id=_TEXT, correlation_id=_TEXT, arm_request_ids=_TEXT, duration_ms=_COUNT,
+    outcome=_TEXT, detail=_TEXT, evidence=_TEXT, alg=_TEXT, prev_hash=_HASH, hash=_HASH,
+)  # fmt: skip
+
+SCHEMAS: Final[Mapping[str, Schema]] = {
+    "Claim": bodies.CLAIM,
+    "Move": bodies.MOVE,
+    "Freeze": bodies.FREEZE,
+    "Outcome": _object(
+        outcome={"enum": ["moved", "confirmed"]}, mirror=_TEXT, holder=_TEXT, epoch=_COUNT, operation_id=_TEXT,
+        from_=_or_null(_TEXT), phases=_PHASES, total_ms=_COUNT,
+    ),
+    "ClaimPlanned": _object(
+        outcome={"const": "planned"}, desired=_or_null(_TEXT), epoch=_COUNT, frozen=_or_null(_FROZEN),
+        in_progress=_or_null(_object(operation_id=_UUID, to=_or_null(_TEXT))),
+    ),
+    "MovePlanned": _object(
+        outcome={"const": "planned"},
+        steps={"type": "array", "items": _object(action=_TEXT, member=_TEXT, nic=_TEXT, vips=_NAMES)},
+        checks={"type": "array", "items": _object(name=_TEXT, ok={"type": ["boolean", "null"]}, detail=_TEXT)},
+    ),
+    "ClaimAnswer": {"oneOf": [_ref("Outcome"), _ref("ClaimPlanned")]},
+    "MoveAnswer": {"oneOf": [_ref("Outcome"), _ref("MovePlanned")]},
+    "FreezeAnswer": _object(mirror=_TEXT, frozen=_or_null(_FROZEN)),
+    "Mirrors": _object(
+        mirrors={"type": "array", "items": {"anyOf": [_object(**_STATUS_OF_HEAD), _object(mirror=_TEXT, fault=_TEXT)]}}
+    ),
+    "MirrorStatus": _object(
+        **_STATUS_OF_HEAD,
+        placement=_object(state={"enum": [seen.value for seen in Seen]}, members=_NAMES),
+        members={"type": "array", "items": _MEMBER},
+    ),
+    "Audit": _object(records={"type": "array", "items": _ref("Row")}, next=_or_null({"type": "integer", "minimum": 1})),
+    "Row": _ROW,
+    "Verdict": {
+        "oneOf": [
+            _object(
+                ("next",), intact={"const": True}, records=_COUNT, head_hash=_HASH,
+                keyed_from=_or_null({"type": "integer", "minimum": 1}), next={"type": "integer", "minimum": 2},
+            ),
+            _object(intact={"const": False}, records=_COUNT, broken_seq={"type": "integer", "minimum": 1}, detail=_TEXT),
+        ]
+    },
+    "Health": _object(status={"enum": ["ok", "degraded", "misconfigured"]}),
+    "Description": _object(openapi=_TEXT, info={"type": "object"}, paths={"type": "object"}),
+    "Problem": _object(
+        type=_TEXT, title=_TEXT, status={"type": "integer", "minimum": 400, "maximum": 599}, detail=_TEXT, instance=_TEXT,
+        code={"enum": list(STATUS_OF_CODE)}, correlation_id=_UUID,
+    ),
+}  # fmt: skip
+"""JSON Schemas of all bodies, by name. Objects are open: a client must take a field that it does not know."""
+
+_CORRELATION: Final = {"x-correlation-id": {"description": "Also in the log and in the audit rows.", "schema": _UUID}}
+_RETRY: Final = {"Retry-After": {"description": "Whole seconds.", "schema": {"type": "integer", "minimum": 0}}}
+
+
+@cache
+def document() -> Mapping[str, Any]:
+    """The whole document."""
+    paths: dict[str, Any] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Mirror VIP controller", "version": "1", "description": "Moves an IRIS mirror's VIP in Azure."},
+        "servers": [{"url": "/api"}],
+        "paths": paths,
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {
+                "functionKey": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
+                "functionKeyInQuery": {"type": "apiKey", "in": "query", "name": "code"},
+            },
+        },
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    path = {"name": "mirror", "in": "path", "required": True, "schema": _TEXT}
+    found: dict[str, Any] = {
+        "operationId": route.name,
+        "summary": route.says,
+        "parameters": [*([path] if "{mirror}" in route.path else []), *route.parameters],
+        "responses": _responses(route),
+        "security": [{"functionKey": []}, {"functionKeyInQuery": []}] if route.needs == "function key" else [],
+    }
+    if route.takes:
+        content = {"application/json": {"schema": _ref(route.takes)}}
+        found["requestBody"] = {"required": True, "description": f"At most {bodies.BODY_MAX} bytes.", "content": content}
+    return found
+
+
+def _responses(route: Route) -> dict[str, Any]:
+    found: dict[str, Any] = {"200": _answer("Done.", "application/json", _ref(route.answer), _CORRELATION)}
+    for number, schema in route.also.items():
+        found[str(number)] = _answer("As the body says.", "application/json", _ref(schema), _CORRELATION)
+    if route.needs == "function key":
+        found["401"] = {"description": "No function key, or a wrong one: the host's own answer, without a body."}
+    for number in sorted({STATUS_OF_CODE[code] for code in route.codes}):
+        codes = [code for code in STATUS_OF_CODE if code in route.codes and STATUS_OF_CODE[code] == number]
+        problem = {"allOf": [_ref("Problem"), {"properties": {"code": {"enum": codes}, "status": {"const": number}}}]}
+        headers = {**_CORRELATION, **(_RETRY if any(code in RETRY_AFTER_S for code in codes) else {})}
+        found[str(number)] = _answer(", ".join(codes), problems.MEDIA_TYPE, problem, headers)
+    return found
+
+
+def _answer(says: str, media_type: str, schema: Schema, headers: Schema) -> dict[str, Any]:
+    return {"description": says, "headers": headers, "content": {media_type: {"schema": schema}}}

@@ -1,0 +1,1 @@
+"""What we are told: the app settings and the mirrors document, all faults at once."""

@@ -1,0 +1,1 @@
+"""Bringing the VIPs to the desired member's NIC, under a lease."""

@@ -1,0 +1,190 @@
+"""From what is seen and what is desired to the next NIC writes. Pure and level-triggered.
+
+Invariant: whatever state is found, and whoever left it, the same rules lead to every VIP on desired's NIC and on no other.
+Nothing here knows what an earlier process was doing. Rules, in order:
+
+1. A VIP that was not found while some NIC could not be read is *unknown*: nothing is detached or attached on a guess (promise 9).
+   A VIP that is seen somewhere is known to be nowhere else, since Azure keeps an address on one NIC.
+2. Every member but desired that has an ip configuration of a VIP's name is detached from it; all VIPs of a NIC in one write.
+3. Desired gets what it lacks in one write. Its NIC in `Failed` is first put back as it is, before anything is detached, since it
+   might not take the VIP (promise 10); where nothing is to be detached, the attach itself repairs it (azure.md section 7).
+4. Nothing left to write and desired's NIC `Succeeded`: done.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from vipcore.arm import nic
+from vipcore.arm.errors import ArmError
+from vipcore.errors import AzureRefusal
+from vipcore.model import Absent, Look, Mirror, Nic, Placement, Seen, Unread
+
+Looks = Mapping[str, Look]
+"""Member name -> what the last read of its NIC showed."""
+
+SUCCEEDED: Final = "Succeeded"
+FAILED: Final = "Failed"
+
+
+class Kind(Enum):
+    """What one NIC write does."""
+
+    DETACH = "detach"
+    ATTACH = "attach"
+    REPAIR = "repair"
+    FENCE = "fence"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One NIC write. `vips`: the names of the VIPs it detaches or attaches."""
+
+    kind: Kind
+    member: str
+    vips: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind.value} {', '.join(self.vips) or 'nothing'} {'from' if self.kind is Kind.DETACH else 'on'} {self.member}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocked:
+    """Why no step may be taken. `unread`: the members whose NICs could not be read, empty where the reason is another."""
+
+    reason: str
+    unread: tuple[str, ...] = ()
+    taken_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The repair, then the detaches (side by side), then the attach. Nothing of these and `waits_for` empty: all is in place."""
+
+    repair: Step | None = None
+    detaches: tuple[Step, ...] = ()
+    attach: Step | None = None
+    waits_for: tuple[str, ...] = ()
+    """Members whose NIC has everything it needs but is still `Updating`."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All writes, in order."""
+        first, last = (self.repair,) if self.repair else (), (self.attach,) if self.attach else ()
+        return (*first, *self.detaches, *last)
+
+    @property
+    def done(self) -> bool:
+        """Whether a fresh read showed the end state."""
+        return not self.steps and not self.waits_for
+
+
+def placement(mirror: Mirror, looks: Looks) -> Placement:
+    """Where the VIPs are (contract section 6). A VIP without its public IP, or with another, is there, but not placed."""
+    carriers = {vip.name: _carriers(mirror, looks, vip.name) for vip in mirror.vips}
+    members = tuple(m.name for m in mirror.members if _has_some(looks[m.name], mirror))
+    if all(len(found) == 1 for found in carriers.values()) and len(members) == 1:
+        return Placement(state=Seen.PLACED, members=members)
+    if any(isinstance(look, Unread) for look in looks.values()):
+        return Placement(state=Seen.UNKNOWN, members=members)
+    if intruder(mirror, looks):
+        return Placement(state=Seen.FOREIGN, members=members)
+    return Placement(state=Seen.SPLIT if members else Seen.UNPLACED, members=members)
+
+
+def _has_some(look: Look, mirror: Mirror) -> bool:
+    return isinstance(look, Nic) and any(nic.has_address(look.document, vip) for vip in mirror.vips)
+
+
+def _carriers(mirror: Mirror, looks: Looks, vip_name: str) -> list[str]:
+    vip = next(vip for vip in mirror.vips if vip.name == vip_name)
+    return [name for name, look in looks.items() if isinstance(look, Nic) and nic.carries(look.document, vip)]
+
+
+def intruder(mirror: Mirror, looks: Looks) -> str | None:
+    """`NIC/ipConfigurations/NAME` of a member's own configuration that holds a VIP's address under another name, or None."""
+    for look in looks.values():
+        if not isinstance(look, Nic):
+            continue
+        for vip in mirror.vips:
+            found = nic.intruder(look.document, vip, mirror.vips)
+            if found:
+                return f"{look.id}/ipConfigurations/{found}"
+    return None
+
+
+def plan(mirror: Mirror, looks: Looks, desired: str) -> Plan | Blocked:
+    """The writes that lead from what is seen to every VIP on `desired`, or why none may be made."""
+    blocked = _blocked(mirror, looks, desired)
+    if blocked:
+        return blocked
+    detaches = []
+    for member in mirror.members:
+        look = looks[member.name]
+        if member.name == desired or not isinstance(look, Nic):
+            continue
+        names = tuple(vip.name for vip in mirror.vips if nic.named(look.document, vip.name))
+        if names:
+            detaches.append(Step(kind=Kind.DETACH, member=member.name, vips=names))
+    target = looks[desired]
+    assert isinstance(target, Nic)
+    missing = tuple(vip.name for vip in mirror.vips if not nic.carries(target.document, vip))
+    attach = Step(kind=Kind.ATTACH, member=desired, vips=missing) if missing else None
+    broken = target.state == FAILED and (detaches or not missing)
+    repair = Step(kind=Kind.REPAIR, member=desired) if broken else None
+    waits = (desired,) if not missing and target.state not in (SUCCEEDED, FAILED) else ()
+    return Plan(repair=repair, detaches=tuple(detaches), attach=attach, waits_for=waits)
+
+
+def _blocked(mirror: Mirror, looks: Looks, desired: str) -> Blocked | None:
+    target = looks[desired]
+    unread = tuple(name for name, look in looks.items() if isinstance(look, Unread))
+    if isinstance(target, Unread):
+        others = tuple(name for name in unread if name != desired)
+        return Blocked(reason=f"the NIC of {desired} could not be read", unread=(desired, *others))
+    if isinstance(target, Absent):
+        return Blocked(reason=f"the NIC of {desired} does not exist: {target.id}")
+    lost = [vip.name for vip in mirror.vips if not _carriers(mirror, looks, vip.name)]
+    if lost and unread:
+        names = ", ".join(unread)
+        return Blocked(
+            reason=f"VIP {lost[0]} is on no NIC that could be read, and the NIC of {names} could not be", unread=unread
+        )
+    taken_by = intruder(mirror, looks)
+    if taken_by:
+        return Blocked(reason=f"a VIP's address is held by {taken_by}, which is not ours by name", taken_by=taken_by)
+    for name, look in looks.items():
+        if not isinstance(look, Nic):
+            continue
+        for vip in mirror.vips:
+            if nic.is_primary(look.document, vip.name):
+                return Blocked(
+                    reason=f"ip configuration {vip.name} is the primary one of {name}'s NIC; Azure lets nobody detach it"
+                )
+    return None
+
+
+def refusal(looks: Looks, found: Blocked, *, before: str = "") -> AzureRefusal:
+    """What a request answers where no step may be taken, with Azure's own words about the NICs that could not be read.
+
+    A missing right has a name there, and a throttle a time. `before`: how the sentence begins.
+    """
+    errors = [look.error for name in found.unread if isinstance(look := looks[name], Unread)]
+    said = next((error.refusal() for error in errors if isinstance(error, ArmError)), None)
+    if said is not None:
+        return AzureRefusal(said.code, f"{before}{found.reason}. {said.detail}", retry_after_s=said.retry_after_s)
+    why = f" ({errors[0]})" if errors else ""
+    return AzureRefusal("address-taken" if found.taken_by else "azure-failed", f"{before}{found.reason}{why}.")
+
+
+def check_invariants(mirror: Mirror, plan_: Plan, desired: str) -> None:
+    """What no plan may ever say. Raises AssertionError: a defect of ours."""
+    names = {vip.name for vip in mirror.vips}
+    for step in plan_.steps:
+        assert set(step.vips) <= names, f"{step} touches what is not ours"
+        assert (step.kind is Kind.DETACH) == (step.member != desired), f"{step} is on the wrong side of {desired}"
+    moving = [step for step in plan_.steps if step is not plan_.repair]
+    assert len({step.member for step in moving}) == len(moving), "one write per NIC"

@@ -1,0 +1,273 @@
+"""Before anything is detached, the attach is known to be possible as far as reads can tell (promise 10).
+
+Which reads: the public IPs, the target's subnet, the effective permissions on target NIC, subnet, public IP and security group,
+and, for a VIP that is on no member, whether somebody else has its address. They go out side by side. A read that is itself
+denied stops nothing and shows as `ok: null`. A reading younger than 15 minutes stands in for permissions, subnet and public
+IP; when Azure is short of reads these are left out.
+"""
+
+import asyncio
+import fnmatch
+import ipaddress
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from vipcore.arm import nic
+from vipcore.arm.client import Arm, Permission
+from vipcore.arm.errors import ArmError, Cause
+from vipcore.errors import AzureRefusal, NoReply, NotSent
+from vipcore.model import Json, Mirror, Nic, Vip
+from vipcore.swap.plan import Looks
+
+READING_S_MAX: Final = 900.0
+_T = TypeVar("_T")
+_NIC: Final = "Microsoft.Network/networkInterfaces"
+_RESERVED_LOW: Final = 4
+"""Azure keeps the first four addresses of a subnet and the last one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at. `ok` None: could not be looked at, which stops nothing. `refusal`: what a claim answers."""
+
+    name: str
+    ok: bool | None
+    detail: str
+    refusal: AzureRefusal | None = None
+
+    def view(self) -> dict[str, Any]:
+        """As a dry run shows it."""
+        return {"name": self.name, "ok": self.ok, "detail": self.detail}
+
+
+@dataclass(slots=True)
+class Readings:
+    """What was read lately, per process: key -> (when by the steady clock, value). Only successes are kept."""
+
+    kept: dict[tuple[str, str], tuple[float, Any]] = field(default_factory=dict)
+    flying: dict[tuple[str, str], "asyncio.Task[Any]"] = field(default_factory=dict)
+    """Reads that are on their way, so that who asks meanwhile waits for the same answer."""
+    referred: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Mirror -> what its NICs' documents were last seen to refer to (subnet, security group)."""
+
+    async def of(self, what: str, resource_id: str, read: Callable[[], Awaitable[_T]]) -> _T:
+        """The kept reading if it is young enough, else a fresh one. Raises what the read raises."""
+        now = asyncio.get_running_loop().time()
+        key = (what, resource_id.lower())
+        if key in self.kept and now - self.kept[key][0] < READING_S_MAX:
+            value: _T = self.kept[key][1]
+            return value
+        if key not in self.flying:
+            self.flying[key] = asyncio.ensure_future(self._fly(key, read))
+        shared: _T = await asyncio.shield(self.flying[key])
+        return shared
+
+    async def _fly(self, key: tuple[str, str], read: Callable[[], Awaitable[_T]]) -> _T:
+        at = asyncio.get_running_loop().time()
+        try:
+            value = await read()
+            self.kept[key] = (at, value)
+            return value
+        finally:
+            del self.flying[key]
+
+    def ahead(self, what: str, resource_id: str, read: Callable[[], Awaitable[Any]]) -> None:
+        """Send a read out that will be asked for, unless it is kept or on its way. Its fault is met by whoever asks."""
+        reading = asyncio.ensure_future(self.of(what, resource_id, read))
+        reading.add_done_callback(lambda done: None if done.cancelled() else done.exception() and None)
+
+    def forget(self, resource_ids: set[str]) -> None:
+        """Drop what is kept of these resources: Azure just said otherwise."""
+        gone = {resource_id.lower() for resource_id in resource_ids}
+        self.kept = {key: value for key, value in self.kept.items() if key[1] not in gone}
+
+
+async def check(arm: Arm, readings: Readings, mirror: Mirror, looks: Looks, target: str) -> list[Check]:
+    """All checks for moving the mirror's VIPs to the target's NIC, which `looks` must show as a Nic."""
+    look = looks[target]
+    if not isinstance(look, Nic):
+        return []
+    missing = [vip for vip in mirror.vips if not nic.carries(look.document, vip)]
+    checks: list[Awaitable[Check]] = []
+    readings.referred[mirror.name] = tuple(resource_id for resource_id, _ in _referenced(look.document, []))
+    if not arm.pace(look.id).scarce(asyncio.get_running_loop().time()):
+        checks += [_subnet(arm, readings, look, missing)] if missing else []
+        checks += [_public_ip(arm, readings, mirror, vip) for vip in missing if vip.public_ip_id]
+        checks += _permissions(arm, readings, mirror, looks, target, missing)
+    checks += [_address_free(arm, mirror, looks, look, vip) for vip in missing if not _on_a_member(looks, vip)]
+    return [_state(target, look), *await asyncio.gather(*checks)]
+
+
+def read_ahead(arm: Arm, readings: Readings, mirror: Mirror) -> None:
+    """Send out, beside the NICs' reads, what `check` will ask for of resources whose ids are known already (promise 10)."""
+    if arm.pace(mirror.members[0].nic_id).scarce(asyncio.get_running_loop().time()):
+        return
+    public_ids = [vip.public_ip_id for vip in mirror.vips if vip.public_ip_id]
+    referred = readings.referred.get(mirror.name, ())
+    for resource_id in (*(member.nic_id for member in mirror.members), *public_ids, *referred):
+        readings.ahead("permissions", resource_id, partial(arm.permissions, resource_id))
+    for public_id in public_ids:
+        readings.ahead("public IP", public_id, partial(arm.get, public_id))
+    for subnet_id in (resource_id for resource_id in referred if "/subnets/" in resource_id.lower()):
+        readings.ahead("subnet", subnet_id, partial(arm.get, subnet_id))
+
+
+def refusal(checks: list[Check]) -> AzureRefusal | None:
+    """The first reason not to begin, or None."""
+    return next((found.refusal for found in checks if found.ok is False and found.refusal), None)
+
+
+def _on_a_member(looks: Looks, vip: Vip) -> bool:
+    return any(isinstance(look, Nic) and nic.named(look.document, vip.name) for look in looks.values())
+
+
+def _state(target: str, look: Nic) -> Check:
+    how = {"Succeeded": "is Succeeded", "Failed": "is Failed; it is first put back as it is"}
+    return Check(name=f"nic {target}", ok=True, detail=f"the NIC {how.get(look.state, f'is {look.state}; that is waited for')}")
+
+
+async def _subnet(arm: Arm, readings: Readings, look: Nic, missing: list[Vip]) -> Check:
+    """Each address lies in the subnet of the target's NIC, and is none that Azure keeps."""
+    name, subnet_id = "subnet", nic.subnet_of(look.document)
+    if subnet_id is None:
+        return Check(name=name, ok=None, detail="the NIC's document names no subnet")
+    try:
+        body = await readings.of("subnet", subnet_id, lambda: arm.get(subnet_id))
+    except (ArmError, NotSent, NoReply) as exc:
+        return _unread(name, exc)
+    prefixes = [ipaddress.ip_network(prefix, strict=False) for prefix in _prefixes(body)]
+    for vip in missing:
+        address = ipaddress.ip_address(vip.private_ip)
+        inside = next((net for net in prefixes if net.version == address.version and address in net), None)
+        if prefixes and inside is None:
+            readings.forget({subnet_id})
+            return _no(name, f"{vip.private_ip} is outside of subnet {subnet_id} ({', '.join(map(str, prefixes))})")
+        if inside is not None and (int(address) - int(inside[0]) < _RESERVED_LOW or address == inside[-1]):
+            return _no(name, f"{vip.private_ip} is one of the addresses that Azure keeps in {inside}")
+    return Check(name=name, ok=True, detail="the address is in the subnet's range")
+
+
+def _prefixes(body: Json) -> list[str]:
+    properties = body.get("properties") or {}
+    return list(properties.get("addressPrefixes") or ([properties["addressPrefix"]] if properties.get("addressPrefix") else []))
+
+
+async def _public_ip(arm: Arm, readings: Readings, mirror: Mirror, vip: Vip) -> Check:
+    """The public IP exists, and is free or on one of the mirror's NICs."""
+    public_id = vip.public_ip_id or ""
+    name = f"public IP {public_id.rsplit('/', 1)[-1]}"
+    try:
+        body = await readings.of("public IP", public_id, lambda: arm.get(public_id))
+    except (ArmError, NotSent, NoReply) as exc:
+        if isinstance(exc, ArmError) and exc.cause is Cause.GONE:
+            return _no(name, f"the public IP {public_id} does not exist")
+        return _unread(name, exc)
+    properties = body.get("properties") or {}
+    on = str((properties.get("ipConfiguration") or {}).get("id") or "")
+    ours = {member.nic_id.lower() for member in mirror.members}
+    if on and on.lower().split("/ipconfigurations/")[0] not in ours:
+        readings.forget({public_id})
+        return _no(name, f"the public IP is attached to {on}, which is not a NIC of this mirror", code="address-taken")
+    if properties.get("provisioningState") == "Failed":
+        readings.forget({public_id})
+        return _no(name, f"the public IP {public_id} is in state Failed; put it back as it is")
+    return Check(name=name, ok=True, detail="exists, and is free or ours")
+
+
+async def _address_free(arm: Arm, mirror: Mirror, looks: Looks, look: Nic, vip: Vip) -> Check:
+    """Nobody else has an address that is on no member (`CheckIPAddressAvailability`; the subnet's list names the holder).
+
+    A member's NIC may still hold what it no longer shows, until the operation that drops it has ended: that is waited for.
+    """
+    name, subnet_id = f"address {vip.private_ip}", nic.subnet_of(look.document)
+    if subnet_id is None:
+        return Check(name=name, ok=None, detail="the NIC's document names no subnet")
+    vnet_id = subnet_id[: subnet_id.lower().index("/subnets/")]
+    try:
+        body = await arm.get(vnet_id, "/CheckIPAddressAvailability", query=f"ipAddress={vip.private_ip}")
+        if body.get("available") is not False:
+            return Check(name=name, ok=True, detail="Azure says that the address is free")
+        holder = await _holder(arm, subnet_id, vip)
+    except (ArmError, NotSent, NoReply) as exc:
+        return _unread(name, exc)
+    below = holder.lower().split("/ipconfigurations/")[0]
+    ours = next((m.name for m in mirror.members if m.nic_id.lower() == below and isinstance(looks[m.name], Nic)), None)
+    if ours is not None:
+        return Check(name=name, ok=True, detail=f"the NIC of {ours} no longer shows it and still lets go of it")
+    return _no(
+        name, f"the address {vip.private_ip} is taken by {holder or 'another resource of the network'}", code="address-taken"
+    )
+
+
+async def _holder(arm: Arm, subnet_id: str, vip: Vip) -> str:
+    """The id of the ip configuration that has the address, as the subnet lists them; empty where it lists none."""
+    body = await arm.get(subnet_id, query="$expand=ipConfigurations")
+    for item in (body.get("properties") or {}).get("ipConfigurations") or ():
+        if nic.same_address((item.get("properties") or {}).get("privateIPAddress"), vip.private_ip):
+            return str(item.get("id"))
+    return ""
+
+
+def _permissions(
+    arm: Arm, readings: Readings, mirror: Mirror, looks: Looks, target: str, missing: list[Vip]
+) -> list[Awaitable[Check]]:
+    """The rights that Azure will ask for: on both sides' NICs, and on what the target's document refers to."""
+    look = looks[target]
+    assert isinstance(look, Nic)
+    wanted: dict[str, list[str]] = {look.id: [f"{_NIC}/write"]}
+    for name, other in looks.items():
+        if name != target and isinstance(other, Nic) and any(nic.named(other.document, vip.name) for vip in mirror.vips):
+            wanted.setdefault(other.id, []).append(f"{_NIC}/write")
+    for resource_id, action in _referenced(look.document, missing):
+        wanted.setdefault(resource_id, []).append(action)
+    return [_allowed(arm, readings, resource_id, actions) for resource_id, actions in wanted.items()]
+
+
+def _referenced(document: Json, missing: list[Vip]) -> list[tuple[str, str]]:
+    """(resource id, action) of what the PUT's body will refer to (azure.md section 10)."""
+    found: list[tuple[str, str]] = []
+    subnet_id = nic.subnet_of(document)
+    if subnet_id:
+        found.append((subnet_id, "Microsoft.Network/virtualNetworks/subnets/join/action"))
+    group = document.get("properties", {}).get("networkSecurityGroup")
+    if isinstance(group, dict) and group.get("id"):
+        found.append((str(group["id"]), "Microsoft.Network/networkSecurityGroups/join/action"))
+    found += [(vip.public_ip_id, "Microsoft.Network/publicIPAddresses/join/action") for vip in missing if vip.public_ip_id]
+    return found
+
+
+async def _allowed(arm: Arm, readings: Readings, resource_id: str, actions: list[str]) -> Check:
+    name = f"permissions on {resource_id.rsplit('/', 1)[-1]}"
+    try:
+        granted = await readings.of("permissions", resource_id, lambda: arm.permissions(resource_id))
+    except (ArmError, NotSent, NoReply) as exc:
+        return _unread(name, exc)
+    lacking = [action for action in actions if not grants(granted, action)]
+    if lacking:
+        readings.forget({resource_id})
+        return _no(name, f"grant {lacking[0]} on {resource_id} to the controller's identity", code="azure-denied")
+    return Check(name=name, ok=True, detail=", ".join(actions))
+
+
+def grants(permissions: list[Permission], action: str) -> bool:
+    """Whether the effective permissions allow the action: `*` matches anything, NotActions take away within one entry."""
+
+    def among(patterns: tuple[str, ...]) -> bool:
+        return any(fnmatch.fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
+
+    return any(among(item.actions) and not among(item.not_actions) for item in permissions)
+
+
+def _no(name: str, detail: str, *, code: str = "azure-failed") -> Check:
+    return Check(name=name, ok=False, detail=detail, refusal=AzureRefusal(code, f"Nothing was changed: {detail}."))
+
+
+def _unread(name: str, exc: Exception) -> Check:
+    return Check(name=name, ok=None, detail=f"could not be read, which stops nothing: {str(exc)[:300]}")
+
+
+def views(checks: list[Check]) -> list[Mapping[str, Any]]:
+    """The checks as a dry run shows them."""
+    return [found.view() for found in checks]
