@@ -94,7 +94,7 @@ async def _answered(req: func.HttpRequest, use_case: UseCase) -> func.HttpRespon
 @app.route(route="mirrors/{mirror}/claims", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def post_claim(req: func.HttpRequest) -> func.HttpResponse:
     """A member's signed claim."""
-    request = signatures.Request(method=req.method, url=req.url, headers=dict(req.headers), body=req.get_body())
+    request = signatures.HttpRequest(method=req.method, url=req.url, headers=dict(req.headers), body=req.get_body())
     return await _answered(req, lambda c, cid: claims.claim(c, request, req.route_params["mirror"], cid))
 
 

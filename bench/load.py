@@ -105,7 +105,7 @@ async def _child(settings: dict[str, str], mirrors: int) -> dict[str, Any]:
         while True:
             target, data, headers = client.signed("http://127.0.0.1/api", name, f"{name}-B")
             lower = {key.lower(): value for key, value in headers.items()}
-            request = signatures.Request(method="POST", url=target, headers=lower, body=data)
+            request = signatures.HttpRequest(method="POST", url=target, headers=lower, body=data)
             try:
                 answer = await claims.claim(controller, request, name, f"bench-{number}")
             except Refusal as refusal:

@@ -15,7 +15,7 @@ from tests.interop.azurecli import AZ, ROOT, Cli
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
+class OneCallAccepted:
     """Seconds that a move took from the start of the first process to the end of the last; the parts as the tool tells them."""
 
     took_s: float
@@ -35,7 +35,7 @@ def log_in(folder: Path, azure: Azure) -> Cli:
     return cli
 
 
-async def az(cli: Cli, mirror: FleetMirror, *, back: bool = False) -> Moved:
+async def az(cli: Cli, mirror: FleetMirror, *, back: bool = False) -> OneCallAccepted:
     """`az network nic ip-config delete` on the old NIC, then `create` on the new one."""
     old, new = (mirror.nic_b, mirror.nic_a) if back else (mirror.nic_a, mirror.nic_b)
     where = ("-g", "rg", "--subscription", mirror.subscription, "-n", "vip", "-o", "none")
@@ -51,10 +51,10 @@ async def az(cli: Cli, mirror: FleetMirror, *, back: bool = False) -> Moved:
     for answer in (deleted, created):
         if answer.code:
             raise RuntimeError(f"az ended with {answer.code}: {answer.err[-500:]}")
-    return Moved(took_s=took_s, parts={"delete_s": half - began, "create_s": began + took_s - half})
+    return OneCallAccepted(took_s=took_s, parts={"delete_s": half - began, "create_s": began + took_s - half})
 
 
-async def sdk(azure: Azure, mirror: FleetMirror, *, again: bool = False) -> Moved:
+async def sdk(azure: Azure, mirror: FleetMirror, *, again: bool = False) -> OneCallAccepted:
     """The published script in a fresh process; `again`: it then moves six times more, warm."""
     words = [azure.tls_url, azure.environment["REQUESTS_CA_BUNDLE"], mirror.subscription]
     words += [mirror.nic_a, mirror.nic_b, mirror.private_ip, mirror.public_ip, *(["--again"] if again else [])]
@@ -72,7 +72,7 @@ async def sdk(azure: Azure, mirror: FleetMirror, *, again: bool = False) -> Move
     took_s = time.perf_counter() - began
     if process.returncode:
         raise RuntimeError(f"the SDK script ended with {process.returncode}")
-    return Moved(took_s=took_s, parts=json.loads(said))
+    return OneCallAccepted(took_s=took_s, parts=json.loads(said))
 
 
 def mirror(number: int, azure: Azure) -> FleetMirror:

@@ -14,21 +14,21 @@ from typing import Any, Final, TypeVar
 
 from simulator import worlds
 from simulator.cloud import Cloud
+from simulator.core import wire
 from simulator.core.switches import Switches
-from simulator.core.wire import Request
 from simulator.front.front import handle
 from tests.promises.ledger import MemoryLedger
 from vipcore.arm.client import Arm
 from vipcore.decision.controller import Controller
 from vipcore.decision.decide import carry_out
 from vipcore.decision.reconcile import run_pass
-from vipcore.decision.request import Ask
+from vipcore.decision.request import Request
 from vipcore.errors import Refusal
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Row
 from vipcore.ledger.head import Head
 from vipcore.model import Claim, Member, Page
-from vipcore.ports import ArmReply, ArmRequest, Hint, Ports
+from vipcore.ports import ArmReply, ArmRequest, Ports, WorkItem
 from vipcore.settings import document
 from vipcore.settings.config import Config
 
@@ -145,7 +145,7 @@ class Fleet:
             swapped.placed_at = self.loop.time()
             return swapped
 
-    def _ask(self, name: str, began_at: float) -> Ask:
+    def _ask(self, name: str, began_at: float) -> Request:
         mirror, member = self.config.mirrors[name], f"{name}-B"
         claim = Claim(
             mirror=name,
@@ -156,7 +156,7 @@ class Fleet:
             began=START + timedelta(seconds=began_at),
             event="NotifyBecomePrimary",
         )
-        return Ask(
+        return Request(
             mirror=mirror,
             member=member,
             began=claim.began,
@@ -206,7 +206,7 @@ class _Transport:
         headers = {"authorization": fleet.cloud.bearer(), "host": "management.azure.com", **request.headers}
         if body:
             headers["content-type"] = "application/json"
-        response = handle(fleet.cloud, Request(request.method, request.url, headers, body))
+        response = handle(fleet.cloud, wire.Request(request.method, request.url, headers, body))
         fleet.calls[request.method, kind_of(request.url)] += 1
         fleet.throttled += response.status == 429
         if request.method == "PUT" and response.status < 300:
@@ -272,10 +272,10 @@ class _Ledger:
 
         await self._call(put_hint)
 
-    async def load_hints(self) -> list[Hint]:
+    async def load_hints(self) -> list[WorkItem]:
         return await self._call(self.table.load_hints)
 
-    async def drop_hint(self, hint: Hint) -> None:
+    async def drop_hint(self, hint: WorkItem) -> None:
         await self.table.drop_hint(hint)
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:

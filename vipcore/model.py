@@ -120,7 +120,7 @@ class Nic:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unread:
+class Unreadable:
     """A NIC that could not be looked at: `unknown`, never empty (promise 9)."""
 
     id: str
@@ -128,13 +128,13 @@ class Unread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Absent:
+class Missing:
     """A NIC that Azure says does not exist (404): it carries nothing, and nothing can be attached to it."""
 
     id: str
 
 
-Look = Nic | Unread | Absent
+Observation = Nic | Unreadable | Missing
 
 
 class Seen(Enum):

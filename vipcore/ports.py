@@ -25,7 +25,7 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hint:
+class WorkItem:
     """A row of the worklist: this mirror may have unfinished work. `etag` as read, for a delete that loses no newer hint."""
 
     mirror: str
@@ -67,10 +67,10 @@ class Ledger(Protocol):
     async def put_hint(self, mirror: str) -> None:
         """Write the mirror's hint, also where one exists (its etag changes). May be repeated."""
 
-    async def load_hints(self) -> list[Hint]:
+    async def load_hints(self) -> list[WorkItem]:
         """All hints."""
 
-    async def drop_hint(self, hint: Hint) -> None:
+    async def drop_hint(self, hint: WorkItem) -> None:
         """Delete the hint if its etag is still this one; otherwise leave it."""
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:

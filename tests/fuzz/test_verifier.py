@@ -26,7 +26,7 @@ NAMES = sorted(GENUINE)
 def verdict(headers: dict[str, str], body: bytes = BODY, path: str = PATH, method: str = "POST") -> str:
     """`genuine`, or the code of the refusal."""
     try:
-        signatures.verify(signatures.Request(method=method, url=f"https://x{path}", headers=headers, body=body), KEYS)
+        signatures.verify(signatures.HttpRequest(method=method, url=f"https://x{path}", headers=headers, body=body), KEYS)
     except Refusal as refusal:
         return refusal.code
     return "genuine"

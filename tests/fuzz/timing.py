@@ -23,7 +23,7 @@ PATH: Final = "/api/mirrors/PROD/claims"
 BODY: Final = b'{"mirror": "PROD"}'
 
 
-def forged(wrong_byte: int | None, key_id: str = "mirrora-1") -> signatures.Request:
+def forged(wrong_byte: int | None, key_id: str = "mirrora-1") -> signatures.HttpRequest:
     """A request whose signature differs from the genuine one in that byte only."""
     headers = {
         name.lower(): value
@@ -33,7 +33,7 @@ def forged(wrong_byte: int | None, key_id: str = "mirrora-1") -> signatures.Requ
     if wrong_byte is not None:
         value[wrong_byte] ^= 0x55
     headers["signature"] = f"sig=:{base64.b64encode(value).decode()}:"
-    return signatures.Request(method="POST", url=f"https://x{PATH}", headers=headers, body=BODY)
+    return signatures.HttpRequest(method="POST", url=f"https://x{PATH}", headers=headers, body=BODY)
 
 
 CLASSES: Final = {
@@ -45,7 +45,7 @@ CLASSES: Final = {
 }
 
 
-def measured(request: signatures.Request) -> int:
+def measured(request: signatures.HttpRequest) -> int:
     """Nanoseconds until it is refused."""
     started = time.perf_counter_ns()
     try:

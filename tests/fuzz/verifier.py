@@ -39,7 +39,7 @@ def check(headers: dict[str, str], body: bytes) -> None:
     """The property, for one request. Raises AssertionError, or lets anything through that is no Refusal."""
     started = time.monotonic()
     try:
-        found = signatures.verify(signatures.Request(method="POST", url=URL, headers=headers, body=body), KEYS)
+        found = signatures.verify(signatures.HttpRequest(method="POST", url=URL, headers=headers, body=body), KEYS)
     except Refusal as refusal:
         expected = refusal.code in ("signature-missing", "signature-invalid")
     else:

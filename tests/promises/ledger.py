@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from vipcore.errors import Stale
 from vipcore.ledger.audit import Row, row_key
 from vipcore.ledger.head import Head
-from vipcore.ports import Hint
+from vipcore.ports import WorkItem
 
 
 class MemoryLedger:
@@ -67,10 +67,10 @@ class MemoryLedger:
     async def put_hint(self, mirror: str) -> None:
         self.hints[mirror] = self._etag()
 
-    async def load_hints(self) -> list[Hint]:
-        return [Hint(mirror=mirror, etag=etag) for mirror, etag in self.hints.items()]
+    async def load_hints(self) -> list[WorkItem]:
+        return [WorkItem(mirror=mirror, etag=etag) for mirror, etag in self.hints.items()]
 
-    async def drop_hint(self, hint: Hint) -> None:
+    async def drop_hint(self, hint: WorkItem) -> None:
         if self.hints.get(hint.mirror) == hint.etag:
             del self.hints[hint.mirror]
 

@@ -21,9 +21,9 @@ from vipcore import instants
 from vipcore.arm import client, nic
 from vipcore.decision import decide, judge, reconcile, request, rules, takeover
 from vipcore.ledger import audit, head, store
-from vipcore.ledger.audit import Draft
+from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head
-from vipcore.model import Absent, Look, Nic, Unread
+from vipcore.model import Missing, Nic, Observation, Unreadable
 from vipcore.swap import converge, driver, plan, write
 
 SEEDS_MAX = 1500
@@ -171,9 +171,9 @@ def _audit_after() -> Patches:
     genuine = store.commit
 
     async def commit(ports: Any, newest: Head, change: Any, *_: Any) -> Head:
-        rows: list[Draft] = []
+        rows: list[Entry] = []
 
-        def bare(current: Head) -> tuple[Head, Sequence[Draft]]:
+        def bare(current: Head) -> tuple[Head, Sequence[Entry]]:
             after, drafts = change(current)
             rows[:] = drafts
             return after, []
@@ -228,14 +228,14 @@ def _cached_looks() -> Patches:
     """A NIC read within the last minute is not read again."""
     genuine = client.Arm.look
 
-    async def look(self: Any, nic_id: str) -> Look:
+    async def look(self: Any, nic_id: str) -> Observation:
         now = asyncio.get_running_loop().time()
         kept = _CACHE.setdefault(id(self), {})
         if nic_id in kept and now - kept[nic_id][0] < 60.0:
             found = kept[nic_id][1]
             return replace(found, read_at=now) if isinstance(found, Nic) else found
         kept[nic_id] = (now, await genuine(self, nic_id))
-        fresh: Look = kept[nic_id][1]
+        fresh: Observation = kept[nic_id][1]
         return fresh
 
     _CACHE.clear()
@@ -274,7 +274,7 @@ def _others_detached() -> Patches:
 
 
 def _mark_kept() -> Patches:
-    return [(request.Ask, "spend", lambda self, newest: newest)]
+    return [(request.Request, "spend", lambda self, newest: newest)]
 
 
 def _replay_accepted() -> Patches:
@@ -324,8 +324,8 @@ def _blind_commit() -> Patches:
 def _unreadable_is_empty() -> Patches:
     genuine = plan.plan
 
-    def planned(mirror: Any, looks: Mapping[str, Look], desired: str) -> Any:
-        seen = {name: Absent(id=look.id) if isinstance(look, Unread) else look for name, look in looks.items()}
+    def planned(mirror: Any, looks: Mapping[str, Observation], desired: str) -> Any:
+        seen = {name: Missing(id=look.id) if isinstance(look, Unreadable) else look for name, look in looks.items()}
         return genuine(mirror, seen, desired)
 
     return [(plan, "plan", planned)]

@@ -136,7 +136,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "judged by reads of before the last write",
         4,
-        _of((request.Looking.shown, "stale = head.etag != self.known and ", "stale = False and ")),
+        _of((request.Reads.shown, "stale = head.etag != self.known and ", "stale = False and ")),
     ),
     ("what else changed on a NIC is not compared", 5, _values((converge, "_changed_otherwise", lambda drive: []))),
     # -- signatures
@@ -325,7 +325,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a NIC that cannot be read has no VIP, for drift",
         9,
-        _of((plan.placement, "if any(isinstance(look, Unread) for look in looks.values()):", "if False:")),
+        _of((plan.placement, "if any(isinstance(look, Unreadable) for look in looks.values()):", "if False:")),
     ),
 )
 

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from simulator import worlds
 from simulator.cloud import Cloud
+from simulator.core import wire
 from simulator.core.switches import Switches
-from simulator.core.wire import Request
 from simulator.front.front import handle
 from simulator.state.world import World
 from tests.promises.journal import CURRENT, Change, Commit, Drop, Get, Journal, Put, Trace
@@ -25,13 +25,13 @@ from vipcore.decision import freeze
 from vipcore.decision.controller import Controller
 from vipcore.decision.decide import carry_out
 from vipcore.decision.reconcile import run_pass
-from vipcore.decision.request import Ask
+from vipcore.decision.request import Request
 from vipcore.errors import CommitUnknown, NoReply, Stale, Unreachable
 from vipcore.instants import Instant, to_text
 from vipcore.ledger.audit import Row
 from vipcore.ledger.head import Head
 from vipcore.model import Claim, Member, Mirror, Move, Outcome, Page
-from vipcore.ports import ArmReply, ArmRequest, Hint, Ports
+from vipcore.ports import ArmReply, ArmRequest, Ports, WorkItem
 from vipcore.settings import document
 from vipcore.settings.config import Config
 
@@ -243,7 +243,7 @@ class Node:
             began=now - timedelta(seconds=age_s),
             event=event,
         )
-        ask = Ask(
+        ask = Request(
             mirror=self.stage.mirror(mirror),
             member=member,
             began=claim.began,
@@ -259,7 +259,7 @@ class Node:
     async def move(self, to: str, *, force: bool = False, mirror: str = "PROD", deadline_s: float = 190.0) -> Outcome:
         """An operator's move."""
         move = Move(mirror=mirror, to=to, reason="test", operator="op", began=self.now(), force=force)
-        ask = Ask(
+        ask = Request(
             mirror=self.stage.mirror(mirror),
             member=to,
             began=move.began,
@@ -382,7 +382,7 @@ class _Transport:
         found = cloud.nics.get(path_of(request.url).lower()) if nic else None
         doc = found.doc if found else None
         stage.journal.sending = put
-        response = handle(cloud, Request(request.method, request.url, headers, body))
+        response = handle(cloud, wire.Request(request.method, request.url, headers, body))
         stage.journal.sending = None
         if put is not None:
             put.request_id = response.headers.get("x-ms-request-id", "")
@@ -497,14 +497,14 @@ class _Ledger:
 
         await self._call("put_hint", do)
 
-    async def load_hints(self) -> list[Hint]:
+    async def load_hints(self) -> list[WorkItem]:
         found = await self._call("load_hints", self.table.load_hints)
         if trace := CURRENT.get():
             for hint in found:
                 trace.hints.setdefault(hint.etag, self.node.stage.loop.time())
         return found
 
-    async def drop_hint(self, hint: Hint) -> None:
+    async def drop_hint(self, hint: WorkItem) -> None:
         async def do() -> None:
             if (trace := CURRENT.get()) and self.table.hints.get(hint.mirror) == hint.etag:
                 now, known = self.node.stage.loop.time(), trace.heads.get(hint.mirror)

@@ -19,10 +19,10 @@ from tests.promises.acts import (
     virtual,
 )
 from tests.promises.stage import Fate, Node, Stage
-from vipcore.decision.request import Ask
+from vipcore.decision.request import Request
 from vipcore.decision.takeover import driver_for
 from vipcore.errors import CommitUnknown
-from vipcore.ledger.audit import Draft
+from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head
 from vipcore.model import Epoch, Nic
 
@@ -238,7 +238,7 @@ async def test_a_commit_that_was_cut_off_is_not_written_again() -> None:
     stage = Stage()
     node = stage.node("n1")
     driver = driver_for(node.controller, ask_of(node), Head(mirror="PROD"), {})
-    driver.drafts = [Draft(event="nic.write", actor="test", detail="once")]
+    driver.drafts = [Entry(event="nic.write", actor="test", detail="once")]
     landed = asyncio.Event()
 
     class Hangs(Fate):
@@ -249,7 +249,7 @@ async def test_a_commit_that_was_cut_off_is_not_written_again() -> None:
 
     stage.fate = Hangs()
 
-    def change(head: Head) -> tuple[Head, list[Draft]]:
+    def change(head: Head) -> tuple[Head, list[Entry]]:
         return head, driver.drafts
 
     cut_off = asyncio.create_task(driver.record(driver.head, change))
@@ -261,6 +261,6 @@ async def test_a_commit_that_was_cut_off_is_not_written_again() -> None:
     assert await details(stage, "nic.write") == ["once"]
 
 
-def ask_of(node: Node) -> Ask:
+def ask_of(node: Node) -> Request:
     """A move to MIRRORB."""
-    return Ask(mirror=node.stage.mirror(), member="MIRRORB", began=node.now(), actor="operator:op", correlation_id="c")
+    return Request(mirror=node.stage.mirror(), member="MIRRORB", began=node.now(), actor="operator:op", correlation_id="c")

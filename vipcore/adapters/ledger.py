@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from vipcore.adapters.table import Absent, Conflict, Table
+from vipcore.adapters.table import Conflict, NotFound, Table
 from vipcore.errors import CommitUnknown, NoReply, NotSent, Stale, Unreachable
 from vipcore.ledger import head as heads
 from vipcore.ledger.audit import Row, row_key
 from vipcore.ledger.head import Head
-from vipcore.ports import Hint
+from vipcore.ports import WorkItem
 
 WORK: Final = ".work"
 AUTH: Final = ".auth"
@@ -41,7 +41,7 @@ class TableLedger:
         """The head. Raises Unreachable; ValueError where it is damaged."""
         try:
             entity = await self.table.get(mirror, heads.ROW_KEY)
-        except Absent:
+        except NotFound:
             return Head(mirror=mirror)
         return Head.from_entity(entity.columns, entity.etag)
 
@@ -61,7 +61,7 @@ class TableLedger:
         """See the port."""
         try:
             return Row.from_entity((await self.table.get(mirror, row_key(seq))).columns)
-        except Absent:
+        except NotFound:
             return None
 
     async def newest_rows(self, mirror: str, *, before: int | None, limit: int) -> list[Row]:
@@ -100,12 +100,12 @@ class TableLedger:
         """See the port."""
         await self.table.put({"PartitionKey": WORK, "RowKey": mirror})
 
-    async def load_hints(self) -> list[Hint]:
+    async def load_hints(self) -> list[WorkItem]:
         """See the port."""
         entities = await self.table.query(WORK, None, None)
-        return [Hint(mirror=str(entity.columns["RowKey"]), etag=entity.etag) for entity in entities]
+        return [WorkItem(mirror=str(entity.columns["RowKey"]), etag=entity.etag) for entity in entities]
 
-    async def drop_hint(self, hint: Hint) -> None:
+    async def drop_hint(self, hint: WorkItem) -> None:
         """See the port."""
         with contextlib.suppress(Conflict):
             await self.table.delete(WORK, hint.mirror, hint.etag)
@@ -114,7 +114,7 @@ class TableLedger:
         """See the port. No other process writes this row, so it is read and replaced."""
         key = re.sub(r"[^A-Za-z0-9_.-]", "_", instance)
         columns: dict[str, Any] = {}
-        with contextlib.suppress(Absent):
+        with contextlib.suppress(NotFound):
             columns = dict((await self.table.get(AUTH, key)).columns)
         for code, count in counts.items():
             name = "".join(part.title() for part in re.split(r"[^A-Za-z0-9]+", code))

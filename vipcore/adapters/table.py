@@ -38,7 +38,7 @@ _T = TypeVar("_T")
 _Send = Callable[[TableClient, Exchange], Awaitable[_T]]
 
 
-class Absent(VipError):
+class NotFound(VipError):
     """There is no such entity, or no table yet (`table`)."""
 
     def __init__(self, *, table: bool) -> None:
@@ -87,7 +87,7 @@ class Table:
             most = PAGE_MAX if limit is None else min(PAGE_MAX, limit - len(found))
             try:
                 page, token = await self._repeated(_page(condition, most, token))
-            except Absent:
+            except NotFound:
                 return found
             found += page
             if not token:
@@ -103,7 +103,7 @@ class Table:
 
         try:
             await self._creating(lambda: self._repeated(send))
-        except (Absent, Conflict) as exc:
+        except (NotFound, Conflict) as exc:
             raise Unreachable(str(exc)) from exc
 
     async def delete(self, partition: str, key: str, etag: str) -> None:
@@ -122,19 +122,19 @@ class Table:
         """
         try:
             return await self._creating(lambda: self._once(_transaction(self.name, [first, *more], etag)))
-        except Absent as exc:
+        except NotFound as exc:
             raise (Unreachable(str(exc)) if exc.table else Conflict("the entity to replace is gone")) from exc
 
     async def _creating(self, write: Callable[[], Awaitable[_T]]) -> _T:
         """A write; where it met no table, the table and then the write again. A table that exists costs nothing."""
         try:
             return await write()
-        except Absent as exc:
+        except NotFound as exc:
             if not exc.table:
                 raise
         try:
             await self._repeated(lambda table, sent: table.create_table(trace_request_ctx=sent))
-        except (Absent, Conflict) as exc:
+        except (NotFound, Conflict) as exc:
             if "TableAlreadyExists" not in str(exc):  # TableBeingDeleted lasts for a while
                 raise Unreachable(f"the table {self.name} cannot be created: {exc}") from exc
         return await write()
@@ -237,7 +237,7 @@ def _meaning(status: int | None, code: str, message: str, sent: Exchange) -> Vip
     if status is None:  # an answer that cannot be decoded
         return _lost(f"no proper answer of the Table service: {message[:300]}", sent)
     if status == 404 and code in _ABSENT:
-        return Absent(table=code == "TableNotFound")
+        return NotFound(table=code == "TableNotFound")
     if status in (409, 412):
         return Conflict(says)
     if status == 429 or (status == 503 and code == "ServerBusy"):

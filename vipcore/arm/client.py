@@ -10,9 +10,9 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from vipcore.arm.errors import ArmError, Cause, error_of, failed_operation
-from vipcore.arm.rate_limit import Looking, Pace
+from vipcore.arm.rate_limit import PollCount, Subscription
 from vipcore.errors import NoReply, NotSent
-from vipcore.model import Absent, Json, Look, Nic, Unread
+from vipcore.model import Json, Missing, Nic, Observation, Unreadable
 from vipcore.ports import ArmReply, ArmRequest, Transport
 
 NETWORK_API: Final = "2026-03-01"
@@ -38,7 +38,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
+class OneCallAccepted:
     """The answer to a move in one call. `pending`: it is not over yet, and `operation` is where to look."""
 
     operation: str | None
@@ -59,27 +59,27 @@ class Arm:
     """The questions, over one transport. Keeps a `Pace` per subscription and when we wrote which NIC."""
 
     transport: Transport
-    paces: dict[str, Pace] = field(default_factory=dict)
-    looking: Looking = field(default_factory=Looking)
+    paces: dict[str, Subscription] = field(default_factory=dict)
+    looking: PollCount = field(default_factory=PollCount)
     touched: dict[str, float] = field(default_factory=dict)
     """NIC id -> when this process last wrote it: an older look at it is stale, whether or not Azure honours If-Match."""
 
-    def pace(self, resource_id: str) -> Pace:
+    def pace(self, resource_id: str) -> Subscription:
         """The budget of the subscription that this resource is in."""
         subscription = resource_id.split("/")[2].lower()
         if subscription not in self.paces:
-            self.paces[subscription] = Pace(everywhere=self.looking)
+            self.paces[subscription] = Subscription(everywhere=self.looking)
         return self.paces[subscription]
 
-    async def look(self, nic_id: str) -> Look:
+    async def look(self, nic_id: str) -> Observation:
         """The NIC, or that it is absent, or why it could not be looked at. Never raises for Azure's sake."""
         try:
             reply, at = await self._timed_read(nic_id, f"{_path(nic_id)}?api-version={NETWORK_API}")
             return _nic(nic_id, reply.body, at)
         except ArmError as exc:
-            return Absent(id=nic_id) if exc.cause is Cause.GONE else Unread(id=nic_id, error=exc)
+            return Missing(id=nic_id) if exc.cause is Cause.GONE else Unreadable(id=nic_id, error=exc)
         except (NotSent, NoReply, ValueError) as exc:
-            return Unread(id=nic_id, error=exc)
+            return Unreadable(id=nic_id, error=exc)
 
     async def put(self, nic: Nic, document: Json) -> Accepted:
         """Replace the NIC if it is still as we read it (`If-Match`). Raises ArmError; NotSent; NoReply: it may have happened."""
@@ -107,7 +107,7 @@ class Arm:
             shown = Nic(id=nic.id, document=document, etag="", state="Updating", read_at=_LONG_AGO)
         return Accepted(nic=shown, operation=operation, request_id=reply.headers.get("x-ms-request-id", ""))
 
-    async def move(self, vnet_id: str, items: list[tuple[str, str]], nics: tuple[Nic, Nic]) -> Moved:
+    async def move(self, vnet_id: str, items: list[tuple[str, str]], nics: tuple[Nic, Nic]) -> OneCallAccepted:
         """`moveIpConfigurations` of (source, target) ip configuration ids. Raises ArmError; NotSent; NoReply."""
         listed = [{"sourceIpConfiguration": {"id": source}, "targetIpConfiguration": {"id": target}} for source, target in items]
         request = ArmRequest(
@@ -125,7 +125,7 @@ class Arm:
             raise error_of(reply)
         operation = reply.headers.get("azure-asyncoperation") or reply.headers.get("location")
         request_id = reply.headers.get("x-ms-request-id", "")
-        return Moved(operation=operation, request_id=request_id, pending=reply.status == 202)
+        return OneCallAccepted(operation=operation, request_id=request_id, pending=reply.status == 202)
 
     async def poll(self, nic_id: str, operation: str) -> bool:
         """Whether the operation has succeeded. Raises ArmError with CANCELED, FAILED or GONE; other faults as reads do."""

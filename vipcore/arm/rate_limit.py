@@ -74,7 +74,7 @@ class Sent:
 
 
 @dataclass(slots=True)
-class Budget:
+class RateLimit:
     """One kind of call (reads or writes) of one subscription: ARM's bucket and the network provider's window, as we know them."""
 
     size: float
@@ -211,24 +211,24 @@ class Budget:
 
 
 @dataclass(slots=True)
-class Looking:
+class PollCount:
     """How many operations are being looked at by this process."""
 
     count: int = 0
 
 
 @dataclass(slots=True)
-class Pace:
+class Subscription:
     """One subscription's budgets, and how its operations are looked at. Times are the event loop's seconds."""
 
     # A few less than Azure's: requests overtake each other on the way, and a second one in a 429 costs more than it would bring.
-    reads: Budget = field(default_factory=lambda: Budget(size=244.0, per_s=25.0, window_max=10_000))
-    writes: Budget = field(default_factory=lambda: Budget(size=197.0, per_s=10.0, window_max=1_000))
+    reads: RateLimit = field(default_factory=lambda: RateLimit(size=244.0, per_s=25.0, window_max=10_000))
+    writes: RateLimit = field(default_factory=lambda: RateLimit(size=197.0, per_s=10.0, window_max=1_000))
     asking: int = 0
     """Claims and moves that read what they are judged by, and have taken no turns of writes yet."""
     looking: int = 0
     """Operations of this subscription that are being looked at."""
-    everywhere: Looking = field(default_factory=Looking)
+    everywhere: PollCount = field(default_factory=PollCount)
     """The same of all subscriptions: shared by the paces of a process."""
     lasted: deque[float] = field(default_factory=lambda: deque(maxlen=31))
     """How long the last operations took, as far as looks could tell, in seconds."""

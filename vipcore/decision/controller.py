@@ -9,9 +9,9 @@ from vipcore import instants
 from vipcore.arm.client import Arm
 from vipcore.errors import Refusal, Unreachable
 from vipcore.ledger.head import Head
-from vipcore.model import Look, Mirror, Page
-from vipcore.ports import Hint, Ports
-from vipcore.swap.preflight import Readings
+from vipcore.model import Mirror, Observation, Page
+from vipcore.ports import Ports, WorkItem
+from vipcore.swap.preflight import PreflightCache
 
 BURST: Final = 30.0
 PER_S: Final = 1.0
@@ -47,7 +47,7 @@ class Controller:
 
     ports: Ports
     arm: Arm
-    readings: Readings = field(default_factory=Readings)
+    readings: PreflightCache = field(default_factory=PreflightCache)
     rates: Rates = field(default_factory=Rates)
     failures: Counter[str] = field(default_factory=Counter)
     flushed_at: float = float("-inf")
@@ -55,7 +55,7 @@ class Controller:
     sweep_next: int = 0
     followed: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Mirror -> (member whose page turned primary, how many looks in a row)."""
-    hints_seen: dict[Hint, float] = field(default_factory=dict)
+    hints_seen: dict[WorkItem, float] = field(default_factory=dict)
     """The hints that the last timer pass read, and when (loop seconds) this process first saw each."""
 
     def mirror(self, name: str) -> Mirror:
@@ -82,7 +82,7 @@ class Controller:
         except Unreachable as exc:
             raise storage_unavailable(exc) from exc
 
-    async def look_all(self, mirror: Mirror) -> dict[str, Look]:
+    async def look_all(self, mirror: Mirror) -> dict[str, Observation]:
         """The NICs of all members, read side by side."""
         found = await asyncio.gather(*(self.arm.look(member.nic_id) for member in mirror.members))
         return {member.name: look for member, look in zip(mirror.members, found, strict=True)}

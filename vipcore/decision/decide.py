@@ -15,14 +15,14 @@ from vipcore.arm.rate_limit import NEW, ORDER, WRITES_OF_A_SWAP, go_first
 from vipcore.decision import rules
 from vipcore.decision.controller import REPEAT_S, Controller, left_out, storage_unavailable
 from vipcore.decision.judge import check_first, judge, refuse
-from vipcore.decision.request import Ask, Looking, Rejudge
+from vipcore.decision.request import HeadChanged, Reads, Request
 from vipcore.decision.takeover import drive, driver_for, follow, leased, resumed
 from vipcore.errors import Refusal, Unreachable
 from vipcore.instants import Instant
 from vipcore.ledger import store
-from vipcore.ledger.audit import Draft
+from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head, Repeat, Swap, repeated
-from vipcore.model import Look, Outcome
+from vipcore.model import Observation, Outcome
 from vipcore.swap import plan, preflight
 from vipcore.swap.driver import LEASE_MARGIN_S, Driver
 
@@ -36,10 +36,10 @@ _OTHERS_S: Final = 0.5
 _GRACE_S: Final = 7.0
 
 
-async def carry_out(controller: Controller, ask: Ask) -> Outcome:
+async def carry_out(controller: Controller, ask: Request) -> Outcome:
     """Judge, decide, drive or wait. Raises Refusal."""
     ORDER.set((NEW, ask.began.timestamp()))
-    looking = Looking.begin(controller, ask.mirror)
+    looking = Reads.begin(controller, ask.mirror)
     try:
         head = await controller.load_head(ask.mirror.name)
         # The driver keeps its own, earlier deadline; this one is for calls that wait their turn before anything is decided.
@@ -47,7 +47,7 @@ async def carry_out(controller: Controller, ask: Ask) -> Outcome:
             for _ in range(_ROUNDS_MAX):
                 try:
                     return await _decide(controller, ask, head, looking)
-                except Rejudge as rejudge:
+                except HeadChanged as rejudge:
                     head = rejudge.head
         raise Refusal("busy", "The mirror's state changed too often while this was judged; try again.")
     except TimeoutError as exc:
@@ -59,7 +59,7 @@ async def carry_out(controller: Controller, ask: Ask) -> Outcome:
         _return_turns(controller, ask)
 
 
-async def _decide(controller: Controller, ask: Ask, head: Head, looking: Looking) -> Outcome:
+async def _decide(controller: Controller, ask: Request, head: Head, looking: Reads) -> Outcome:
     now = controller.ports.clock.now()
     remark = await judge(controller, ask, head, looking, now)
     if looking.nics is not None and _will_work(ask, head):
@@ -96,7 +96,7 @@ async def _decide(controller: Controller, ask: Ask, head: Head, looking: Looking
     return await follow(controller, ask, head, operation_id, epoch=epoch)
 
 
-async def _take_turns(controller: Controller, ask: Ask, head: Head, now: Instant) -> None:
+async def _take_turns(controller: Controller, ask: Request, head: Head, now: Instant) -> None:
     """In a crowd: wait until Azure has room for this swap's writes, so that what is read then is acted on at once.
 
     Raises Refusal `azure-throttled` when that takes too long; the claim is recorded, and keeps its place, which is when it began.
@@ -116,17 +116,17 @@ async def _take_turns(controller: Controller, ask: Ask, head: Head, now: Instant
         detail = "Azure's limit of writes leaves no room yet. Older claims go first; this one keeps its place."
         if joins:
             raise Refusal("azure-throttled", detail, retry_after_s=wait) from None
-        no = rules.No(code="azure-throttled", detail=detail, recorded=ask.claim is not None, retry_after_s=wait)
+        no = rules.Deny(code="azure-throttled", detail=detail, recorded=ask.claim is not None, retry_after_s=wait)
         await refuse(controller, ask, head, no)
     ask.turns = WRITES_OF_A_SWAP
     go_first()
     if loop.time() - began > _OTHERS_S:
         newest = await controller.load_head(ask.mirror.name)
         if newest.etag != head.etag:
-            raise Rejudge(newest)
+            raise HeadChanged(newest)
 
 
-async def _shown(controller: Controller, ask: Ask, head: Head, looking: Looking) -> dict[str, Look]:
+async def _shown(controller: Controller, ask: Request, head: Head, looking: Reads) -> dict[str, Observation]:
     """The NICs. Raises Refusal `azure-throttled` where Azure leaves no room to read them in time; the claim is recorded then."""
     try:
         async with asyncio.timeout_at(ask.asked_at + _WAIT_SHARE * ask.deadline_s):
@@ -135,33 +135,35 @@ async def _shown(controller: Controller, ask: Ask, head: Head, looking: Looking)
         detail = "Azure's limit of reads leaves no room to look at the NICs."
         if rules.joins(head, ask.member):
             raise Refusal("azure-throttled", detail, retry_after_s=30) from None
-        no = rules.No(code="azure-throttled", detail=detail, recorded=ask.claim is not None, retry_after_s=30)
+        no = rules.Deny(code="azure-throttled", detail=detail, recorded=ask.claim is not None, retry_after_s=30)
         await refuse(controller, ask, head, no)
         raise AssertionError("a refusal is raised") from None
 
 
-def _return_turns(controller: Controller, ask: Ask) -> None:
+def _return_turns(controller: Controller, ask: Request) -> None:
     """Give back turns that no driver has taken over."""
     controller.arm.pace(ask.mirror.members[0].nic_id).writes.give_back(ask.turns)
     ask.turns = 0
 
 
-def _will_work(ask: Ask, head: Head) -> bool:
+def _will_work(ask: Request, head: Head) -> bool:
     """Whether it is already sure that work will be left for the timer if we die (the hint may then go out early)."""
     return head.desired != ask.member or head.swap is not None
 
 
-async def _confirm(controller: Controller, ask: Ask, head: Head, looks: dict[str, Look], remark: str | None) -> Outcome:
+async def _confirm(
+    controller: Controller, ask: Request, head: Head, looks: dict[str, Observation], remark: str | None
+) -> Outcome:
     """The VIP is in place by a fresh read and nobody drives: say so, decide it if it was not decided, write no NIC."""
     now = controller.ports.clock.now()
     what = f"{ask.kind}.confirmed {ask.member}"
     operation_id = controller.ports.clock.new_id()
     epoch = head.epoch
 
-    def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+    def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
         nonlocal epoch
         if newest.etag != head.etag:
-            raise Rejudge(newest)
+            raise HeadChanged(newest)
         config = controller.ports.config
         claim_id = ask.claim.claim_id if ask.claim else None
         after = rules.decided(
@@ -197,37 +199,37 @@ async def _confirm(controller: Controller, ask: Ask, head: Head, looks: dict[str
     )
 
 
-def _restated(ask: Ask, head: Head) -> Instant:
+def _restated(ask: Request, head: Head) -> Instant:
     """A watch claim for the member that is desired already is no newer decision: it supersedes nobody."""
     same = head.desired == ask.member and ask.claim is not None and ask.claim.event == "watch"
     return head.began if same else ask.began
 
 
-def _reason(ask: Ask) -> str | None:
+def _reason(ask: Request) -> str | None:
     return f"Reason: {ask.move.reason.rstrip('.')}." if ask.move else None
 
 
-def _dropped(ask: Ask, before: Head) -> str | None:
+def _dropped(ask: Request, before: Head) -> str | None:
     """What becomes of a recorded claim of another member, whose refusal said that it would be judged again."""
     pending = before.pending
     older = pending is not None and pending.member != ask.member and pending.began <= ask.began
     return f"The recorded claim of {pending.member} is superseded." if pending and older else None
 
 
-def _accepted_row(ask: Ask, before: Head, operation_id: str, outcome: str, remark: str | None, **columns: Any) -> Draft:
+def _accepted_row(ask: Request, before: Head, operation_id: str, outcome: str, remark: str | None, **columns: Any) -> Entry:
     sentences = [_reason(ask), f"Desired was {before.desired or 'nobody'}.", _dropped(ask, before), remark]
     last = before.repeats.get(ask.actor)
     detail = left_out(" ".join(sentence for sentence in sentences if sentence), last.left_out if last else 0)
     return ask.draft(f"{ask.kind}.accepted", operation_id=operation_id, outcome=outcome, detail=detail, **columns)
 
 
-def _told(ask: Ask, head: Head) -> Head:
+def _told(ask: Request, head: Head) -> Head:
     """The head after an accepted row of this key: that row says how many were left out before it, the next one need not."""
     last = head.repeats.get(ask.actor)
     return head if last is None else replace(head, repeats={**head.repeats, ask.actor: replace(last, left_out=0)})
 
 
-async def _accept_beside(controller: Controller, ask: Ask, head: Head, remark: str | None) -> tuple[Head, str, int]:
+async def _accept_beside(controller: Controller, ask: Request, head: Head, remark: str | None) -> tuple[Head, str, int]:
     """Somebody drives: join their swap, or decide anew and wait for the lease.
 
     Returns the head, and the operation and epoch that are waited for. Where the answer to the commit was lost, that head may
@@ -237,12 +239,12 @@ async def _accept_beside(controller: Controller, ask: Ask, head: Head, remark: s
     fresh_id = controller.ports.clock.new_id()
     waits_for, epoch = fresh_id, int(head.epoch)
 
-    def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+    def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
         nonlocal waits_for, epoch
         if newest.etag != head.etag and not (rules.joins(newest, ask.member) and newest.leased(now, margin_s=LEASE_MARGIN_S)):
-            raise Rejudge(newest)
+            raise HeadChanged(newest)
         if newest.etag != head.etag and ask.claim and not ask.by_timer and not ask.spent and rules.replayed(newest, ask.claim):
-            raise Rejudge(newest)  # the same signed request was accepted meanwhile (promise 6)
+            raise HeadChanged(newest)  # the same signed request was accepted meanwhile (promise 6)
         if rules.joins(newest, ask.member):
             assert newest.swap is not None
             waits_for, epoch = newest.swap.operation_id, newest.epoch
@@ -264,7 +266,7 @@ async def _accept_beside(controller: Controller, ask: Ask, head: Head, remark: s
 
 
 def _with_swap(
-    controller: Controller, ask: Ask, newest: Head, operation_id: str, now: Instant, *, seen_on: str | None = None
+    controller: Controller, ask: Request, newest: Head, operation_id: str, now: Instant, *, seen_on: str | None = None
 ) -> Head:
     """The head with this ask decided and unfinished. NICs that an earlier driver may still write stay in `open`.
 
@@ -281,16 +283,16 @@ def _with_swap(
     return replace(after, swap=swap)
 
 
-async def _accept(controller: Controller, ask: Ask, head: Head, looks: dict[str, Look], remark: str | None) -> Driver:
+async def _accept(controller: Controller, ask: Request, head: Head, looks: dict[str, Observation], remark: str | None) -> Driver:
     """Decision, row and lease in one transaction. The driver that comes back may write NICs."""
     seen = plan.placement(ask.mirror, looks)
     seen_on = seen.holder or (seen.members[0] if seen.members else None)
     driver = driver_for(controller, ask, head, looks)
     driver.mark("read")
 
-    def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+    def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
         if newest.etag != head.etag:
-            raise Rejudge(newest)
+            raise HeadChanged(newest)
         now = controller.ports.clock.now()
         resumes = rules.joins(newest, ask.member) and newest.swap is not None
         if resumes and newest.swap:

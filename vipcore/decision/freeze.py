@@ -8,7 +8,7 @@ from vipcore.decision.controller import Controller, storage_unavailable
 from vipcore.errors import Refusal, Unreachable
 from vipcore.instants import Instant
 from vipcore.ledger import store
-from vipcore.ledger.audit import Draft
+from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Frozen, Head
 from vipcore.model import Mirror
 
@@ -21,11 +21,11 @@ async def freeze(
     if until is not None and until <= now:
         raise Refusal("body-invalid", f"/until: lies in the past; it is {instants.to_text(now)} here.")
 
-    def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+    def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
         at = newest.frozen.at if newest.frozen else now
         frozen = Frozen(reason=reason, operator=operator, at=at, until=until)
         ends = f"until {instants.to_text(until)}" if until else "until it is lifted"
-        row = Draft(
+        row = Entry(
             event="frozen",
             actor=f"operator:{operator}",
             correlation_id=correlation_id,
@@ -59,14 +59,14 @@ async def thawed(controller: Controller, head: Head, *, actor: str, reason: str,
     now = controller.ports.clock.now()
     lifted = head.frozen
 
-    def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+    def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
         if newest.frozen is None or newest.frozen != lifted:
             return newest, []
         pending = newest.pending
         if pending is not None:
             stood_still = now - max(pending.recorded_at, newest.frozen.at)
             pending = replace(pending, recorded_at=pending.recorded_at + max(stood_still, instants.seconds(0)))
-        row = Draft(event="unfrozen", actor=actor, correlation_id=correlation_id, detail=f"Unfrozen. Reason: {reason}")
+        row = Entry(event="unfrozen", actor=actor, correlation_id=correlation_id, detail=f"Unfrozen. Reason: {reason}")
         return replace(newest, frozen=None, pending=pending), [row]
 
     return await store.commit(controller.ports, head, change)

@@ -10,24 +10,24 @@ from dataclasses import replace
 from vipcore import instants
 from vipcore.decision import rules
 from vipcore.decision.controller import REPEAT_S, Controller, left_out
-from vipcore.decision.request import Ask, Looking
+from vipcore.decision.request import Reads, Request
 from vipcore.errors import Refusal
 from vipcore.instants import Instant
 from vipcore.ledger import store
-from vipcore.ledger.audit import Draft
+from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head, Repeat, repeated
-from vipcore.model import Look
+from vipcore.model import Observation
 from vipcore.swap import plan, preflight
 
 
-async def judge(controller: Controller, ask: Ask, head: Head, looking: Looking, now: Instant) -> str | None:
+async def judge(controller: Controller, ask: Request, head: Head, looking: Reads, now: Instant) -> str | None:
     """The checks from the replay mark to flapping. Returns a remark for the row; raises Refusal, its row written."""
     mirror, claim, move = ask.mirror, ask.claim, ask.move
     if claim and not ask.by_timer and not ask.spent and (no := rules.replayed(head, claim)):
         await controller.count_failure(no.code)
         raise Refusal(no.code, no.detail)
     if why := rules.superseded(head, ask.member, ask.began):
-        await refuse(controller, ask, head, rules.No(code=f"{ask.kind}-superseded", detail=why))
+        await refuse(controller, ask, head, rules.Deny(code=f"{ask.kind}-superseded", detail=why))
     if rules.joins(head, ask.member):
         # A watch claim needs the pages' word also to join or to take over what is under way.
         if claim and claim.event == "watch" and (no := rules.contradiction(mirror, ask.member, "watch", await looking.said())):
@@ -35,7 +35,7 @@ async def judge(controller: Controller, ask: Ask, head: Head, looking: Looking, 
         return None
     stopped = rules.move_frozen(head, move, now) if move else None
     if claim and (why := rules.frozen(head, now)):
-        stopped = rules.No(
+        stopped = rules.Deny(
             code="mirror-frozen",
             detail=f"{why}. The claim is recorded and judged again at the unfreeze.",
             recorded=True,
@@ -46,11 +46,11 @@ async def judge(controller: Controller, ask: Ask, head: Head, looking: Looking, 
     pages = await looking.said()
     if claim:
         verdict = rules.paged(head, mirror, claim, pages, now)
-        remark = verdict.remark if isinstance(verdict, rules.Yes) else None
+        remark = verdict.remark if isinstance(verdict, rules.Allow) else None
     else:
         no = rules.contradiction(mirror, ask.member, "NotifyBecomePrimary", pages)
-        verdict = rules.forcible(no) if no and move and not move.force else rules.Yes()
-    if isinstance(verdict, rules.No):
+        verdict = rules.forcible(no) if no and move and not move.force else rules.Allow()
+    if isinstance(verdict, rules.Deny):
         await refuse(controller, ask, head, verdict)
     config = controller.ports.config
     if claim and (no := rules.flapping(head, ask.member, now, changes=config.max_changes, changes_s=config.max_changes_s)):
@@ -58,12 +58,12 @@ async def judge(controller: Controller, ask: Ask, head: Head, looking: Looking, 
     return remark
 
 
-async def refuse(controller: Controller, ask: Ask, head: Head, no: rules.No) -> None:
+async def refuse(controller: Controller, ask: Request, head: Head, no: rules.Deny) -> None:
     """Write the refusal down (and the recorded claim, or the start of a hold, with it) and raise it."""
     now = controller.ports.clock.now()
     what = f"{ask.kind}.refused {no.code} {ask.member}"
 
-    def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+    def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
         after = newest
         if no.holds and ask.claim and rules.hold_began(newest, ask.mirror, ask.member, now) is None:
             after = replace(after, holds={**after.holds, ask.member: now})
@@ -102,7 +102,7 @@ def _news(before: Head, after: Head) -> bool:
 
 
 async def check_first(
-    controller: Controller, ask: Ask, head: Head, looks: dict[str, Look], found: plan.Plan | plan.Blocked
+    controller: Controller, ask: Request, head: Head, looks: dict[str, Observation], found: plan.Plan | plan.Blocked
 ) -> None:
     """The preflight: nothing is decided that reads say cannot be done (promise 10). A swap under way is only gone on with."""
     reason: Refusal | None = None
@@ -115,5 +115,5 @@ async def check_first(
         return
     if rules.joins(head, ask.member):
         raise reason
-    no = rules.No(code=reason.code, detail=reason.detail, recorded=ask.claim is not None, retry_after_s=reason.retry_after_s)
+    no = rules.Deny(code=reason.code, detail=reason.detail, recorded=ask.claim is not None, retry_after_s=reason.retry_after_s)
     await refuse(controller, ask, head, no)

@@ -22,15 +22,15 @@ from vipcore.decision import rules
 from vipcore.decision.controller import REQUEST_S_MAX, Controller
 from vipcore.decision.decide import carry_out
 from vipcore.decision.freeze import thawed
-from vipcore.decision.request import Ask, Rejudge
+from vipcore.decision.request import HeadChanged, Request
 from vipcore.decision.takeover import drive_anew, take_over
 from vipcore.errors import Refusal, Unreachable
 from vipcore.instants import Instant
 from vipcore.ledger import store
-from vipcore.ledger.audit import Draft
-from vipcore.ledger.head import Head, Pending
+from vipcore.ledger.audit import Entry
+from vipcore.ledger.head import Head, RecordedClaim
 from vipcore.model import Claim, Mirror, Page, Placement, Seen
-from vipcore.ports import Hint
+from vipcore.ports import WorkItem
 from vipcore.swap import plan
 from vipcore.swap.driver import LEASE_MARGIN_S
 
@@ -101,7 +101,7 @@ def _slice(controller: Controller, names: Sequence[str]) -> list[str]:
 
 
 async def _attend(
-    controller: Controller, mirror: Mirror, head: Head, hint: Hint | None, correlation_id: str, *, look: bool
+    controller: Controller, mirror: Mirror, head: Head, hint: WorkItem | None, correlation_id: str, *, look: bool
 ) -> None:
     ORDER.set((BACKGROUND, head.began.timestamp()))
     try:
@@ -111,7 +111,7 @@ async def _attend(
             await controller.ports.ledger.drop_hint(hint)
     except Refusal as refusal:
         controller.ports.log("timer.refused", mirror=mirror.name, code=refusal.code, detail=refusal.detail[:300])
-    except Rejudge:
+    except HeadChanged:
         controller.ports.log("timer.overtaken", mirror=mirror.name)
     except TimeoutError:
         controller.ports.log("timer.skipped", mirror=mirror.name, why=f"its reads had no turn within {ATTEND_S:g} s")
@@ -119,7 +119,7 @@ async def _attend(
         controller.ports.log("timer.skipped", mirror=mirror.name, why=str(exc)[:200])
 
 
-def _outlived(controller: Controller, hint: Hint) -> bool:
+def _outlived(controller: Controller, hint: WorkItem) -> bool:
     """Whether no request that wrote this hint can be under way any more. Another pass may have read the hints anew since."""
     return asyncio.get_running_loop().time() - controller.hints_seen.get(hint, math.inf) >= HINT_S_MIN
 
@@ -168,8 +168,8 @@ async def _at_rest(controller: Controller, mirror: Mirror, head: Head, now: Inst
     return watched or head.pending is not None or thaws
 
 
-def _ask(mirror: Mirror, member: str, began: Instant, correlation_id: str, claim: Claim | None = None) -> Ask:
-    return Ask(
+def _ask(mirror: Mirror, member: str, began: Instant, correlation_id: str, claim: Claim | None = None) -> Request:
+    return Request(
         mirror=mirror,
         member=member,
         began=began,
@@ -182,7 +182,7 @@ def _ask(mirror: Mirror, member: str, began: Instant, correlation_id: str, claim
 
 
 async def _judged_again(
-    controller: Controller, mirror: Mirror, head: Head, pending: Pending, now: Instant, correlation_id: str
+    controller: Controller, mirror: Mirror, head: Head, pending: RecordedClaim, now: Instant, correlation_id: str
 ) -> Head:
     """The newest head after the recorded claim was judged again. One that still cannot be carried out keeps nothing waiting."""
     try:
@@ -193,7 +193,7 @@ async def _judged_again(
 
 
 async def _pending(
-    controller: Controller, mirror: Mirror, head: Head, pending: Pending, now: Instant, correlation_id: str
+    controller: Controller, mirror: Mirror, head: Head, pending: RecordedClaim, now: Instant, correlation_id: str
 ) -> None:
     """Judge the recorded claim again; one that is superseded or an hour old is dropped, and its row says so."""
     claim = Claim(
@@ -220,7 +220,7 @@ async def _pending(
                 raise
             why = refusal.detail
 
-    def change(newest: Head) -> tuple[Head, list[Draft]]:
+    def change(newest: Head) -> tuple[Head, list[Entry]]:
         if newest.pending is None or newest.pending.claim_id != pending.claim_id:
             return newest, []
         row = ask.draft("claim.refused", outcome=pending.code, detail=f"The recorded claim is dropped: {why}")
@@ -288,12 +288,12 @@ async def _note_drift(controller: Controller, head: Head, sentence: str | None, 
         return
     controller.ports.log("drift.found" if sentence else "drift.over", mirror=head.mirror, detail=sentence or "")
 
-    def change(newest: Head) -> tuple[Head, list[Draft]]:
+    def change(newest: Head) -> tuple[Head, list[Entry]]:
         if newest.etag != head.etag:
             return newest, []
         event = "drift.found" if sentence else "drift.repaired"
         detail = sentence or "The VIP is where it should be again, without our doing."
-        row = Draft(event=event, actor=ACTOR, member=head.desired, correlation_id=correlation_id, detail=detail)
+        row = Entry(event=event, actor=ACTOR, member=head.desired, correlation_id=correlation_id, detail=detail)
         return replace(newest, drift=sentence), [row]
 
     await store.commit(controller.ports, head, change)
@@ -313,11 +313,11 @@ async def _follow_pages(controller: Controller, mirror: Mirror, head: Head, corr
     new = {name for name, page in pages.items() if page is Page.NOT_PRIMARY} - backups
     if new:
 
-        def change(newest: Head) -> tuple[Head, list[Draft]]:
+        def change(newest: Head) -> tuple[Head, list[Entry]]:
             if newest.epoch != head.epoch or newest.began != head.began:
                 return newest, []
             detail = f"Status pages seen to say not primary since the last decision: {', '.join(sorted(new))}."
-            row = Draft(event="readiness.changed", actor=ACTOR, correlation_id=correlation_id, detail=detail)
+            row = Entry(event="readiness.changed", actor=ACTOR, correlation_id=correlation_id, detail=detail)
             return replace(newest, follow={"backup": sorted(backups | new)}), [row]
 
         head = await store.commit(controller.ports, head, change)

@@ -10,13 +10,13 @@ from vipcore.decision.controller import ANSWER_S_MAX, Controller
 from vipcore.entry import bodies
 from vipcore.errors import VipError
 from vipcore.instants import Instant
-from vipcore.ledger.audit import Draft
+from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head, spent
-from vipcore.model import Claim, Look, Mirror, Move, Page
+from vipcore.model import Claim, Mirror, Move, Observation, Page
 from vipcore.swap.driver import LEASE_MARGIN_S
 
 
-class Rejudge(VipError):
+class HeadChanged(VipError):
     """The head is no longer the one that was judged."""
 
     def __init__(self, head: Head) -> None:
@@ -25,7 +25,7 @@ class Rejudge(VipError):
 
 
 @dataclass(slots=True, kw_only=True)
-class Ask:
+class Request:
     """What is asked for, by whom. `claim` or `move` is set; `by_timer`: a recorded claim that is judged again."""
 
     mirror: Mirror
@@ -53,10 +53,10 @@ class Ask:
         """Loop seconds at which the answer must be given."""
         return self.asked_at + self.deadline_s
 
-    def draft(self, event: str, **columns: Any) -> Draft:
+    def draft(self, event: str, **columns: Any) -> Entry:
         """A row about this ask."""
         evidence = bodies.evidence_text(self.claim.evidence) if self.claim and self.claim.evidence is not None else None
-        return Draft(
+        return Entry(
             event=event,
             actor=self.actor,
             member=self.member,
@@ -74,7 +74,7 @@ class Ask:
 
 
 @dataclass(slots=True)
-class Looking:
+class Reads:
     """The reads that go out side by side with the head's: NICs and status pages.
 
     In a crowd the NICs' are held back until the ask has the turns of its writes: `nics` is None, and `shown` sends them out.
@@ -84,14 +84,14 @@ class Looking:
     controller: Controller
     mirror: Mirror
     at: Instant
-    nics: "asyncio.Task[dict[str, Look]] | None"
+    nics: "asyncio.Task[dict[str, Observation]] | None"
     pages: "asyncio.Task[dict[str, Page]] | None"
     counted: bool
     known: str | None = None
     """The etag of the head that was known when the NICs' reads were sent out; None: it was not known then."""
 
     @classmethod
-    def begin(cls, controller: Controller, mirror: Mirror) -> "Looking":
+    def begin(cls, controller: Controller, mirror: Mirror) -> "Reads":
         """Send the reads out, all at once."""
         pages = asyncio.create_task(controller.pages(mirror)) if mirror.has_pages else None
         pace = controller.arm.pace(mirror.members[0].nic_id)
@@ -100,7 +100,7 @@ class Looking:
         nics = None if held else asyncio.create_task(controller.look_all(mirror))
         return cls(controller, mirror, controller.ports.clock.now(), nics, pages, counted=not held)
 
-    async def shown(self, head: Head) -> dict[str, Look]:
+    async def shown(self, head: Head) -> dict[str, Observation]:
         """The NICs as read after the last write that this head knows of: an older read could show a placement of before."""
         # Reads that were sent out when this very head was known show all that it tells of. For any other head only the times
         # say which was first, and they are of two clocks.

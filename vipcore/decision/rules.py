@@ -6,7 +6,7 @@ from typing import Final
 
 from vipcore import instants
 from vipcore.instants import Instant
-from vipcore.ledger.head import Head, Pending
+from vipcore.ledger.head import Head, RecordedClaim
 from vipcore.model import Claim, Mirror, Move, Page
 
 PENDING_S_MAX: Final = 3600.0
@@ -22,7 +22,7 @@ CHANGES_KEPT: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class No:
+class Deny:
     """Refused: the code and the sentence; whether the claim is recorded for the timer, or a hold begins with it."""
 
     code: str
@@ -33,19 +33,19 @@ class No:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Yes:
+class Allow:
     """May go through. `remark`: what an auditor should know of why, such as a hold that ran out."""
 
     remark: str | None = None
 
 
-Verdict = Yes | No
+Verdict = Allow | Deny
 
 
-def replayed(head: Head, claim: Claim) -> No | None:
+def replayed(head: Head, claim: Claim) -> Deny | None:
     """An `issued_at` at or before that key's mark was accepted before, or is older than one that was (promise 6)."""
     if instants.to_text(claim.issued_at) <= head.marks.get(claim.key_id, ""):
-        return No(
+        return Deny(
             code="claim-replayed",
             detail="A claim of this key with this or a later issued_at has been accepted; sign a fresh one.",
         )
@@ -70,24 +70,24 @@ def frozen(head: Head, now: Instant) -> str | None:
     return f"Mirror {head.mirror} is frozen{until} by {head.frozen.operator}: {head.frozen.reason}"
 
 
-def contradiction(mirror: Mirror, member: str, event: str, pages: Mapping[str, Page]) -> No | None:
+def contradiction(mirror: Mirror, member: str, event: str, pages: Mapping[str, Page]) -> Deny | None:
     """What the status pages say against it. Pages that cannot be read say nothing, except to a `watch` claim."""
     own = pages.get(member, Page.UNKNOWN)
     peer = next((m.name for m in mirror.members if m.name != member and pages.get(m.name) is Page.PRIMARY), None)
     if peer is not None:
-        return No(code="peer-still-primary", detail=f"The status page of {peer} says that it is primary.", holds=True)
+        return Deny(code="peer-still-primary", detail=f"The status page of {peer} says that it is primary.", holds=True)
     if event == "watch" and own is not Page.PRIMARY:
-        return No(
+        return Deny(
             code="claimant-not-primary",
             detail=f"A watch claim needs the status page of {member} to say primary.",
             holds=True,
         )
     if own is Page.NOT_PRIMARY and event != "CheckBecomePrimaryOK":
-        return No(code="claimant-not-primary", detail=f"The status page of {member} says that it is not primary.", holds=True)
+        return Deny(code="claimant-not-primary", detail=f"The status page of {member} says that it is not primary.", holds=True)
     return None
 
 
-def forcible(no: No) -> No:
+def forcible(no: Deny) -> Deny:
     """The pages' word against an operator's move, and what the operator can do."""
     return replace(no, detail=f'{no.detail} Let IRIS switch first, or send "force": true.')
 
@@ -96,12 +96,12 @@ def paged(head: Head, mirror: Mirror, claim: Claim, pages: Mapping[str, Page], n
     """The pages' word, with the hold's end: after `hold_s` since the first such answer IRIS's own events go through."""
     no = contradiction(mirror, claim.member, claim.event, pages)
     if no is None:
-        return Yes()
+        return Allow()
     since = hold_began(head, mirror, claim.member, now)
     if claim.event in BINDING_EVENTS and since is not None and now - since >= instants.seconds(mirror.hold_s):
-        return Yes(remark=f"accepted although {no.detail[0].lower()}{no.detail[1:]} The hold of {mirror.hold_s:g} s is over.")
+        return Allow(remark=f"accepted although {no.detail[0].lower()}{no.detail[1:]} The hold of {mirror.hold_s:g} s is over.")
     if claim.event in BINDING_EVENTS and since is None and mirror.hold_s == 0:
-        return Yes(remark=f"accepted although {no.detail[0].lower()}{no.detail[1:]} hold_s is 0.")
+        return Allow(remark=f"accepted although {no.detail[0].lower()}{no.detail[1:]} hold_s is 0.")
     return no
 
 
@@ -112,7 +112,7 @@ def hold_began(head: Head, mirror: Mirror, member: str, now: Instant) -> Instant
     return None if stale else since
 
 
-def flapping(head: Head, member: str, now: Instant, *, changes: int, changes_s: float) -> No | None:
+def flapping(head: Head, member: str, now: Instant, *, changes: int, changes_s: float) -> Deny | None:
     """More than `changes` changes of holder in `changes_s` seconds: an operator must move or freeze."""
     if member == head.desired:
         return None
@@ -121,7 +121,7 @@ def flapping(head: Head, member: str, now: Instant, *, changes: int, changes_s: 
         return None
     detail = f"{len(recent)} changes of holder within {changes_s:g} s; an operator must move the VIP or freeze the mirror."
     frees = min(recent) + instants.seconds(changes_s) - now
-    return No(code="flapping", detail=detail, recorded=True, retry_after_s=max(1, min(60, int(frees.total_seconds()) + 1)))
+    return Deny(code="flapping", detail=detail, recorded=True, retry_after_s=max(1, min(60, int(frees.total_seconds()) + 1)))
 
 
 def joins(head: Head, member: str) -> bool:
@@ -168,7 +168,7 @@ def recorded(head: Head, claim: Claim, code: str, now: Instant) -> Head:
     if head.pending is not None and head.pending.began > claim.began:
         return head
     since = head.pending.recorded_at if head.pending is not None and head.pending.claim_id == claim.claim_id else now
-    pending = Pending(
+    pending = RecordedClaim(
         member=claim.member,
         key_id=claim.key_id,
         claim_id=claim.claim_id,
@@ -180,11 +180,11 @@ def recorded(head: Head, claim: Claim, code: str, now: Instant) -> Head:
     return replace(head, pending=pending)
 
 
-def move_frozen(head: Head, move: Move, now: Instant) -> No | None:
+def move_frozen(head: Head, move: Move, now: Instant) -> Deny | None:
     """A freeze stops moves too, unless forced."""
     reason = frozen(head, now)
     return (
-        No(code="mirror-frozen", detail=f'{reason}. Lift the freeze, or send "force": true.')
+        Deny(code="mirror-frozen", detail=f'{reason}. Lift the freeze, or send "force": true.')
         if reason and not move.force
         else None
     )

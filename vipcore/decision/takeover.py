@@ -8,18 +8,18 @@ from vipcore import instants
 from vipcore.decision import rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.judge import check_first
-from vipcore.decision.request import Ask, Rejudge
+from vipcore.decision.request import HeadChanged, Request
 from vipcore.errors import Refusal
 from vipcore.ledger import store
-from vipcore.ledger.audit import Draft
+from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head, Lease, Swap, watching
-from vipcore.model import Look, Outcome, Phase
+from vipcore.model import Observation, Outcome, Phase
 from vipcore.swap import plan
 from vipcore.swap.converge import converge
 from vipcore.swap.driver import LEASE_MARGIN_S, LEASE_TTL_S, WATCH_S, Driver, LostLease
 
 
-def resumed(ask: Ask, before: Head) -> list[Draft]:
+def resumed(ask: Request, before: Head) -> list[Entry]:
     """The row that says that an unfinished swap changes hands."""
     assert before.swap is not None
     how = "its driver's lease ran out" if before.lease else "its driver had let go"
@@ -41,7 +41,7 @@ def leased(driver: Driver, head: Head) -> Head:
     return replace(head, lease=Lease(owner=driver.owner, until=now + instants.seconds(LEASE_TTL_S)))
 
 
-def driver_for(controller: Controller, ask: Ask, head: Head, looks: dict[str, Look]) -> Driver:
+def driver_for(controller: Controller, ask: Request, head: Head, looks: dict[str, Observation]) -> Driver:
     """The driver of a head whose lease was just taken for this ask."""
     return Driver(
         ports=controller.ports,
@@ -58,7 +58,7 @@ def driver_for(controller: Controller, ask: Ask, head: Head, looks: dict[str, Lo
     )
 
 
-async def drive(controller: Controller, ask: Ask, driver: Driver) -> Outcome:
+async def drive(controller: Controller, ask: Request, driver: Driver) -> Outcome:
     """Drive to the end; where another driver took over the same decision, wait for that one."""
     operation_id = driver.head.swap.operation_id if driver.head.swap else ""
     try:
@@ -74,7 +74,7 @@ async def drive(controller: Controller, ask: Ask, driver: Driver) -> Outcome:
         return await follow(controller, ask, replace(lost.head), operation_id, epoch=driver.head.epoch)
 
 
-async def follow(controller: Controller, ask: Ask, head: Head, operation_id: str, *, epoch: int | None = None) -> Outcome:
+async def follow(controller: Controller, ask: Request, head: Head, operation_id: str, *, epoch: int | None = None) -> Outcome:
     """Wait for the swap under way; take the lease over where it is free. Raises Refusal."""
     epoch = head.epoch if epoch is None else epoch
     loop = asyncio.get_running_loop()
@@ -89,11 +89,11 @@ async def follow(controller: Controller, ask: Ask, head: Head, operation_id: str
             if head.last_swap is not None and head.last_swap.operation_id == operation_id:
                 return _moved(ask, head)
             # Confirmed by somebody else, or finished and followed by more for the same member: look for ourselves.
-            raise Rejudge(head)
+            raise HeadChanged(head)
         if not head.leased(controller.ports.clock.now(), margin_s=LEASE_MARGIN_S):
             try:
                 return await take_over(controller, ask, head)
-            except Rejudge as overtaken:
+            except HeadChanged as overtaken:
                 head = overtaken.head  # somebody else was first: what is waited for is still the same swap
                 continue
         if loop.time() + wait >= ask.deadline:
@@ -103,16 +103,16 @@ async def follow(controller: Controller, ask: Ask, head: Head, operation_id: str
         head = await controller.load_head(ask.mirror.name)
 
 
-async def take_over(controller: Controller, ask: Ask, head: Head) -> Outcome:
+async def take_over(controller: Controller, ask: Request, head: Head) -> Outcome:
     """The lease is free and the swap unfinished: drive it."""
     looks = await controller.look_all(ask.mirror)
     found = plan.plan(ask.mirror, looks, ask.member)
     await check_first(controller, ask, head, looks, found)
     driver = driver_for(controller, ask, head, looks)
 
-    def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+    def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
         if newest.etag != head.etag or newest.swap is None:
-            raise Rejudge(newest)
+            raise HeadChanged(newest)
         # A member that the document no longer has cannot be looked at; what is written there can no longer be ours.
         driver.fences = set(newest.swap.open) & set(looks)
         seen = plan.placement(ask.mirror, looks).members
@@ -126,7 +126,7 @@ async def take_over(controller: Controller, ask: Ask, head: Head) -> Outcome:
     return await drive(controller, ask, driver)
 
 
-def _moved(ask: Ask, head: Head) -> Outcome:
+def _moved(ask: Request, head: Head) -> Outcome:
     last = head.last_swap
     assert last is not None
     return Outcome(
@@ -142,7 +142,14 @@ def _moved(ask: Ask, head: Head) -> Outcome:
 
 
 async def drive_anew(
-    controller: Controller, ask: Ask, head: Head, looks: dict[str, Look], *, event: str, detail: str, closes: str | None
+    controller: Controller,
+    ask: Request,
+    head: Head,
+    looks: dict[str, Observation],
+    *,
+    event: str,
+    detail: str,
+    closes: str | None,
 ) -> Outcome:
     """Drive to the decision in force although no swap is unfinished: drift, or a late write of a driver that died.
 
@@ -156,9 +163,9 @@ async def drive_anew(
     seen = plan.placement(ask.mirror, looks)
     operation_id = controller.ports.clock.new_id()
 
-    def change(newest: Head) -> tuple[Head, Sequence[Draft]]:
+    def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
         if newest.etag != head.etag or (closes and rules.frozen(newest, controller.ports.clock.now())):
-            raise Rejudge(newest)
+            raise HeadChanged(newest)
         from_member = seen.members[0] if seen.members else None
         now = controller.ports.clock.now()
         swap = Swap(operation_id=operation_id, from_member=from_member, started_at=now, actor=ask.actor, begun=True)

@@ -12,7 +12,7 @@ from vipcore.decision.controller import Controller, storage_unavailable
 from vipcore.decision.decide import carry_out
 from vipcore.decision.freeze import view as frozen_view
 from vipcore.decision.judge import refuse
-from vipcore.decision.request import Ask
+from vipcore.decision.request import Request
 from vipcore.entry import bodies, signatures
 from vipcore.errors import Refusal, Unreachable
 from vipcore.model import Claim, Key, Mirror, Move, Outcome, Page
@@ -21,7 +21,7 @@ from vipcore.swap import plan, preflight
 Answer = dict[str, Any]
 
 
-async def claim(controller: Controller, request: signatures.Request, mirror_name: str, correlation_id: str) -> Answer:
+async def claim(controller: Controller, request: signatures.HttpRequest, mirror_name: str, correlation_id: str) -> Answer:
     """`POST /mirrors/{mirror}/claims`. Raises Refusal."""
     controller.check_configured()
     arrived = controller.ports.clock.now()
@@ -44,7 +44,7 @@ async def claim(controller: Controller, request: signatures.Request, mirror_name
     mirror = controller.mirror(asked.mirror)
     if asked.dry_run:
         return await _planned(controller, asked)
-    ask = Ask(
+    ask = Request(
         mirror=mirror,
         member=asked.member,
         began=asked.began,
@@ -68,10 +68,12 @@ async def _refuse_unread(controller: Controller, key: Key, refusal: Refusal, cor
         return
     now = controller.ports.clock.now()
     unread = Claim(mirror=key.mirror, member=key.member, claim_id="", key_id=key.key_id, issued_at=now, began=now, event="manual")
-    ask = Ask(mirror=mirror, member=key.member, began=now, actor=f"key:{key.key_id}", correlation_id=correlation_id, claim=unread)
+    ask = Request(
+        mirror=mirror, member=key.member, began=now, actor=f"key:{key.key_id}", correlation_id=correlation_id, claim=unread
+    )
     try:
         head = await controller.ports.ledger.load_head(mirror.name)
-        await refuse(controller, ask, head, rules.No(code=refusal.code, detail=refusal.detail))
+        await refuse(controller, ask, head, rules.Deny(code=refusal.code, detail=refusal.detail))
     except Unreachable as exc:
         raise storage_unavailable(exc) from exc
 
@@ -101,7 +103,7 @@ async def move(controller: Controller, mirror_name: str, body: bytes, correlatio
         raise Refusal("member-unknown", f"Mirror {mirror.name} has no member of that name; it has {known}.")
     if asked.dry_run:
         return await _move_planned(controller, mirror, asked)
-    ask = Ask(
+    ask = Request(
         mirror=mirror,
         member=asked.to,
         began=asked.began,

@@ -27,7 +27,7 @@ _FIELD_MAX: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class HttpRequest:
     """What the host handed over: `url` with an encoded path, header names in lower case, the body's raw bytes."""
 
     method: str
@@ -77,7 +77,7 @@ class _Verifier(HTTPMessageVerifier):
         """Judged by `Signed.check_fresh` instead."""
 
 
-def _invalid(request: Request) -> Refusal:
+def _invalid(request: HttpRequest) -> Refusal:
     """The one refusal of all faults. That the body came empty is said whatever the fault is: the host empties chunked bodies."""
     empty = "" if request.body else " The body is empty; a chunked request arrives without one, so send a Content-Length."
     return Refusal(
@@ -85,7 +85,7 @@ def _invalid(request: Request) -> Refusal:
     )
 
 
-def verify(request: Request, keys: Mapping[str, Key]) -> Signed:
+def verify(request: HttpRequest, keys: Mapping[str, Key]) -> Signed:
     """The key that signed this request.
 
     Raises Refusal `signature-missing` where there is no signature at all, `signature-invalid` for every other fault.
@@ -108,7 +108,7 @@ def verify(request: Request, keys: Mapping[str, Key]) -> Signed:
     return Signed(key=key, created=created, expires=expires)
 
 
-def _parameters(request: Request, keys: Mapping[str, Key]) -> Mapping[str, Any]:
+def _parameters(request: HttpRequest, keys: Mapping[str, Key]) -> Mapping[str, Any]:
     """The parameters of the one signature with our tag, verified. Raises what the library raises."""
     verifier = _Verifier(signature_algorithm=algorithms.HMAC_SHA256, key_resolver=_Keys(keys))
     required = tuple(f'"{name}"' for name in COVERED)

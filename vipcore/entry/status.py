@@ -12,7 +12,7 @@ from vipcore.decision.freeze import view as frozen_view
 from vipcore.errors import Refusal, Unreachable
 from vipcore.ledger import audit
 from vipcore.ledger.head import Head
-from vipcore.model import Absent, Look, Member, Mirror, Nic, Unread
+from vipcore.model import Member, Mirror, Missing, Nic, Observation, Unreadable
 from vipcore.swap import plan, preflight
 from vipcore.swap.driver import LEASE_MARGIN_S
 
@@ -107,16 +107,16 @@ async def mirror(controller: Controller, name: str) -> Answer:
     }
 
 
-async def _look(controller: Controller, member: Member) -> Look:
+async def _look(controller: Controller, member: Member) -> Observation:
     """The member's NIC. Under Azure's throttle its turn may come in minutes: who asks for a status is told that it is unknown."""
     try:
         async with asyncio.timeout(LOOK_S_MAX):
             return await controller.arm.look(member.nic_id)
     except TimeoutError:
-        return Unread(id=member.nic_id, error=TimeoutError(f"no answer within {LOOK_S_MAX:g} s"))
+        return Unreadable(id=member.nic_id, error=TimeoutError(f"no answer within {LOOK_S_MAX:g} s"))
 
 
-async def _member_view(controller: Controller, found: Mirror, member: Member, looks: Mapping[str, Look]) -> Answer:
+async def _member_view(controller: Controller, found: Mirror, member: Member, looks: Mapping[str, Observation]) -> Answer:
     look = looks[member.name]
     ready, reasons = await _readiness(controller, found, member, looks)
     shown = look if isinstance(look, Nic) else None
@@ -131,13 +131,13 @@ async def _member_view(controller: Controller, found: Mirror, member: Member, lo
 
 
 async def _readiness(
-    controller: Controller, found: Mirror, member: Member, looks: Mapping[str, Look]
+    controller: Controller, found: Mirror, member: Member, looks: Mapping[str, Observation]
 ) -> tuple[bool | None, list[str]]:
     """Whether the VIP could move to this member now, as far as reads can tell."""
     look = looks[member.name]
-    if isinstance(look, Unread):
+    if isinstance(look, Unreadable):
         return None, [f"the NIC could not be read: {str(look.error)[:300]}"]
-    if isinstance(look, Absent):
+    if isinstance(look, Missing):
         return False, ["the NIC does not exist"]
     planned = plan.plan(found, looks, member.name)
     if isinstance(planned, plan.Blocked):

@@ -32,7 +32,7 @@ def row_key(seq: int) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Entry:
     """A row before it has a place: what happened, in the columns of contract section 8. None means the column is left out."""
 
     event: str
@@ -100,7 +100,7 @@ def _snake(name: str) -> str:
 
 
 _COLUMN: Final = {
-    name: "".join(part.title() for part in name.split("_")) for name in Draft.__dataclass_fields__ if name != "epoch"
+    name: "".join(part.title() for part in name.split("_")) for name in Entry.__dataclass_fields__ if name != "epoch"
 }
 
 
@@ -141,7 +141,7 @@ def digest(entity: Mapping[str, Any], key: bytes | None) -> str:
     return hashlib.sha256(data).hexdigest() if key is None else hmac.new(key, data, hashlib.sha256).hexdigest()
 
 
-def append(mirror: str, seq: int, prev_hash: str, drafts: Sequence[Draft], *, at: str, epoch: int, seal: Seal) -> tuple[Row, ...]:
+def append(mirror: str, seq: int, prev_hash: str, drafts: Sequence[Entry], *, at: str, epoch: int, seal: Seal) -> tuple[Row, ...]:
     """The drafts as rows seq + 1, seq + 2, ... of the mirror's chain."""
     rows: list[Row] = []
     for number, draft in enumerate(drafts, seq + 1):

@@ -55,7 +55,7 @@ class LastSwap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pending:
+class RecordedClaim:
     """A recorded claim that the timer judges again. `code`: why it could not be carried out."""
 
     member: str
@@ -109,7 +109,7 @@ class Head:
     """Until when a placement may still be the work of a driver that died."""
     watched: tuple[str, ...] = ()
     """The members whose NICs such a driver may still write."""
-    pending: Pending | None = None
+    pending: RecordedClaim | None = None
     frozen: Frozen | None = None
     holds: Mapping[str, Instant] = field(default_factory=dict)
     changes: tuple[Instant, ...] = ()
@@ -221,7 +221,7 @@ def _from_entity(entity: Mapping[str, Any], etag: str) -> Head:
         wrote_at=at("WroteAt"),
         watch_until=at("WatchUntil"),
         watched=_tuples(loaded("Watched") or []),
-        pending=_record(Pending, pending) if pending else None,
+        pending=_record(RecordedClaim, pending) if pending else None,
         frozen=_record(Frozen, prefixed("Frozen")) if "FrozenReason" in entity else None,
         holds={k: instants.from_text(v) for k, v in (loaded("Holds") or {}).items()},
         changes=tuple(instants.from_text(v) for v in loaded("Changes") or ()),

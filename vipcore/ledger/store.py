@@ -8,11 +8,11 @@ from typing import Final
 from vipcore import instants
 from vipcore.errors import CommitUnknown, Stale, Unreachable
 from vipcore.ledger import audit
-from vipcore.ledger.audit import Draft
+from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head
 from vipcore.ports import Ports
 
-Change = Callable[[Head], tuple[Head, Sequence[Draft]]]
+Change = Callable[[Head], tuple[Head, Sequence[Entry]]]
 """The newest head -> the head that shall be, and the rows that say why. May raise to give up. Called again after a race."""
 
 OUTDATED: Final = "outdated"

@@ -23,9 +23,9 @@ from vipcore.arm import nic
 from vipcore.arm.errors import ArmError, Cause
 from vipcore.arm.rate_limit import go_first
 from vipcore.errors import AzureRefusal, Refusal, Unreachable
-from vipcore.ledger.audit import Draft
+from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head, LastSwap
-from vipcore.model import Absent, Nic, Unread
+from vipcore.model import Missing, Nic, Unreadable
 from vipcore.swap import one_call, plan, write
 from vipcore.swap.driver import Driver, LostLease
 from vipcore.swap.plan import Blocked, Kind, Plan, Step
@@ -124,7 +124,7 @@ async def _all(*waits: Coroutine[Any, Any, _T]) -> list[_T]:
 async def _blocked(driver: Driver, found: Blocked, times: int) -> None:
     """Look again at what could not be read, a few times; nothing else helps by itself."""
     first = next((driver.looks[name] for name in found.unread), None)
-    error = first.error if isinstance(first, Unread) else None
+    error = first.error if isinstance(first, Unreadable) else None
     hopeless = isinstance(error, ArmError) and error.cause is Cause.DENIED
     if not found.unread or hopeless or times >= UNREAD_LOOKS_MAX:
         raise plan.refusal(driver.looks, found)
@@ -137,14 +137,14 @@ async def _rewrite(driver: Driver, members: list[str], tries: dict[str, int]) ->
     """Rewrite NICs as they are, so that what a dead driver sent meets another etag."""
     for member in members:
         for _ in range(UNREAD_LOOKS_MAX):
-            if isinstance(driver.looks[member], Unread):
+            if isinstance(driver.looks[member], Unreadable):
                 await driver.pause(0.5)
                 await write.look(driver, member)
-        if isinstance(driver.looks[member], Absent):
+        if isinstance(driver.looks[member], Missing):
             driver.fences.discard(member)
             driver.unanswered.discard(member)
             continue
-        if isinstance(driver.looks[member], Unread):
+        if isinstance(driver.looks[member], Unreadable):
             _unfenced(driver, member)
             continue
         await write.settle(driver, member, within_s=write.SETTLE_HOLDER_S)
@@ -348,7 +348,7 @@ async def _complete(driver: Driver) -> Head:
     if driver.closes:
         rows.append(driver.row(driver.closes, member=driver.desired, detail=f"The VIP is on the NIC of {driver.desired} again."))
 
-    def change(head: Head) -> tuple[Head, list[Draft]]:
+    def change(head: Head) -> tuple[Head, list[Entry]]:
         driver.check_mine(head)
         swaps = int(head.learned.get("swaps", 0)) + 1
         learned: dict[str, Any] = {**head.learned, **driver.learned, "swaps": swaps}
@@ -392,7 +392,7 @@ async def _failed(driver: Driver, refusal: Refusal) -> None:
     """Say so in the trail, set the time of the next try, and release the lease if nothing of ours is in flight."""
     now = driver.ports.clock.now()
 
-    def change(head: Head) -> tuple[Head, list[Draft]]:
+    def change(head: Head) -> tuple[Head, list[Entry]]:
         driver.check_mine(head)
         assert head.swap is not None
         failures = head.swap.failures + 1
@@ -450,7 +450,7 @@ async def _let_go(driver: Driver, head: Head) -> None:
 async def _handed_over(driver: Driver, head: Head) -> None:
     """Commit the waiting rows, and release the lease if it is ours and no write of ours may still land. Raises Unreachable."""
 
-    def change(newest: Head) -> tuple[Head, list[Draft]]:
+    def change(newest: Head) -> tuple[Head, list[Entry]]:
         if newest.lease is None or newest.lease.owner != driver.owner:
             # Whoever judges now must not take a read of before our writes for a fresh one.
             return (replace(newest, wrote_at=driver.noted(newest).wrote_at) if driver.drafts else newest), driver.drafts

@@ -15,9 +15,9 @@ from vipcore.arm.client import WRITE_TIMEOUT_S, Arm
 from vipcore.arm.rate_limit import clamp
 from vipcore.errors import AzureRefusal, Unreachable, VipError
 from vipcore.ledger import store
-from vipcore.ledger.audit import Draft, Row
+from vipcore.ledger.audit import Entry, Row
 from vipcore.ledger.head import Head, Lease, watching
-from vipcore.model import Json, Look, Mirror, Nic, Phase
+from vipcore.model import Json, Mirror, Nic, Observation, Phase
 from vipcore.ports import Ports
 from vipcore.swap import plan
 from vipcore.swap.plan import Plan, Step
@@ -67,7 +67,7 @@ class Driver:
     deadline: float
     began: float
     marked: float
-    looks: dict[str, Look]
+    looks: dict[str, Observation]
     fences: set[str] = field(default_factory=set)
     """Members whose NICs a driver that died may still write: rewritten first."""
     unanswered: set[str] = field(default_factory=set)
@@ -78,11 +78,11 @@ class Driver:
     """Member -> a write of its NIC without an answer, and the NIC as it was before, of which no read has told yet."""
     trouble: dict[str, Exception] = field(default_factory=dict)
     """Member -> what last went wrong with a write of its NIC, for the answer where every try was in vain."""
-    drafts: list[Draft] = field(default_factory=list)
+    drafts: list[Entry] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     """ARM's request ids of writes that Azure refused, for the next row: an answer that arrived is told (promise 3)."""
-    unsettled: tuple[Row, list[Draft]] | None = None
+    unsettled: tuple[Row, list[Entry]] | None = None
     """A row, and the drafts it was committed with, of which nobody has found out yet whether they are in the trail."""
     learned: dict[str, Any] = field(default_factory=dict)
     before: dict[str, Json] = field(default_factory=dict)
@@ -229,7 +229,7 @@ class Driver:
                 return
             drafts, self.drafts = self.drafts, []
 
-            def change(head: Head) -> tuple[Head, list[Draft]]:
+            def change(head: Head) -> tuple[Head, list[Entry]]:
                 self.check_mine(head)
                 lease = Lease(owner=self.owner, until=self.ports.clock.now() + instants.seconds(LEASE_TTL_S))
                 return self.noted(replace(head, lease=lease)), drafts
@@ -252,9 +252,9 @@ class Driver:
 
     async def _commit(self, head: Head, change: store.Change) -> Head:
         """Commit. Where its outcome stays unknown, also where our deadline cuts it off, `_settle` finds out before the next."""
-        drafts: list[Draft] = []
+        drafts: list[Entry] = []
 
-        def noting(newest: Head) -> tuple[Head, Sequence[Draft]]:
+        def noting(newest: Head) -> tuple[Head, Sequence[Entry]]:
             after, drafts[:] = change(newest)
             return after, drafts
 
@@ -330,10 +330,10 @@ class Driver:
         refused, self.refused = self.refused, []
         return ",".join(one for one in (*refused, *request_ids) if one) or None
 
-    def row(self, event: str, *, detail: str | None = None, **columns: Any) -> Draft:
+    def row(self, event: str, *, detail: str | None = None, **columns: Any) -> Entry:
         """A row about this swap: who drives it, for whom, under which ids."""
         swap = self.head.swap
-        return Draft(
+        return Entry(
             event=event,
             epoch=self.head.epoch,
             actor=self.actor,

@@ -19,9 +19,9 @@ from typing import Final
 from vipcore.arm import nic
 from vipcore.arm.errors import ArmError
 from vipcore.errors import AzureRefusal
-from vipcore.model import Absent, Look, Mirror, Nic, Placement, Seen, Unread
+from vipcore.model import Mirror, Missing, Nic, Observation, Placement, Seen, Unreadable
 
-Looks = Mapping[str, Look]
+Observations = Mapping[str, Observation]
 """Member name -> what the last read of its NIC showed."""
 
 SUCCEEDED: Final = "Succeeded"
@@ -82,29 +82,29 @@ class Plan:
         return not self.steps and not self.waits_for
 
 
-def placement(mirror: Mirror, looks: Looks) -> Placement:
+def placement(mirror: Mirror, looks: Observations) -> Placement:
     """Where the VIPs are (contract section 6). A VIP without its public IP, or with another, is there, but not placed."""
     carriers = {vip.name: _carriers(mirror, looks, vip.name) for vip in mirror.vips}
     members = tuple(m.name for m in mirror.members if _has_some(looks[m.name], mirror))
     if all(len(found) == 1 for found in carriers.values()) and len(members) == 1:
         return Placement(state=Seen.PLACED, members=members)
-    if any(isinstance(look, Unread) for look in looks.values()):
+    if any(isinstance(look, Unreadable) for look in looks.values()):
         return Placement(state=Seen.UNKNOWN, members=members)
     if intruder(mirror, looks):
         return Placement(state=Seen.FOREIGN, members=members)
     return Placement(state=Seen.SPLIT if members else Seen.UNPLACED, members=members)
 
 
-def _has_some(look: Look, mirror: Mirror) -> bool:
+def _has_some(look: Observation, mirror: Mirror) -> bool:
     return isinstance(look, Nic) and any(nic.has_address(look.document, vip) for vip in mirror.vips)
 
 
-def _carriers(mirror: Mirror, looks: Looks, vip_name: str) -> list[str]:
+def _carriers(mirror: Mirror, looks: Observations, vip_name: str) -> list[str]:
     vip = next(vip for vip in mirror.vips if vip.name == vip_name)
     return [name for name, look in looks.items() if isinstance(look, Nic) and nic.carries(look.document, vip)]
 
 
-def intruder(mirror: Mirror, looks: Looks) -> str | None:
+def intruder(mirror: Mirror, looks: Observations) -> str | None:
     """`NIC/ipConfigurations/NAME` of a member's own configuration that holds a VIP's address under another name, or None."""
     for look in looks.values():
         if not isinstance(look, Nic):
@@ -116,7 +116,7 @@ def intruder(mirror: Mirror, looks: Looks) -> str | None:
     return None
 
 
-def plan(mirror: Mirror, looks: Looks, desired: str) -> Plan | Blocked:
+def plan(mirror: Mirror, looks: Observations, desired: str) -> Plan | Blocked:
     """The writes that lead from what is seen to every VIP on `desired`, or why none may be made."""
     blocked = _blocked(mirror, looks, desired)
     if blocked:
@@ -139,13 +139,13 @@ def plan(mirror: Mirror, looks: Looks, desired: str) -> Plan | Blocked:
     return Plan(repair=repair, detaches=tuple(detaches), attach=attach, waits_for=waits)
 
 
-def _blocked(mirror: Mirror, looks: Looks, desired: str) -> Blocked | None:
+def _blocked(mirror: Mirror, looks: Observations, desired: str) -> Blocked | None:
     target = looks[desired]
-    unread = tuple(name for name, look in looks.items() if isinstance(look, Unread))
-    if isinstance(target, Unread):
+    unread = tuple(name for name, look in looks.items() if isinstance(look, Unreadable))
+    if isinstance(target, Unreadable):
         others = tuple(name for name in unread if name != desired)
         return Blocked(reason=f"the NIC of {desired} could not be read", unread=(desired, *others))
-    if isinstance(target, Absent):
+    if isinstance(target, Missing):
         return Blocked(reason=f"the NIC of {desired} does not exist: {target.id}")
     lost = [vip.name for vip in mirror.vips if not _carriers(mirror, looks, vip.name)]
     if lost and unread:
@@ -167,12 +167,12 @@ def _blocked(mirror: Mirror, looks: Looks, desired: str) -> Blocked | None:
     return None
 
 
-def refusal(looks: Looks, found: Blocked, *, before: str = "") -> AzureRefusal:
+def refusal(looks: Observations, found: Blocked, *, before: str = "") -> AzureRefusal:
     """What a request answers where no step may be taken, with Azure's own words about the NICs that could not be read.
 
     A missing right has a name there, and a throttle a time. `before`: how the sentence begins.
     """
-    errors = [look.error for name in found.unread if isinstance(look := looks[name], Unread)]
+    errors = [look.error for name in found.unread if isinstance(look := looks[name], Unreadable)]
     said = next((error.refusal() for error in errors if isinstance(error, ArmError)), None)
     if said is not None:
         return AzureRefusal(said.code, f"{before}{found.reason}. {said.detail}", retry_after_s=said.retry_after_s)

@@ -19,7 +19,7 @@ from vipcore.arm.client import Arm, Permission
 from vipcore.arm.errors import ArmError, Cause
 from vipcore.errors import AzureRefusal, NoReply, NotSent
 from vipcore.model import Json, Mirror, Nic, Vip
-from vipcore.swap.plan import Looks
+from vipcore.swap.plan import Observations
 
 READING_S_MAX: Final = 900.0
 _T = TypeVar("_T")
@@ -43,7 +43,7 @@ class Check:
 
 
 @dataclass(slots=True)
-class Readings:
+class PreflightCache:
     """What was read lately, per process: key -> (when by the steady clock, value). Only successes are kept."""
 
     kept: dict[tuple[str, str], tuple[float, Any]] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Readings:
         self.kept = {key: value for key, value in self.kept.items() if key[1] not in gone}
 
 
-async def check(arm: Arm, readings: Readings, mirror: Mirror, looks: Looks, target: str) -> list[Check]:
+async def check(arm: Arm, readings: PreflightCache, mirror: Mirror, looks: Observations, target: str) -> list[Check]:
     """All checks for moving the mirror's VIPs to the target's NIC, which `looks` must show as a Nic."""
     look = looks[target]
     if not isinstance(look, Nic):
@@ -100,7 +100,7 @@ async def check(arm: Arm, readings: Readings, mirror: Mirror, looks: Looks, targ
     return [_state(target, look), *await asyncio.gather(*checks)]
 
 
-def read_ahead(arm: Arm, readings: Readings, mirror: Mirror) -> None:
+def read_ahead(arm: Arm, readings: PreflightCache, mirror: Mirror) -> None:
     """Send out, beside the NICs' reads, what `check` will ask for of resources whose ids are known already (promise 10)."""
     if arm.pace(mirror.members[0].nic_id).scarce(asyncio.get_running_loop().time()):
         return
@@ -119,7 +119,7 @@ def refusal(checks: list[Check]) -> AzureRefusal | None:
     return next((found.refusal for found in checks if found.ok is False and found.refusal), None)
 
 
-def _on_a_member(looks: Looks, vip: Vip) -> bool:
+def _on_a_member(looks: Observations, vip: Vip) -> bool:
     return any(isinstance(look, Nic) and nic.named(look.document, vip.name) for look in looks.values())
 
 
@@ -128,7 +128,7 @@ def _state(target: str, look: Nic) -> Check:
     return Check(name=f"nic {target}", ok=True, detail=f"the NIC {how.get(look.state, f'is {look.state}; that is waited for')}")
 
 
-async def _subnet(arm: Arm, readings: Readings, look: Nic, missing: list[Vip]) -> Check:
+async def _subnet(arm: Arm, readings: PreflightCache, look: Nic, missing: list[Vip]) -> Check:
     """Each address lies in the subnet of the target's NIC, and is none that Azure keeps."""
     name, subnet_id = "subnet", nic.subnet_of(look.document)
     if subnet_id is None:
@@ -154,7 +154,7 @@ def _prefixes(body: Json) -> list[str]:
     return list(properties.get("addressPrefixes") or ([properties["addressPrefix"]] if properties.get("addressPrefix") else []))
 
 
-async def _public_ip(arm: Arm, readings: Readings, mirror: Mirror, vip: Vip) -> Check:
+async def _public_ip(arm: Arm, readings: PreflightCache, mirror: Mirror, vip: Vip) -> Check:
     """The public IP exists, and is free or on one of the mirror's NICs."""
     public_id = vip.public_ip_id or ""
     name = f"public IP {public_id.rsplit('/', 1)[-1]}"
@@ -176,7 +176,7 @@ async def _public_ip(arm: Arm, readings: Readings, mirror: Mirror, vip: Vip) -> 
     return Check(name=name, ok=True, detail="exists, and is free or ours")
 
 
-async def _address_free(arm: Arm, mirror: Mirror, looks: Looks, look: Nic, vip: Vip) -> Check:
+async def _address_free(arm: Arm, mirror: Mirror, looks: Observations, look: Nic, vip: Vip) -> Check:
     """Nobody else has an address that is on no member (`CheckIPAddressAvailability`; the subnet's list names the holder).
 
     A member's NIC may still hold what it no longer shows, until the operation that drops it has ended: that is waited for.
@@ -211,7 +211,7 @@ async def _holder(arm: Arm, subnet_id: str, vip: Vip) -> str:
 
 
 def _permissions(
-    arm: Arm, readings: Readings, mirror: Mirror, looks: Looks, target: str, missing: list[Vip]
+    arm: Arm, readings: PreflightCache, mirror: Mirror, looks: Observations, target: str, missing: list[Vip]
 ) -> list[Awaitable[Check]]:
     """The rights that Azure will ask for: on both sides' NICs, and on what the target's document refers to."""
     look = looks[target]
@@ -238,7 +238,7 @@ def _referenced(document: Json, missing: list[Vip]) -> list[tuple[str, str]]:
     return found
 
 
-async def _allowed(arm: Arm, readings: Readings, resource_id: str, actions: list[str]) -> Check:
+async def _allowed(arm: Arm, readings: PreflightCache, resource_id: str, actions: list[str]) -> Check:
     name = f"permissions on {resource_id.rsplit('/', 1)[-1]}"
     try:
         granted = await readings.of("permissions", resource_id, lambda: arm.permissions(resource_id))

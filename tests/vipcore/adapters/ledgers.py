@@ -12,7 +12,7 @@ from vipcore.adapters.connections import Channel
 from vipcore.adapters.ledger import TableLedger
 from vipcore.adapters.table import Table
 from vipcore.ledger import audit
-from vipcore.ledger.audit import Draft, Seal
+from vipcore.ledger.audit import Entry, Seal
 from vipcore.ledger.head import Head
 from vipcore.ports import Ledger
 
@@ -39,7 +39,7 @@ def port_of(where: str) -> int:
     return int(found[1])
 
 
-def extended(head: Head, *drafts: Draft) -> tuple[Head, tuple[audit.Row, ...]]:
+def extended(head: Head, *drafts: Entry) -> tuple[Head, tuple[audit.Row, ...]]:
     """The head moved on by these rows, and the rows, sealed."""
     rows = audit.append(head.mirror, head.seq, head.head_hash, drafts, at=AT, epoch=head.epoch, seal=Seal())
     return (replace(head, seq=rows[-1].seq, head_hash=rows[-1].hash) if rows else head), rows
@@ -49,7 +49,7 @@ async def grown(ledger: Ledger, mirror: str, count: int) -> Head:
     """The mirror's trail made `count` rows longer, 99 to a transaction."""
     head = await ledger.load_head(mirror)
     while count > 0:
-        drafts = [Draft(event="nic.write", actor="reconciler", duration_ms=n) for n in range(min(99, count))]
+        drafts = [Entry(event="nic.write", actor="reconciler", duration_ms=n) for n in range(min(99, count))]
         head = await ledger.commit(*extended(head, *drafts))
         count -= len(drafts)
     return head

@@ -11,8 +11,8 @@ from tests.vipcore.adapters.ledgers import AT, extended, grown, table_ledger
 from vipcore import instants
 from vipcore.errors import Stale
 from vipcore.ledger import audit
-from vipcore.ledger.audit import Draft, Seal
-from vipcore.ledger.head import Frozen, Head, LastSwap, Lease, Pending, Repeat, Swap
+from vipcore.ledger.audit import Entry, Seal
+from vipcore.ledger.head import Frozen, Head, LastSwap, Lease, RecordedClaim, Repeat, Swap
 from vipcore.model import Epoch
 from vipcore.ports import Ledger
 
@@ -29,7 +29,7 @@ FULL = Head(
     last_swap=LastSwap(operation_id="p", from_member="MIRRORB", to="MIRRORA", at=NOW, total_ms=12, phases=(("look", 3),)),
     wrote_at=NOW,
     watch_until=NOW,
-    pending=Pending(member="MIRRORB", key_id="k", claim_id="c", event="e", began=NOW, recorded_at=NOW, code="busy"),
+    pending=RecordedClaim(member="MIRRORB", key_id="k", claim_id="c", event="e", began=NOW, recorded_at=NOW, code="busy"),
     frozen=Frozen(reason='a "reason", äöü € 漢 \U0001f512', operator="op", at=NOW),
     holds={"MIRRORB": NOW},
     changes=(NOW, NOW),
@@ -38,7 +38,7 @@ FULL = Head(
     drift="unplaced",
     follow={"MIRRORA": 1},
 )
-EVERY_COLUMN = Draft(
+EVERY_COLUMN = Entry(
     event="swap.completed",
     actor="operator:Zoë O'Neill",
     member="HOST/INSTANCE",
@@ -141,7 +141,7 @@ async def test_a_row_is_never_overwritten(ledger: Ledger) -> None:
     """A row whose seq is taken makes the whole commit Stale; the old row and the old head stay."""
     first, rows = extended(Head(mirror="PROD"), EVERY_COLUMN)
     stored = await ledger.commit(first, rows)
-    _, other = extended(Head(mirror="PROD"), Draft(event="frozen", actor="x"))
+    _, other = extended(Head(mirror="PROD"), Entry(event="frozen", actor="x"))
 
     with pytest.raises(Stale):
         await ledger.commit(replace(stored, desired="MIRRORB"), other)

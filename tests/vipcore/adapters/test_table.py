@@ -17,11 +17,11 @@ from vipcore.adapters import table as adapter
 from vipcore.adapters import wiring
 from vipcore.adapters.ledger import TableLedger
 from vipcore.errors import CommitUnknown, Stale, Unreachable
-from vipcore.ledger.audit import Broken, Draft, Link, Seal, row_key, verify
+from vipcore.ledger.audit import Broken, Entry, Link, Seal, row_key, verify
 from vipcore.ledger.head import Head
 from vipcore.settings.config import Config
 
-ROW = Draft(event="frozen", actor="operator:x", duration_ms=7)
+ROW = Entry(event="frozen", actor="operator:x", duration_ms=7)
 HEAD = Head(mirror="PROD")
 
 

@@ -18,9 +18,9 @@ from vipcore.arm.rate_limit import (
     ORDER,
     PROCESS_LOOKS_PER_S,
     UNDER_WAY,
-    Budget,
-    Looking,
-    Pace,
+    PollCount,
+    RateLimit,
+    Subscription,
 )
 from vipcore.ports import ArmReply
 
@@ -51,7 +51,7 @@ def test_a_lone_swap_never_waits() -> None:
     """Calls of one swap, a few hundred reads in a minute among them, all get their turn at once."""
 
     async def story() -> None:
-        pace = Pace()
+        pace = Subscription()
         for _ in range(240):
             began = now()
             await pace.reads.turn()
@@ -68,7 +68,7 @@ def test_calls_beyond_the_bucket_come_as_it_is_filled() -> None:
     """After a burst of the bucket's size, as many calls a second go out as Azure refills."""
 
     async def story() -> None:
-        budget = Budget(size=10.0, per_s=5.0, window_max=1_000)
+        budget = RateLimit(size=10.0, per_s=5.0, window_max=1_000)
         for _ in range(10):
             await budget.turn()
         assert now() == 0.0
@@ -83,7 +83,7 @@ def test_work_under_way_goes_first_then_who_began_first() -> None:
     """Who waits is served by class, then by when it began, whatever the order of arrival."""
 
     async def story() -> None:
-        budget, served = Budget(size=1.0, per_s=1.0, window_max=1_000), []
+        budget, served = RateLimit(size=1.0, per_s=1.0, window_max=1_000), []
         await budget.turn()
 
         async def one(name: str, order: tuple[int, float]) -> None:
@@ -102,7 +102,7 @@ def test_all_writes_of_a_swap_have_their_turn_together() -> None:
     """Two writes are given together or not at all, so that no address is left detached for want of a write."""
 
     async def story() -> None:
-        budget = Budget(size=3.0, per_s=1.0, window_max=1_000)
+        budget = RateLimit(size=3.0, per_s=1.0, window_max=1_000)
         await budget.turn(2)
         began = now()
         await budget.turn(2)
@@ -115,7 +115,7 @@ def test_turns_that_are_given_back_are_given_on() -> None:
     """Turns that nobody needs serve the next who waits, at once."""
 
     async def story() -> None:
-        budget = Budget(size=2.0, per_s=0.001, window_max=1_000)
+        budget = RateLimit(size=2.0, per_s=0.001, window_max=1_000)
         await budget.turn(2)
         waiting = asyncio.ensure_future(budget.turn(2))
         await asyncio.sleep(1.0)
@@ -132,7 +132,7 @@ def test_who_gives_up_waiting_leaves_no_turn_behind(served_first: bool) -> None:
     """A waiter that is canceled, also in the very moment in which it is served, costs nobody a turn."""
 
     async def story() -> None:
-        budget = Budget(size=1.0, per_s=1.0, window_max=1_000)
+        budget = RateLimit(size=1.0, per_s=1.0, window_max=1_000)
         await budget.turn()
         gives_up = asyncio.ensure_future(budget.turn())
         await asyncio.sleep(0)
@@ -152,7 +152,7 @@ def test_the_five_minutes_count_from_when_a_call_was_sent() -> None:
     """A turn that was taken and whose call goes out later frees its place in the window five minutes after that."""
 
     async def story() -> None:
-        budget = Budget(size=100.0, per_s=100.0, window_max=2)
+        budget = RateLimit(size=100.0, per_s=100.0, window_max=2)
         await budget.turn(2)
         budget.sent(now())
         await asyncio.sleep(40.0)
@@ -171,7 +171,7 @@ def test_azure_never_refuses_who_waits_for_turns(seed: int) -> None:
     """Whatever the demand, and though requests overtake each other: ARM's buckets and the provider's window refuse nothing."""
 
     async def story() -> None:
-        rng, pace = random.Random(seed), Pace()
+        rng, pace = random.Random(seed), Subscription()
         limits, switches = Limits(), Switches(throttling="both")
         refused = []
 
@@ -208,7 +208,7 @@ def test_others_who_use_the_bucket_are_noticed() -> None:
     """What is missing in Azure's count and was not ours, others have used: of the bucket and of the five minutes."""
 
     async def story() -> None:
-        pace = Pace()
+        pace = Subscription()
         await pace.reads.turn()
         sent = pace.reads.sent(now())
         pace.heard("GET", sent, answer("reads", 3), now())
@@ -223,7 +223,7 @@ def test_what_others_used_is_counted_once() -> None:
     """Answers to calls that were under way together tell of the same calls of others."""
 
     async def story() -> None:
-        budget = Budget(size=100.0, per_s=1.0, window_max=1_000)
+        budget = RateLimit(size=100.0, per_s=1.0, window_max=1_000)
         await budget.turn(10)
         together = [budget.sent(now()) for _ in range(10)]
         for number, sent in enumerate(together):
@@ -238,7 +238,7 @@ def test_an_answers_way_back_is_nobodys_call() -> None:
     """What Azure refilled while its answer was on the way is not missing in its count."""
 
     async def story() -> None:
-        budget = Budget(size=100.0, per_s=10.0, window_max=1_000)
+        budget = RateLimit(size=100.0, per_s=10.0, window_max=1_000)
         await budget.turn(50)
         sent = [budget.sent(now()) for _ in range(50)][-1]
         await asyncio.sleep(4.0)
@@ -253,7 +253,7 @@ def test_azures_rounding_costs_no_turns() -> None:
     """Azure rounds its count down; taking that at its word each time would lose half of a scarce budget."""
 
     async def story() -> None:
-        budget = Budget(size=10.0, per_s=5.0, window_max=1_000)
+        budget = RateLimit(size=10.0, per_s=5.0, window_max=1_000)
         budget.take(6, now())
         sent = [budget.sent(now()) for _ in range(6)][-1]
         budget.heard(sent, "3", now())
@@ -266,7 +266,7 @@ def test_a_throttle_stops_everybody_for_as_long_as_it_says() -> None:
     """After a 429 about rates nobody asks until its Retry-After is over, and then one by one; other kinds of calls go on."""
 
     async def story() -> None:
-        pace = Pace()
+        pace = Subscription()
         pace.heard("GET", pace.reads.sent(now()), throttled(), now())
         await pace.writes.turn()
         assert now() == 0.0
@@ -282,7 +282,7 @@ def test_a_refused_call_is_not_counted_in_the_five_minutes() -> None:
     """What ARM refused never came to the provider."""
 
     async def story() -> None:
-        pace = Pace()
+        pace = Subscription()
         pace.heard("PUT", pace.writes.sent(now()), throttled(), now())
         assert len(pace.writes.spent) == 0
 
@@ -294,7 +294,7 @@ def test_a_full_five_minutes_is_taken_at_its_word() -> None:
 
     async def story() -> None:
         await asyncio.sleep(100.0)
-        pace = Pace()
+        pace = Subscription()
         details = [{"code": "RetryableErrorDueToTooManyCalls", "message": "too many calls"}]
         body = {"error": {"code": "RetryableError", "details": details}}
         reply = ArmReply(status=429, headers={"retry-after": "200"}, body=body)
@@ -313,7 +313,7 @@ def test_only_our_share_of_a_window_that_fills_up_is_given_away() -> None:
     """Two who share the last hundred calls give away fifty each, so that neither leaves an address detached for want of one."""
 
     async def story() -> None:
-        budget = Budget(size=2_000.0, per_s=1_000.0, window_max=1_000)
+        budget = RateLimit(size=2_000.0, per_s=1_000.0, window_max=1_000)
         for times in (budget.spent, budget.strange):
             times.extend([now()] * 450)
         budget.spent.extend([now()] * 450)
@@ -329,7 +329,7 @@ def test_a_lock_is_no_throttle() -> None:
     """A 429 because another operation holds the resource stops nobody else."""
 
     async def story() -> None:
-        pace = Pace()
+        pace = Subscription()
         body = {"error": {"code": "RetryableError", "details": [{"code": "RetryableErrorDueToAnotherOperation"}]}}
         refused = ArmReply(status=429, headers={"retry-after": "11"}, body=body)
         pace.heard("PUT", pace.writes.sent(now()), refused, now())
@@ -346,7 +346,7 @@ def test_a_few_are_no_crowd() -> None:
     """A handful of claims at once read everything at once; with dozens the next one waits for its writes before it reads."""
 
     async def story() -> None:
-        pace = Pace()
+        pace = Subscription()
         pace.asking = 5
         assert not pace.crowded(now())
         assert not pace.scarce(now())
@@ -365,7 +365,7 @@ def test_alone_the_end_is_seen_soon(elapsed_s: float) -> None:
     """A lone operation is looked at after a quarter of a second, later after three hundredths of what has passed, at most 5 s."""
 
     async def story() -> None:
-        pace = Pace()
+        pace = Subscription()
         with pace.following():
             wait = pace.look_after(elapsed_s, 0.5)
         assert wait == min(LOOK_S_MAX, max(FIRST_LOOK_S, 0.03 * elapsed_s))
@@ -378,7 +378,7 @@ def test_in_a_crowd_the_first_look_finds_most_ended(true_s: float) -> None:
     """However long operations take, the time of the first look settles near their end: few looks each, little overshoot."""
 
     async def story() -> None:
-        rng, pace, overshoot, looks_made = random.Random(1), Pace(), [], []
+        rng, pace, overshoot, looks_made = random.Random(1), Subscription(), [], []
 
         async def operation() -> None:
             await asyncio.sleep(rng.random() * 300.0)  # ten a second, as many as writes can be made
@@ -409,8 +409,8 @@ def test_a_process_looks_only_so_often() -> None:
     """Operations of many subscriptions together are looked at no more often than one process can bear."""
 
     async def story() -> None:
-        everywhere = Looking()
-        paces = [Pace(everywhere=everywhere) for _ in range(600)]
+        everywhere = PollCount()
+        paces = [Subscription(everywhere=everywhere) for _ in range(600)]
         with contextlib.ExitStack() as stack:
             for pace in paces:
                 stack.enter_context(pace.following())

@@ -35,7 +35,7 @@ from vipcore.arm import nic
 from vipcore.ledger.audit import Row
 from vipcore.ledger.head import Frozen, Head
 from vipcore.model import Nic, Page, Vip
-from vipcore.ports import Hint
+from vipcore.ports import WorkItem
 
 P, N, U = Page.PRIMARY, Page.NOT_PRIMARY, Page.UNKNOWN
 A_WHILE = 600.0
@@ -342,7 +342,7 @@ class CountedLedger(MemoryLedger):
         self.seen.append(("rows", mirror))
         return await super().rows_from(mirror, seq, limit=limit)
 
-    async def load_hints(self) -> list[Hint]:
+    async def load_hints(self) -> list[WorkItem]:
         self.seen.append(("hints", ""))
         return await super().load_hints()
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vipcore.decision import rules
-from vipcore.decision.rules import No, Yes
+from vipcore.decision.rules import Allow, Deny
 from vipcore.instants import to_text
-from vipcore.ledger.head import Frozen, Head, Pending, Swap
+from vipcore.ledger.head import Frozen, Head, RecordedClaim, Swap
 from vipcore.model import Claim, Epoch, Member, Mirror, Move, Page, Vip
 
 NOW = datetime(2026, 11, 23, 0, 29, tzinfo=UTC)
@@ -34,16 +34,16 @@ def claim(member: str = "B", *, event: str = "NotifyBecomePrimary", began: datet
     return Claim(mirror="PROD", member=member, claim_id="c", key_id="k", issued_at=issued_at, began=began, event=event)
 
 
-def pending(member: str, began: datetime, *, claim_id: str = "p") -> Pending:
+def pending(member: str, began: datetime, *, claim_id: str = "p") -> RecordedClaim:
     """A recorded claim."""
-    return Pending(
+    return RecordedClaim(
         member=member, key_id="k", claim_id=claim_id, event="startup", began=began, recorded_at=at(1), code="mirror-frozen"
     )
 
 
 def code(verdict: object) -> str:
     """`yes`, or why not."""
-    return verdict.code if isinstance(verdict, No) else "yes"
+    return verdict.code if isinstance(verdict, Deny) else "yes"
 
 
 @pytest.mark.parametrize(("issued_s", "replayed"), [(-1, True), (0, True), (0.000001, False), (1, False)])
@@ -142,8 +142,8 @@ def test_hold_ends_for_the_events_of_iris(event: str, since_s: float | None, acc
 
     verdict = rules.paged(head, MIRROR, claim(event=event), {"A": P}, NOW)
 
-    assert isinstance(verdict, Yes) is accepted
-    if isinstance(verdict, Yes):
+    assert isinstance(verdict, Allow) is accepted
+    if isinstance(verdict, Allow):
         assert verdict.remark
         assert "hold of 30 s is over" in verdict.remark
 
@@ -152,7 +152,7 @@ def test_hold_of_no_time() -> None:
     """With `hold_s` 0 the events of IRIS go through at once, with the remark."""
     verdict = rules.paged(HEAD, replace(MIRROR, hold_s=0.0), claim(), {"A": P}, NOW)
 
-    assert isinstance(verdict, Yes)
+    assert isinstance(verdict, Allow)
     assert verdict.remark
 
 

@@ -25,7 +25,7 @@ def judged(vector: dict[str, Any]) -> str:
     for written, value in vector["request"]["headers"]:
         name = written.lower()
         headers[name] = f"{headers[name]},{value}" if name in headers else value  # as the Functions host joins them
-    request = signatures.Request(
+    request = signatures.HttpRequest(
         method=vector["request"]["method"],
         url="https://app.example.org" + vector["request"]["path"],
         headers=headers,
@@ -65,7 +65,7 @@ def test_there_are_vectors_of_both_kinds() -> None:
 def test_who_sends_a_chunked_body_is_told_so(body: bytes, told: bool) -> None:
     """The host hands chunked bodies over empty: the refusal says to send a length, whatever else is wrong with the request."""
     headers = {"signature": "a=:AA==:", "signature-input": 'a=("@method");tag="mirror-vip"'}
-    request = signatures.Request(method="POST", url="https://app/api/mirrors/PROD/claims", headers=headers, body=body)
+    request = signatures.HttpRequest(method="POST", url="https://app/api/mirrors/PROD/claims", headers=headers, body=body)
 
     with pytest.raises(Refusal) as refused:
         signatures.verify(request, {})

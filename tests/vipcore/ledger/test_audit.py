@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vipcore.ledger import audit
-from vipcore.ledger.audit import Broken, Draft, Link, Row, Seal
+from vipcore.ledger.audit import Broken, Entry, Link, Row, Seal
 
 AT = "2026-11-23T00:29:00.000000Z"
 KEY, OLD_KEY, OTHER_KEY = b"k" * 32, b"o" * 32, b"x" * 32
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 drafts = st.builds(
-    Draft,
+    Entry,
     event=st.sampled_from(audit.EVENTS),
     actor=texts,
     member=st.none() | texts,
@@ -30,7 +30,7 @@ drafts = st.builds(
 trails = st.lists(drafts, min_size=1, max_size=8)
 
 
-def chain(some: Sequence[Draft], seal: Seal | None = None, *, after: Link | None = None) -> tuple[Row, ...]:
+def chain(some: Sequence[Entry], seal: Seal | None = None, *, after: Link | None = None) -> tuple[Row, ...]:
     """Rows of these drafts, the first one after that link."""
     link = after or Link()
     return audit.append("PROD", link.seq, link.hash, some, at=AT, epoch=7, seal=seal or Seal())
@@ -54,7 +54,7 @@ def recomputed(entity: Mapping[str, Any], key: bytes | None) -> str:
 
 
 @given(trails, st.sampled_from([None, KEY]))
-def test_auditor_recomputes_the_chain_without_us(some: list[Draft], key: bytes | None) -> None:
+def test_auditor_recomputes_the_chain_without_us(some: list[Entry], key: bytes | None) -> None:
     """Canonical form, hash, PrevHash, Seq and RowKey are those that the contract describes. (I8)"""
     previous = "0" * 64
     for number, entity in enumerate(stored(chain(some, Seal(key))), 1):
@@ -77,7 +77,7 @@ def test_newest_row_is_the_first_in_every_viewer() -> None:
 
 
 @given(trails, trails)
-def test_chain_that_is_appended_to_verifies(first: list[Draft], second: list[Draft]) -> None:
+def test_chain_that_is_appended_to_verifies(first: list[Entry], second: list[Entry]) -> None:
     """Rows written in two transactions are one chain. (I8)"""
     one = chain(first)
     two = chain(second, after=Link(seq=len(one), hash=one[-1].hash))
@@ -115,7 +115,7 @@ TAMPERED: dict[str, Callable[[list[dict[str, Any]]], object]] = {
 @pytest.mark.parametrize("name", TAMPERED)
 def test_tampering_is_found(name: str, seal: Seal) -> None:
     """Any change of a row, of its place or of the order is found, at the first row that does not fit. (I8)"""
-    entities = stored(chain([Draft(event="frozen", actor="operator:ann", member="A") for _ in range(3)], seal))
+    entities = stored(chain([Entry(event="frozen", actor="operator:ann", member="A") for _ in range(3)], seal))
     TAMPERED[name](entities)
 
     found = judged(entities, seal)
@@ -127,7 +127,7 @@ def test_tampering_is_found(name: str, seal: Seal) -> None:
 
 @settings(max_examples=200)
 @given(trails, st.data())
-def test_any_change_of_any_column_is_found(some: list[Draft], data: st.DataObject) -> None:
+def test_any_change_of_any_column_is_found(some: list[Entry], data: st.DataObject) -> None:
     """Whichever column of whichever row is changed to whichever other value: the chain is broken at that row or the next."""
     entities = stored(chain(some))
     index = data.draw(st.integers(0, len(entities) - 1))
@@ -143,8 +143,8 @@ def test_any_change_of_any_column_is_found(some: list[Draft], data: st.DataObjec
 
 def test_rewritten_tail_of_a_plain_chain_has_another_hash() -> None:
     """Who rewrites plain rows and their hashes gets a chain that fits itself, with another last hash: the log has the first."""
-    rows = chain([Draft(event="frozen", actor="operator:ann"), Draft(event="unfrozen", actor="operator:ann")])
-    forged = chain([Draft(event="frozen", actor="operator:bob"), Draft(event="unfrozen", actor="operator:ann")])
+    rows = chain([Entry(event="frozen", actor="operator:ann"), Entry(event="unfrozen", actor="operator:ann")])
+    forged = chain([Entry(event="frozen", actor="operator:bob"), Entry(event="unfrozen", actor="operator:ann")])
 
     found = judged(stored(forged))
 
@@ -154,7 +154,7 @@ def test_rewritten_tail_of_a_plain_chain_has_another_hash() -> None:
 
 def test_rewritten_row_in_the_middle_does_not_fit_the_next() -> None:
     """A plain row that was rewritten together with its Hash fits itself; the row after it still names the old one. (I8)"""
-    entities = stored(chain([Draft(event="frozen", actor="operator:ann") for _ in range(3)]))
+    entities = stored(chain([Entry(event="frozen", actor="operator:ann") for _ in range(3)]))
     entities[1]["Actor"] = "operator:bob"
     entities[1]["Hash"] = recomputed(entities[1], None)
 
@@ -163,7 +163,7 @@ def test_rewritten_row_in_the_middle_does_not_fit_the_next() -> None:
 
 def test_chain_of_another_mirror_is_not_this_ones() -> None:
     """A whole chain that is genuine elsewhere, brought into this mirror's partition, does not verify. (I8)"""
-    foreign = audit.append("TEST", 0, "0" * 64, [Draft(event="frozen", actor="a")], at=AT, epoch=1, seal=Seal())
+    foreign = audit.append("TEST", 0, "0" * 64, [Entry(event="frozen", actor="a")], at=AT, epoch=1, seal=Seal())
 
     assert isinstance(judged(stored(foreign)), Broken)
     assert isinstance(judged([{**entity, "PartitionKey": "PROD"} for entity in stored(foreign)]), Broken)
@@ -171,10 +171,10 @@ def test_chain_of_another_mirror_is_not_this_ones() -> None:
 
 def test_rewritten_tail_of_a_keyed_chain_does_not_verify() -> None:
     """Without the audit key not even the owner of the table can rewrite a row, neither plain nor with a key of their own."""
-    first = chain([Draft(event="frozen", actor="operator:ann")], Seal(KEY))
+    first = chain([Entry(event="frozen", actor="operator:ann")], Seal(KEY))
     after = Link(seq=1, hash=first[0].hash)
     for seal in (Seal(), Seal(OTHER_KEY)):
-        forged = chain([Draft(event="unfrozen", actor="operator:bob")], seal, after=after)
+        forged = chain([Entry(event="unfrozen", actor="operator:bob")], seal, after=after)
 
         found = judged(stored([*first, *forged]), Seal(KEY))
 
@@ -184,9 +184,9 @@ def test_rewritten_tail_of_a_keyed_chain_does_not_verify() -> None:
 
 def test_plain_row_after_a_keyed_one_is_a_broken_chain() -> None:
     """Rows that were keyed once stay keyed: a plain one is a forgery, or somebody took the key out of the settings."""
-    plain = chain([Draft(event="frozen", actor="a")])
-    keyed = chain([Draft(event="frozen", actor="b")], Seal(KEY), after=Link(seq=1, hash=plain[0].hash))
-    again = chain([Draft(event="frozen", actor="c")], after=Link(seq=2, hash=keyed[0].hash))
+    plain = chain([Entry(event="frozen", actor="a")])
+    keyed = chain([Entry(event="frozen", actor="b")], Seal(KEY), after=Link(seq=1, hash=plain[0].hash))
+    again = chain([Entry(event="frozen", actor="c")], after=Link(seq=2, hash=keyed[0].hash))
 
     assert judged(stored([*plain, *keyed]), Seal(KEY)) == Link(seq=2, hash=keyed[0].hash, keyed_from=2)
     found = judged(stored([*plain, *keyed, *again]), Seal(KEY))
@@ -195,8 +195,8 @@ def test_plain_row_after_a_keyed_one_is_a_broken_chain() -> None:
 
 def test_previous_key_verifies_and_does_not_seal() -> None:
     """After a rotation rows of the previous key still verify, and new ones carry the new key's fingerprint."""
-    old = chain([Draft(event="frozen", actor="a")], Seal(OLD_KEY))
-    new = chain([Draft(event="unfrozen", actor="a")], Seal(KEY, OLD_KEY), after=Link(seq=1, hash=old[0].hash))
+    old = chain([Entry(event="frozen", actor="a")], Seal(OLD_KEY))
+    new = chain([Entry(event="unfrozen", actor="a")], Seal(KEY, OLD_KEY), after=Link(seq=1, hash=old[0].hash))
 
     assert isinstance(judged(stored([*old, *new]), Seal(KEY, OLD_KEY)), Link)
     assert new[0].columns["Alg"] == "hmac-sha256:" + audit.fingerprint(KEY)
@@ -213,7 +213,7 @@ def test_keys_are_shown_nowhere() -> None:
 
 def test_view_has_the_columns_in_snake_case() -> None:
     """`GET audit` shows the table's columns, named in snake_case; what JSON has no form for is shown as text."""
-    row = chain([Draft(event="nic.write", actor="reconciler", arm_request_ids="r", duration_ms=5, from_member="A")])[0]
+    row = chain([Entry(event="nic.write", actor="reconciler", arm_request_ids="r", duration_ms=5, from_member="A")])[0]
 
     assert row.view() == {
         "seq": 1, "at": AT, "epoch": 7, "alg": "sha256", "prev_hash": "0" * 64, "event": "nic.write", "actor": "reconciler",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vipcore.instants import NEVER, to_text
 from vipcore.ledger import head as heads
-from vipcore.ledger.head import Frozen, Head, LastSwap, Lease, Pending, Repeat, Swap
+from vipcore.ledger.head import Frozen, Head, LastSwap, Lease, RecordedClaim, Repeat, Swap
 from vipcore.model import Epoch
 
 # https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
@@ -44,7 +44,7 @@ last_swaps = st.builds(
     phases=phases,
 )
 pendings = st.builds(
-    Pending, member=names, key_id=names, claim_id=names, event=names, began=instants, recorded_at=instants, code=names
+    RecordedClaim, member=names, key_id=names, claim_id=names, event=names, began=instants, recorded_at=instants, code=names
 )
 frozens = st.builds(Frozen, reason=texts, operator=texts, at=instants, until=st.none() | instants)
 repeats = st.builds(Repeat, what=names, at=instants, left_out=st.integers(0, 10**6))
@@ -104,7 +104,7 @@ def largest() -> Head:
         last_swap=LastSwap(
             operation_id="o" * 36, from_member=member, to=member, at=NOW, total_ms=10**6, phases=(("phase" * 4, 10**6),) * 40
         ),
-        pending=Pending(
+        pending=RecordedClaim(
             member=member,
             key_id="k" * 64,
             claim_id="c" * 36,

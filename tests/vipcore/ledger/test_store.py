@@ -11,7 +11,7 @@ from tests.promises.loop import run
 from tests.promises.stage import Stage
 from vipcore.errors import CommitUnknown
 from vipcore.ledger import store
-from vipcore.ledger.audit import Draft, Row
+from vipcore.ledger.audit import Entry, Row
 from vipcore.ledger.head import Head
 
 
@@ -33,9 +33,9 @@ class Lossy(MemoryLedger):
         raise CommitUnknown("lost")
 
 
-def decide(head: Head) -> tuple[Head, list[Draft]]:
+def decide(head: Head) -> tuple[Head, list[Entry]]:
     """A decision for A, with its row."""
-    return replace(head, desired="A"), [Draft(event="claim.accepted", actor="key:a")]
+    return replace(head, desired="A"), [Entry(event="claim.accepted", actor="key:a")]
 
 
 @pytest.mark.parametrize(("lands", "meanwhile"), [(True, False), (True, True), (False, False)])
@@ -70,7 +70,7 @@ def test_a_lost_commit_without_a_row_is_never_taken_for_ours() -> None:
         ports.ledger = ledger
         seen: list[str | None] = []
 
-        def spend(head: Head) -> tuple[Head, list[Draft]]:
+        def spend(head: Head) -> tuple[Head, list[Entry]]:
             seen.append(head.drift)
             return replace(head, drift="spent"), []
 

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from vipcore.arm import nic
-from vipcore.model import Absent, Look, Member, Mirror, Nic, Seen, Unread, Vip
+from vipcore.model import Member, Mirror, Missing, Nic, Observation, Seen, Unreadable, Vip
 from vipcore.swap import plan
 from vipcore.swap.plan import Blocked, Kind, Plan, Step
 
@@ -46,9 +46,9 @@ class Azure:
         entry = self._entry(vip.name, address or vip.private_ip, public=None if address else vip.public_ip_id)
         self.documents[member]["properties"]["ipConfigurations"].append(entry)
 
-    def looks(self, unseen: Mapping[str, Look] | None = None) -> dict[str, Look]:
+    def looks(self, unseen: Mapping[str, Observation] | None = None) -> dict[str, Observation]:
         """What a read of every NIC shows now."""
-        shown: dict[str, Look] = {
+        shown: dict[str, Observation] = {
             member.name: Nic(
                 id=member.nic_id,
                 document=copy.deepcopy(self.documents[member.name]),
@@ -125,7 +125,9 @@ def test_every_state_leads_to_the_vips_on_desired(azure: Azure, desired: str, da
 @given(found(), st.sampled_from(MEMBERS), st.sets(st.sampled_from(MEMBERS)), st.booleans())
 def test_nic_that_could_not_be_read_is_never_taken_for_empty(azure: Azure, desired: str, hidden: set[str], absent: bool) -> None:
     """With NICs unread, either nothing is planned, or what is planned is right whatever the hidden NICs carry. (I9)"""
-    unseen: dict[str, Look] = {m: Absent(id=m) if absent else Unread(id=m, error=TimeoutError("away")) for m in hidden}
+    unseen: dict[str, Observation] = {
+        m: Missing(id=m) if absent else Unreadable(id=m, error=TimeoutError("away")) for m in hidden
+    }
     looks = azure.looks(unseen)
     seen = plan.placement(MIRROR, looks)
     planned = plan.plan(MIRROR, looks, desired)
@@ -150,7 +152,7 @@ def test_vip_that_might_be_on_a_nic_that_could_not_be_read_stops_everything() ->
     azure.hold("B", VIPS[0])
     azure.hold("B", VIPS[1])
 
-    planned = plan.plan(MIRROR, azure.looks({"C": Unread(id="C", error=TimeoutError("away"))}), "A")
+    planned = plan.plan(MIRROR, azure.looks({"C": Unreadable(id="C", error=TimeoutError("away"))}), "A")
 
     assert isinstance(planned, Blocked)
     assert planned.unread == ("C",)
