@@ -266,17 +266,17 @@ class _Ledger:
         await asyncio.sleep(self.fleet.table_s * (1 + len(mirrors) / 64))
         return await self.table.load_heads(mirrors)
 
-    async def put_hint(self, mirror: str) -> None:
-        async def put_hint() -> None:
-            await self.table.put_hint(mirror)
+    async def put_work_item(self, mirror: str) -> None:
+        async def put_work_item() -> None:
+            await self.table.put_work_item(mirror)
 
-        await self._call(put_hint)
+        await self._call(put_work_item)
 
-    async def load_hints(self) -> list[WorkItem]:
-        return await self._call(self.table.load_hints)
+    async def load_worklist(self) -> list[WorkItem]:
+        return await self._call(self.table.load_worklist)
 
-    async def drop_hint(self, hint: WorkItem) -> None:
-        await self.table.drop_hint(hint)
+    async def drop_work_item(self, item: WorkItem) -> None:
+        await self.table.drop_work_item(item)
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         await self.table.count_failures(instance, counts, at)

@@ -64,13 +64,13 @@ class Ledger(Protocol):
         A mirror whose head row is damaged is left out, so that it stops no other; `load_head` says what is wrong with it.
         """
 
-    async def put_hint(self, mirror: str) -> None:
+    async def put_work_item(self, mirror: str) -> None:
         """Write the mirror's hint, also where one exists (its etag changes). May be repeated."""
 
-    async def load_hints(self) -> list[WorkItem]:
+    async def load_worklist(self) -> list[WorkItem]:
         """All hints."""
 
-    async def drop_hint(self, hint: WorkItem) -> None:
+    async def drop_work_item(self, item: WorkItem) -> None:
         """Delete the hint if its etag is still this one; otherwise leave it."""
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:

@@ -65,7 +65,7 @@ def check(stage: Stage, *, ended: bool = True, etags: bool = True) -> list[str]:
     found += judge.answers()
     found += judge.refusals()
     found += judge.signatures()
-    found += judge.hints()
+    found += judge.worklist()
     if etags:
         found += judge.foreign_properties()
     for mirror in stage.config.mirrors.values():
@@ -445,7 +445,7 @@ class _Judge:
                 if (
                     trace.answer.code in UNSPENT
                     and not _recorded(trace)
-                    and any(c.before.marks != c.after.marks for c in trace.commits)
+                    and any(c.before.replay_marks != c.after.replay_marks for c in trace.commits)
                 ):
                     yield f"I7 trace {trace.number} was refused with {trace.answer.code} and its signature is spent"
                 for commit in trace.commits:
@@ -457,16 +457,16 @@ class _Judge:
             if any(event.endswith(".refused") for event in events) and commit.before.epoch != commit.after.epoch:
                 yield f"I7 a refusal at {commit.at:.1f} s raised the epoch"
 
-    def hints(self) -> Iterator[str]:
+    def worklist(self) -> Iterator[str]:
         """I1: a hint is dropped only under the etag that was read before a head that shows no work."""
         for drop in self.journal.drops:
             head, name = drop.head, f"at {drop.at:.1f} s trace {drop.trace.number} dropped a hint"
-            if drop.trace.hints.get(drop.etag, drop.at) > drop.trace.asked_heads.get(drop.mirror, -1.0):
+            if drop.trace.worklist.get(drop.etag, drop.at) > drop.trace.asked_heads.get(drop.mirror, -1.0):
                 yield f"I1 {name} that it read after the head"
             if head is None:
                 continue
             timed = head.frozen is not None and head.frozen.until is not None
-            if head.swap or head.lease or head.pending or timed or (head.watch_until > drop.clock and head.frozen is None):
+            if head.swap or head.lease or head.recorded_claim or timed or (head.watch_until > drop.clock and head.frozen is None):
                 yield f"I1 {name} although the head shows work"
 
     def rules(self, mirror: Mirror) -> Iterator[str]:
@@ -494,7 +494,12 @@ class _Judge:
                 # An instance that paused between judgement and commit counts from its judgement.
                 last = old.repeats.get(actor)
                 young = last is not None and (self._true(commit.at) - last.at).total_seconds() < REPEAT_S - SKEW_S
-                same = (old.desired, old.epoch, old.pending, old.holds) == (new.desired, new.epoch, new.pending, new.holds)
+                same = (old.desired, old.epoch, old.recorded_claim, old.holds) == (
+                    new.desired,
+                    new.epoch,
+                    new.recorded_claim,
+                    new.holds,
+                )
                 if said.get(actor) == what and young and same and old.swap is None:
                     yield f"I7 {event} of {actor} at {commit.at:.1f} s is like the one before and has a row of its own"
                 said[actor] = what
@@ -502,29 +507,29 @@ class _Judge:
     def _recorded_kept(self, commit: Commit, mirror: Mirror) -> Iterator[str]:
         """A recorded claim stays until it is accepted, superseded or an hour old, and supersedes older ones."""
         old, new = commit.before, commit.after
-        pending = old.pending
+        recorded_claim = old.recorded_claim
         if new.began < old.began:
             yield f"I1 the beginning of the decision fell at {commit.at:.1f} s from {old.began} to {new.began}"
-        if pending is None:
+        if recorded_claim is None:
             return
         decided = [row.columns.get("Member") for row in commit.rows if row.columns["Event"] in DECIDED]
-        if new.desired != old.desired and new.desired != pending.member and new.began < pending.began:
-            yield f"I1 a decision of {new.began} at {commit.at:.1f} s passed over a claim recorded of {pending.began}"
-        if new.pending is not None:
-            if new.pending.began < pending.began:
+        if new.desired != old.desired and new.desired != recorded_claim.member and new.began < recorded_claim.began:
+            yield f"I1 a decision of {new.began} at {commit.at:.1f} s passed over a claim recorded of {recorded_claim.began}"
+        if new.recorded_claim is not None:
+            if new.recorded_claim.began < recorded_claim.began:
                 yield f"I1 an older claim took the place of the recorded one at {commit.at:.1f} s"
             return
-        superseded = old.desired not in (None, pending.member) and pending.began < old.began
-        hour = pending.recorded_at + timedelta(seconds=3600 - SKEW_S) < START + timedelta(seconds=commit.at)
-        passed = bool(decided) and (pending.member in decided or pending.began <= new.began)
+        superseded = old.desired not in (None, recorded_claim.member) and recorded_claim.began < old.began
+        hour = recorded_claim.recorded_at + timedelta(seconds=3600 - SKEW_S) < START + timedelta(seconds=commit.at)
+        passed = bool(decided) and (recorded_claim.member in decided or recorded_claim.began <= new.began)
         if not passed and not superseded and not hour:
-            yield f"I1 the recorded claim of {pending.member} was dropped at {commit.at:.1f} s"
+            yield f"I1 the recorded claim of {recorded_claim.member} was dropped at {commit.at:.1f} s"
 
     def _not_contradicted(self, commit: Commit, mirror: Mirror) -> Iterator[str]:
         """A claim that status pages contradict went through only as the end of its hold."""
         trace, member = commit.trace, commit.after.desired
-        pending = commit.before.pending
-        event = trace.event or (pending.event if pending else "")
+        recorded_claim = commit.before.recorded_claim
+        event = trace.event or (recorded_claim.event if recorded_claim else "")
         peers = [name for name, page in trace.pages.items() if name != member and page is Page.PRIMARY]
         own = trace.pages.get(member or "", Page.UNKNOWN)
         against = peers or (event == "watch" and own is not Page.PRIMARY)
@@ -544,8 +549,10 @@ class _Judge:
         for trace in self.journal.traces:
             if trace.signed is None:
                 continue
-            spent = any(event in (*ACCEPTED, "claim.confirmed", "claim.recorded") for c in trace.commits for event in _events(c))
-            if not spent and not isinstance(trace.answer, Outcome):
+            use_issued_at = any(
+                event in (*ACCEPTED, "claim.confirmed", "claim.recorded") for c in trace.commits for event in _events(c)
+            )
+            if not use_issued_at and not isinstance(trace.answer, Outcome):
                 continue
             if trace.signed in taken:
                 yield f"I6 traces {taken[trace.signed].number} and {trace.number} accepted one signature"
@@ -554,11 +561,11 @@ class _Judge:
             for commit in trace.commits:
                 events = _events(commit)
                 took = any(event in (*ACCEPTED, "claim.confirmed", "claim.recorded") for event in events)
-                if took and commit.after.marks.get(key, "") < issued_at:
+                if took and commit.after.replay_marks.get(key, "") < issued_at:
                     yield f"I6 trace {trace.number} was accepted and its mark is not spent"
         for commit in self.journal.commits:
-            for key, mark in commit.before.marks.items():
-                if commit.after.marks.get(key, "") < mark:
+            for key, mark in commit.before.replay_marks.items():
+                if commit.after.replay_marks.get(key, "") < mark:
                     yield f"I6 the mark of {key} fell at {commit.at:.1f} s"
             for row in commit.rows:
                 actor = str(row.columns["Actor"])
@@ -605,7 +612,7 @@ class _Judge:
                 row.columns["Event"] in DECIDED and row.columns.get("Member") == new.desired for row in commit.rows
             ):
                 yield f"I1 desired became {new.desired} at {commit.at:.1f} s without an accepted row"
-            if not commit.hinted and ((new.swap and not old.swap) or (new.pending and not old.pending)):
+            if not commit.hinted and ((new.swap and not old.swap) or (new.recorded_claim and not old.recorded_claim)):
                 yield f"I1 work began at {commit.at:.1f} s without a hint for the timer"
             frozen = old.frozen is not None and (old.frozen.until is None or old.frozen.until > self._true(commit.at))
             if frozen and old.desired != new.desired and not commit.trace.forced:
@@ -637,11 +644,13 @@ class _Judge:
                 yield f"I1 {member.name} carries {_ours(nic.doc, mirror)}, desired is {head.desired}"
         if head.swap is not None or head.lease is not None:
             yield f"I1 epoch {head.epoch} is unfinished: swap {head.swap is not None}, lease {head.lease}"
-        if mirror.name in self.stage.ledger.hints and head.pending is None:
+        if mirror.name in self.stage.ledger.worklist and head.recorded_claim is None:
             yield f"I1 the hint of {mirror.name} is left although there is no work"
 
 
 def _state(head: Head) -> tuple[object, ...]:
     """What the contract calls state: the decision, its end, recorded claims, freezes."""
-    pending = (head.pending.member, head.pending.claim_id, head.pending.code) if head.pending else None
-    return (head.desired, head.epoch, head.swap is None, pending, head.frozen)
+    recorded_claim = (
+        (head.recorded_claim.member, head.recorded_claim.claim_id, head.recorded_claim.code) if head.recorded_claim else None
+    )
+    return (head.desired, head.epoch, head.swap is None, recorded_claim, head.frozen)

@@ -116,14 +116,14 @@ async def quiet(stage: Stage, node: Node, *, within_s: float = 5000.0) -> None:
     while stage.loop.time() < end:
         await node.tick()
         stage.cloud.settle()
-        if not stage.ledger.hints and stage.cloud.next_event_at() is None:
+        if not stage.ledger.worklist and stage.cloud.next_event_at() is None:
             return
-        heads = [await stage.ledger.load_head(mirror) for mirror in stage.ledger.hints]
+        heads = [await stage.ledger.load_head(mirror) for mirror in stage.ledger.worklist]
         now = START + timedelta(seconds=stage.loop.time())
         watched = max((head.watch_until for head in heads), default=now)
         if stage.cloud.next_event_at() is not None or any(head.swap or head.lease or head.frozen for head in heads):
             await asyncio.sleep(30.0)
-        elif any(head.pending for head in heads):
+        elif any(head.recorded_claim for head in heads):
             await asyncio.sleep(300.0)
         else:
             await asyncio.sleep(max(120.0, (watched - now).total_seconds() + 6.0))  # only hints grow old

@@ -117,7 +117,7 @@ class Trace:
     hinted: set[str] = field(default_factory=set)
     event: str = ""
     """The event of a claim."""
-    hints: dict[str, float] = field(default_factory=dict)
+    worklist: dict[str, float] = field(default_factory=dict)
     """Etag of a hint -> when this trace first read it."""
     asked_heads: dict[str, float] = field(default_factory=dict)
     """Mirror -> when the last read or commit of its head was begun."""

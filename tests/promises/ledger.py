@@ -16,7 +16,7 @@ class MemoryLedger:
     def __init__(self) -> None:
         self.heads: dict[str, tuple[dict[str, object], str]] = {}
         self.rows: dict[str, dict[str, dict[str, object]]] = {}
-        self.hints: dict[str, str] = {}
+        self.worklist: dict[str, str] = {}
         self.failures: dict[str, dict[str, int]] = {}
         self._etags = itertools.count(1)
         self._parsed: dict[str, tuple[object, Head]] = {}
@@ -64,15 +64,15 @@ class MemoryLedger:
     async def load_heads(self, mirrors: Sequence[str]) -> Mapping[str, Head]:
         return dict(zip(mirrors, await asyncio.gather(*(self.load_head(name) for name in mirrors)), strict=True))
 
-    async def put_hint(self, mirror: str) -> None:
-        self.hints[mirror] = self._etag()
+    async def put_work_item(self, mirror: str) -> None:
+        self.worklist[mirror] = self._etag()
 
-    async def load_hints(self) -> list[WorkItem]:
-        return [WorkItem(mirror=mirror, etag=etag) for mirror, etag in self.hints.items()]
+    async def load_worklist(self) -> list[WorkItem]:
+        return [WorkItem(mirror=mirror, etag=etag) for mirror, etag in self.worklist.items()]
 
-    async def drop_hint(self, hint: WorkItem) -> None:
-        if self.hints.get(hint.mirror) == hint.etag:
-            del self.hints[hint.mirror]
+    async def drop_work_item(self, item: WorkItem) -> None:
+        if self.worklist.get(item.mirror) == item.etag:
+            del self.worklist[item.mirror]
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         row = self.failures.setdefault(instance, {})

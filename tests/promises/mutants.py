@@ -105,7 +105,7 @@ def _no_hint() -> Patches:
     async def nothing(*_: Any) -> None:
         return
 
-    return [(MemoryLedger, "put_hint", nothing)]
+    return [(MemoryLedger, "put_work_item", nothing)]
 
 
 def _no_fence() -> Patches:
@@ -121,7 +121,7 @@ def _short_lease() -> Patches:
 
 
 def _lease_ignored() -> Patches:
-    return [(head.Head, "leased", lambda self, now, *, margin_s=0.0: False)]
+    return [(head.Head, "take_lease", lambda self, now, *, margin_s=0.0: False)]
 
 
 def _no_rewrite() -> Patches:
@@ -156,12 +156,12 @@ def _unanswered_forgotten() -> Patches:
 def _confirmed_beside_a_driver() -> Patches:
     genuine = decide._decide
 
-    async def decided(control: Any, asked: Any, newest: Head, looking: Any) -> Any:
-        looks = await looking.shown(newest)
+    async def decided(control: Any, asked: Any, newest: Head, reads: Any) -> Any:
+        looks = await reads.shown(newest)
         found = plan.plan(asked.mirror, looks, asked.member)
         if isinstance(found, plan.Plan) and found.done and newest.desired == asked.member:
             return await decide._confirm(control, asked, newest, looks, None)
-        return await genuine(control, asked, newest, looking)
+        return await genuine(control, asked, newest, reads)
 
     return [(decide, "_decide", decided)]
 
@@ -216,10 +216,10 @@ def _no_read() -> Patches:
     """What the last swap reached is taken for what is there now."""
     genuine = decide._decide
 
-    async def decided(control: Any, asked: Any, newest: Head, looking: Any) -> Any:
+    async def decided(control: Any, asked: Any, newest: Head, reads: Any) -> Any:
         if newest.last_swap and newest.last_swap.to == newest.desired == asked.member and not newest.swap and not newest.lease:
             return await decide._confirm(control, asked, newest, {}, None)
-        return await genuine(control, asked, newest, looking)
+        return await genuine(control, asked, newest, reads)
 
     return [(decide, "_decide", decided)]
 

@@ -28,11 +28,13 @@ def _values(*patches: tuple[Any, str, Any]) -> Callable[[], Patches]:
     return lambda: patches
 
 
-_HINTS = "asyncio.create_task(controller.ports.ledger.put_hint(ask.mirror.name)) if _will_work(ask, head) else None"
-_DROP = "await controller.ports.ledger.drop_hint(hint)"
-_DROP_ANY = (
-    "[await controller.ports.ledger.drop_hint(h) for h in await controller.ports.ledger.load_hints() if h.mirror == mirror.name]"
-)
+_HINTS = "asyncio.create_task(controller.ports.ledger.put_work_item(request.mirror.name)) if _will_work(request, head) else None"
+_DROP = "await controller.ports.ledger.drop_work_item(item)"
+_LEDGER = "controller.ports.ledger"
+_DROP_ANY = f"[await {_LEDGER}.drop_work_item(h) for h in await {_LEDGER}.load_worklist() if h.mirror == mirror.name]"
+_UNLESS_FORCED = """forced = request.move and request.move.force
+            if not forced:
+                await check_first(controller, request, head, looks, found)"""
 
 Slip = tuple[str, int, Callable[[], Patches]]
 SLIPS: tuple[Slip, ...] = (
@@ -69,7 +71,7 @@ SLIPS: tuple[Slip, ...] = (
         2,
         _of(
             (
-                takeover.leased,
+                takeover.take_lease,
                 "head = watching(head, head.swap.open if head.swap else (), now, now + instants.seconds(WATCH_S))",
                 "pass",
             )
@@ -80,7 +82,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "another instance's clock is trusted",
         2,
-        _of((head.Head.leased, "self.lease.until + instants.seconds(margin_s)", "self.lease.until")),
+        _of((head.Head.lease_live, "self.lease.until + instants.seconds(margin_s)", "self.lease.until")),
     ),
     (
         "a later refusal settles an unanswered write",
@@ -140,14 +142,14 @@ SLIPS: tuple[Slip, ...] = (
     ),
     ("what else changed on a NIC is not compared", 5, _values((converge, "_changed_otherwise", lambda drive: []))),
     # -- signatures
-    ("a mark may move back", 6, _of((head.spent, 'max(text, head.marks.get(key_id, ""))', "text"))),
+    ("a mark may move back", 6, _of((head.use_issued_at, 'max(text, head.replay_marks.get(key_id, ""))', "text"))),
     (
         "a recorded claim spends nothing",
         6,
         _of(
             (
                 judge.refuse,
-                "after = ask.spend(kept) if recorded else after",
+                "after = request.use_issued_at(kept) if recorded else after",
                 "after = kept if recorded else after",
             )
         ),
@@ -155,9 +157,9 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a claim that joins is not compared with the newest mark",
         6,
-        _of((decide._accept_beside, "and rules.replayed(newest, ask.claim)", "and False")),
+        _of((decide._accept_beside, "and rules.replayed(newest, request.claim)", "and False")),
     ),
-    ("every refusal spends its signature", 6, _of((judge.refuse, "after = newest\n", "after = ask.spend(newest)\n"))),
+    ("every refusal spends its signature", 6, _of((judge.refuse, "after = newest\n", "after = request.use_issued_at(newest)\n"))),
     # -- freezes, recorded claims, order
     (
         "drift is repaired during a freeze",
@@ -176,11 +178,11 @@ SLIPS: tuple[Slip, ...] = (
         "a recorded claim is carried out during a freeze",
         7,
         _of(
-            (reconcile._at_rest, "if head.pending is not None and not frozen:", "if head.pending is not None:"),
+            (reconcile._at_rest, "if head.recorded_claim is not None and not frozen:", "if head.recorded_claim is not None:"),
             (
                 judge.judge,
                 "if claim and (why := rules.frozen(head, now)):",
-                "if claim and not ask.by_timer and (why := rules.frozen(head, now)):",
+                "if claim and not request.by_timer and (why := rules.frozen(head, now)):",
             ),
         ),
     ),
@@ -189,8 +191,12 @@ SLIPS: tuple[Slip, ...] = (
         1,
         _of((reconcile._pending, 'if refusal.code != "claim-superseded":', "if False:")),
     ),
-    ("a recorded claim supersedes nobody", 1, _of((rules.superseded, "pending = head.pending", "pending = None"))),
-    ("an older claim replaces the recorded one", 1, _of((rules.recorded, "head.pending.began > claim.began", "False"))),
+    (
+        "a recorded claim supersedes nobody",
+        1,
+        _of((rules.superseded, "recorded = head.recorded_claim", "recorded = None")),
+    ),
+    ("an older claim replaces the recorded one", 1, _of((rules.recorded, "head.recorded_claim.began > claim.began", "False"))),
     (
         "the beginning of a decision may move back",
         1,
@@ -218,8 +224,8 @@ SLIPS: tuple[Slip, ...] = (
         _of(
             (
                 judge.refuse,
-                "ask.claim and rules.hold_began(newest, ask.mirror, ask.member, now) is None:",
-                "ask.claim:",
+                "request.claim and rules.hold_began(newest, request.mirror, request.member, now) is None:",
+                "request.claim:",
             )
         ),
     ),
@@ -230,11 +236,11 @@ SLIPS: tuple[Slip, ...] = (
         1,
         _of(
             (decide._decide, _HINTS, "None"),
-            (decide._decide, "await (hinting or controller.ports.ledger.put_hint(ask.mirror.name))", "pass"),
+            (decide._decide, "await (adding or controller.ports.ledger.put_work_item(request.mirror.name))", "pass"),
             (
                 decide._decide,
-                "ask.spent = True",
-                "await controller.ports.ledger.put_hint(ask.mirror.name)\n        ask.spent = True",
+                "request.issued_at_used = True",
+                "await controller.ports.ledger.put_work_item(request.mirror.name)\n        request.issued_at_used = True",
             ),
         ),
     ),
@@ -245,7 +251,7 @@ SLIPS: tuple[Slip, ...] = (
         _of(
             (
                 reconcile._at_rest,
-                "return watched or head.pending is not None or thaws",
+                "return watched or head.recorded_claim is not None or thaws",
                 "return watched or thaws",
             )
         ),
@@ -253,7 +259,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a freeze with an end leaves no hint",
         1,
-        _of((freeze.freeze, "await controller.ports.ledger.put_hint(mirror.name)", "pass")),
+        _of((freeze.freeze, "await controller.ports.ledger.put_work_item(mirror.name)", "pass")),
     ),
     ("a freeze does not end by itself", 1, _of((reconcile._work, "head.frozen.until <= now:", "False:"))),
     ("the timer sweeps nothing", 1, _values((reconcile, "_slice", lambda *_: []))),
@@ -290,8 +296,8 @@ SLIPS: tuple[Slip, ...] = (
         _of(
             (
                 decide._decide,
-                "await check_first(controller, ask, head, looks, found)",
-                "await check_first(controller, ask, head, looks, found) if not (ask.move and ask.move.force) else None",
+                "await check_first(controller, request, head, looks, found)",
+                _UNLESS_FORCED,
             )
         ),
     ),
@@ -345,6 +351,6 @@ UNSEEN: Mapping[str, str] = {
     "a hint is dropped whatever its etag": "test_reconcile.py::test_a_hint_that_is_written_during_a_pass_survives_it",
     "a freeze does not end by itself": "test_freeze.py::test_a_freeze_ends_at_its_time",
 }
-"""Slips that no seed has shown, and the test that does: what the simulation has no event for, or almost never."""
+"""Slips that deny seed has shown, and the test that does: what the simulation has deny event for, or almost never."""
 
 SEEN = tuple(slip for slip in SLIPS if slip[0] not in UNSEEN)

@@ -243,7 +243,7 @@ class Node:
             began=now - timedelta(seconds=age_s),
             event=event,
         )
-        ask = Request(
+        request = Request(
             mirror=self.stage.mirror(mirror),
             member=member,
             began=claim.began,
@@ -252,14 +252,14 @@ class Node:
             claim=claim,
             deadline_s=deadline_s,
         )
-        trace = self.begin("claim", mirror, member, ask.correlation_id)
+        trace = self.begin("claim", mirror, member, request.correlation_id)
         trace.signed, trace.event = (key_id, to_text(claim.issued_at)), event
-        return await self.answered(trace, carry_out(self.controller, ask))
+        return await self.answered(trace, carry_out(self.controller, request))
 
     async def move(self, to: str, *, force: bool = False, mirror: str = "PROD", deadline_s: float = 190.0) -> Outcome:
         """An operator's move."""
         move = Move(mirror=mirror, to=to, reason="test", operator="op", began=self.now(), force=force)
-        ask = Request(
+        request = Request(
             mirror=self.stage.mirror(mirror),
             member=to,
             began=move.began,
@@ -268,9 +268,9 @@ class Node:
             move=move,
             deadline_s=deadline_s,
         )
-        trace = self.begin("move", mirror, to, ask.correlation_id)
+        trace = self.begin("move", mirror, to, request.correlation_id)
         trace.forced = force
-        return await self.answered(trace, carry_out(self.controller, ask))
+        return await self.answered(trace, carry_out(self.controller, request))
 
     async def tick(self) -> None:
         """One timer pass."""
@@ -489,27 +489,27 @@ class _Ledger:
         self._known(heads.values())
         return heads
 
-    async def put_hint(self, mirror: str) -> None:
+    async def put_work_item(self, mirror: str) -> None:
         async def do() -> None:
-            await self.table.put_hint(mirror)
-            if (trace := CURRENT.get()) and mirror in self.table.hints:
+            await self.table.put_work_item(mirror)
+            if (trace := CURRENT.get()) and mirror in self.table.worklist:
                 trace.hinted.add(mirror)
 
         await self._call("put_hint", do)
 
-    async def load_hints(self) -> list[WorkItem]:
-        found = await self._call("load_hints", self.table.load_hints)
+    async def load_worklist(self) -> list[WorkItem]:
+        found = await self._call("load_hints", self.table.load_worklist)
         if trace := CURRENT.get():
-            for hint in found:
-                trace.hints.setdefault(hint.etag, self.node.stage.loop.time())
+            for item in found:
+                trace.worklist.setdefault(item.etag, self.node.stage.loop.time())
         return found
 
-    async def drop_hint(self, hint: WorkItem) -> None:
+    async def drop_work_item(self, item: WorkItem) -> None:
         async def do() -> None:
-            if (trace := CURRENT.get()) and self.table.hints.get(hint.mirror) == hint.etag:
-                now, known = self.node.stage.loop.time(), trace.heads.get(hint.mirror)
-                self.node.stage.journal.drops.append(Drop(now, trace, hint.mirror, hint.etag, known, self.node.now()))
-            await self.table.drop_hint(hint)
+            if (trace := CURRENT.get()) and self.table.worklist.get(item.mirror) == item.etag:
+                now, known = self.node.stage.loop.time(), trace.heads.get(item.mirror)
+                self.node.stage.journal.drops.append(Drop(now, trace, item.mirror, item.etag, known, self.node.now()))
+            await self.table.drop_work_item(item)
 
         await self._call("drop_hint", do)
 

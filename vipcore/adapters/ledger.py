@@ -96,19 +96,19 @@ class TableLedger:
                 task.cancel()
         return {mirror: found[mirror] for mirror in mirrors if mirror in found}
 
-    async def put_hint(self, mirror: str) -> None:
+    async def put_work_item(self, mirror: str) -> None:
         """See the port."""
         await self.table.put({"PartitionKey": WORK, "RowKey": mirror})
 
-    async def load_hints(self) -> list[WorkItem]:
+    async def load_worklist(self) -> list[WorkItem]:
         """See the port."""
         entities = await self.table.query(WORK, None, None)
         return [WorkItem(mirror=str(entity.columns["RowKey"]), etag=entity.etag) for entity in entities]
 
-    async def drop_hint(self, hint: WorkItem) -> None:
+    async def drop_work_item(self, item: WorkItem) -> None:
         """See the port."""
         with contextlib.suppress(Conflict):
-            await self.table.delete(WORK, hint.mirror, hint.etag)
+            await self.table.delete(WORK, item.mirror, item.etag)
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         """See the port. No other process writes this row, so it is read and replaced."""

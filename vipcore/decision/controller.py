@@ -55,7 +55,7 @@ class Controller:
     sweep_next: int = 0
     followed: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Mirror -> (member whose page turned primary, how many looks in a row)."""
-    hints_seen: dict[WorkItem, float] = field(default_factory=dict)
+    worklist_seen: dict[WorkItem, float] = field(default_factory=dict)
     """The hints that the last timer pass read, and when (loop seconds) this process first saw each."""
 
     def mirror(self, name: str) -> Mirror:
@@ -82,7 +82,7 @@ class Controller:
         except Unreachable as exc:
             raise storage_unavailable(exc) from exc
 
-    async def look_all(self, mirror: Mirror) -> dict[str, Observation]:
+    async def read_all(self, mirror: Mirror) -> dict[str, Observation]:
         """The NICs of all members, read side by side."""
         found = await asyncio.gather(*(self.arm.look(member.nic_id) for member in mirror.members))
         return {member.name: look for member, look in zip(mirror.members, found, strict=True)}

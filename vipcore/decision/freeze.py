@@ -36,7 +36,7 @@ async def freeze(
     try:
         head = await controller.ports.ledger.load_head(mirror.name)
         if until is not None:
-            await controller.ports.ledger.put_hint(mirror.name)
+            await controller.ports.ledger.put_work_item(mirror.name)
         return await store.commit(controller.ports, head, change)
     except Unreachable as exc:
         raise storage_unavailable(exc) from exc
@@ -48,13 +48,13 @@ async def unfreeze(controller: Controller, mirror: Mirror, *, reason: str, opera
         head = await controller.ports.ledger.load_head(mirror.name)
         if head.frozen is None:
             return head
-        await controller.ports.ledger.put_hint(mirror.name)
-        return await thawed(controller, head, actor=f"operator:{operator}", reason=reason, correlation_id=correlation_id)
+        await controller.ports.ledger.put_work_item(mirror.name)
+        return await unfrozen(controller, head, actor=f"operator:{operator}", reason=reason, correlation_id=correlation_id)
     except Unreachable as exc:
         raise storage_unavailable(exc) from exc
 
 
-async def thawed(controller: Controller, head: Head, *, actor: str, reason: str, correlation_id: str) -> Head:
+async def unfrozen(controller: Controller, head: Head, *, actor: str, reason: str, correlation_id: str) -> Head:
     """The head without its freeze. The hour of a recorded claim goes on from where the freeze stopped it."""
     now = controller.ports.clock.now()
     lifted = head.frozen
@@ -62,12 +62,12 @@ async def thawed(controller: Controller, head: Head, *, actor: str, reason: str,
     def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
         if newest.frozen is None or newest.frozen != lifted:
             return newest, []
-        pending = newest.pending
-        if pending is not None:
-            stood_still = now - max(pending.recorded_at, newest.frozen.at)
-            pending = replace(pending, recorded_at=pending.recorded_at + max(stood_still, instants.seconds(0)))
+        recorded = newest.recorded_claim
+        if recorded is not None:
+            stood_still = now - max(recorded.recorded_at, newest.frozen.at)
+            recorded = replace(recorded, recorded_at=recorded.recorded_at + max(stood_still, instants.seconds(0)))
         row = Entry(event="unfrozen", actor=actor, correlation_id=correlation_id, detail=f"Unfrozen. Reason: {reason}")
-        return replace(newest, frozen=None, pending=pending), [row]
+        return replace(newest, frozen=None, recorded_claim=recorded), [row]
 
     return await store.commit(controller.ports, head, change)
 

@@ -20,18 +20,22 @@ from vipcore.model import Observation
 from vipcore.swap import plan, preflight
 
 
-async def judge(controller: Controller, ask: Request, head: Head, looking: Reads, now: Instant) -> str | None:
+async def judge(controller: Controller, request: Request, head: Head, reads: Reads, now: Instant) -> str | None:
     """The checks from the replay mark to flapping. Returns a remark for the row; raises Refusal, its row written."""
-    mirror, claim, move = ask.mirror, ask.claim, ask.move
-    if claim and not ask.by_timer and not ask.spent and (no := rules.replayed(head, claim)):
-        await controller.count_failure(no.code)
-        raise Refusal(no.code, no.detail)
-    if why := rules.superseded(head, ask.member, ask.began):
-        await refuse(controller, ask, head, rules.Deny(code=f"{ask.kind}-superseded", detail=why))
-    if rules.joins(head, ask.member):
+    mirror, claim, move = request.mirror, request.claim, request.move
+    if claim and not request.by_timer and not request.issued_at_used and (deny := rules.replayed(head, claim)):
+        await controller.count_failure(deny.code)
+        raise Refusal(deny.code, deny.detail)
+    if why := rules.superseded(head, request.member, request.began):
+        await refuse(controller, request, head, rules.Deny(code=f"{request.kind}-superseded", detail=why))
+    if rules.joins(head, request.member):
         # A watch claim needs the pages' word also to join or to take over what is under way.
-        if claim and claim.event == "watch" and (no := rules.contradiction(mirror, ask.member, "watch", await looking.said())):
-            await refuse(controller, ask, head, no)
+        if (
+            claim
+            and claim.event == "watch"
+            and (deny := rules.contradiction(mirror, request.member, "watch", await reads.said()))
+        ):
+            await refuse(controller, request, head, deny)
         return None
     stopped = rules.move_frozen(head, move, now) if move else None
     if claim and (why := rules.frozen(head, now)):
@@ -41,79 +45,87 @@ async def judge(controller: Controller, ask: Request, head: Head, looking: Reads
             recorded=True,
         )
     if stopped:
-        await refuse(controller, ask, head, stopped)
+        await refuse(controller, request, head, stopped)
     remark = None
-    pages = await looking.said()
+    pages = await reads.said()
     if claim:
         verdict = rules.paged(head, mirror, claim, pages, now)
         remark = verdict.remark if isinstance(verdict, rules.Allow) else None
     else:
-        no = rules.contradiction(mirror, ask.member, "NotifyBecomePrimary", pages)
-        verdict = rules.forcible(no) if no and move and not move.force else rules.Allow()
+        deny = rules.contradiction(mirror, request.member, "NotifyBecomePrimary", pages)
+        verdict = rules.forcible(deny) if deny and move and not move.force else rules.Allow()
     if isinstance(verdict, rules.Deny):
-        await refuse(controller, ask, head, verdict)
+        await refuse(controller, request, head, verdict)
     config = controller.ports.config
-    if claim and (no := rules.flapping(head, ask.member, now, changes=config.max_changes, changes_s=config.max_changes_s)):
-        await refuse(controller, ask, head, no)
+    if claim and (deny := rules.flapping(head, request.member, now, changes=config.max_changes, changes_s=config.max_changes_s)):
+        await refuse(controller, request, head, deny)
     return remark
 
 
-async def refuse(controller: Controller, ask: Request, head: Head, no: rules.Deny) -> None:
+async def refuse(controller: Controller, request: Request, head: Head, deny: rules.Deny) -> None:
     """Write the refusal down (and the recorded claim, or the start of a hold, with it) and raise it."""
     now = controller.ports.clock.now()
-    what = f"{ask.kind}.refused {no.code} {ask.member}"
+    what = f"{request.kind}.refused {deny.code} {request.member}"
 
     def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
         after = newest
-        if no.holds and ask.claim and rules.hold_began(newest, ask.mirror, ask.member, now) is None:
-            after = replace(after, holds={**after.holds, ask.member: now})
-        recorded = no.recorded and ask.claim is not None and not rules.superseded(newest, ask.member, ask.began)
-        if recorded and ask.claim and not ask.spent and rules.replayed(newest, ask.claim):
+        if deny.holds and request.claim and rules.hold_began(newest, request.mirror, request.member, now) is None:
+            after = replace(after, holds={**after.holds, request.member: now})
+        recorded = deny.recorded and request.claim is not None and not rules.superseded(newest, request.member, request.began)
+        if recorded and request.claim and not request.issued_at_used and rules.replayed(newest, request.claim):
             recorded = False  # the same signed request was recorded meanwhile (promise 6)
-        if recorded and ask.claim:
-            kept = rules.recorded(after, ask.claim, no.code, now)
+        if recorded and request.claim:
+            kept = rules.recorded(after, request.claim, deny.code, now)
             recorded = kept is not after  # a claim that began later may be kept already
-            after = ask.spend(kept) if recorded else after
-        last = newest.repeats.get(ask.actor)
-        if ask.claim and last and last.what == what and now - last.at < instants.seconds(REPEAT_S) and not _news(newest, after):
-            return replace(after, repeats={**after.repeats, ask.actor: replace(last, left_out=last.left_out + 1)}), []
-        if ask.claim:
-            after = repeated(after, ask.actor, Repeat(what=what, at=now))
-        detail = left_out(no.detail, last.left_out if last else 0)
-        rows = [ask.draft(f"{ask.kind}.refused", outcome=no.code, detail=detail)]
+            after = request.use_issued_at(kept) if recorded else after
+        last = newest.repeats.get(request.actor)
+        if (
+            request.claim
+            and last
+            and last.what == what
+            and now - last.at < instants.seconds(REPEAT_S)
+            and not _news(newest, after)
+        ):
+            return replace(after, repeats={**after.repeats, request.actor: replace(last, left_out=last.left_out + 1)}), []
+        if request.claim:
+            after = repeated(after, request.actor, Repeat(what=what, at=now))
+        detail = left_out(deny.detail, last.left_out if last else 0)
+        rows = [request.draft(f"{request.kind}.refused", outcome=deny.code, detail=detail)]
         if recorded:
-            rows.append(ask.draft("claim.recorded", outcome=no.code, detail="Kept as the mirror's pending claim."))
+            rows.append(request.draft("claim.recorded", outcome=deny.code, detail="Kept as the mirror's pending claim."))
         return after, rows
 
-    begins = no.holds and rules.hold_began(head, ask.mirror, ask.member, now) is None
-    if ask.by_timer and not begins:
-        raise Refusal(no.code, no.detail, retry_after_s=no.retry_after_s)
-    if no.recorded and ask.claim:
-        await controller.ports.ledger.put_hint(ask.mirror.name)
+    begins = deny.holds and rules.hold_began(head, request.mirror, request.member, now) is None
+    if request.by_timer and not begins:
+        raise Refusal(deny.code, deny.detail, retry_after_s=deny.retry_after_s)
+    if deny.recorded and request.claim:
+        await controller.ports.ledger.put_work_item(request.mirror.name)
     await store.commit(controller.ports, head, change)
-    raise Refusal(no.code, no.detail, retry_after_s=no.retry_after_s)
+    raise Refusal(deny.code, deny.detail, retry_after_s=deny.retry_after_s)
 
 
 def _news(before: Head, after: Head) -> bool:
     """Whether a refusal changes more than marks and counters, so that a row must say so."""
-    old, new = before.pending, after.pending
+    old, new = before.recorded_claim, after.recorded_claim
     other = new is not None and (old is None or (old.claim_id, old.code) != (new.claim_id, new.code))
     return other or before.holds != after.holds
 
 
 async def check_first(
-    controller: Controller, ask: Request, head: Head, looks: dict[str, Observation], found: plan.Plan | plan.Blocked
+    controller: Controller, request: Request, head: Head, looks: dict[str, Observation], found: plan.Plan | plan.Blocked
 ) -> None:
     """The preflight: nothing is decided that reads say cannot be done (promise 10). A swap under way is only gone on with."""
     reason: Refusal | None = None
     if isinstance(found, plan.Blocked):
         reason = plan.refusal(looks, found, before="Nothing was changed: ")
     elif found.steps:
-        checks = await preflight.check(controller.arm, controller.readings, ask.mirror, looks, ask.member)
+        checks = await preflight.check(controller.arm, controller.readings, request.mirror, looks, request.member)
         reason = preflight.refusal(checks)
     if reason is None:
         return
-    if rules.joins(head, ask.member):
+    if rules.joins(head, request.member):
         raise reason
-    no = rules.Deny(code=reason.code, detail=reason.detail, recorded=ask.claim is not None, retry_after_s=reason.retry_after_s)
-    await refuse(controller, ask, head, no)
+    deny = rules.Deny(
+        code=reason.code, detail=reason.detail, recorded=request.claim is not None, retry_after_s=reason.retry_after_s
+    )
+    await refuse(controller, request, head, deny)

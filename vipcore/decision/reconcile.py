@@ -21,7 +21,7 @@ from vipcore.arm.rate_limit import BACKGROUND, ORDER
 from vipcore.decision import rules
 from vipcore.decision.controller import REQUEST_S_MAX, Controller
 from vipcore.decision.decide import carry_out
-from vipcore.decision.freeze import thawed
+from vipcore.decision.freeze import unfrozen
 from vipcore.decision.request import HeadChanged, Request
 from vipcore.decision.takeover import drive_anew, take_over
 from vipcore.errors import Refusal, Unreachable
@@ -60,12 +60,12 @@ async def run_pass(controller: Controller, correlation_id: str) -> None:
     mirrors = controller.ports.config.mirrors
     await controller.flush_failures()
     try:
-        hints = {hint.mirror: hint for hint in await controller.ports.ledger.load_hints()}
+        worklist = {item.mirror: item for item in await controller.ports.ledger.load_worklist()}
         now = asyncio.get_running_loop().time()
-        controller.hints_seen = {hint: controller.hints_seen.get(hint, now) for hint in hints.values()}
+        controller.worklist_seen = {item: controller.worklist_seen.get(item, now) for item in worklist.values()}
         swept = set(_slice(controller, sorted(mirrors)))
         following = {mirror.name for mirror in mirrors.values() if mirror.follow_primary and mirror.has_pages}
-        names = [name for name in mirrors if name in hints or name in swept or name in following]
+        names = [name for name in mirrors if name in worklist or name in swept or name in following]
         heads = await controller.ports.ledger.load_heads(names)
     except Unreachable as exc:
         controller.ports.log("timer.skipped", why=str(exc)[:200])
@@ -76,7 +76,7 @@ async def run_pass(controller: Controller, correlation_id: str) -> None:
 
     async def one(name: str) -> None:
         async with gate:
-            await _attend(controller, mirrors[name], heads[name], hints.get(name), correlation_id, look=name in swept)
+            await _attend(controller, mirrors[name], heads[name], worklist.get(name), correlation_id, look=name in swept)
 
     attended = [name for name in names if name in heads]
     results = await asyncio.gather(*(one(name) for name in attended), return_exceptions=True)
@@ -101,14 +101,14 @@ def _slice(controller: Controller, names: Sequence[str]) -> list[str]:
 
 
 async def _attend(
-    controller: Controller, mirror: Mirror, head: Head, hint: WorkItem | None, correlation_id: str, *, look: bool
+    controller: Controller, mirror: Mirror, head: Head, item: WorkItem | None, correlation_id: str, *, look: bool
 ) -> None:
     ORDER.set((BACKGROUND, head.began.timestamp()))
     try:
         async with asyncio.timeout(ATTEND_S):
             busy = await _work(controller, mirror, head, correlation_id, look=look)
-        if hint is not None and not busy and _outlived(controller, hint):
-            await controller.ports.ledger.drop_hint(hint)
+        if item is not None and not busy and _outlived(controller, item):
+            await controller.ports.ledger.drop_work_item(item)
     except Refusal as refusal:
         controller.ports.log("timer.refused", mirror=mirror.name, code=refusal.code, detail=refusal.detail[:300])
     except HeadChanged:
@@ -119,17 +119,17 @@ async def _attend(
         controller.ports.log("timer.skipped", mirror=mirror.name, why=str(exc)[:200])
 
 
-def _outlived(controller: Controller, hint: WorkItem) -> bool:
+def _outlived(controller: Controller, item: WorkItem) -> bool:
     """Whether no request that wrote this hint can be under way any more. Another pass may have read the hints anew since."""
-    return asyncio.get_running_loop().time() - controller.hints_seen.get(hint, math.inf) >= HINT_S_MIN
+    return asyncio.get_running_loop().time() - controller.worklist_seen.get(item, math.inf) >= HINT_S_MIN
 
 
 async def _work(controller: Controller, mirror: Mirror, head: Head, correlation_id: str, *, look: bool) -> bool:
     """Do what this head asks for. Returns whether the mirror stays on the worklist. Raises Refusal, Unreachable."""
     now = controller.ports.clock.now()
     if head.frozen and head.frozen.until is not None and head.frozen.until <= now:
-        head = await thawed(controller, head, actor=ACTOR, reason="its time is over", correlation_id=correlation_id)
-    if head.leased(now, margin_s=LEASE_MARGIN_S):
+        head = await unfrozen(controller, head, actor=ACTOR, reason="its time is over", correlation_id=correlation_id)
+    if head.lease_live(now, margin_s=LEASE_MARGIN_S):
         return True
     if head.desired is not None and mirror.member(head.desired) is None:
         # Nothing leads to a member that the document no longer has; a recorded claim of another may.
@@ -144,9 +144,9 @@ async def _unfinished(controller: Controller, mirror: Mirror, head: Head, now: I
     """Nobody drives a swap that is not finished. A newer claim that is recorded comes first: the swap may be one that nothing
     can finish. Raises Refusal, Unreachable.
     """
-    if head.pending is not None and head.pending.member != head.desired and not rules.frozen(head, now):
-        head = await _judged_again(controller, mirror, head, head.pending, now, correlation_id)
-        if head.pending is None or head.swap is None or head.leased(now, margin_s=LEASE_MARGIN_S):
+    if head.recorded_claim is not None and head.recorded_claim.member != head.desired and not rules.frozen(head, now):
+        head = await _judged_again(controller, mirror, head, head.recorded_claim, now, correlation_id)
+        if head.recorded_claim is None or head.swap is None or head.lease_live(now, margin_s=LEASE_MARGIN_S):
             return
     if head.swap is None or now >= head.swap.retry_at:
         await take_over(controller, _ask(mirror, head.desired or "", head.began, correlation_id), head)
@@ -156,16 +156,16 @@ async def _at_rest(controller: Controller, mirror: Mirror, head: Head, now: Inst
     """No swap is under way. Returns whether the mirror stays on the worklist. Raises Refusal, Unreachable."""
     watched = now < head.watch_until
     frozen = rules.frozen(head, now) is not None
-    if head.pending is not None and not frozen:
-        head = await _judged_again(controller, mirror, head, head.pending, now, correlation_id)
-        if head.pending is None or head.swap is not None or head.leased(now, margin_s=LEASE_MARGIN_S):
+    if head.recorded_claim is not None and not frozen:
+        head = await _judged_again(controller, mirror, head, head.recorded_claim, now, correlation_id)
+        if head.recorded_claim is None or head.swap is not None or head.lease_live(now, margin_s=LEASE_MARGIN_S):
             return True
     if head.desired is not None and (look or watched):
         await _drift(controller, mirror, head, correlation_id, watched=watched, frozen=frozen)
     if not frozen and mirror.follow_primary and mirror.has_pages and head.desired is not None:
         await _follow_pages(controller, mirror, head, correlation_id)
     thaws = head.frozen is not None and head.frozen.until is not None
-    return watched or head.pending is not None or thaws
+    return watched or head.recorded_claim is not None or thaws
 
 
 def _ask(mirror: Mirror, member: str, began: Instant, correlation_id: str, claim: Claim | None = None) -> Request:
@@ -182,38 +182,38 @@ def _ask(mirror: Mirror, member: str, began: Instant, correlation_id: str, claim
 
 
 async def _judged_again(
-    controller: Controller, mirror: Mirror, head: Head, pending: RecordedClaim, now: Instant, correlation_id: str
+    controller: Controller, mirror: Mirror, head: Head, recorded_claim: RecordedClaim, now: Instant, correlation_id: str
 ) -> Head:
     """The newest head after the recorded claim was judged again. One that still cannot be carried out keeps nothing waiting."""
     try:
-        await _pending(controller, mirror, head, pending, now, correlation_id)
+        await _pending(controller, mirror, head, recorded_claim, now, correlation_id)
     except Refusal as refusal:
         controller.ports.log("timer.refused", mirror=mirror.name, code=refusal.code, detail=refusal.detail[:300])
     return await controller.load_head(mirror.name)
 
 
 async def _pending(
-    controller: Controller, mirror: Mirror, head: Head, pending: RecordedClaim, now: Instant, correlation_id: str
+    controller: Controller, mirror: Mirror, head: Head, recorded_claim: RecordedClaim, now: Instant, correlation_id: str
 ) -> None:
     """Judge the recorded claim again; one that is superseded or an hour old is dropped, and its row says so."""
     claim = Claim(
         mirror=mirror.name,
-        member=pending.member,
-        claim_id=pending.claim_id,
-        key_id=pending.key_id,
-        issued_at=pending.recorded_at,
-        began=pending.began,
-        event=pending.event,
+        member=recorded_claim.member,
+        claim_id=recorded_claim.claim_id,
+        key_id=recorded_claim.key_id,
+        issued_at=recorded_claim.recorded_at,
+        began=recorded_claim.began,
+        event=recorded_claim.event,
     )
-    ask = _ask(mirror, pending.member, pending.began, correlation_id, claim)
+    request = _ask(mirror, recorded_claim.member, recorded_claim.began, correlation_id, claim)
     why = None
-    if mirror.member(pending.member) is None:
+    if mirror.member(recorded_claim.member) is None:
         why = "its member is no longer in the mirrors document"
-    elif now - pending.recorded_at > instants.seconds(rules.PENDING_S_MAX):
-        why = f"it is more than {rules.PENDING_S_MAX:g} s old"
+    elif now - recorded_claim.recorded_at > instants.seconds(rules.RECORDED_S_MAX):
+        why = f"it is more than {rules.RECORDED_S_MAX:g} s old"
     else:
         try:
-            await carry_out(controller, ask)
+            await carry_out(controller, request)
             return
         except Refusal as refusal:
             if refusal.code != "claim-superseded":
@@ -221,10 +221,10 @@ async def _pending(
             why = refusal.detail
 
     def change(newest: Head) -> tuple[Head, list[Entry]]:
-        if newest.pending is None or newest.pending.claim_id != pending.claim_id:
+        if newest.recorded_claim is None or newest.recorded_claim.claim_id != recorded_claim.claim_id:
             return newest, []
-        row = ask.draft("claim.refused", outcome=pending.code, detail=f"The recorded claim is dropped: {why}")
-        return replace(newest, pending=None), [row]
+        row = request.draft("claim.refused", outcome=recorded_claim.code, detail=f"The recorded claim is dropped: {why}")
+        return replace(newest, recorded_claim=None), [row]
 
     await store.commit(controller.ports, head, change)
 
@@ -234,7 +234,7 @@ async def _drift(controller: Controller, mirror: Mirror, head: Head, correlation
     desired = head.desired or ""
     if mirror.member(desired) is None:
         return
-    looks = await controller.look_all(mirror)
+    looks = await controller.read_all(mirror)
     seen = plan.placement(mirror, looks)
     if seen.state is Seen.UNKNOWN:
         return
@@ -243,10 +243,10 @@ async def _drift(controller: Controller, mirror: Mirror, head: Head, correlation
         if head.drift is not None:
             await _note_drift(controller, head, None, correlation_id)
         return
-    ask = _ask(mirror, desired, head.began, correlation_id)
+    request = _ask(mirror, desired, head.began, correlation_id)
     explained = set(seen.members) <= {desired, *head.watched}
     if watched and explained and seen.state is not Seen.FOREIGN:
-        await drive_anew(controller, ask, head, looks, event="swap.resumed", detail=_late(seen), closes=None)
+        await drive_anew(controller, request, head, looks, event="swap.resumed", detail=_late(seen), closes=None)
         return
     sentence = _sentence(seen, desired)
     # Of several VIPs some may be on no NIC and the others where they should be: that is no other member's doing.
@@ -255,7 +255,7 @@ async def _drift(controller: Controller, mirror: Mirror, head: Head, correlation
     if not repair:
         await _note_drift(controller, head, sentence, correlation_id)
         return
-    await drive_anew(controller, ask, head, looks, event="drift.found", detail=sentence, closes="drift.repaired")
+    await drive_anew(controller, request, head, looks, event="drift.found", detail=sentence, closes="drift.repaired")
 
 
 def _late(seen: Placement) -> str:
@@ -309,7 +309,7 @@ async def _follow_pages(controller: Controller, mirror: Mirror, head: Head, corr
     now = controller.ports.clock.now()
     head = await controller.load_head(mirror.name)
     pages = await controller.pages(mirror)
-    backups = set(head.follow.get("backup", ()))
+    backups = set(head.backup_seen.get("backup", ()))
     new = {name for name, page in pages.items() if page is Page.NOT_PRIMARY} - backups
     if new:
 
@@ -318,7 +318,7 @@ async def _follow_pages(controller: Controller, mirror: Mirror, head: Head, corr
                 return newest, []
             detail = f"Status pages seen to say not primary since the last decision: {', '.join(sorted(new))}."
             row = Entry(event="readiness.changed", actor=ACTOR, correlation_id=correlation_id, detail=detail)
-            return replace(newest, follow={"backup": sorted(backups | new)}), [row]
+            return replace(newest, backup_seen={"backup": sorted(backups | new)}), [row]
 
         head = await store.commit(controller.ports, head, change)
     primary = [name for name, page in pages.items() if page is Page.PRIMARY]

@@ -11,7 +11,7 @@ from vipcore.entry import bodies
 from vipcore.errors import VipError
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Entry
-from vipcore.ledger.head import Head, spent
+from vipcore.ledger.head import Head, use_issued_at
 from vipcore.model import Claim, Mirror, Move, Observation, Page
 from vipcore.swap.driver import LEASE_MARGIN_S
 
@@ -36,7 +36,7 @@ class Request:
     claim: Claim | None = None
     move: Move | None = None
     by_timer: bool = False
-    spent: bool = False
+    issued_at_used: bool = False
     """Whether this claim's `issued_at` is already in the head, so that judging it again is no replay."""
     asked_at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     deadline_s: float = ANSWER_S_MAX
@@ -66,11 +66,11 @@ class Request:
             **columns,
         )
 
-    def spend(self, head: Head) -> Head:
+    def use_issued_at(self, head: Head) -> Head:
         """The head with this claim's `issued_at` spent."""
         if self.claim is None or self.by_timer:
             return head
-        return spent(head, self.claim.key_id, self.claim.issued_at)
+        return use_issued_at(head, self.claim.key_id, self.claim.issued_at)
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class Reads:
         pace = controller.arm.pace(mirror.members[0].nic_id)
         held = pace.crowded(asyncio.get_running_loop().time())
         pace.asking += not held
-        nics = None if held else asyncio.create_task(controller.look_all(mirror))
+        nics = None if held else asyncio.create_task(controller.read_all(mirror))
         return cls(controller, mirror, controller.ports.clock.now(), nics, pages, counted=not held)
 
     async def shown(self, head: Head) -> dict[str, Observation]:
@@ -109,7 +109,7 @@ class Reads:
             if self.nics is not None:
                 await asyncio.wait([self.nics])
             self.at, self.known = self.controller.ports.clock.now(), head.etag
-            self.nics = asyncio.create_task(self.controller.look_all(self.mirror))
+            self.nics = asyncio.create_task(self.controller.read_all(self.mirror))
         return dict(await self.nics)
 
     async def said(self) -> Mapping[str, Page]:

@@ -9,7 +9,7 @@ from vipcore.instants import Instant
 from vipcore.ledger.head import Head, RecordedClaim
 from vipcore.model import Claim, Mirror, Move, Page
 
-PENDING_S_MAX: Final = 3600.0
+RECORDED_S_MAX: Final = 3600.0
 """A recorded claim is judged again for an hour; a freeze stops that clock."""
 
 BINDING_EVENTS: Final = ("CheckBecomePrimaryOK", "NotifyBecomePrimary")
@@ -44,7 +44,7 @@ Verdict = Allow | Deny
 
 def replayed(head: Head, claim: Claim) -> Deny | None:
     """An `issued_at` at or before that key's mark was accepted before, or is older than one that was (promise 6)."""
-    if instants.to_text(claim.issued_at) <= head.marks.get(claim.key_id, ""):
+    if instants.to_text(claim.issued_at) <= head.replay_marks.get(claim.key_id, ""):
         return Deny(
             code="claim-replayed",
             detail="A claim of this key with this or a later issued_at has been accepted; sign a fresh one.",
@@ -56,9 +56,9 @@ def superseded(head: Head, member: str, began: Instant) -> str | None:
     """Why a later decision for another member rules this one out, or None."""
     if head.desired is not None and head.desired != member and began < head.began:
         return f"A later decision (epoch {head.epoch}) made {head.desired} the one that holds the VIP."
-    pending = head.pending
-    if pending is not None and pending.member != member and began < pending.began:
-        return f"A later claim of {pending.member} is recorded and waits to be carried out ({pending.code})."
+    recorded = head.recorded_claim
+    if recorded is not None and recorded.member != member and began < recorded.began:
+        return f"A later claim of {recorded.member} is recorded and waits to be carried out ({recorded.code})."
     return None
 
 
@@ -87,22 +87,24 @@ def contradiction(mirror: Mirror, member: str, event: str, pages: Mapping[str, P
     return None
 
 
-def forcible(no: Deny) -> Deny:
+def forcible(deny: Deny) -> Deny:
     """The pages' word against an operator's move, and what the operator can do."""
-    return replace(no, detail=f'{no.detail} Let IRIS switch first, or send "force": true.')
+    return replace(deny, detail=f'{deny.detail} Let IRIS switch first, or send "force": true.')
 
 
 def paged(head: Head, mirror: Mirror, claim: Claim, pages: Mapping[str, Page], now: Instant) -> Verdict:
     """The pages' word, with the hold's end: after `hold_s` since the first such answer IRIS's own events go through."""
-    no = contradiction(mirror, claim.member, claim.event, pages)
-    if no is None:
+    deny = contradiction(mirror, claim.member, claim.event, pages)
+    if deny is None:
         return Allow()
     since = hold_began(head, mirror, claim.member, now)
     if claim.event in BINDING_EVENTS and since is not None and now - since >= instants.seconds(mirror.hold_s):
-        return Allow(remark=f"accepted although {no.detail[0].lower()}{no.detail[1:]} The hold of {mirror.hold_s:g} s is over.")
+        return Allow(
+            remark=f"accepted although {deny.detail[0].lower()}{deny.detail[1:]} The hold of {mirror.hold_s:g} s is over."
+        )
     if claim.event in BINDING_EVENTS and since is None and mirror.hold_s == 0:
-        return Allow(remark=f"accepted although {no.detail[0].lower()}{no.detail[1:]} hold_s is 0.")
-    return no
+        return Allow(remark=f"accepted although {deny.detail[0].lower()}{deny.detail[1:]} hold_s is 0.")
+    return deny
 
 
 def hold_began(head: Head, mirror: Mirror, member: str, now: Instant) -> Instant | None:
@@ -146,9 +148,9 @@ def decided(
     changed = head.desired != member
     moves = changed and (head.desired or holder or member) != member
     recent = tuple(at for at in head.changes if now - at < instants.seconds(changes_s))
-    pending = head.pending
-    if pending is not None and (pending.member == member or pending.began <= began):
-        pending = None
+    recorded = head.recorded_claim
+    if recorded is not None and (recorded.member == member or recorded.began <= began):
+        recorded = None
     return replace(
         head,
         desired=member,
@@ -156,19 +158,23 @@ def decided(
         began=max(began, head.began) if not changed else began,
         claim_id=claim_id,
         changes=(*recent, now)[-CHANGES_KEPT:] if moves else recent,
-        pending=pending,
+        recorded_claim=recorded,
         holds={} if changed else {name: at for name, at in head.holds.items() if name != member},
         drift=None,
-        follow={} if changed else head.follow,
+        backup_seen={} if changed else head.backup_seen,
     )
 
 
 def recorded(head: Head, claim: Claim, code: str, now: Instant) -> Head:
     """The head with this claim pending, if none that began later is."""
-    if head.pending is not None and head.pending.began > claim.began:
+    if head.recorded_claim is not None and head.recorded_claim.began > claim.began:
         return head
-    since = head.pending.recorded_at if head.pending is not None and head.pending.claim_id == claim.claim_id else now
-    pending = RecordedClaim(
+    since = (
+        head.recorded_claim.recorded_at
+        if head.recorded_claim is not None and head.recorded_claim.claim_id == claim.claim_id
+        else now
+    )
+    recorded = RecordedClaim(
         member=claim.member,
         key_id=claim.key_id,
         claim_id=claim.claim_id,
@@ -177,7 +183,7 @@ def recorded(head: Head, claim: Claim, code: str, now: Instant) -> Head:
         recorded_at=since,
         code=code,
     )
-    return replace(head, pending=pending)
+    return replace(head, recorded_claim=recorded)
 
 
 def move_frozen(head: Head, move: Move, now: Instant) -> Deny | None:

@@ -19,12 +19,12 @@ from vipcore.swap.converge import converge
 from vipcore.swap.driver import LEASE_MARGIN_S, LEASE_TTL_S, WATCH_S, Driver, LostLease
 
 
-def resumed(ask: Request, before: Head) -> list[Entry]:
+def resumed(request: Request, before: Head) -> list[Entry]:
     """The row that says that an unfinished swap changes hands."""
     assert before.swap is not None
     how = "its driver's lease ran out" if before.lease else "its driver had let go"
     return [
-        ask.draft(
+        request.draft(
             "swap.resumed",
             operation_id=before.swap.operation_id,
             from_member=before.swap.from_member,
@@ -33,7 +33,7 @@ def resumed(ask: Request, before: Head) -> list[Entry]:
     ]
 
 
-def leased(driver: Driver, head: Head) -> Head:
+def take_lease(driver: Driver, head: Head) -> Head:
     """The head with the lease in this driver's hand; one that ran out puts the mirror under the timer's eye."""
     now = driver.ports.clock.now()
     if head.lease is not None:
@@ -41,40 +41,42 @@ def leased(driver: Driver, head: Head) -> Head:
     return replace(head, lease=Lease(owner=driver.owner, until=now + instants.seconds(LEASE_TTL_S)))
 
 
-def driver_for(controller: Controller, ask: Request, head: Head, looks: dict[str, Observation]) -> Driver:
+def driver_for(controller: Controller, request: Request, head: Head, looks: dict[str, Observation]) -> Driver:
     """The driver of a head whose lease was just taken for this ask."""
     return Driver(
         ports=controller.ports,
         arm=controller.arm,
-        mirror=ask.mirror,
+        mirror=request.mirror,
         head=head,
         owner=f"{controller.ports.instance}/{controller.ports.clock.new_id()}",
-        actor=ask.actor,
-        correlation_id=ask.correlation_id,
-        deadline=ask.deadline,
-        began=ask.asked_at,
-        marked=ask.asked_at,
+        actor=request.actor,
+        correlation_id=request.correlation_id,
+        deadline=request.deadline,
+        began=request.asked_at,
+        marked=request.asked_at,
         looks=looks,
     )
 
 
-async def drive(controller: Controller, ask: Request, driver: Driver) -> Outcome:
+async def drive(controller: Controller, request: Request, driver: Driver) -> Outcome:
     """Drive to the end; where another driver took over the same decision, wait for that one."""
     operation_id = driver.head.swap.operation_id if driver.head.swap else ""
     try:
-        return _moved(ask, await converge(driver))
+        return _moved(request, await converge(driver))
     except Refusal as refusal:
         if refusal.code == "azure-denied":
             # What was read of rights lately is not so any more: the next try asks before it detaches anything.
-            public_ids = {vip.public_ip_id for vip in ask.mirror.vips if vip.public_ip_id}
-            nics = {member.nic_id for member in ask.mirror.members}
-            controller.readings.forget({*nics, *public_ids, *controller.readings.referred.get(ask.mirror.name, ())})
+            public_ids = {vip.public_ip_id for vip in request.mirror.vips if vip.public_ip_id}
+            nics = {member.nic_id for member in request.mirror.members}
+            controller.readings.forget({*nics, *public_ids, *controller.readings.referred.get(request.mirror.name, ())})
         raise
     except LostLease as lost:
-        return await follow(controller, ask, replace(lost.head), operation_id, epoch=driver.head.epoch)
+        return await wait_for_swap(controller, request, replace(lost.head), operation_id, epoch=driver.head.epoch)
 
 
-async def follow(controller: Controller, ask: Request, head: Head, operation_id: str, *, epoch: int | None = None) -> Outcome:
+async def wait_for_swap(
+    controller: Controller, request: Request, head: Head, operation_id: str, *, epoch: int | None = None
+) -> Outcome:
     """Wait for the swap under way; take the lease over where it is free. Raises Refusal."""
     epoch = head.epoch if epoch is None else epoch
     loop = asyncio.get_running_loop()
@@ -82,56 +84,56 @@ async def follow(controller: Controller, ask: Request, head: Head, operation_id:
     while True:
         if head.epoch != epoch:
             raise Refusal(
-                f"{ask.kind}-superseded",
+                f"{request.kind}-superseded",
                 f"Meanwhile epoch {head.epoch} made {head.desired} the one that holds the VIP.",
             )
         if head.swap is None:
             if head.last_swap is not None and head.last_swap.operation_id == operation_id:
-                return _moved(ask, head)
+                return _moved(request, head)
             # Confirmed by somebody else, or finished and followed by more for the same member: look for ourselves.
             raise HeadChanged(head)
-        if not head.leased(controller.ports.clock.now(), margin_s=LEASE_MARGIN_S):
+        if not head.lease_live(controller.ports.clock.now(), margin_s=LEASE_MARGIN_S):
             try:
-                return await take_over(controller, ask, head)
+                return await take_over(controller, request, head)
             except HeadChanged as overtaken:
                 head = overtaken.head  # somebody else was first: what is waited for is still the same swap
                 continue
-        if loop.time() + wait >= ask.deadline:
+        if loop.time() + wait >= request.deadline:
             raise Refusal("busy", "The swap under way has not finished within this request's time; try the same again.")
         await asyncio.sleep(wait * (0.75 + 0.5 * controller.ports.clock.jitter()))
         wait = min(wait * 1.5, 1.0)
-        head = await controller.load_head(ask.mirror.name)
+        head = await controller.load_head(request.mirror.name)
 
 
-async def take_over(controller: Controller, ask: Request, head: Head) -> Outcome:
+async def take_over(controller: Controller, request: Request, head: Head) -> Outcome:
     """The lease is free and the swap unfinished: drive it."""
-    looks = await controller.look_all(ask.mirror)
-    found = plan.plan(ask.mirror, looks, ask.member)
-    await check_first(controller, ask, head, looks, found)
-    driver = driver_for(controller, ask, head, looks)
+    looks = await controller.read_all(request.mirror)
+    found = plan.plan(request.mirror, looks, request.member)
+    await check_first(controller, request, head, looks, found)
+    driver = driver_for(controller, request, head, looks)
 
     def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
         if newest.etag != head.etag or newest.swap is None:
             raise HeadChanged(newest)
         # A member that the document no longer has cannot be looked at; what is written there can no longer be ours.
         driver.fences = set(newest.swap.open) & set(looks)
-        seen = plan.placement(ask.mirror, looks).members
+        seen = plan.placement(request.mirror, looks).members
         swap = newest.swap if newest.swap.begun else replace(newest.swap, from_member=seen[0] if seen else None, begun=True)
         driver.head = newest = replace(newest, swap=swap)
-        return driver.noted(leased(driver, newest)), resumed(ask, newest)
+        return driver.noted(take_lease(driver, newest)), resumed(request, newest)
 
     driver.contact = driver.now()
     driver.took(await store.commit(controller.ports, head, change))
     driver.mark("accept")
-    return await drive(controller, ask, driver)
+    return await drive(controller, request, driver)
 
 
-def _moved(ask: Request, head: Head) -> Outcome:
+def _moved(request: Request, head: Head) -> Outcome:
     last = head.last_swap
     assert last is not None
     return Outcome(
         outcome="moved",
-        mirror=ask.mirror.name,
+        mirror=request.mirror.name,
         holder=last.to,
         epoch=head.epoch,
         operation_id=last.operation_id,
@@ -143,7 +145,7 @@ def _moved(ask: Request, head: Head) -> Outcome:
 
 async def drive_anew(
     controller: Controller,
-    ask: Request,
+    request: Request,
     head: Head,
     looks: dict[str, Observation],
     *,
@@ -156,11 +158,11 @@ async def drive_anew(
     `event` and `detail` are the row that states the intent; `closes` the event that ends it besides `swap.completed`: None where
     it is an unfinished swap, which a freeze lets finish.
     """
-    await check_first(controller, ask, head, looks, plan.plan(ask.mirror, looks, ask.member))
-    await controller.ports.ledger.put_hint(ask.mirror.name)
-    driver = driver_for(controller, ask, head, looks)
+    await check_first(controller, request, head, looks, plan.plan(request.mirror, looks, request.member))
+    await controller.ports.ledger.put_work_item(request.mirror.name)
+    driver = driver_for(controller, request, head, looks)
     driver.closes = closes
-    seen = plan.placement(ask.mirror, looks)
+    seen = plan.placement(request.mirror, looks)
     operation_id = controller.ports.clock.new_id()
 
     def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
@@ -168,12 +170,12 @@ async def drive_anew(
             raise HeadChanged(newest)
         from_member = seen.members[0] if seen.members else None
         now = controller.ports.clock.now()
-        swap = Swap(operation_id=operation_id, from_member=from_member, started_at=now, actor=ask.actor, begun=True)
+        swap = Swap(operation_id=operation_id, from_member=from_member, started_at=now, actor=request.actor, begun=True)
         driver.head = replace(newest, swap=swap)
-        row = ask.draft(event, operation_id=operation_id, from_member=from_member, detail=detail)
-        return driver.noted(leased(driver, driver.head)), [row]
+        row = request.draft(event, operation_id=operation_id, from_member=from_member, detail=detail)
+        return driver.noted(take_lease(driver, driver.head)), [row]
 
     driver.contact = driver.now()
     driver.took(await store.commit(controller.ports, head, change))
     driver.mark("accept")
-    return await drive(controller, ask, driver)
+    return await drive(controller, request, driver)

@@ -21,13 +21,13 @@ from vipcore.swap import plan, preflight
 Answer = dict[str, Any]
 
 
-async def claim(controller: Controller, request: signatures.HttpRequest, mirror_name: str, correlation_id: str) -> Answer:
+async def claim(controller: Controller, http_request: signatures.HttpRequest, mirror_name: str, correlation_id: str) -> Answer:
     """`POST /mirrors/{mirror}/claims`. Raises Refusal."""
     controller.check_configured()
     arrived = controller.ports.clock.now()
-    bodies.check_size(request.body)
+    bodies.check_size(http_request.body)
     try:
-        signed = signatures.verify(request, controller.ports.config.keys)
+        signed = signatures.verify(http_request, controller.ports.config.keys)
         signed.check_fresh(arrived, controller.ports.config.clock_skew_s)
     except Refusal as refusal:
         await controller.count_failure(refusal.code)
@@ -35,16 +35,16 @@ async def claim(controller: Controller, request: signatures.HttpRequest, mirror_
     key = signed.key
     controller.rates.take(key.key_id)
     try:
-        asked = bodies.claim(request.body, signed, arrived)
+        asked = bodies.claim(http_request.body, signed, arrived)
         _check_addressed(key, asked, mirror_name)
     except Refusal as refusal:
-        if not bodies.is_dry_run(request.body):
+        if not bodies.is_dry_run(http_request.body):
             await _refuse_unread(controller, key, refusal, correlation_id)
         raise
     mirror = controller.mirror(asked.mirror)
     if asked.dry_run:
         return await _planned(controller, asked)
-    ask = Request(
+    request = Request(
         mirror=mirror,
         member=asked.member,
         began=asked.began,
@@ -52,7 +52,7 @@ async def claim(controller: Controller, request: signatures.HttpRequest, mirror_
         correlation_id=correlation_id,
         claim=asked,
     )
-    return outcome_view(await carry_out(controller, ask))
+    return outcome_view(await carry_out(controller, request))
 
 
 def _check_addressed(key: Key, asked: Claim, mirror_name: str) -> None:
@@ -68,12 +68,12 @@ async def _refuse_unread(controller: Controller, key: Key, refusal: Refusal, cor
         return
     now = controller.ports.clock.now()
     unread = Claim(mirror=key.mirror, member=key.member, claim_id="", key_id=key.key_id, issued_at=now, began=now, event="manual")
-    ask = Request(
+    request = Request(
         mirror=mirror, member=key.member, began=now, actor=f"key:{key.key_id}", correlation_id=correlation_id, claim=unread
     )
     try:
         head = await controller.ports.ledger.load_head(mirror.name)
-        await refuse(controller, ask, head, rules.Deny(code=refusal.code, detail=refusal.detail))
+        await refuse(controller, request, head, rules.Deny(code=refusal.code, detail=refusal.detail))
     except Unreachable as exc:
         raise storage_unavailable(exc) from exc
 
@@ -81,9 +81,9 @@ async def _refuse_unread(controller: Controller, key: Key, refusal: Refusal, cor
 async def _planned(controller: Controller, asked: Claim) -> Answer:
     """A claim's dry run: verified like any other, spends nothing, reads the head alone."""
     head = await controller.load_head(asked.mirror)
-    if no := rules.replayed(head, asked):
-        await controller.count_failure(no.code)
-        raise Refusal(no.code, no.detail)
+    if deny := rules.replayed(head, asked):
+        await controller.count_failure(deny.code)
+        raise Refusal(deny.code, deny.detail)
     in_progress = {"operation_id": head.swap.operation_id, "to": head.desired} if head.swap else None
     return {
         "outcome": "planned",
@@ -103,7 +103,7 @@ async def move(controller: Controller, mirror_name: str, body: bytes, correlatio
         raise Refusal("member-unknown", f"Mirror {mirror.name} has no member of that name; it has {known}.")
     if asked.dry_run:
         return await _move_planned(controller, mirror, asked)
-    ask = Request(
+    request = Request(
         mirror=mirror,
         member=asked.to,
         began=asked.began,
@@ -111,13 +111,13 @@ async def move(controller: Controller, mirror_name: str, body: bytes, correlatio
         correlation_id=correlation_id,
         move=asked,
     )
-    return outcome_view(await carry_out(controller, ask))
+    return outcome_view(await carry_out(controller, request))
 
 
 async def _move_planned(controller: Controller, mirror: Mirror, asked: Move) -> Answer:
     """What a move would do, and what would stop it. Writes nothing."""
     head = await controller.load_head(mirror.name)
-    looks = await controller.look_all(mirror)
+    looks = await controller.read_all(mirror)
     checks: list[Answer] = []
     stopped = rules.move_frozen(head, asked, controller.ports.clock.now())
     checks.append({"name": "freeze", "ok": stopped is None, "detail": stopped.detail if stopped else "the mirror is not frozen"})

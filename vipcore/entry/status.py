@@ -55,7 +55,7 @@ def _head_view(controller: Controller, head: Head) -> Answer:
 def _in_progress(controller: Controller, head: Head) -> Answer | None:
     if head.swap is None:
         return None
-    driven = head.leased(controller.ports.clock.now(), margin_s=LEASE_MARGIN_S)
+    driven = head.lease_live(controller.ports.clock.now(), margin_s=LEASE_MARGIN_S)
     return {
         "operation_id": head.swap.operation_id,
         "to": head.desired,
@@ -67,13 +67,13 @@ def _in_progress(controller: Controller, head: Head) -> Answer | None:
 
 
 def _pending(head: Head) -> Answer | None:
-    if head.pending is None:
+    if head.recorded_claim is None:
         return None
     return {
-        "member": head.pending.member,
-        "claim_id": head.pending.claim_id,
-        "code": head.pending.code,
-        "recorded_at": instants.to_text(head.pending.recorded_at),
+        "member": head.recorded_claim.member,
+        "claim_id": head.recorded_claim.claim_id,
+        "code": head.recorded_claim.code,
+        "recorded_at": instants.to_text(head.recorded_claim.recorded_at),
     }
 
 

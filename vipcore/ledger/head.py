@@ -98,7 +98,7 @@ class Head:
     claim_id: str | None = None
     seq: int = 0
     head_hash: str = GENESIS
-    marks: Mapping[str, str] = field(default_factory=dict)
+    replay_marks: Mapping[str, str] = field(default_factory=dict)
     """Per key id the `issued_at` of its latest accepted claim: nothing signed at or before it is accepted again."""
     lease: Lease | None = None
     swap: Swap | None = None
@@ -109,18 +109,18 @@ class Head:
     """Until when a placement may still be the work of a driver that died."""
     watched: tuple[str, ...] = ()
     """The members whose NICs such a driver may still write."""
-    pending: RecordedClaim | None = None
+    recorded_claim: RecordedClaim | None = None
     frozen: Frozen | None = None
     holds: Mapping[str, Instant] = field(default_factory=dict)
     changes: tuple[Instant, ...] = ()
     repeats: Mapping[str, Repeat] = field(default_factory=dict)
-    learned: Mapping[str, Any] = field(default_factory=dict)
+    overlap_memory: Mapping[str, Any] = field(default_factory=dict)
     drift: str | None = None
     """The drift last reported, so that it is reported once."""
-    follow: Mapping[str, Any] = field(default_factory=dict)
+    backup_seen: Mapping[str, Any] = field(default_factory=dict)
     etag: str | None = field(default=None, compare=False)
 
-    def leased(self, now: Instant, *, margin_s: float = 0.0) -> bool:
+    def lease_live(self, now: Instant, *, margin_s: float = 0.0) -> bool:
         """Whether somebody may still be driving; `margin_s` allows for another instance's clock."""
         return self.lease is not None and now < self.lease.until + instants.seconds(margin_s)
 
@@ -128,7 +128,7 @@ class Head:
     def working(self) -> bool:
         """Whether anything is left for the timer to do or to watch, freezes without an end left out."""
         timed = self.frozen is not None and self.frozen.until is not None
-        return self.swap is not None or self.pending is not None or self.lease is not None or timed
+        return self.swap is not None or self.recorded_claim is not None or self.lease is not None or timed
 
     def to_entity(self) -> dict[str, Any]:
         """The table entity: plain columns for what people look at, JSON text for maps. None is left out."""
@@ -159,9 +159,10 @@ class Head:
 
 
 _COLUMNS: Final = {
-    "desired": "Desired", "epoch": "Epoch", "began": "Began", "claim_id": "ClaimId", "marks": "Marks", "swap": "Swap",
-    "last_swap": "LastSwap", "wrote_at": "WroteAt", "watch_until": "WatchUntil", "watched": "Watched", "pending": "Pending",
-    "holds": "Holds", "changes": "Changes", "repeats": "Repeats", "learned": "Learned", "drift": "Drift", "follow": "Follow",
+    "desired": "Desired", "epoch": "Epoch", "began": "Began", "claim_id": "ClaimId", "replay_marks": "Marks",
+    "swap": "Swap", "last_swap": "LastSwap", "wrote_at": "WroteAt", "watch_until": "WatchUntil", "watched": "Watched",
+    "recorded_claim": "Pending", "holds": "Holds", "changes": "Changes", "repeats": "Repeats",
+    "overlap_memory": "Learned", "drift": "Drift", "backup_seen": "Follow",
 }  # fmt: skip
 
 
@@ -205,7 +206,7 @@ def _from_entity(entity: Mapping[str, Any], etag: str) -> Head:
         found = {k[len(prefix) :].lower(): v for k, v in entity.items() if k.startswith(prefix)}
         return {k: json.loads(v) if k in _WORDS else v for k, v in found.items()}
 
-    swap, last, pending = loaded("Swap"), loaded("LastSwap"), loaded("Pending")
+    swap, last, recorded_claim = loaded("Swap"), loaded("LastSwap"), loaded("Pending")
     return Head(
         mirror=entity["PartitionKey"],
         desired=entity.get("Desired"),
@@ -214,21 +215,21 @@ def _from_entity(entity: Mapping[str, Any], etag: str) -> Head:
         claim_id=entity.get("ClaimId"),
         seq=int(entity["Seq"]),
         head_hash=entity["HeadHash"],
-        marks=loaded("Marks") or {},
+        replay_marks=loaded("Marks") or {},
         lease=_record(Lease, prefixed("Lease")) if "LeaseOwner" in entity else None,
         swap=_record(Swap, swap) if swap else None,
         last_swap=_record(LastSwap, last) if last else None,
         wrote_at=at("WroteAt"),
         watch_until=at("WatchUntil"),
         watched=_tuples(loaded("Watched") or []),
-        pending=_record(RecordedClaim, pending) if pending else None,
+        recorded_claim=_record(RecordedClaim, recorded_claim) if recorded_claim else None,
         frozen=_record(Frozen, prefixed("Frozen")) if "FrozenReason" in entity else None,
         holds={k: instants.from_text(v) for k, v in (loaded("Holds") or {}).items()},
         changes=tuple(instants.from_text(v) for v in loaded("Changes") or ()),
         repeats={k: _record(Repeat, v) for k, v in (loaded("Repeats") or {}).items()},
-        learned=loaded("Learned") or {},
+        overlap_memory=loaded("Learned") or {},
         drift=entity.get("Drift"),
-        follow=loaded("Follow") or {},
+        backup_seen=loaded("Follow") or {},
         etag=etag,
     )
 
@@ -244,17 +245,17 @@ def without(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {k: v for k, v in mapping.items() if k != key}
 
 
-MARKS_MAX: Final = 200
+REPLAY_MARKS_MAX: Final = 200
 """Keys come and go over the years, and a column of the table takes 32,768 characters. The marks of the keys that were used
 last are kept: an older one guards nothing any more, since a signature is fresh for minutes."""
 
 
-def spent(head: Head, key_id: str, issued_at: Instant) -> Head:
+def use_issued_at(head: Head, key_id: str, issued_at: Instant) -> Head:
     """The head with the key's mark moved to `issued_at` (never back)."""
     text = instants.to_text(issued_at)
-    marks = {**head.marks, key_id: max(text, head.marks.get(key_id, ""))}
-    kept = sorted(marks, key=lambda name: (name == key_id, marks[name]))[-MARKS_MAX:]
-    return replace(head, marks={name: mark for name, mark in marks.items() if name in kept})
+    replay_marks = {**head.replay_marks, key_id: max(text, head.replay_marks.get(key_id, ""))}
+    kept = sorted(replay_marks, key=lambda name: (name == key_id, replay_marks[name]))[-REPLAY_MARKS_MAX:]
+    return replace(head, replay_marks={name: mark for name, mark in replay_marks.items() if name in kept})
 
 
 REPEATS_MAX: Final = 64

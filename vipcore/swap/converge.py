@@ -286,17 +286,17 @@ async def _early(driver: Driver, step: Step, pending: list[Written], tries: dict
         # The old wording names no resource (azure.md section 7); then it is most likely our own, which is being let go.
         if exc.holder and _member_named(driver, exc.holder) not in {item.step.member for item in pending}:
             raise exc.refusal() from exc
-        driver.learned["release"] = "completion"
+        driver.overlap_memory["release"] = "completion"
         tries[step.member] -= 1
         return None
     if written is not None:
-        driver.learned["release"] = "acceptance"
+        driver.overlap_memory["release"] = "acceptance"
     return written
 
 
 def _overlaps(driver: Driver) -> bool:
     """Whether to try the attach before the detach has ended."""
-    known = driver.head.learned
+    known = driver.head.overlap_memory
     if driver.mirror.strategy == "put" or known.get("release") == "acceptance":
         return True
     # The first swap of a mirror plays safe; the second finds out, and then one in EXPLORE_EVERY.
@@ -350,9 +350,9 @@ async def _complete(driver: Driver) -> Head:
 
     def change(head: Head) -> tuple[Head, list[Entry]]:
         driver.check_mine(head)
-        swaps = int(head.learned.get("swaps", 0)) + 1
-        learned: dict[str, Any] = {**head.learned, **driver.learned, "swaps": swaps}
-        done = replace(driver.noted(head), swap=None, lease=None, last_swap=last, learned=learned, drift=None)
+        swaps = int(head.overlap_memory.get("swaps", 0)) + 1
+        overlap_memory: dict[str, Any] = {**head.overlap_memory, **driver.overlap_memory, "swaps": swaps}
+        done = replace(driver.noted(head), swap=None, lease=None, last_swap=last, overlap_memory=overlap_memory, drift=None)
         return done, [*driver.drafts, *rows]
 
     try:

@@ -84,7 +84,7 @@ class Driver:
     """ARM's request ids of writes that Azure refused, for the next row: an answer that arrived is told (promise 3)."""
     unsettled: tuple[Row, list[Entry]] | None = None
     """A row, and the drafts it was committed with, of which nobody has found out yet whether they are in the trail."""
-    learned: dict[str, Any] = field(default_factory=dict)
+    overlap_memory: dict[str, Any] = field(default_factory=dict)
     before: dict[str, Json] = field(default_factory=dict)
     """Member -> its NIC's document before our first write, for the comparison afterwards."""
     remarks: list[str] = field(default_factory=list)

@@ -35,7 +35,7 @@ def fits(driver: Driver, found: Plan) -> bool:
         return False
     if mirror.strategy == "atomic":
         return True
-    known, swaps = driver.head.learned.get("atomic"), int(driver.head.learned.get("swaps", 0))
+    known, swaps = driver.head.overlap_memory.get("atomic"), int(driver.head.overlap_memory.get("swaps", 0))
     private = all(vip.public_ip_id is None for vip in mirror.vips)
     return private and (known == "works" or swaps % EXPLORE_EVERY == 2)
 
@@ -83,7 +83,7 @@ async def move(driver: Driver, found: Plan) -> bool:
         step=step, operation=accepted.operation, request_id=accepted.request_id, pending=accepted.pending, sent_at=sent_at
     )
     if await write.finish(driver, written):
-        driver.learned["atomic"] = "works"
+        driver.overlap_memory["atomic"] = "works"
     await write.look(driver, holder, desired)
     driver.mark("move")
     return True
@@ -100,7 +100,7 @@ async def _not_accepted(driver: Driver, holder: str, source: Nic, target: Nic, e
             await driver.pause(exc.retry_after_s or 1.0)
             await write.look(driver, *members)
             return True
-        driver.learned["atomic"] = "refused"
+        driver.overlap_memory["atomic"] = "refused"
         driver.ports.log("move.refused", mirror=driver.mirror.name, why=str(exc)[:300])
         return False
     # The call may still come. The two writes that follow give both NICs another content and etag; what it does after that, the

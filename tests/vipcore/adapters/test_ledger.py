@@ -23,20 +23,20 @@ FULL = Head(
     epoch=Epoch(2**31 + 5),
     began=NOW,
     claim_id="c1",
-    marks={"mirrora-1": AT},
+    replay_marks={"mirrora-1": AT},
     lease=Lease(owner="i1", until=NOW),
     swap=Swap(operation_id="o", from_member=None, started_at=NOW, actor="key:mirrora-1", open=("MIRRORB", "MIRRORA")),
     last_swap=LastSwap(operation_id="p", from_member="MIRRORB", to="MIRRORA", at=NOW, total_ms=12, phases=(("look", 3),)),
     wrote_at=NOW,
     watch_until=NOW,
-    pending=RecordedClaim(member="MIRRORB", key_id="k", claim_id="c", event="e", began=NOW, recorded_at=NOW, code="busy"),
+    recorded_claim=RecordedClaim(member="MIRRORB", key_id="k", claim_id="c", event="e", began=NOW, recorded_at=NOW, code="busy"),
     frozen=Frozen(reason='a "reason", äöü € 漢 \U0001f512', operator="op", at=NOW),
     holds={"MIRRORB": NOW},
     changes=(NOW, NOW),
     repeats={"mirrora-1": Repeat(what="claim.confirmed", at=NOW, left_out=3)},
-    learned={"moves": {"atomic": False}},
+    overlap_memory={"moves": {"atomic": False}},
     drift="unplaced",
-    follow={"MIRRORA": 1},
+    backup_seen={"MIRRORA": 1},
 )
 EVERY_COLUMN = Entry(
     event="swap.completed",
@@ -74,7 +74,7 @@ async def test_empty_ledger_has_no_rows_heads_or_hints(ledger: Ledger) -> None:
     assert await ledger.newest_rows("PROD", before=None, limit=10) == []
     assert await ledger.rows_from("PROD", 1, limit=10) == []
     assert await ledger.load_heads(["PROD"]) == {"PROD": head}
-    assert await ledger.load_hints() == []
+    assert await ledger.load_worklist() == []
 
 
 async def test_head_and_rows_come_back_as_they_were_written(ledger: Ledger) -> None:
@@ -231,27 +231,27 @@ async def test_heads_of_many_mirrors_are_read_at_once(ledger: Ledger) -> None:
 
 async def test_a_hint_is_dropped_only_as_it_was_read(ledger: Ledger) -> None:
     """A hint that was written again since is not lost; dropping twice does no harm."""
-    await ledger.put_hint("PROD")
-    (old,) = await ledger.load_hints()
-    await ledger.put_hint("PROD")
-    (new,) = await ledger.load_hints()
+    await ledger.put_work_item("PROD")
+    (old,) = await ledger.load_worklist()
+    await ledger.put_work_item("PROD")
+    (new,) = await ledger.load_worklist()
 
-    await ledger.drop_hint(old)
-    assert [hint.mirror for hint in await ledger.load_hints()] == ["PROD"]
+    await ledger.drop_work_item(old)
+    assert [item.mirror for item in await ledger.load_worklist()] == ["PROD"]
     assert old.etag != new.etag
 
-    await ledger.drop_hint(new)
-    await ledger.drop_hint(new)
-    assert await ledger.load_hints() == []
+    await ledger.drop_work_item(new)
+    await ledger.drop_work_item(new)
+    assert await ledger.load_worklist() == []
 
 
 async def test_hints_are_apart_from_heads_and_rows(ledger: Ledger) -> None:
     """The worklist names each mirror once and shows in no trail."""
     await grown(ledger, "A", 2)
     for name in ("A", "B", "A", "C"):
-        await ledger.put_hint(name)
+        await ledger.put_work_item(name)
 
-    assert sorted(hint.mirror for hint in await ledger.load_hints()) == ["A", "B", "C"]
+    assert sorted(item.mirror for item in await ledger.load_worklist()) == ["A", "B", "C"]
     assert len(await ledger.newest_rows("A", before=None, limit=9)) == 2
 
 
@@ -260,5 +260,5 @@ async def test_counting_failures_touches_nothing_else(ledger: Ledger) -> None:
     await ledger.count_failures("host/1#?\\\u00e4", {"signature-invalid": 2}, AT)
     await ledger.count_failures("host/1#?\\\u00e4", {"signature-invalid": 1, "signature-expired": 1}, AT)
 
-    assert await ledger.load_hints() == []
+    assert await ledger.load_worklist() == []
     assert (await ledger.load_head("host")).etag is None

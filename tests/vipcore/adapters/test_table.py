@@ -75,13 +75,13 @@ async def test_lost_answer_to_a_read_or_a_hint_is_asked_again(watched: tuple[Tab
     proxy.lose_reply = True
     assert await ledger.load_head("PROD") == start
     proxy.lose_reply = True
-    await ledger.put_hint("PROD")
+    await ledger.put_work_item("PROD")
     proxy.lose_reply = True
-    (hint,) = await ledger.load_hints()
+    (item,) = await ledger.load_worklist()
     proxy.lose_reply = True
-    await ledger.drop_hint(hint)
+    await ledger.drop_work_item(item)
 
-    assert await ledger.load_hints() == []
+    assert await ledger.load_worklist() == []
 
 
 async def test_service_that_is_away_is_unreachable(azurite: str) -> None:
@@ -97,8 +97,8 @@ async def test_service_that_is_away_is_unreachable(azurite: str) -> None:
                 ledger.newest_rows("PROD", before=None, limit=1),
                 ledger.rows_from("PROD", 1, limit=1),
                 ledger.load_heads([f"M{n}" for n in range(1000)]),
-                ledger.put_hint("PROD"),
-                ledger.load_hints(),
+                ledger.put_work_item("PROD"),
+                ledger.load_worklist(),
                 ledger.count_failures("i", {"signature-invalid": 1}, AT),
             ):
                 with pytest.raises(Unreachable):
@@ -198,7 +198,7 @@ async def test_passing_trouble_of_the_service_is_not_seen_by_readers(answered: t
     server.answer = always_busy
     server.seen.clear()
     with pytest.raises(Unreachable, match="ServerBusy"):
-        await ledger.put_hint("PROD")
+        await ledger.put_work_item("PROD")
     assert len(server.seen) == 3
 
 
@@ -306,7 +306,7 @@ async def test_cost_of_a_look_does_not_grow_with_the_trail(watched: tuple[TableL
     assert await cost(ledger.newest_rows("PROD", before=None, limit=20)) == (1, 20)
     assert await cost(ledger.newest_rows("PROD", before=length // 2, limit=50)) == (1, 50)
     assert await cost(ledger.rows_from("PROD", length // 3, limit=100)) == (1, 100)
-    assert await cost(ledger.load_hints()) == (1, 0)
+    assert await cost(ledger.load_worklist()) == (1, 0)
     link: Link | Broken = Link()
     while isinstance(link, Link) and link.seq < length:
         link = verify("PROD", await ledger.rows_from("PROD", link.seq + 1, limit=1200), link, Seal())

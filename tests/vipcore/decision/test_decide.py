@@ -135,7 +135,7 @@ async def test_a_refused_claim_changes_nothing() -> None:
     await refused(node.move("MIRRORB"))
 
     head = await stage.head()
-    assert (head.desired, head.epoch, head.pending, head.swap, head.lease) == (None, 0, None, None, None)
+    assert (head.desired, head.epoch, head.recorded_claim, head.swap, head.lease) == (None, 0, None, None, None)
     assert (puts(stage), await events(stage)) == ([], ["move.refused"])
 
 

@@ -47,7 +47,7 @@ async def test_a_claim_during_a_freeze_is_recorded_and_carried_out_at_the_unfree
     await node.unfreeze()
     await timer(node, 60.0)
     await assert_kept(stage, on=NIC_B)
-    assert (await stage.head()).pending is None
+    assert (await stage.head()).recorded_claim is None
 
 
 @virtual
@@ -82,7 +82,7 @@ async def test_a_recorded_claim_that_a_forced_move_supersedes_is_dropped() -> No
     await timer(node, 300.0)
 
     await assert_kept(stage, on=NIC_A)
-    assert (await stage.head()).pending is None
+    assert (await stage.head()).recorded_claim is None
 
 
 @virtual
@@ -94,7 +94,7 @@ async def test_a_move_during_a_freeze() -> None:
 
     assert (await refused(node.move("MIRRORB"))).code == "mirror-frozen"
     head = await stage.head()
-    assert (head.pending, head.desired) == (None, None)
+    assert (head.recorded_claim, head.desired) == (None, None)
 
     assert (await node.move("MIRRORB", force=True)).outcome == "moved"
     assert (await stage.head()).frozen is not None
@@ -111,7 +111,7 @@ async def test_force_never_overrides_the_preflight() -> None:
 
     assert (await refused(node.move("MIRRORB", force=True))).code == "azure-denied"
     assert puts(stage) == []
-    assert (await stage.head()).pending is None
+    assert (await stage.head()).recorded_claim is None
 
 
 @virtual
@@ -187,7 +187,7 @@ async def test_a_freeze_ends_at_its_time() -> None:
     assert row.columns["Actor"] == "reconciler"
     await assert_kept(stage, on=NIC_B)
     await timer(node, 300.0)
-    assert stage.ledger.hints == {}
+    assert stage.ledger.worklist == {}
 
 
 @virtual
@@ -214,7 +214,7 @@ async def test_a_freeze_without_an_end_stays() -> None:
     await timer(node, 7200.0)
 
     assert (await stage.head()).frozen is not None
-    assert stage.ledger.hints == {}
+    assert stage.ledger.worklist == {}
 
 
 @virtual
@@ -228,7 +228,7 @@ async def test_a_freeze_stops_the_hour_of_a_recorded_claim() -> None:
     await timer(node, 3 * 3600.0)
     await node.unfreeze()
     await timer(node, 1500.0)
-    assert (await stage.head()).pending is not None
+    assert (await stage.head()).recorded_claim is not None
     switch(stage, denied=())
 
     await timer(node, 60.0)
@@ -249,7 +249,7 @@ async def test_a_recorded_claim_goes_on_ageing_after_the_freeze() -> None:
 
     await timer(node, 1950.0)
 
-    assert (await stage.head()).pending is None
+    assert (await stage.head()).recorded_claim is None
 
 
 @virtual
@@ -264,8 +264,8 @@ async def test_a_freeze_that_is_set_again() -> None:
     await timer(node, 2400.0)
     head = await node.unfreeze()
 
-    assert head.pending is not None
-    assert node.now() - head.pending.recorded_at < timedelta(seconds=60)
+    assert head.recorded_claim is not None
+    assert node.now() - head.recorded_claim.recorded_at < timedelta(seconds=60)
     assert (await events(stage)).count("frozen") == 2
 
 
@@ -350,4 +350,4 @@ async def test_a_move_says_that_it_supersedes_a_recorded_claim() -> None:
     await node.move("MIRRORA", force=True)
 
     assert (await details(stage, "move.confirmed"))[-1].endswith("The recorded claim of MIRRORB is superseded.")
-    assert (await stage.head()).pending is None
+    assert (await stage.head()).recorded_claim is None

@@ -288,14 +288,14 @@ async def test_a_flapping_claim_is_recorded_and_carried_out_when_it_is_calm() ->
     node = stage.node("n1")
     said = await swing(node, 7, 5.0)
     assert said[-1] == "flapping"
-    pending = (await stage.head()).pending
-    assert pending is not None
-    assert (pending.member, pending.code) == ("MIRRORB", "flapping")
+    recorded_claim = (await stage.head()).recorded_claim
+    assert recorded_claim is not None
+    assert (recorded_claim.member, recorded_claim.code) == ("MIRRORB", "flapping")
     assert (await events(stage))[-2:] == ["claim.refused", "claim.recorded"]
 
     await timer(node, 660.0)
 
-    assert (await stage.head()).pending is None
+    assert (await stage.head()).recorded_claim is None
     await assert_kept(stage, on=NIC_B)
 
 
@@ -329,7 +329,7 @@ async def test_a_claim_that_preflight_stops_is_recorded() -> None:
     switch(stage, denied=())
     await timer(node, 60.0)
     await assert_kept(stage, on=NIC_B)
-    assert (await stage.head()).pending is None
+    assert (await stage.head()).recorded_claim is None
 
 
 @virtual
@@ -357,15 +357,15 @@ async def test_a_recorded_claim_ends_after_an_hour() -> None:
     await refused(node.claim("MIRRORB"))
 
     await timer(node, 3540.0)
-    assert (await stage.head()).pending is not None
+    assert (await stage.head()).recorded_claim is not None
     await timer(node, 150.0)
-    assert (await stage.head()).pending is None
+    assert (await stage.head()).recorded_claim is None
     assert "dropped: it is more than 3600 s old" in (await details(stage, "claim.refused"))[-1]
     switch(stage, denied=())
     await timer(node, 600.0)
     await assert_kept(stage, on=None)
     assert stage.holders() == [NIC_A]
-    assert stage.ledger.hints == {}
+    assert stage.ledger.worklist == {}
 
 
 @virtual
@@ -378,8 +378,8 @@ async def test_only_the_newest_claim_is_kept() -> None:
 
     assert (await refused(node.claim("MIRRORA", age_s=50.0))).code == "claim-superseded"
     head = await stage.head()
-    assert head.pending is not None
-    assert head.pending.member == "MIRRORB"
+    assert head.recorded_claim is not None
+    assert head.recorded_claim.member == "MIRRORB"
 
 
 @virtual
@@ -613,9 +613,9 @@ async def test_an_older_claim_does_not_pretend_to_be_recorded() -> None:
     await asyncio.sleep(61.0)
     await refused(node.claim("MIRRORB", claim_id="old", age_s=100.0))
 
-    pending = (await stage.head()).pending
-    assert pending is not None
-    assert pending.claim_id == "new"
+    recorded_claim = (await stage.head()).recorded_claim
+    assert recorded_claim is not None
+    assert recorded_claim.claim_id == "new"
     assert (await events(stage))[-3:] == ["claim.refused", "claim.recorded", "claim.refused"]
 
 
@@ -627,7 +627,7 @@ async def test_a_claim_whose_reads_have_no_turn_is_recorded() -> None:
     await node.move("MIRRORA")
     await asyncio.sleep(5.0)
     stage.cloud.script(Match(method="GET", kind="nic"), fault=Answer(name="SubscriptionRequestsThrottled", retry_after=600))
-    await node.controller.look_all(stage.mirror())
+    await node.controller.read_all(stage.mirror())
 
     refusal = await refused(node.claim("MIRRORB"))
 
@@ -668,7 +668,7 @@ async def test_a_recorded_claim_keeps_no_drift_from_repair() -> None:
 
     await timer(node, 660.0)
 
-    assert (await stage.head()).pending is not None
+    assert (await stage.head()).recorded_claim is not None
     await assert_kept(stage, on=NIC_A)
 
 

@@ -302,7 +302,7 @@ async def test_a_late_write_of_a_dead_driver_is_no_drift() -> None:
     assert "drift.found" not in await events(stage)
     assert (await stage.head()).watch_until > node.now()
     await timer(node, 1000.0)
-    assert stage.ledger.hints == {}
+    assert stage.ledger.worklist == {}
 
 
 # -- hints, the sweep, and what a pass costs ---------------------------------------------------------------------------
@@ -342,9 +342,9 @@ class CountedLedger(MemoryLedger):
         self.seen.append(("rows", mirror))
         return await super().rows_from(mirror, seq, limit=limit)
 
-    async def load_hints(self) -> list[WorkItem]:
+    async def load_worklist(self) -> list[WorkItem]:
         self.seen.append(("hints", ""))
-        return await super().load_hints()
+        return await super().load_worklist()
 
 
 def counted(**stage: Any) -> tuple[Stage, CountedLedger]:
@@ -414,13 +414,13 @@ async def test_a_hint_stands_as_long_as_there_is_work() -> None:
     node = stage.node("n1")
     stage.cloud.script(DETACH, fault=Hangs(for_s=250.0))
     await refused(node.claim("MIRRORB"))
-    assert list(stage.ledger.hints) == ["PROD"]
+    assert list(stage.ledger.worklist) == ["PROD"]
     await node.tick()
-    assert list(stage.ledger.hints) == ["PROD"]
+    assert list(stage.ledger.worklist) == ["PROD"]
 
     await timer(node, 800.0)
 
-    assert stage.ledger.hints == {}
+    assert stage.ledger.worklist == {}
     await assert_kept(stage, on=NIC_B)
 
 
@@ -461,21 +461,21 @@ async def test_a_hint_that_is_written_during_a_pass_survives_it(moment: str) -> 
     """A hint written after the pass has read the hints has another etag, and is not deleted by that pass. (I1)"""
     stage = Stage()
     node, other = stage.node("n1"), stage.node("n2")
-    await stage.ledger.put_hint("PROD")
+    await stage.ledger.put_work_item("PROD")
 
     class Meanwhile(Fate):
         async def before(self, node: Node, label: str) -> None:
             if label == moment:
-                await stage.ledger.put_hint("PROD")
+                await stage.ledger.put_work_item("PROD")
 
     await timer(node, 230.0)
     stage.fate = Meanwhile()
     await node.tick()
-    assert list(stage.ledger.hints) == ["PROD"]
+    assert list(stage.ledger.worklist) == ["PROD"]
 
     stage.fate = Fate()
     await timer(other, 300.0)
-    assert stage.ledger.hints == {}
+    assert stage.ledger.worklist == {}
 
 
 @virtual
@@ -483,13 +483,13 @@ async def test_a_hint_of_a_mirror_that_is_no_longer_configured() -> None:
     """A hint of a mirror that the document no longer names does no harm to the others."""
     stage = Stage()
     node = stage.node("n1")
-    await stage.ledger.put_hint("GONE")
+    await stage.ledger.put_work_item("GONE")
 
     await node.claim("MIRRORB")
     await timer(node, 300.0)
 
     await assert_kept(stage, on=NIC_B)
-    assert "PROD" not in stage.ledger.hints
+    assert "PROD" not in stage.ledger.worklist
 
 
 @virtual
@@ -498,7 +498,7 @@ async def test_one_faulty_mirror_leaves_the_others_alone() -> None:
     stage = Stage(document=fleet(40))
     node = stage.node("n1")
     for number in range(1, 40):
-        await stage.ledger.put_hint(f"M{number:04d}")
+        await stage.ledger.put_work_item(f"M{number:04d}")
         stage.ledger.heads[f"M{number:04d}"] = (replace(Head(mirror=f"M{number:04d}"), desired="A").to_entity(), 'W/"x"')
     await node.claim("MIRRORB")
     drop(stage, NIC_B)
@@ -523,7 +523,7 @@ async def test_a_recorded_claim_is_judged_though_the_document_has_lost_desired()
     await timer(node, 60.0)
 
     assert stage.holders() == [NIC_A]
-    assert (await stage.head()).pending is None
+    assert (await stage.head()).recorded_claim is None
 
 
 @virtual
@@ -535,7 +535,7 @@ async def test_a_throttle_of_hours_does_not_keep_the_timer() -> None:
     drop(stage, NIC_B)
     throttled = Answer(name="SubscriptionRequestsThrottled", retry_after=7200)
     stage.cloud.script(Match(method="GET", kind="nic"), fault=throttled, times=1)
-    await stage.ledger.put_hint("PROD")
+    await stage.ledger.put_work_item("PROD")
     began = stage.loop.time()
 
     await node.tick()

@@ -34,7 +34,7 @@ def claim(member: str = "B", *, event: str = "NotifyBecomePrimary", began: datet
     return Claim(mirror="PROD", member=member, claim_id="c", key_id="k", issued_at=issued_at, began=began, event=event)
 
 
-def pending(member: str, began: datetime, *, claim_id: str = "p") -> RecordedClaim:
+def recorded_claim(member: str, began: datetime, *, claim_id: str = "p") -> RecordedClaim:
     """A recorded claim."""
     return RecordedClaim(
         member=member, key_id="k", claim_id=claim_id, event="startup", began=began, recorded_at=at(1), code="mirror-frozen"
@@ -49,7 +49,7 @@ def code(verdict: object) -> str:
 @pytest.mark.parametrize(("issued_s", "replayed"), [(-1, True), (0, True), (0.000001, False), (1, False)])
 def test_replay_mark(issued_s: float, replayed: bool) -> None:
     """An `issued_at` at or before the key's mark is a replay; another key's mark says nothing. (I6)"""
-    head = replace(HEAD, marks={"k": to_text(NOW), "other": to_text(at(60))})
+    head = replace(HEAD, replay_marks={"k": to_text(NOW), "other": to_text(at(60))})
 
     assert (rules.replayed(head, claim(issued_at=at(issued_s))) is not None) is replayed
     assert rules.replayed(HEAD, claim()) is None
@@ -68,7 +68,7 @@ def test_superseded_by_the_decision_in_force(member: str, began_s: float, supers
 @pytest.mark.parametrize(("member", "began_s", "superseded"), [("A", 5, True), ("A", 10, False), ("B", 5, False)])
 def test_superseded_by_a_recorded_claim(member: str, began_s: float, superseded: bool) -> None:
     """A recorded claim of another member that began later counts as a decision too."""
-    head = replace(HEAD, pending=pending("B", at(10)))
+    head = replace(HEAD, recorded_claim=recorded_claim("B", at(10)))
 
     assert (rules.superseded(head, member, at(began_s)) is not None) is superseded
 
@@ -187,7 +187,7 @@ def test_epoch_rises_by_one_with_every_change_of_desired(decisions: list[tuple[s
     for step, (member, began_s) in enumerate(decisions):
         if rules.superseded(head, member, at(began_s)):
             continue
-        held = replace(head, holds={"B": NOW}, drift="x", follow={"backup": ["A"]})
+        held = replace(head, holds={"B": NOW}, drift="x", backup_seen={"backup": ["A"]})
         after = rules.decided(held, member, at(began_s), now=at(1000 + step), claim_id="c", changes_s=600)
 
         changed = member != head.desired
@@ -196,7 +196,7 @@ def test_epoch_rises_by_one_with_every_change_of_desired(decisions: list[tuple[s
         assert after.began >= head.began
         assert len(after.changes) == len(head.changes) + (changed and head.desired is not None)
         kept = {} if member == "B" else held.holds
-        assert (after.holds, after.drift, after.follow) == (({}, None, {}) if changed else (kept, None, held.follow))
+        assert (after.holds, after.drift, after.backup_seen) == (({}, None, {}) if changed else (kept, None, held.backup_seen))
         head = after
 
 
@@ -205,11 +205,11 @@ def test_epoch_rises_by_one_with_every_change_of_desired(decisions: list[tuple[s
 )
 def test_decision_ends_recorded_claims_of_older_times(member: str, began_s: float, kept: bool) -> None:
     """A decision for that member, or one that began no earlier than the recorded claim, ends it."""
-    head = replace(HEAD, desired="C", pending=pending("B", at(10)))
+    head = replace(HEAD, desired="C", recorded_claim=recorded_claim("B", at(10)))
 
     after = rules.decided(head, member, at(began_s), now=at(20), claim_id=None, changes_s=600)
 
-    assert (after.pending is not None) is kept
+    assert (after.recorded_claim is not None) is kept
 
 
 def test_newest_claim_is_the_recorded_one() -> None:
@@ -220,7 +220,7 @@ def test_newest_claim_is_the_recorded_one() -> None:
     again = rules.recorded(newer, replace(claim("B", began=at(5)), claim_id="d"), "mirror-frozen", at(60))
 
     assert older is first
-    assert newer.pending is not None
-    assert (newer.pending.member, newer.pending.recorded_at) == ("B", at(6))
-    assert again.pending is not None
-    assert (again.pending.code, again.pending.recorded_at) == ("mirror-frozen", at(6))
+    assert newer.recorded_claim is not None
+    assert (newer.recorded_claim.member, newer.recorded_claim.recorded_at) == ("B", at(6))
+    assert again.recorded_claim is not None
+    assert (again.recorded_claim.code, again.recorded_claim.recorded_at) == ("mirror-frozen", at(6))

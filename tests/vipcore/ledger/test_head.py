@@ -57,20 +57,20 @@ any_head = st.builds(
     claim_id=st.none() | texts,
     seq=st.integers(0, 2**53),
     head_hash=texts,
-    marks=st.dictionaries(names, instants.map(to_text), max_size=3),
+    replay_marks=st.dictionaries(names, instants.map(to_text), max_size=3),
     lease=st.none() | leases,
     swap=st.none() | swaps,
     last_swap=st.none() | last_swaps,
     wrote_at=instants,
     watch_until=instants,
-    pending=st.none() | pendings,
+    recorded_claim=st.none() | pendings,
     frozen=st.none() | frozens,
     holds=st.dictionaries(names, instants, max_size=3),
     changes=st.lists(instants, max_size=3).map(tuple),
     repeats=st.dictionaries(names, repeats, max_size=3),
-    learned=st.dictionaries(names, scalars, max_size=3),
+    overlap_memory=st.dictionaries(names, scalars, max_size=3),
     drift=st.none() | texts,
-    follow=st.dictionaries(names, scalars, max_size=3),
+    backup_seen=st.dictionaries(names, scalars, max_size=3),
 )
 
 
@@ -104,7 +104,7 @@ def largest() -> Head:
         last_swap=LastSwap(
             operation_id="o" * 36, from_member=member, to=member, at=NOW, total_ms=10**6, phases=(("phase" * 4, 10**6),) * 40
         ),
-        pending=RecordedClaim(
+        recorded_claim=RecordedClaim(
             member=member,
             key_id="k" * 64,
             claim_id="c" * 36,
@@ -116,11 +116,11 @@ def largest() -> Head:
         frozen=Frozen(reason="ä" * 256, operator="ä" * 256, at=NOW, until=NOW),
         holds={f"{member}{number:02d}": NOW for number in range(32)},
         changes=tuple(NOW + timedelta(microseconds=n) for n in range(1000)),
-        learned={"strategy": "atomic", "swaps": 10**6},
-        follow={"backup": [f"{member}{number:02d}" for number in range(32)]},
+        overlap_memory={"strategy": "atomic", "swaps": 10**6},
+        backup_seen={"backup": [f"{member}{number:02d}" for number in range(32)]},
     )
     for number in range(1000):
-        head = heads.spent(head, f"{number:064d}", NOW + timedelta(microseconds=number))
+        head = heads.use_issued_at(head, f"{number:064d}", NOW + timedelta(microseconds=number))
         head = heads.repeated(head, f"key:{number:064d}", Repeat(what=f"claim.refused too-many {member}", at=NOW, left_out=10**6))
     return head
 
@@ -132,14 +132,14 @@ def test_largest_head_fits() -> None:
 
 def test_marks_never_go_back() -> None:
     """A mark moves forward only; of very many keys the ones used last are kept, the one being used always. (I6)"""
-    head = heads.spent(heads.spent(Head(mirror="M"), "k", NOW), "k", NOW - timedelta(hours=1))
-    assert head.marks == {"k": to_text(NOW)}
+    head = heads.use_issued_at(heads.use_issued_at(Head(mirror="M"), "k", NOW), "k", NOW - timedelta(hours=1))
+    assert head.replay_marks == {"k": to_text(NOW)}
 
-    for number in range(heads.MARKS_MAX):
-        head = heads.spent(head, f"other-{number}", NOW + timedelta(seconds=number + 1))
-    assert "k" not in head.marks
-    assert len(head.marks) == heads.MARKS_MAX
-    assert "k" in heads.spent(head, "k", NOW).marks
+    for number in range(heads.REPLAY_MARKS_MAX):
+        head = heads.use_issued_at(head, f"other-{number}", NOW + timedelta(seconds=number + 1))
+    assert "k" not in head.replay_marks
+    assert len(head.replay_marks) == heads.REPLAY_MARKS_MAX
+    assert "k" in heads.use_issued_at(head, "k", NOW).replay_marks
 
 
 def test_last_refusals_of_few_actors_are_kept() -> None:
@@ -189,6 +189,6 @@ def test_lease_ends_with_a_margin_for_other_clocks(margin_s: float, leased: bool
     """A lease holds until its instant, and for whoever compares with another clock the margin longer. (I2)"""
     head = Head(mirror="M", lease=Lease(owner="i", until=NOW))
 
-    assert head.leased(NOW, margin_s=margin_s) is leased
-    assert head.leased(NOW - timedelta(microseconds=1))
-    assert not Head(mirror="M").leased(NOW)
+    assert head.lease_live(NOW, margin_s=margin_s) is leased
+    assert head.lease_live(NOW - timedelta(microseconds=1))
+    assert not Head(mirror="M").lease_live(NOW)

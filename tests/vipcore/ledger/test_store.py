@@ -70,11 +70,11 @@ def test_a_lost_commit_without_a_row_is_never_taken_for_ours() -> None:
         ports.ledger = ledger
         seen: list[str | None] = []
 
-        def spend(head: Head) -> tuple[Head, list[Entry]]:
+        def use_issued_at(head: Head) -> tuple[Head, list[Entry]]:
             seen.append(head.drift)
             return replace(head, drift="spent"), []
 
-        await store.commit(ports, Head(mirror="PROD"), spend)
+        await store.commit(ports, Head(mirror="PROD"), use_issued_at)
 
         assert seen == [None, "spent"]
 

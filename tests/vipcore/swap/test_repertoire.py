@@ -161,7 +161,7 @@ async def test_an_error_that_strikes_the_look_at_a_nic(nic: str, name: str) -> N
     assert missing or ERRORS[name].layer == "empty" or says_what_to_do(name, refusal.detail) or name in CHANGED
     assert "Nothing was changed" in refusal.detail
     assert stage.holders() == [NIC_A]
-    assert (await stage.head()).pending is not None
+    assert (await stage.head()).recorded_claim is not None
     assert (await stage.head()).epoch == 0
     cured(stage)
     await timer(node, 120.0)

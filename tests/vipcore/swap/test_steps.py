@@ -57,9 +57,9 @@ async def swap(stage: Stage, node: Node, turn: int) -> tuple[float, list[Exchang
     return stage.loop.time() - began, writes(stage)[before:]
 
 
-async def learned(stage: Stage) -> Any:
+async def overlap_memory(stage: Stage) -> Any:
     """What the mirror's head remembers of overlapping."""
-    return (await stage.head()).learned
+    return (await stage.head()).overlap_memory
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ async def test_an_early_release_halves_the_swap(strategy: str) -> None:
     for took, sent in taken[1 if strategy == "auto" else 0 :]:
         assert took <= 0.55 * 2 * OPERATION_S
         assert [seen.status for seen in sent] == [200, 200]
-    assert (await learned(stage))["release"] == "acceptance"
+    assert (await overlap_memory(stage))["release"] == "acceptance"
 
 
 @virtual
@@ -141,7 +141,7 @@ async def test_auto_finds_the_one_call_and_keeps_to_it() -> None:
     sent = [(await swap(stage, node, turn))[1] for turn in range(6)]
 
     assert [[seen.method for seen in one] for one in sent[3:]] == [["POST"]] * 3
-    assert (await learned(stage))["atomic"] == "works"
+    assert (await overlap_memory(stage))["atomic"] == "works"
 
 
 @virtual
