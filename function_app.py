@@ -114,7 +114,7 @@ async def put_freeze(req: func.HttpRequest) -> func.HttpResponse:
         head = await freeze.freeze(
             controller, mirror, reason=reason, operator=operator, until=until, correlation_id=correlation_id
         )
-        return {"mirror": mirror.name, "frozen": freeze.view(head, controller.ports.clock.now())}
+        return {"mirror": mirror.name, "frozen": freeze.view(head, controller.clock.now())}
 
     return await _answered(req, use_case)
 
@@ -127,7 +127,7 @@ async def delete_freeze(req: func.HttpRequest) -> func.HttpResponse:
         mirror = controller.mirror(req.route_params["mirror"])
         reason, operator = bodies.text("reason", req.params.get("reason")), bodies.text("operator", req.params.get("operator"))
         head = await freeze.unfreeze(controller, mirror, reason=reason, operator=operator, correlation_id=correlation_id)
-        return {"mirror": mirror.name, "frozen": freeze.view(head, controller.ports.clock.now())}
+        return {"mirror": mirror.name, "frozen": freeze.view(head, controller.clock.now())}
 
     return await _answered(req, use_case)
 

@@ -84,19 +84,14 @@ def fleet_document(mirrors: int) -> dict[str, Any]:
 async def _child(settings: dict[str, str], mirrors: int) -> dict[str, Any]:
     """All mirrors claim at once; what it cost."""
     from vipcore.adapters import wiring
-    from vipcore.arm.client import Arm
-    from vipcore.decision.controller import Controller
-    from vipcore.entry import (
-        claims,  # late: the parent needs none of it
-        signatures,  # late: the parent needs none of it
-    )
+    from vipcore.entry import claims, signatures  # late: the parent needs none of it
     from vipcore.errors import Refusal
     from vipcore.settings import config  # late: the parent needs none of it
 
     os.environ.update({name: value for name, value in settings.items() if name.startswith("IDENTITY_")})
     loaded = config.load(settings, ROOT)
     wired = wiring.build(loaded, environ=settings)
-    controller = Controller(ports=wired.ports, arm=Arm(wired.ports.transport))
+    controller = wired.controller
     refusals: Counter[str] = Counter()
 
     async def one(number: int) -> str:

@@ -19,6 +19,7 @@ from simulator.core.switches import Switches
 from simulator.front.front import handle
 from tests.promises.ledger import MemoryLedger
 from vipcore.arm.client import Arm
+from vipcore.arm.port import ArmReply, ArmRequest
 from vipcore.decision.controller import Controller
 from vipcore.decision.decide import carry_out
 from vipcore.decision.reconcile import run_pass
@@ -27,8 +28,9 @@ from vipcore.errors import Refusal
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Row
 from vipcore.ledger.head import Head
+from vipcore.ledger.port import WorkItem
+from vipcore.ledger.store import Store
 from vipcore.model import Claim, Member, Page
-from vipcore.ports import ArmReply, ArmRequest, Ports, WorkItem
 from vipcore.settings import document
 from vipcore.settings.config import Config
 
@@ -99,16 +101,8 @@ class Fleet:
         self.controllers = [self._controller(f"bench-{number}") for number in range(self.instances)]
 
     def _controller(self, instance: str) -> Controller:
-        ports = Ports(
-            config=self.config,
-            ledger=_Ledger(self, self.ledger),
-            transport=_Transport(self),
-            probes=_Probes(),
-            clock=_Clock(self),
-            instance=instance,
-            log=lambda *_, **__: None,
-        )
-        return Controller(ports=ports, arm=Arm(ports.transport))
+        store = Store(ledger=_Ledger(self, self.ledger), clock=_Clock(self), seal=self.config.seal, log=lambda *_, **__: None)
+        return Controller(config=self.config, store=store, arm=Arm(_Transport(self)), probes=_Probes(), instance=instance)
 
     def dark_s(self) -> list[float]:
         """For how long each mirror's VIP was on its way: from the detach that Azure accepted to the attach that it accepted."""

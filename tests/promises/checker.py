@@ -15,6 +15,7 @@ from simulator.core.history import Exchange
 from tests.promises.journal import Change, Commit, Put, Trace
 from tests.promises.stage import START, Stage
 from vipcore.errors import Refusal
+from vipcore.ledger import columns
 from vipcore.ledger.head import Head
 from vipcore.model import Mirror, Outcome, Page
 
@@ -630,7 +631,7 @@ class _Judge:
     def end(self, mirror: Mirror) -> Iterator[str]:
         """I1: the VIP is where the last decision says, and nowhere else; nothing is left to do."""
         stored = self.stage.ledger.heads.get(mirror.name)
-        head = Head.from_entity(*stored) if stored else None
+        head = columns.from_entity(*stored) if stored else None
         if head is None or head.desired is None:
             return
         self.stage.cloud.settle()

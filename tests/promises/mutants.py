@@ -168,9 +168,9 @@ def _confirmed_beside_a_driver() -> Patches:
 
 def _audit_after() -> Patches:
     """State first, rows in a transaction of their own."""
-    genuine = store.commit
+    genuine = store.Store.commit
 
-    async def commit(ports: Any, newest: Head, change: Any, *_: Any) -> Head:
+    async def commit(self: Any, newest: Head, change: Any, *_: Any) -> Head:
         rows: list[Entry] = []
 
         def bare(current: Head) -> tuple[Head, Sequence[Entry]]:
@@ -178,10 +178,10 @@ def _audit_after() -> Patches:
             rows[:] = drafts
             return after, []
 
-        stored = await genuine(ports, newest, bare)
-        return await genuine(ports, stored, lambda current: (current, rows)) if rows else stored
+        stored = await genuine(self, newest, bare)
+        return await genuine(self, stored, lambda current: (current, rows)) if rows else stored
 
-    return [(store, "commit", commit)]
+    return [(store.Store, "commit", commit)]
 
 
 def _rows_lost() -> Patches:
@@ -274,7 +274,7 @@ def _others_detached() -> Patches:
 
 
 def _mark_kept() -> Patches:
-    return [(request.Request, "spend", lambda self, newest: newest)]
+    return [(request.Request, "use_issued_at", lambda self, newest: newest)]
 
 
 def _replay_accepted() -> Patches:
@@ -307,18 +307,16 @@ def _unlinked() -> Patches:
 def _blind_commit() -> Patches:
     """The head is replaced whoever wrote it last."""
 
-    async def commit(ports: Any, newest: Head, change: Any, *_: Any) -> Head:
+    async def commit(self: Any, newest: Head, change: Any, *_: Any) -> Head:
         after, drafts = change(newest)
-        current = await ports.ledger.load_head(newest.mirror)
-        at = instants.to_text(ports.clock.now())
-        rows = audit.append(
-            newest.mirror, current.seq, current.head_hash, drafts, at=at, epoch=after.epoch, seal=ports.config.seal
-        )
+        current = await self.ledger.load_head(newest.mirror)
+        at = instants.to_text(self.clock.now())
+        rows = audit.append(newest.mirror, current.seq, current.head_hash, drafts, at=at, epoch=after.epoch, seal=self.seal)
         seq, hashed = (rows[-1].seq, rows[-1].hash) if rows else (current.seq, current.head_hash)
-        stored: Head = await ports.ledger.commit(replace(after, seq=seq, head_hash=hashed, etag=current.etag), rows)
+        stored: Head = await self.ledger.commit(replace(after, seq=seq, head_hash=hashed, etag=current.etag), rows)
         return stored
 
-    return [(store, "commit", commit)]
+    return [(store.Store, "commit", commit)]
 
 
 def _unreadable_is_empty() -> Patches:

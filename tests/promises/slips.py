@@ -28,9 +28,9 @@ def _values(*patches: tuple[Any, str, Any]) -> Callable[[], Patches]:
     return lambda: patches
 
 
-_HINTS = "asyncio.create_task(controller.ports.ledger.put_work_item(request.mirror.name)) if _will_work(request, head) else None"
-_DROP = "await controller.ports.ledger.drop_work_item(item)"
-_LEDGER = "controller.ports.ledger"
+_HINTS = "asyncio.create_task(controller.ledger.put_work_item(request.mirror.name)) if _will_work(request, head) else None"
+_DROP = "await controller.ledger.drop_work_item(item)"
+_LEDGER = "controller.ledger"
 _DROP_ANY = f"[await {_LEDGER}.drop_work_item(h) for h in await {_LEDGER}.load_worklist() if h.mirror == mirror.name]"
 _UNLESS_FORCED = """forced = request.move and request.move.force
             if not forced:
@@ -107,7 +107,7 @@ SLIPS: tuple[Slip, ...] = (
         2,
         _of((takeover.take_over, "newest.etag != head.etag or newest.swap is None", "newest.swap is None")),
     ),
-    ("a commit without an answer counts as done", 2, _of((store.commit, "and await _landed(ports, head, new, rows)", ""))),
+    ("a commit without an answer counts as done", 2, _of((store.Store.commit, " and await self._landed(head, rows)", ""))),
     # -- rows
     ("refused writes leave no request id", 3, _of((write.write, "driver.refused.append(exc.request_id)", "pass"))),
     ("what a look found of a lost answer is not told", 3, _of((write._judge_unanswered, "driver.drafts.append(", "str("))),
@@ -166,7 +166,7 @@ SLIPS: tuple[Slip, ...] = (
         7,
         _of(
             (reconcile._drift, "repair = not frozen and ", "repair = "),
-            (takeover.drive_anew, "(closes and rules.frozen(newest, controller.ports.clock.now()))", "False"),
+            (takeover.drive_anew, "(closes and rules.frozen(newest, controller.clock.now()))", "False"),
         ),
     ),
     (
@@ -236,11 +236,11 @@ SLIPS: tuple[Slip, ...] = (
         1,
         _of(
             (decide._decide, _HINTS, "None"),
-            (decide._decide, "await (adding or controller.ports.ledger.put_work_item(request.mirror.name))", "pass"),
+            (decide._decide, "await (adding or controller.ledger.put_work_item(request.mirror.name))", "pass"),
             (
                 decide._decide,
                 "request.issued_at_used = True",
-                "await controller.ports.ledger.put_work_item(request.mirror.name)\n        request.issued_at_used = True",
+                "await controller.ledger.put_work_item(request.mirror.name)\n        request.issued_at_used = True",
             ),
         ),
     ),
@@ -259,7 +259,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a freeze with an end leaves no hint",
         1,
-        _of((freeze.freeze, "await controller.ports.ledger.put_work_item(mirror.name)", "pass")),
+        _of((freeze.freeze, "await controller.ledger.put_work_item(mirror.name)", "pass")),
     ),
     ("a freeze does not end by itself", 1, _of((reconcile._work, "head.frozen.until <= now:", "False:"))),
     ("the timer sweeps nothing", 1, _values((reconcile, "_slice", lambda *_: []))),

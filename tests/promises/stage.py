@@ -21,6 +21,7 @@ from simulator.state.world import World
 from tests.promises.journal import CURRENT, Change, Commit, Drop, Get, Journal, Put, Trace
 from tests.promises.ledger import MemoryLedger
 from vipcore.arm.client import Arm
+from vipcore.arm.port import ArmReply, ArmRequest
 from vipcore.decision import freeze
 from vipcore.decision.controller import Controller
 from vipcore.decision.decide import carry_out
@@ -30,8 +31,9 @@ from vipcore.errors import CommitUnknown, NoReply, Stale, Unreachable
 from vipcore.instants import Instant, to_text
 from vipcore.ledger.audit import Row
 from vipcore.ledger.head import Head
+from vipcore.ledger.port import WorkItem
+from vipcore.ledger.store import Store
 from vipcore.model import Claim, Member, Mirror, Move, Outcome, Page
-from vipcore.ports import ArmReply, ArmRequest, Ports, WorkItem
 from vipcore.settings import document
 from vipcore.settings.config import Config
 
@@ -149,16 +151,18 @@ class Node:
         self.ids = 0
         assert stage.config is not None
         self.log: list[tuple[str, dict[str, Any]]] = []
-        ports = Ports(
+        self.controller = Controller(
             config=stage.config,
-            ledger=_Ledger(self),
-            transport=_Transport(self),
+            store=Store(
+                ledger=_Ledger(self),
+                clock=self,
+                seal=stage.config.seal,
+                log=lambda event, /, **fields: self.log.append((event, fields)),
+            ),
+            arm=Arm(_Transport(self)),
             probes=_Probes(self),
-            clock=self,
             instance=name,
-            log=lambda event, **fields: self.log.append((event, fields)),
         )
-        self.controller = Controller(ports=ports, arm=Arm(ports.transport))
 
     # -- Clock ---------------------------------------------------------------------------------------------------------
     def now(self) -> Instant:

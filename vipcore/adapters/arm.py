@@ -24,8 +24,8 @@ from vipcore.adapters import one_call
 from vipcore.adapters.connections import Channel, Exchange
 from vipcore.adapters.table import LOOPBACK
 from vipcore.adapters.token import Bearer
+from vipcore.arm.port import ArmReply, ArmRequest
 from vipcore.errors import NoReply, NotSent
-from vipcore.ports import ArmReply, ArmRequest
 
 CLIENT_REQUEST_ID: Final = "x-ms-client-request-id"
 

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from vipcore.adapters.table import Conflict, NotFound, Table
 from vipcore.errors import CommitUnknown, NoReply, NotSent, Stale, Unreachable
-from vipcore.ledger import head as heads
+from vipcore.ledger import columns
 from vipcore.ledger.audit import Row, row_key
 from vipcore.ledger.head import Head
-from vipcore.ports import WorkItem
+from vipcore.ledger.port import WorkItem
 
 WORK: Final = ".work"
 AUTH: Final = ".auth"
@@ -26,7 +26,7 @@ _END: Final = "audit."
 
 @dataclass(slots=True)
 class TableLedger:
-    """`vipcore.ports.Ledger` on one table; the contracts are the port's."""
+    """`vipcore.ledger.port.Ledger` on one table; the contracts are the port's."""
 
     table: Table
 
@@ -40,15 +40,15 @@ class TableLedger:
     async def _load(self, mirror: str) -> Head:
         """The head. Raises Unreachable; ValueError where it is damaged."""
         try:
-            entity = await self.table.get(mirror, heads.ROW_KEY)
+            entity = await self.table.get(mirror, columns.ROW_KEY)
         except NotFound:
             return Head(mirror=mirror)
-        return Head.from_entity(entity.columns, entity.etag)
+        return columns.from_entity(entity.columns, entity.etag)
 
     async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
         """See the port."""
         try:
-            etag = await self.table.transact(head.to_entity(), head.etag, [row.to_entity() for row in rows])
+            etag = await self.table.transact(columns.to_entity(head), head.etag, [row.to_entity() for row in rows])
         except Conflict as exc:
             raise Stale(f"another writer was first at the head of mirror {head.mirror}") from exc
         except NoReply as exc:

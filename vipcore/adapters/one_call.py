@@ -12,7 +12,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 
 from vipcore import strictjson
-from vipcore.ports import ArmReply
+from vipcore.arm.port import ArmReply
 
 if TYPE_CHECKING:
     from azure.mgmt.network.aio import NetworkManagementClient

@@ -10,10 +10,10 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from vipcore.arm.errors import ArmError, Cause, error_of, failed_operation
+from vipcore.arm.port import ArmReply, ArmRequest, Transport
 from vipcore.arm.rate_limit import PollCount, Subscription
 from vipcore.errors import NoReply, NotSent
 from vipcore.model import Json, Missing, Nic, Observation, Unreadable
-from vipcore.ports import ArmReply, ArmRequest, Transport
 
 NETWORK_API: Final = "2026-03-01"
 """The version azure-mgmt-network 33.1.0 speaks: an older one may lose settings on the way back (azure.md section 12)."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any, Final
 
+from vipcore.arm.port import ArmReply
 from vipcore.errors import AzureRefusal, VipError
-from vipcore.ports import ArmReply
 
 
 class Cause(Enum):

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from vipcore.arm.errors import retry_after
-from vipcore.ports import ArmReply
+from vipcore.arm.port import ArmReply
 
 FIRST_LOOK_S: Final = 0.25
 LOOK_S_MAX: Final = 5.0

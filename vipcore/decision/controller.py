@@ -9,8 +9,11 @@ from vipcore import instants
 from vipcore.arm.client import Arm
 from vipcore.errors import Refusal, Unreachable
 from vipcore.ledger.head import Head
+from vipcore.ledger.port import Ledger, WorkItem
+from vipcore.ledger.store import Store
 from vipcore.model import Mirror, Observation, Page
-from vipcore.ports import Ports, WorkItem
+from vipcore.ports import Clock, Log, Probes
+from vipcore.settings.config import Config
 from vipcore.swap.preflight import PreflightCache
 
 BURST: Final = 30.0
@@ -43,10 +46,14 @@ class Rates:
 
 @dataclass(slots=True, kw_only=True)
 class Controller:
-    """The ports and this process's memory. All of it may be lost at any moment without harm."""
+    """The collaborators and this process's memory. All of it may be lost at any moment without harm."""
 
-    ports: Ports
+    config: Config
+    store: Store
     arm: Arm
+    probes: Probes
+    instance: str
+    """A name for this process, in leases."""
     readings: PreflightCache = field(default_factory=PreflightCache)
     rates: Rates = field(default_factory=Rates)
     failures: Counter[str] = field(default_factory=Counter)
@@ -58,9 +65,24 @@ class Controller:
     worklist_seen: dict[WorkItem, float] = field(default_factory=dict)
     """The hints that the last timer pass read, and when (loop seconds) this process first saw each."""
 
+    @property
+    def ledger(self) -> Ledger:
+        """The Table service."""
+        return self.store.ledger
+
+    @property
+    def clock(self) -> Clock:
+        """The wall clock."""
+        return self.store.clock
+
+    @property
+    def log(self) -> Log:
+        """The log."""
+        return self.store.log
+
     def mirror(self, name: str) -> Mirror:
         """The mirror of that name. Raises Refusal `configuration-invalid` or `mirror-unknown`."""
-        config = self.ports.config
+        config = self.config
         self.check_configured()
         if name in config.faulty:
             what = "; ".join(str(fault) for fault in config.faulty[name][:5])
@@ -71,14 +93,14 @@ class Controller:
 
     def check_configured(self) -> None:
         """Raises Refusal `configuration-invalid` where nothing can be served; the log has said which faults."""
-        if self.ports.config.fatal:
-            where = ", ".join(sorted({fault.where for fault in self.ports.config.faults})[:20])
+        if self.config.fatal:
+            where = ", ".join(sorted({fault.where for fault in self.config.faults})[:20])
             raise Refusal("configuration-invalid", f"The controller's settings are faulty ({where}); its log says what is wrong.")
 
     async def load_head(self, mirror: str) -> Head:
         """The head. Raises Refusal `storage-unavailable`."""
         try:
-            return await self.ports.ledger.load_head(mirror)
+            return await self.ledger.load_head(mirror)
         except Unreachable as exc:
             raise storage_unavailable(exc) from exc
 
@@ -90,13 +112,13 @@ class Controller:
     async def pages(self, mirror: Mirror) -> dict[str, Page]:
         """What the members' status pages say, asked side by side; members without one are left out."""
         paged = [member for member in mirror.members if member.status_url]
-        said = await asyncio.gather(*(self.ports.probes.page(member) for member in paged))
+        said = await asyncio.gather(*(self.probes.page(member) for member in paged))
         return {member.name: page for member, page in zip(paged, said, strict=True)}
 
     async def count_failure(self, code: str) -> None:
         """Count a request that failed authentication, and write the counters down at most once a minute."""
         self.failures[code] += 1
-        self.ports.log("authentication.failed", code=code)
+        self.log("authentication.failed", code=code)
         await self.flush_failures()
 
     async def flush_failures(self) -> None:
@@ -107,8 +129,8 @@ class Controller:
         self.flushed_at, counts = now, dict(self.failures)
         self.failures.clear()
         try:
-            at = instants.to_text(self.ports.clock.now())
-            await self.ports.ledger.count_failures(self.ports.instance, counts, at)
+            at = instants.to_text(self.clock.now())
+            await self.ledger.count_failures(self.instance, counts, at)
         except Unreachable:
             self.failures.update(counts)
 

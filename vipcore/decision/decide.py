@@ -19,7 +19,6 @@ from vipcore.decision.request import HeadChanged, Reads, Request
 from vipcore.decision.takeover import drive, driver_for, resumed, take_lease, wait_for_swap
 from vipcore.errors import Refusal, Unreachable
 from vipcore.instants import Instant
-from vipcore.ledger import store
 from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head, Repeat, Swap, repeated
 from vipcore.model import Observation, Outcome
@@ -60,15 +59,13 @@ async def carry_out(controller: Controller, request: Request) -> Outcome:
 
 
 async def _decide(controller: Controller, request: Request, head: Head, reads: Reads) -> Outcome:
-    now = controller.ports.clock.now()
+    now = controller.clock.now()
     remark = await judge(controller, request, head, reads, now)
     if reads.nics is not None and _will_work(request, head):
         preflight.read_ahead(controller.arm, controller.readings, request.mirror)
     if reads.nics is None and _will_work(request, head):
         await _acquire_writes(controller, request, head, now)
-    adding = (
-        asyncio.create_task(controller.ports.ledger.put_work_item(request.mirror.name)) if _will_work(request, head) else None
-    )
+    adding = asyncio.create_task(controller.ledger.put_work_item(request.mirror.name)) if _will_work(request, head) else None
     try:
         joins, driven = rules.joins(head, request.member), head.lease_live(now, margin_s=LEASE_MARGIN_S)
         looks = {} if joins and driven else await _shown(controller, request, head, reads)
@@ -79,7 +76,7 @@ async def _decide(controller: Controller, request: Request, head: Head, reads: R
                 return await _confirm(controller, request, head, looks, remark)
             await check_first(controller, request, head, looks, found)
         reads.read()
-        await (adding or controller.ports.ledger.put_work_item(request.mirror.name))
+        await (adding or controller.ledger.put_work_item(request.mirror.name))
         driver, operation_id, epoch = None, "", 0
         if driven:
             head, operation_id, epoch = await _accept_beside(controller, request, head, remark)
@@ -157,16 +154,16 @@ async def _confirm(
     controller: Controller, request: Request, head: Head, looks: dict[str, Observation], remark: str | None
 ) -> Outcome:
     """The VIP is in place by a fresh read and nobody drives: say so, decide it if it was not decided, write no NIC."""
-    now = controller.ports.clock.now()
+    now = controller.clock.now()
     what = f"{request.kind}.confirmed {request.member}"
-    operation_id = controller.ports.clock.new_id()
+    operation_id = controller.clock.new_id()
     epoch = head.epoch
 
     def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
         nonlocal epoch
         if newest.etag != head.etag:
             raise HeadChanged(newest)
-        config = controller.ports.config
+        config = controller.config
         claim_id = request.claim.claim_id if request.claim else None
         after = rules.decided(
             newest, request.member, _restated(request, newest), now=now, claim_id=claim_id, changes_s=config.max_changes_s
@@ -188,7 +185,7 @@ async def _confirm(
         return after, rows
 
     # Nothing between the read of this head and its replacement can have moved the VIP: who moves it commits to the head first.
-    await store.commit(controller.ports, head, change)
+    await controller.store.commit(head, change)
     total_ms = round((asyncio.get_running_loop().time() - request.asked_at) * 1000)
     return Outcome(
         outcome="confirmed",
@@ -237,8 +234,8 @@ async def _accept_beside(controller: Controller, request: Request, head: Head, r
     Returns the head, and the operation and epoch that are waited for. Where the answer to the commit was lost, that head may
     already be a later one, in which the swap is completed or another decision is in force.
     """
-    now = controller.ports.clock.now()
-    fresh_id = controller.ports.clock.new_id()
+    now = controller.clock.now()
+    fresh_id = controller.clock.new_id()
     waits_for, epoch = fresh_id, int(head.epoch)
 
     def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
@@ -264,7 +261,7 @@ async def _accept_beside(controller: Controller, request: Request, head: Head, r
                 _restated(request, newest),
                 now=now,
                 claim_id=newest.claim_id,
-                changes_s=controller.ports.config.max_changes_s,
+                changes_s=controller.config.max_changes_s,
             )
             return _told(request, request.use_issued_at(after)), [
                 _accepted_row(request, newest, newest.swap.operation_id, "joined", remark)
@@ -273,7 +270,7 @@ async def _accept_beside(controller: Controller, request: Request, head: Head, r
         waits_for, epoch = fresh_id, after.epoch
         return _told(request, request.use_issued_at(after)), [_accepted_row(request, newest, fresh_id, "decided", remark)]
 
-    stored = await store.commit(controller.ports, head, change)
+    stored = await controller.store.commit(head, change)
     return stored, waits_for, epoch
 
 
@@ -285,7 +282,7 @@ def _with_swap(
     `seen_on`: who carries the VIP, where that was looked at.
     """
     claim_id = request.claim.claim_id if request.claim else None
-    changes_s = controller.ports.config.max_changes_s
+    changes_s = controller.config.max_changes_s
     after = rules.decided(
         newest, request.member, request.began, now=now, claim_id=claim_id, changes_s=changes_s, holder=newest.desired or seen_on
     )
@@ -307,12 +304,12 @@ async def _accept(
     def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
         if newest.etag != head.etag:
             raise HeadChanged(newest)
-        now = controller.ports.clock.now()
+        now = controller.clock.now()
         resumes = rules.joins(newest, request.member) and newest.swap is not None
         if resumes and newest.swap:
             operation_id, after = newest.swap.operation_id, newest
         else:
-            operation_id = controller.ports.clock.new_id()
+            operation_id = controller.clock.new_id()
             after = _with_swap(controller, request, newest, operation_id, now, seen_on=seen_on)
         assert after.swap is not None
         from_member = after.swap.from_member if resumes and after.swap.begun else seen_on
@@ -325,6 +322,6 @@ async def _accept(
         return _told(request, after), rows
 
     driver.contact = driver.now()
-    driver.took(await store.commit(controller.ports, head, change))
+    driver.took(await controller.store.commit(head, change))
     driver.mark("accept")
     return driver

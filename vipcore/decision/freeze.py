@@ -7,7 +7,6 @@ from vipcore import instants
 from vipcore.decision.controller import Controller, storage_unavailable
 from vipcore.errors import Refusal, Unreachable
 from vipcore.instants import Instant
-from vipcore.ledger import store
 from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Frozen, Head
 from vipcore.model import Mirror
@@ -17,7 +16,7 @@ async def freeze(
     controller: Controller, mirror: Mirror, *, reason: str, operator: str, until: Instant | None, correlation_id: str
 ) -> Head:
     """Set the freeze, or replace the one that is set. Raises Refusal."""
-    now = controller.ports.clock.now()
+    now = controller.clock.now()
     if until is not None and until <= now:
         raise Refusal("body-invalid", f"/until: lies in the past; it is {instants.to_text(now)} here.")
 
@@ -34,10 +33,10 @@ async def freeze(
         return replace(newest, frozen=frozen), [row]
 
     try:
-        head = await controller.ports.ledger.load_head(mirror.name)
+        head = await controller.ledger.load_head(mirror.name)
         if until is not None:
-            await controller.ports.ledger.put_work_item(mirror.name)
-        return await store.commit(controller.ports, head, change)
+            await controller.ledger.put_work_item(mirror.name)
+        return await controller.store.commit(head, change)
     except Unreachable as exc:
         raise storage_unavailable(exc) from exc
 
@@ -45,10 +44,10 @@ async def freeze(
 async def unfreeze(controller: Controller, mirror: Mirror, *, reason: str, operator: str, correlation_id: str) -> Head:
     """Lift the freeze; a mirror that is not frozen stays as it is. Raises Refusal."""
     try:
-        head = await controller.ports.ledger.load_head(mirror.name)
+        head = await controller.ledger.load_head(mirror.name)
         if head.frozen is None:
             return head
-        await controller.ports.ledger.put_work_item(mirror.name)
+        await controller.ledger.put_work_item(mirror.name)
         return await unfrozen(controller, head, actor=f"operator:{operator}", reason=reason, correlation_id=correlation_id)
     except Unreachable as exc:
         raise storage_unavailable(exc) from exc
@@ -56,7 +55,7 @@ async def unfreeze(controller: Controller, mirror: Mirror, *, reason: str, opera
 
 async def unfrozen(controller: Controller, head: Head, *, actor: str, reason: str, correlation_id: str) -> Head:
     """The head without its freeze. The hour of a recorded claim goes on from where the freeze stopped it."""
-    now = controller.ports.clock.now()
+    now = controller.clock.now()
     lifted = head.frozen
 
     def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
@@ -69,7 +68,7 @@ async def unfrozen(controller: Controller, head: Head, *, actor: str, reason: st
         row = Entry(event="unfrozen", actor=actor, correlation_id=correlation_id, detail=f"Unfrozen. Reason: {reason}")
         return replace(newest, frozen=None, recorded_claim=recorded), [row]
 
-    return await store.commit(controller.ports, head, change)
+    return await controller.store.commit(head, change)
 
 
 def view(head: Head, now: Instant) -> dict[str, object] | None:

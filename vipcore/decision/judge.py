@@ -13,7 +13,6 @@ from vipcore.decision.controller import REPEAT_S, Controller, left_out
 from vipcore.decision.request import Reads, Request
 from vipcore.errors import Refusal
 from vipcore.instants import Instant
-from vipcore.ledger import store
 from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head, Repeat, repeated
 from vipcore.model import Observation
@@ -56,7 +55,7 @@ async def judge(controller: Controller, request: Request, head: Head, reads: Rea
         verdict = rules.forcible(deny) if deny and move and not move.force else rules.Allow()
     if isinstance(verdict, rules.Deny):
         await refuse(controller, request, head, verdict)
-    config = controller.ports.config
+    config = controller.config
     if claim and (deny := rules.flapping(head, request.member, now, changes=config.max_changes, changes_s=config.max_changes_s)):
         await refuse(controller, request, head, deny)
     return remark
@@ -64,7 +63,7 @@ async def judge(controller: Controller, request: Request, head: Head, reads: Rea
 
 async def refuse(controller: Controller, request: Request, head: Head, deny: rules.Deny) -> None:
     """Write the refusal down (and the recorded claim, or the start of a hold, with it) and raise it."""
-    now = controller.ports.clock.now()
+    now = controller.clock.now()
     what = f"{request.kind}.refused {deny.code} {request.member}"
 
     def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
@@ -99,8 +98,8 @@ async def refuse(controller: Controller, request: Request, head: Head, deny: rul
     if request.by_timer and not begins:
         raise Refusal(deny.code, deny.detail, retry_after_s=deny.retry_after_s)
     if deny.recorded and request.claim:
-        await controller.ports.ledger.put_work_item(request.mirror.name)
-    await store.commit(controller.ports, head, change)
+        await controller.ledger.put_work_item(request.mirror.name)
+    await controller.store.commit(head, change)
     raise Refusal(deny.code, deny.detail, retry_after_s=deny.retry_after_s)
 
 

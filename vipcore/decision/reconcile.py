@@ -26,11 +26,10 @@ from vipcore.decision.request import HeadChanged, Request
 from vipcore.decision.takeover import drive_anew, take_over
 from vipcore.errors import Refusal, Unreachable
 from vipcore.instants import Instant
-from vipcore.ledger import store
 from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head, RecordedClaim
+from vipcore.ledger.port import WorkItem
 from vipcore.model import Claim, Mirror, Page, Placement, Seen
-from vipcore.ports import WorkItem
 from vipcore.swap import plan
 from vipcore.swap.driver import LEASE_MARGIN_S
 
@@ -55,23 +54,23 @@ async def run_pass(controller: Controller, correlation_id: str) -> None:
 
     Raises what a defect of ours raises, after all mirrors have been attended to.
     """
-    if controller.ports.config.fatal:
+    if controller.config.fatal:
         return
-    mirrors = controller.ports.config.mirrors
+    mirrors = controller.config.mirrors
     await controller.flush_failures()
     try:
-        worklist = {item.mirror: item for item in await controller.ports.ledger.load_worklist()}
+        worklist = {item.mirror: item for item in await controller.ledger.load_worklist()}
         now = asyncio.get_running_loop().time()
         controller.worklist_seen = {item: controller.worklist_seen.get(item, now) for item in worklist.values()}
         swept = set(_slice(controller, sorted(mirrors)))
         following = {mirror.name for mirror in mirrors.values() if mirror.follow_primary and mirror.has_pages}
         names = [name for name in mirrors if name in worklist or name in swept or name in following]
-        heads = await controller.ports.ledger.load_heads(names)
+        heads = await controller.ledger.load_heads(names)
     except Unreachable as exc:
-        controller.ports.log("timer.skipped", why=str(exc)[:200])
+        controller.log("timer.skipped", why=str(exc)[:200])
         return
     for name in set(names) - set(heads):
-        controller.ports.log("timer.skipped", mirror=name, why="its head row is damaged")
+        controller.log("timer.skipped", mirror=name, why="its head row is damaged")
     gate = asyncio.Semaphore(SIDE_BY_SIDE)
 
     async def one(name: str) -> None:
@@ -82,7 +81,7 @@ async def run_pass(controller: Controller, correlation_id: str) -> None:
     results = await asyncio.gather(*(one(name) for name in attended), return_exceptions=True)
     defects = {name: result for name, result in zip(attended, results, strict=True) if isinstance(result, BaseException)}
     for name, defect in defects.items():
-        controller.ports.log("timer.failed", mirror=name, what=repr(defect)[:300])
+        controller.log("timer.failed", mirror=name, what=repr(defect)[:300])
     for defect in defects.values():
         raise defect  # the host logs it with its stack, when all other mirrors have had their turn
 
@@ -108,15 +107,15 @@ async def _attend(
         async with asyncio.timeout(ATTEND_S):
             busy = await _work(controller, mirror, head, correlation_id, look=look)
         if item is not None and not busy and _outlived(controller, item):
-            await controller.ports.ledger.drop_work_item(item)
+            await controller.ledger.drop_work_item(item)
     except Refusal as refusal:
-        controller.ports.log("timer.refused", mirror=mirror.name, code=refusal.code, detail=refusal.detail[:300])
+        controller.log("timer.refused", mirror=mirror.name, code=refusal.code, detail=refusal.detail[:300])
     except HeadChanged:
-        controller.ports.log("timer.overtaken", mirror=mirror.name)
+        controller.log("timer.overtaken", mirror=mirror.name)
     except TimeoutError:
-        controller.ports.log("timer.skipped", mirror=mirror.name, why=f"its reads had no turn within {ATTEND_S:g} s")
+        controller.log("timer.skipped", mirror=mirror.name, why=f"its reads had no turn within {ATTEND_S:g} s")
     except Unreachable as exc:
-        controller.ports.log("timer.skipped", mirror=mirror.name, why=str(exc)[:200])
+        controller.log("timer.skipped", mirror=mirror.name, why=str(exc)[:200])
 
 
 def _outlived(controller: Controller, item: WorkItem) -> bool:
@@ -126,14 +125,14 @@ def _outlived(controller: Controller, item: WorkItem) -> bool:
 
 async def _work(controller: Controller, mirror: Mirror, head: Head, correlation_id: str, *, look: bool) -> bool:
     """Do what this head asks for. Returns whether the mirror stays on the worklist. Raises Refusal, Unreachable."""
-    now = controller.ports.clock.now()
+    now = controller.clock.now()
     if head.frozen and head.frozen.until is not None and head.frozen.until <= now:
         head = await unfrozen(controller, head, actor=ACTOR, reason="its time is over", correlation_id=correlation_id)
     if head.lease_live(now, margin_s=LEASE_MARGIN_S):
         return True
     if head.desired is not None and mirror.member(head.desired) is None:
         # Nothing leads to a member that the document no longer has; a recorded claim of another may.
-        controller.ports.log("desired.unknown", mirror=mirror.name, member=head.desired)
+        controller.log("desired.unknown", mirror=mirror.name, member=head.desired)
     elif head.swap is not None or head.lease is not None:
         await _unfinished(controller, mirror, head, now, correlation_id)
         return True
@@ -188,7 +187,7 @@ async def _judged_again(
     try:
         await _pending(controller, mirror, head, recorded_claim, now, correlation_id)
     except Refusal as refusal:
-        controller.ports.log("timer.refused", mirror=mirror.name, code=refusal.code, detail=refusal.detail[:300])
+        controller.log("timer.refused", mirror=mirror.name, code=refusal.code, detail=refusal.detail[:300])
     return await controller.load_head(mirror.name)
 
 
@@ -226,7 +225,7 @@ async def _pending(
         row = request.draft("claim.refused", outcome=recorded_claim.code, detail=f"The recorded claim is dropped: {why}")
         return replace(newest, recorded_claim=None), [row]
 
-    await store.commit(controller.ports, head, change)
+    await controller.store.commit(head, change)
 
 
 async def _drift(controller: Controller, mirror: Mirror, head: Head, correlation_id: str, *, watched: bool, frozen: bool) -> None:
@@ -286,7 +285,7 @@ async def _note_drift(controller: Controller, head: Head, sentence: str | None, 
     """Report a drift once, or that it is over."""
     if head.drift == sentence:
         return
-    controller.ports.log("drift.found" if sentence else "drift.over", mirror=head.mirror, detail=sentence or "")
+    controller.log("drift.found" if sentence else "drift.over", mirror=head.mirror, detail=sentence or "")
 
     def change(newest: Head) -> tuple[Head, list[Entry]]:
         if newest.etag != head.etag:
@@ -296,7 +295,7 @@ async def _note_drift(controller: Controller, head: Head, sentence: str | None, 
         row = Entry(event=event, actor=ACTOR, member=head.desired, correlation_id=correlation_id, detail=detail)
         return replace(newest, drift=sentence), [row]
 
-    await store.commit(controller.ports, head, change)
+    await controller.store.commit(head, change)
 
 
 async def _follow_pages(controller: Controller, mirror: Mirror, head: Head, correlation_id: str) -> None:
@@ -306,7 +305,7 @@ async def _follow_pages(controller: Controller, mirror: Mirror, head: Head, corr
     Only a page that was seen to say *not primary* since that decision can turn: an isolated old primary that goes on believing
     in itself never does. Which pages were seen so is in the head, since the process may change between looks.
     """
-    now = controller.ports.clock.now()
+    now = controller.clock.now()
     head = await controller.load_head(mirror.name)
     pages = await controller.pages(mirror)
     backups = set(head.backup_seen.get("backup", ()))
@@ -320,7 +319,7 @@ async def _follow_pages(controller: Controller, mirror: Mirror, head: Head, corr
             row = Entry(event="readiness.changed", actor=ACTOR, correlation_id=correlation_id, detail=detail)
             return replace(newest, backup_seen={"backup": sorted(backups | new)}), [row]
 
-        head = await store.commit(controller.ports, head, change)
+        head = await controller.store.commit(head, change)
     primary = [name for name, page in pages.items() if page is Page.PRIMARY]
     candidate = primary[0] if len(primary) == 1 and primary[0] in backups and primary[0] != head.desired else None
     member, looks = controller.followed.pop(mirror.name, ("", 0))
@@ -333,7 +332,7 @@ async def _follow_pages(controller: Controller, mirror: Mirror, head: Head, corr
     claim = Claim(
         mirror=mirror.name,
         member=candidate,
-        claim_id=controller.ports.clock.new_id(),
+        claim_id=controller.clock.new_id(),
         key_id="",
         issued_at=now,
         began=now,

@@ -98,7 +98,7 @@ class Reads:
         held = pace.crowded(asyncio.get_running_loop().time())
         pace.asking += not held
         nics = None if held else asyncio.create_task(controller.read_all(mirror))
-        return cls(controller, mirror, controller.ports.clock.now(), nics, pages, counted=not held)
+        return cls(controller, mirror, controller.clock.now(), nics, pages, counted=not held)
 
     async def shown(self, head: Head) -> dict[str, Observation]:
         """The NICs as read after the last write that this head knows of: an older read could show a placement of before."""
@@ -108,7 +108,7 @@ class Reads:
         if self.nics is None or stale:
             if self.nics is not None:
                 await asyncio.wait([self.nics])
-            self.at, self.known = self.controller.ports.clock.now(), head.etag
+            self.at, self.known = self.controller.clock.now(), head.etag
             self.nics = asyncio.create_task(self.controller.read_all(self.mirror))
         return dict(await self.nics)
 

@@ -10,7 +10,6 @@ from vipcore.decision.controller import Controller
 from vipcore.decision.judge import check_first
 from vipcore.decision.request import HeadChanged, Request
 from vipcore.errors import Refusal
-from vipcore.ledger import store
 from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head, Lease, Swap, watching
 from vipcore.model import Observation, Outcome, Phase
@@ -35,7 +34,7 @@ def resumed(request: Request, before: Head) -> list[Entry]:
 
 def take_lease(driver: Driver, head: Head) -> Head:
     """The head with the lease in this driver's hand; one that ran out puts the mirror under the timer's eye."""
-    now = driver.ports.clock.now()
+    now = driver.store.clock.now()
     if head.lease is not None:
         head = watching(head, head.swap.open if head.swap else (), now, now + instants.seconds(WATCH_S))
     return replace(head, lease=Lease(owner=driver.owner, until=now + instants.seconds(LEASE_TTL_S)))
@@ -44,11 +43,12 @@ def take_lease(driver: Driver, head: Head) -> Head:
 def driver_for(controller: Controller, request: Request, head: Head, looks: dict[str, Observation]) -> Driver:
     """The driver of a head whose lease was just taken for this ask."""
     return Driver(
-        ports=controller.ports,
+        store=controller.store,
+        probes=controller.probes,
         arm=controller.arm,
         mirror=request.mirror,
         head=head,
-        owner=f"{controller.ports.instance}/{controller.ports.clock.new_id()}",
+        owner=f"{controller.instance}/{controller.clock.new_id()}",
         actor=request.actor,
         correlation_id=request.correlation_id,
         deadline=request.deadline,
@@ -92,7 +92,7 @@ async def wait_for_swap(
                 return _moved(request, head)
             # Confirmed by somebody else, or finished and followed by more for the same member: look for ourselves.
             raise HeadChanged(head)
-        if not head.lease_live(controller.ports.clock.now(), margin_s=LEASE_MARGIN_S):
+        if not head.lease_live(controller.clock.now(), margin_s=LEASE_MARGIN_S):
             try:
                 return await take_over(controller, request, head)
             except HeadChanged as overtaken:
@@ -100,7 +100,7 @@ async def wait_for_swap(
                 continue
         if loop.time() + wait >= request.deadline:
             raise Refusal("busy", "The swap under way has not finished within this request's time; try the same again.")
-        await asyncio.sleep(wait * (0.75 + 0.5 * controller.ports.clock.jitter()))
+        await asyncio.sleep(wait * (0.75 + 0.5 * controller.clock.jitter()))
         wait = min(wait * 1.5, 1.0)
         head = await controller.load_head(request.mirror.name)
 
@@ -123,7 +123,7 @@ async def take_over(controller: Controller, request: Request, head: Head) -> Out
         return driver.noted(take_lease(driver, newest)), resumed(request, newest)
 
     driver.contact = driver.now()
-    driver.took(await store.commit(controller.ports, head, change))
+    driver.took(await controller.store.commit(head, change))
     driver.mark("accept")
     return await drive(controller, request, driver)
 
@@ -159,23 +159,23 @@ async def drive_anew(
     it is an unfinished swap, which a freeze lets finish.
     """
     await check_first(controller, request, head, looks, plan.plan(request.mirror, looks, request.member))
-    await controller.ports.ledger.put_work_item(request.mirror.name)
+    await controller.ledger.put_work_item(request.mirror.name)
     driver = driver_for(controller, request, head, looks)
     driver.closes = closes
     seen = plan.placement(request.mirror, looks)
-    operation_id = controller.ports.clock.new_id()
+    operation_id = controller.clock.new_id()
 
     def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
-        if newest.etag != head.etag or (closes and rules.frozen(newest, controller.ports.clock.now())):
+        if newest.etag != head.etag or (closes and rules.frozen(newest, controller.clock.now())):
             raise HeadChanged(newest)
         from_member = seen.members[0] if seen.members else None
-        now = controller.ports.clock.now()
+        now = controller.clock.now()
         swap = Swap(operation_id=operation_id, from_member=from_member, started_at=now, actor=request.actor, begun=True)
         driver.head = replace(newest, swap=swap)
         row = request.draft(event, operation_id=operation_id, from_member=from_member, detail=detail)
         return driver.noted(take_lease(driver, driver.head)), [row]
 
     driver.contact = driver.now()
-    driver.took(await store.commit(controller.ports, head, change))
+    driver.took(await controller.store.commit(head, change))
     driver.mark("accept")
     return await drive(controller, request, driver)

@@ -24,11 +24,11 @@ Answer = dict[str, Any]
 async def claim(controller: Controller, http_request: signatures.HttpRequest, mirror_name: str, correlation_id: str) -> Answer:
     """`POST /mirrors/{mirror}/claims`. Raises Refusal."""
     controller.check_configured()
-    arrived = controller.ports.clock.now()
+    arrived = controller.clock.now()
     bodies.check_size(http_request.body)
     try:
-        signed = signatures.verify(http_request, controller.ports.config.keys)
-        signed.check_fresh(arrived, controller.ports.config.clock_skew_s)
+        signed = signatures.verify(http_request, controller.config.keys)
+        signed.check_fresh(arrived, controller.config.clock_skew_s)
     except Refusal as refusal:
         await controller.count_failure(refusal.code)
         raise
@@ -63,16 +63,16 @@ def _check_addressed(key: Key, asked: Claim, mirror_name: str) -> None:
 
 async def _refuse_unread(controller: Controller, key: Key, refusal: Refusal, correlation_id: str) -> None:
     """Write down, in the key's own mirror, a claim that never got as far as its mirror's rules."""
-    mirror = controller.ports.config.mirrors.get(key.mirror)
+    mirror = controller.config.mirrors.get(key.mirror)
     if mirror is None:
         return
-    now = controller.ports.clock.now()
+    now = controller.clock.now()
     unread = Claim(mirror=key.mirror, member=key.member, claim_id="", key_id=key.key_id, issued_at=now, began=now, event="manual")
     request = Request(
         mirror=mirror, member=key.member, began=now, actor=f"key:{key.key_id}", correlation_id=correlation_id, claim=unread
     )
     try:
-        head = await controller.ports.ledger.load_head(mirror.name)
+        head = await controller.ledger.load_head(mirror.name)
         await refuse(controller, request, head, rules.Deny(code=refusal.code, detail=refusal.detail))
     except Unreachable as exc:
         raise storage_unavailable(exc) from exc
@@ -89,7 +89,7 @@ async def _planned(controller: Controller, asked: Claim) -> Answer:
         "outcome": "planned",
         "desired": head.desired,
         "epoch": head.epoch,
-        "frozen": frozen_view(head, controller.ports.clock.now()),
+        "frozen": frozen_view(head, controller.clock.now()),
         "in_progress": in_progress,
     }
 
@@ -97,7 +97,7 @@ async def _planned(controller: Controller, asked: Claim) -> Answer:
 async def move(controller: Controller, mirror_name: str, body: bytes, correlation_id: str) -> Answer:
     """`POST /mirrors/{mirror}/moves`. Raises Refusal."""
     mirror = controller.mirror(mirror_name)
-    asked = bodies.move(mirror_name, body, controller.ports.clock.now())
+    asked = bodies.move(mirror_name, body, controller.clock.now())
     if mirror.member(asked.to) is None:
         known = ", ".join(member.name for member in mirror.members)
         raise Refusal("member-unknown", f"Mirror {mirror.name} has no member of that name; it has {known}.")
@@ -119,7 +119,7 @@ async def _move_planned(controller: Controller, mirror: Mirror, asked: Move) -> 
     head = await controller.load_head(mirror.name)
     looks = await controller.read_all(mirror)
     checks: list[Answer] = []
-    stopped = rules.move_frozen(head, asked, controller.ports.clock.now())
+    stopped = rules.move_frozen(head, asked, controller.clock.now())
     checks.append({"name": "freeze", "ok": stopped is None, "detail": stopped.detail if stopped else "the mirror is not frozen"})
     if mirror.has_pages:
         checks.append(_pages_view(asked, mirror, await controller.pages(mirror)))

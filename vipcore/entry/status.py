@@ -10,8 +10,9 @@ from vipcore.arm import nic
 from vipcore.decision.controller import Controller, storage_unavailable
 from vipcore.decision.freeze import view as frozen_view
 from vipcore.errors import Refusal, Unreachable
-from vipcore.ledger import audit
+from vipcore.ledger import audit, chain
 from vipcore.ledger.head import Head
+from vipcore.ledger.seal import KEYED, Seal
 from vipcore.model import Member, Mirror, Missing, Nic, Observation, Unreadable
 from vipcore.swap import plan, preflight
 from vipcore.swap.driver import LEASE_MARGIN_S
@@ -27,9 +28,9 @@ VERIFY_LIMIT_MAX: Final = 20000
 async def mirrors(controller: Controller) -> Answer:
     """`GET /mirrors`: all of them, from the heads alone. Raises Refusal."""
     controller.check_configured()
-    config = controller.ports.config
+    config = controller.config
     try:
-        heads = await controller.ports.ledger.load_heads(sorted(config.mirrors))
+        heads = await controller.ledger.load_heads(sorted(config.mirrors))
     except Unreachable as exc:
         raise storage_unavailable(exc) from exc
     listed = [_head_view(controller, heads[name]) for name in heads]
@@ -44,7 +45,7 @@ def _head_view(controller: Controller, head: Head) -> Answer:
         "mirror": head.mirror,
         "desired": head.desired,
         "epoch": head.epoch,
-        "frozen": frozen_view(head, controller.ports.clock.now()),
+        "frozen": frozen_view(head, controller.clock.now()),
         "in_progress": _in_progress(controller, head),
         "pending": _pending(head),
         "drift": head.drift,
@@ -55,7 +56,7 @@ def _head_view(controller: Controller, head: Head) -> Answer:
 def _in_progress(controller: Controller, head: Head) -> Answer | None:
     if head.swap is None:
         return None
-    driven = head.lease_live(controller.ports.clock.now(), margin_s=LEASE_MARGIN_S)
+    driven = head.lease_live(controller.clock.now(), margin_s=LEASE_MARGIN_S)
     return {
         "operation_id": head.swap.operation_id,
         "to": head.desired,
@@ -167,7 +168,7 @@ async def trail(controller: Controller, name: str, query: Mapping[str, str]) -> 
     limit = _number("limit", query.get("limit"), AUDIT_LIMIT, AUDIT_LIMIT_MAX) or AUDIT_LIMIT
     before = _number("before", query.get("before"), None, 10**18)
     try:
-        rows = await controller.ports.ledger.newest_rows(name, before=before, limit=limit)
+        rows = await controller.ledger.newest_rows(name, before=before, limit=limit)
     except Unreachable as exc:
         raise storage_unavailable(exc) from exc
     more = len(rows) == limit and rows[-1].seq > 1
@@ -183,18 +184,18 @@ async def verify(controller: Controller, name: str, query: Mapping[str, str]) ->
     controller.mirror(name)
     first = _number("from", query.get("from"), 1, 10**18) or 1
     limit = _number("limit", query.get("limit"), VERIFY_LIMIT, VERIFY_LIMIT_MAX) or VERIFY_LIMIT
-    ledger, seal = controller.ports.ledger, controller.ports.config.seal
+    ledger, seal = controller.ledger, controller.config.seal
     try:
         head = await ledger.load_head(name)
-        start = audit.Link()
+        start = chain.Link()
         if first > head.seq + 1:
             raise Refusal("body-invalid", f"?from={first} lies behind the end of the trail, row {head.seq}.")
         if first > 1:
             before = await ledger.load_row(name, first - 1)
             if before is None:
                 return {"intact": False, "records": 0, "broken_seq": first - 1, "detail": f"row {first - 1} is missing"}
-            keyed = first - 1 if str(before.columns.get("Alg", "")).startswith(audit.KEYED) else None
-            start = audit.Link(seq=first - 1, hash=before.hash, keyed_from=keyed)
+            keyed = first - 1 if str(before.columns.get("Alg", "")).startswith(KEYED) else None
+            start = chain.Link(seq=first - 1, hash=before.hash, keyed_from=keyed)
         # One more than is checked, so that rows behind the end that the head tells are seen.
         rows = await ledger.rows_from(name, first, limit=limit + 1)
         wanted = min(limit, head.seq - start.seq)
@@ -210,10 +211,10 @@ async def verify(controller: Controller, name: str, query: Mapping[str, str]) ->
     return answer
 
 
-def _verdict(name: str, head: Head, rows: list[audit.Row], start: audit.Link, seal: audit.Seal, wanted: int) -> Answer:
+def _verdict(name: str, head: Head, rows: list[audit.Row], start: chain.Link, seal: Seal, wanted: int) -> Answer:
     """What the check of these rows says, of which there should be so many."""
-    reached, read = audit.verify(name, rows, start, seal), len(rows)
-    if isinstance(reached, audit.Broken):
+    reached, read = chain.verify(name, rows, start, seal), len(rows)
+    if isinstance(reached, chain.Broken):
         return {"intact": False, "records": read, "broken_seq": reached.seq, "detail": reached.detail}
     if read < wanted:
         detail = f"the head says {head.seq} rows; row {reached.seq + 1} is missing, and so are those after it in this page"

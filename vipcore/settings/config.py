@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
-from vipcore.ledger.audit import Seal
+from vipcore.ledger.seal import Seal
 from vipcore.model import Key, Mirror
 from vipcore.settings import document
 from vipcore.settings.document import Fault

@@ -271,7 +271,7 @@ async def _attach_when_free(driver: Driver, step: Step, tries: dict[str, int]) -
         if isinstance(before, Nic) and before.state == plan.FAILED:
             # A failed operation may keep what the NIC no longer shows; putting the NIC again makes Azure let go.
             driver.fences.add(holder)
-        await driver.pause(min(0.3 * 2 ** tries[step.member], 5.0) * (0.75 + 0.5 * driver.ports.clock.jitter()))
+        await driver.pause(min(0.3 * 2 ** tries[step.member], 5.0) * (0.75 + 0.5 * driver.store.clock.jitter()))
         await write.look(driver, holder, driver.desired)
         await write.settle(driver, holder, within_s=float("inf"))
         return None
@@ -325,7 +325,7 @@ async def _complete(driver: Driver) -> Head:
         operation_id=swap.operation_id,
         from_member=swap.from_member,
         to=driver.desired,
-        at=driver.ports.clock.now(),
+        at=driver.store.clock.now(),
         total_ms=total_ms,
         phases=tuple((phase.name, phase.ms) for phase in driver.phases),
     )
@@ -371,7 +371,7 @@ def _changed_otherwise(driver: Driver) -> list[tuple[str, list[str]]]:
         shown = driver.looks[member]
         where = nic.differences(before, shown.document, driver.mirror.vips) if isinstance(shown, Nic) else []
         if where:
-            driver.ports.log("nic.differs", mirror=driver.mirror.name, member=member, where=",".join(where)[:500])
+            driver.store.log("nic.differs", mirror=driver.mirror.name, member=member, where=",".join(where)[:500])
             found.append((member, where))
     return found
 
@@ -381,7 +381,7 @@ async def _probe(driver: Driver) -> list[str]:
     if driver.mirror.path_probe is None:
         return []
     within = min(PATH_PROBE_S, max(0.1, driver.deadline - driver.now()))
-    took = await driver.ports.probes.path(driver.mirror.path_probe, within_s=within)
+    took = await driver.probes.path(driver.mirror.path_probe, within_s=within)
     driver.mark("path")
     if took is None:
         return [f"The path probe {driver.mirror.path_probe} did not answer within {within:g} s."]
@@ -390,7 +390,7 @@ async def _probe(driver: Driver) -> list[str]:
 
 async def _failed(driver: Driver, refusal: Refusal) -> None:
     """Say so in the trail, set the time of the next try, and release the lease if nothing of ours is in flight."""
-    now = driver.ports.clock.now()
+    now = driver.store.clock.now()
 
     def change(head: Head) -> tuple[Head, list[Entry]]:
         driver.check_mine(head)
@@ -422,7 +422,7 @@ async def _failed(driver: Driver, refusal: Refusal) -> None:
         await _let_go(driver, lost.head)
     except Unreachable:
         driver.drafts.append(row)
-        driver.ports.log("swap.unrecorded", mirror=driver.mirror.name, code=refusal.code)
+        driver.store.log("swap.unrecorded", mirror=driver.mirror.name, code=refusal.code)
 
 
 def _tell_the_rest(driver: Driver) -> None:
@@ -444,7 +444,7 @@ async def _let_go(driver: Driver, head: Head) -> None:
     try:
         await _handed_over(driver, head)
     except Unreachable:
-        driver.ports.log("lease.kept", mirror=driver.mirror.name, why="the table did not answer")
+        driver.store.log("lease.kept", mirror=driver.mirror.name, why="the table did not answer")
 
 
 async def _handed_over(driver: Driver, head: Head) -> None:
@@ -477,6 +477,6 @@ async def _write_down_later(driver: Driver) -> None:
         await asyncio.sleep(wait)
         wait = min(wait * 1.5, LATER_WAIT_S_MAX)
         try:
-            await _handed_over(driver, await driver.ports.ledger.load_head(driver.mirror.name))
+            await _handed_over(driver, await driver.store.ledger.load_head(driver.mirror.name))
         except Unreachable:
             continue

@@ -14,11 +14,11 @@ from vipcore import instants
 from vipcore.arm.client import WRITE_TIMEOUT_S, Arm
 from vipcore.arm.rate_limit import clamp
 from vipcore.errors import AzureRefusal, Unreachable, VipError
-from vipcore.ledger import store
 from vipcore.ledger.audit import Entry, Row
 from vipcore.ledger.head import Head, Lease, watching
+from vipcore.ledger.store import OUTDATED, Change, CommitInDoubt, Store
 from vipcore.model import Json, Mirror, Nic, Observation, Phase
-from vipcore.ports import Ports
+from vipcore.ports import Probes
 from vipcore.swap import plan
 from vipcore.swap.plan import Plan, Step
 
@@ -57,7 +57,8 @@ class LostLease(VipError):
 class Driver:
     """One attempt to bring the VIPs to the head's desired member. `owner` stands in the head's lease; times are loop seconds."""
 
-    ports: Ports
+    store: Store
+    probes: Probes
     arm: Arm
     mirror: Mirror
     head: Head
@@ -164,7 +165,7 @@ class Driver:
             except Unreachable:
                 if self.now() + wait >= self.deadline:
                     raise
-            await asyncio.sleep(wait * (0.75 + 0.5 * self.ports.clock.jitter()))
+            await asyncio.sleep(wait * (0.75 + 0.5 * self.store.clock.jitter()))
             wait = min(2 * wait, AWAY_S_MAX)
 
     async def take_turn(self, calls: int) -> None:
@@ -194,7 +195,7 @@ class Driver:
 
     def took(self, head: Head) -> None:
         """Go on from what we committed; where others have gone on from there already, the fence reads the newest head first."""
-        self.head, self.fresh = head, head.etag != store.OUTDATED
+        self.head, self.fresh = head, head.etag != OUTDATED
 
     def check_mine(self, head: Head) -> None:
         """Raises LostLease unless this driver may go on under this head."""
@@ -203,7 +204,7 @@ class Driver:
 
     def lease_left_s(self) -> float:
         """Seconds for which the lease in our head still runs."""
-        return (self.head.lease.until - self.ports.clock.now()).total_seconds() if self.head.lease else 0.0
+        return (self.head.lease.until - self.store.clock.now()).total_seconds() if self.head.lease else 0.0
 
     async def refresh(self) -> None:
         """Read the head, check that we still drive, and renew a lease that gets short. Raises LostLease, Unreachable."""
@@ -212,7 +213,7 @@ class Driver:
     async def _refresh(self) -> None:
         async with self.lock:
             asked_at = self.now()
-            head = await self.ports.ledger.load_head(self.mirror.name)
+            head = await self.store.ledger.load_head(self.mirror.name)
             self.check_mine(head)
             self.head, self.contact, self.fresh = head, asked_at, True
         if self.lease_left_s() < WRITE_TIMEOUT_S + LEASE_MARGIN_S + self.beat_s():
@@ -231,7 +232,7 @@ class Driver:
 
             def change(head: Head) -> tuple[Head, list[Entry]]:
                 self.check_mine(head)
-                lease = Lease(owner=self.owner, until=self.ports.clock.now() + instants.seconds(LEASE_TTL_S))
+                lease = Lease(owner=self.owner, until=self.store.clock.now() + instants.seconds(LEASE_TTL_S))
                 return self.noted(replace(head, lease=lease)), drafts
 
             asked_at = self.now()
@@ -242,7 +243,7 @@ class Driver:
                 self.drafts = drafts + self.drafts  # what was not committed waits on, also where the deadline cut us off
             self.contact = asked_at
 
-    async def record(self, head: Head, change: store.Change) -> Head:
+    async def record(self, head: Head, change: Change) -> Head:
         """Commit a change that takes the waiting rows along; the heartbeat's commit may not come in between."""
         async with self.lock:
             await self._settle()
@@ -250,7 +251,7 @@ class Driver:
             self.drafts = []
         return stored
 
-    async def _commit(self, head: Head, change: store.Change) -> Head:
+    async def _commit(self, head: Head, change: Change) -> Head:
         """Commit. Where its outcome stays unknown, also where our deadline cuts it off, `_settle` finds out before the next."""
         drafts: list[Entry] = []
 
@@ -262,8 +263,8 @@ class Driver:
             self.unsettled = (rows[-1], list(drafts)) if rows else None
 
         try:
-            stored = await store.commit(self.ports, head, noting, sending)
-        except (store.Unsettled, asyncio.CancelledError):
+            stored = await self.store.commit(head, noting, sending)
+        except (CommitInDoubt, asyncio.CancelledError):
             raise
         except Exception:
             self.unsettled = None
@@ -276,14 +277,14 @@ class Driver:
         if self.unsettled is None:
             return
         row, sent = self.unsettled
-        stored = await self.ports.ledger.load_row(row.mirror, row.seq)
+        stored = await self.store.ledger.load_row(row.mirror, row.seq)
         self.unsettled = None
         if stored is not None and stored.hash == row.hash:
             self.drafts = [draft for draft in self.drafts if not any(draft is one for one in sent)]
 
     def noted(self, head: Head) -> Head:
         """The head with what only this driver knows: which NICs a write of ours may be in flight to, and when we last wrote."""
-        now = self.ports.clock.now()
+        now = self.store.clock.now()
         if head.swap is not None:
             may_write = self.unanswered | self.fences | self.writing | self._planned()
             head = replace(head, swap=replace(head.swap, open=tuple(sorted(may_write))))

@@ -101,7 +101,7 @@ async def _not_accepted(driver: Driver, holder: str, source: Nic, target: Nic, e
             await write.look(driver, *members)
             return True
         driver.overlap_memory["atomic"] = "refused"
-        driver.ports.log("move.refused", mirror=driver.mirror.name, why=str(exc)[:300])
+        driver.store.log("move.refused", mirror=driver.mirror.name, why=str(exc)[:300])
         return False
     # The call may still come. The two writes that follow give both NICs another content and etag; what it does after that, the
     # watch over the mirror finds (promise 2).

@@ -73,7 +73,7 @@ async def settle(driver: Driver, member: str, *, within_s: float) -> None:
         elapsed = driver.now() - started
         if elapsed >= within_s:
             return
-        await driver.pause(pace.look_after(elapsed, driver.ports.clock.jitter()))
+        await driver.pause(pace.look_after(elapsed, driver.store.clock.jitter()))
         await look(driver, member)
 
 
@@ -157,23 +157,23 @@ async def _not_accepted(driver: Driver, step: Step, shown: Nic, exc: ArmError | 
     """Judge a write that was not accepted: return to have it planned anew after a look, or raise."""
     driver.trouble[step.member] = exc
     if isinstance(exc, ArmError):
-        driver.ports.log("nic.refused", mirror=driver.mirror.name, member=step.member, code=exc.code, request=exc.request_id)
+        driver.store.log("nic.refused", mirror=driver.mirror.name, member=step.member, code=exc.code, request=exc.request_id)
         match exc.cause:
             case Cause.ADDRESS if step.kind in (Kind.ATTACH, Kind.REPAIR):
                 raise exc
             case Cause.ADDRESS | Cause.DENIED | Cause.FATAL | Cause.GONE:
                 raise exc.refusal()
             case Cause.THROTTLED | Cause.LOCKED:
-                wait = exc.retry_after_s if exc.retry_after_s is not None else 1.0 + driver.ports.clock.jitter()
+                wait = exc.retry_after_s if exc.retry_after_s is not None else 1.0 + driver.store.clock.jitter()
                 if driver.now() + wait >= driver.deadline:
                     raise exc.refusal()
                 await driver.pause(wait)
             case Cause.TOKEN | Cause.TRANSIENT:
-                await driver.pause((exc.retry_after_s or 0.5) + driver.ports.clock.jitter() * 0.5)
+                await driver.pause((exc.retry_after_s or 0.5) + driver.store.clock.jitter() * 0.5)
             case _:
-                await driver.pause(0.05 * driver.ports.clock.jitter())
+                await driver.pause(0.05 * driver.store.clock.jitter())
     else:
-        await driver.pause(0.2 + 0.3 * driver.ports.clock.jitter())
+        await driver.pause(0.2 + 0.3 * driver.store.clock.jitter())
     driver.untold.pop(step.member, None)
     await look(driver, step.member)
     if step.member in driver.unanswered:
@@ -244,7 +244,7 @@ async def finish(driver: Driver, written: Written) -> bool:
     with pace.following():
         while True:
             if waits:
-                await driver.pause(pace.look_after(driver.now() - written.sent_at, driver.ports.clock.jitter(), looks))
+                await driver.pause(pace.look_after(driver.now() - written.sent_at, driver.store.clock.jitter(), looks))
             waits = True
             elapsed = driver.now() - written.sent_at
             try:
@@ -290,7 +290,7 @@ async def _ended_badly(driver: Driver, written: Written, exc: ArmError) -> bool:
     member = written.step.member
     driver.trouble[member] = exc
     what = f"The operation {written.request_id} on the NIC of {member} ended with {exc.code}: {exc.message}"
-    driver.ports.log("operation.ended", mirror=driver.mirror.name, member=member, code=exc.code, request=written.request_id)
+    driver.store.log("operation.ended", mirror=driver.mirror.name, member=member, code=exc.code, request=written.request_id)
     if len(driver.remarks) < REMARKS_MAX:
         driver.remarks.append(what[:300])
     await look(driver, member)

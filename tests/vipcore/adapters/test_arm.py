@@ -19,8 +19,8 @@ from tests.vipcore.adapters.wire import Scripted, Seen, scripted
 from vipcore.adapters import wiring
 from vipcore.adapters.arm import ArmTransport
 from vipcore.adapters.connections import Channel
+from vipcore.arm.port import ArmRequest
 from vipcore.errors import NoReply, NotSent
-from vipcore.ports import ArmRequest
 from vipcore.settings.config import Config
 
 NIC = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Network/networkInterfaces/n?api-version=2026-03-01"

@@ -17,9 +17,9 @@ from vipcore.adapters.arm import ArmTransport
 from vipcore.adapters.connections import Channel
 from vipcore.arm.client import Arm
 from vipcore.arm.errors import ArmError
+from vipcore.arm.port import ArmRequest
 from vipcore.errors import NoReply
 from vipcore.model import Nic
-from vipcore.ports import ArmRequest
 from vipcore.settings.config import Config
 
 GROUP = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Network"

@@ -17,8 +17,10 @@ from vipcore.adapters import table as adapter
 from vipcore.adapters import wiring
 from vipcore.adapters.ledger import TableLedger
 from vipcore.errors import CommitUnknown, Stale, Unreachable
-from vipcore.ledger.audit import Broken, Entry, Link, Seal, row_key, verify
+from vipcore.ledger.audit import Entry, row_key
+from vipcore.ledger.chain import Broken, Link, verify
 from vipcore.ledger.head import Head
+from vipcore.ledger.seal import Seal
 from vipcore.settings.config import Config
 
 ROW = Entry(event="frozen", actor="operator:x", duration_ms=7)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.vipcore.adapters.wire import scripted
 from vipcore.adapters import wiring
+from vipcore.adapters.log import line, log
 from vipcore.errors import Unreachable
 from vipcore.settings import config
 
@@ -44,7 +45,7 @@ def test_instance_is_named_after_its_host_and_is_one_of_a_kind() -> None:
 )
 def test_one_event_is_one_line(value: str) -> None:
     """No value can begin a line, a field or an escape sequence of its own."""
-    text = wiring.line("claim.refused", {"actor": value, "epoch": 7, "member": None, "plain": "key:mirrora-1"})
+    text = line("claim.refused", {"actor": value, "epoch": 7, "member": None, "plain": "key:mirrora-1"})
 
     assert text.isascii()
     assert text.isprintable()
@@ -56,8 +57,8 @@ def test_log_goes_to_its_logger_with_a_level(caplog: pytest.LogCaptureFixture) -
     """Trouble is a warning, everything else is information."""
     caplog.set_level(logging.INFO, logger="mirror_vip")
 
-    wiring.log("audit.head", mirror="PROD", seq=1)
-    wiring.log("timer.skipped", why="away")
+    log("audit.head", mirror="PROD", seq=1)
+    log("timer.skipped", why="away")
 
     assert [(record.levelname, record.message) for record in caplog.records] == [
         ("INFO", "audit.head mirror=PROD seq=1"),
@@ -74,7 +75,7 @@ def test_connections_are_closed_when_the_loop_ends(caplog: pytest.LogCaptureFixt
             settings = {**SETTINGS, "VIP_TABLE": f"AccountName=x;AccountKey=eA==;TableEndpoint={server.url}/x"}
             made = wiring.controller(config.load(settings, Path()), environ=SETTINGS)
             with contextlib.suppress(Unreachable):
-                await made.ports.ledger.load_head("PROD")
+                await made.ledger.load_head("PROD")
             seen.extend(server.seen)
 
     asyncio.run(use())

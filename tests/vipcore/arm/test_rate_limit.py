@@ -11,6 +11,7 @@ from simulator.core.errors import Refused
 from simulator.core.switches import Switches
 from simulator.state.throttle import Limits
 from tests.promises.loop import run
+from vipcore.arm.port import ArmReply
 from vipcore.arm.rate_limit import (
     FIRST_LOOK_S,
     LOOK_S_MAX,
@@ -22,7 +23,6 @@ from vipcore.arm.rate_limit import (
     RateLimit,
     Subscription,
 )
-from vipcore.ports import ArmReply
 
 
 def in_time(story: Callable[[], Awaitable[None]]) -> None:

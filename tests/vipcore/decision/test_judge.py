@@ -425,7 +425,7 @@ async def test_the_path_is_a_phase_of_its_own(took_s: float | None) -> None:
     """The path probe is reported as a phase of its own, and one that is not answered undoes nothing."""
     stage = Stage(document=document(path_probe="tcp://10.0.0.254:1972"))
     node = stage.node("n1")
-    node.controller.ports.probes = path = Path(took_s)
+    node.controller.probes = path = Path(took_s)
 
     outcome = await node.claim("MIRRORB")
 
@@ -584,14 +584,14 @@ async def test_following_yields_to_a_decision_made_while_the_pages_were_asked() 
     await timer(node, 60.0)
     stage.pages = {"MIRRORA": N, "MIRRORB": P}
     await timer(node, 60.0)
-    slowly = node.controller.ports.probes.page
+    slowly = node.controller.probes.page
 
     async def page(member: Member) -> Page:
         shown = await slowly(member)
         await asyncio.sleep(2.0)
         return shown
 
-    node.controller.ports.probes.page = page  # type: ignore[method-assign]  # this instance's network is slow
+    node.controller.probes.page = page  # type: ignore[method-assign]  # this instance's network is slow
     looking = asyncio.create_task(node.tick())
     await asyncio.sleep(1.0)
     await stage.node("n2").move("MIRRORA", force=True)

@@ -32,10 +32,11 @@ from tests.promises.acts import (
 from tests.promises.ledger import MemoryLedger
 from tests.promises.stage import Fate, Node, Stage, parsed
 from vipcore.arm import nic
+from vipcore.ledger import columns
 from vipcore.ledger.audit import Row
 from vipcore.ledger.head import Frozen, Head
+from vipcore.ledger.port import WorkItem
 from vipcore.model import Nic, Page, Vip
-from vipcore.ports import WorkItem
 
 P, N, U = Page.PRIMARY, Page.NOT_PRIMARY, Page.UNKNOWN
 A_WHILE = 600.0
@@ -499,7 +500,7 @@ async def test_one_faulty_mirror_leaves_the_others_alone() -> None:
     node = stage.node("n1")
     for number in range(1, 40):
         await stage.ledger.put_work_item(f"M{number:04d}")
-        stage.ledger.heads[f"M{number:04d}"] = (replace(Head(mirror=f"M{number:04d}"), desired="A").to_entity(), 'W/"x"')
+        stage.ledger.heads[f"M{number:04d}"] = (columns.to_entity(replace(Head(mirror=f"M{number:04d}"), desired="A")), 'W/"x"')
     await node.claim("MIRRORB")
     drop(stage, NIC_B)
 
@@ -515,7 +516,7 @@ async def test_a_recorded_claim_is_judged_though_the_document_has_lost_desired()
     node = stage.node("n1")
     await node.claim("MIRRORB")
     head = await stage.head()
-    stage.ledger.heads["PROD"] = (replace(head, desired="OLD").to_entity(), 'W/"x"')
+    stage.ledger.heads["PROD"] = (columns.to_entity(replace(head, desired="OLD")), 'W/"x"')
     await node.freeze()
     await refused(node.claim("MIRRORA"))
     await node.unfreeze()

@@ -11,7 +11,8 @@ from tests.promises.acts import NIC_A, agent, stranger_puts, virtual
 from tests.promises.stage import DOCUMENT, Stage
 from vipcore.entry import status
 from vipcore.errors import Refusal
-from vipcore.ledger.audit import Seal, digest, row_key
+from vipcore.ledger.audit import row_key
+from vipcore.ledger.seal import Seal, digest
 from vipcore.settings import config, document
 from vipcore.settings.document import Fault
 
@@ -248,7 +249,7 @@ async def test_keyed_trail_says_from_where_it_is_keyed() -> None:
     controller = await moved(stage)
 
     assert (await status.verify(controller, "PROD", {}))["keyed_from"] == 1
-    controller.ports.config = config.Config(mirrors=parsed.mirrors)
+    controller.config = config.Config(mirrors=parsed.mirrors)
     found = await status.verify(controller, "PROD", {})
     assert (found["intact"], found["broken_seq"]) == (False, 1)
 

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vipcore.ledger import audit
-from vipcore.ledger.audit import Broken, Entry, Link, Row, Seal
+from vipcore.ledger.audit import Entry, Row
+from vipcore.ledger.chain import Broken, Link, verify
+from vipcore.ledger.seal import Seal, fingerprint
 
 AT = "2026-11-23T00:29:00.000000Z"
 KEY, OLD_KEY, OTHER_KEY = b"k" * 32, b"o" * 32, b"x" * 32
@@ -43,7 +45,7 @@ def stored(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 def judged(entities: Sequence[Mapping[str, Any]], seal: Seal | None = None) -> Link | Broken:
     """What the verification says of stored entities."""
-    return audit.verify("PROD", [Row.from_entity(entity) for entity in entities], Link(), seal or Seal())
+    return verify("PROD", [Row.from_entity(entity) for entity in entities], Link(), seal or Seal())
 
 
 def recomputed(entity: Mapping[str, Any], key: bytes | None) -> str:
@@ -199,16 +201,16 @@ def test_previous_key_verifies_and_does_not_seal() -> None:
     new = chain([Entry(event="unfrozen", actor="a")], Seal(KEY, OLD_KEY), after=Link(seq=1, hash=old[0].hash))
 
     assert isinstance(judged(stored([*old, *new]), Seal(KEY, OLD_KEY)), Link)
-    assert new[0].columns["Alg"] == "hmac-sha256:" + audit.fingerprint(KEY)
+    assert new[0].columns["Alg"] == "hmac-sha256:" + fingerprint(KEY)
     assert judged(stored([*old, *new]), Seal(KEY)) == Broken(
-        seq=1, detail=f"row 1 says Alg 'hmac-sha256:{audit.fingerprint(OLD_KEY)}'; no audit key with that fingerprint is set"
+        seq=1, detail=f"row 1 says Alg 'hmac-sha256:{fingerprint(OLD_KEY)}'; no audit key with that fingerprint is set"
     )
 
 
 def test_keys_are_shown_nowhere() -> None:
     """An audit key is in no `repr`, and its fingerprint is not its beginning."""
     assert "kkk" not in repr(Seal(KEY, OLD_KEY))
-    assert audit.fingerprint(KEY) not in KEY.hex()
+    assert fingerprint(KEY) not in KEY.hex()
 
 
 def test_view_has_the_columns_in_snake_case() -> None:

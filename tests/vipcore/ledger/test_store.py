@@ -10,9 +10,9 @@ from tests.promises.ledger import MemoryLedger
 from tests.promises.loop import run
 from tests.promises.stage import Stage
 from vipcore.errors import CommitUnknown
-from vipcore.ledger import store
 from vipcore.ledger.audit import Entry, Row
 from vipcore.ledger.head import Head
+from vipcore.ledger.store import OUTDATED
 
 
 class Lossy(MemoryLedger):
@@ -44,16 +44,16 @@ def test_lost_answer_of_a_commit(lands: bool, meanwhile: bool) -> None:
 
     async def main() -> None:
         ledger = Lossy(lands=lands, meanwhile=meanwhile)
-        ports = Stage().node("n").controller.ports
-        ports.ledger = ledger
+        store = Stage().node("n").controller.store
+        store.ledger = ledger
 
-        stored = await store.commit(ports, Head(mirror="PROD"), decide)
+        stored = await store.commit(Head(mirror="PROD"), decide)
 
         assert stored.desired == "A"
-        assert (stored.etag == store.OUTDATED) is meanwhile
+        assert (stored.etag == OUTDATED) is meanwhile
         assert [row.columns["Event"] for row in await ledger.rows_from("PROD", 1, limit=9)] == ["claim.accepted"]
 
-        again = await store.commit(ports, stored, lambda head: (replace(head, drift="seen"), []))
+        again = await store.commit(stored, lambda head: (replace(head, drift="seen"), []))
 
         assert again.drift == "seen"
         assert again.desired == ("B" if meanwhile else "A")
@@ -66,15 +66,15 @@ def test_a_lost_commit_without_a_row_is_never_taken_for_ours() -> None:
 
     async def main() -> None:
         ledger = Lossy(lands=True, meanwhile=False)
-        ports = Stage().node("n").controller.ports
-        ports.ledger = ledger
+        store = Stage().node("n").controller.store
+        store.ledger = ledger
         seen: list[str | None] = []
 
         def use_issued_at(head: Head) -> tuple[Head, list[Entry]]:
             seen.append(head.drift)
             return replace(head, drift="spent"), []
 
-        await store.commit(ports, Head(mirror="PROD"), use_issued_at)
+        await store.commit(Head(mirror="PROD"), use_issued_at)
 
         assert seen == [None, "spent"]
 
@@ -91,14 +91,14 @@ def test_who_is_cut_off_knows_what_was_sent() -> None:
             raise AssertionError("it hangs")
 
     async def main() -> None:
-        ports = Stage().node("n").controller.ports
-        ports.ledger = Hanging()
+        store = Stage().node("n").controller.store
+        store.ledger = Hanging()
         sent: list[Row] = []
 
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(5.0):
-                await store.commit(ports, Head(mirror="PROD"), decide, sent.extend)
+                await store.commit(Head(mirror="PROD"), decide, sent.extend)
 
-        assert await ports.ledger.rows_from("PROD", 1, limit=9) == sent
+        assert await store.ledger.rows_from("PROD", 1, limit=9) == sent
 
     run(main())

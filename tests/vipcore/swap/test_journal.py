@@ -34,7 +34,7 @@ async def test_the_first_change_of_holder_counts_as_one() -> None:
     stage = Stage()
     assert stage.config is not None
     node = stage.node("n1")
-    node.controller.ports.config = Config(mirrors=stage.config.mirrors, max_changes=2)
+    node.controller.config = Config(mirrors=stage.config.mirrors, max_changes=2)
 
     await node.claim("MIRRORB")
     await node.claim("MIRRORA")

@@ -1,0 +1,61 @@
+"""The port of the Table service: one partition per mirror with its head and audit rows, and the worklist."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from vipcore.ledger.audit import Row
+from vipcore.ledger.head import Head
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkItem:
+    """A row of the worklist: this mirror may have unfinished work. `etag` as read, for a delete that loses no newer hint."""
+
+    mirror: str
+    etag: str
+
+
+class Ledger(Protocol):
+    """The table: one partition per mirror with its head and audit rows, and a worklist partition of hints.
+
+    Every method raises Unreachable when the service cannot be used (nothing was changed, or, for the writes that are safe to
+    repeat, it does not matter).
+    """
+
+    async def load_head(self, mirror: str) -> Head:
+        """The head; one with etag None where the mirror was never written."""
+
+    async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
+        """Replace the head and append the rows, all or nothing, if the head still has `head.etag` (None: if there is none).
+
+        One entity group transaction: no state changes without its row. Rows are never updated. Returns the head with its new
+        etag. Raises Stale if another writer was first, CommitUnknown if the write was sent and its answer is lost.
+        """
+
+    async def load_row(self, mirror: str, seq: int) -> Row | None:
+        """The audit row of that seq, or None."""
+
+    async def newest_rows(self, mirror: str, *, before: int | None, limit: int) -> list[Row]:
+        """At most `limit` rows below `before` (exclusive; None: from the newest), newest first; no other row is read."""
+
+    async def rows_from(self, mirror: str, seq: int, *, limit: int) -> list[Row]:
+        """The rows of the `limit` seqs from `seq` on that are there, in rising order, also rows whose columns are damaged."""
+
+    async def load_heads(self, mirrors: Sequence[str]) -> Mapping[str, Head]:
+        """The heads of these mirrors, read side by side; never-written ones included with etag None.
+
+        A mirror whose head row is damaged is left out, so that it stops no other; `load_head` says what is wrong with it.
+        """
+
+    async def put_work_item(self, mirror: str) -> None:
+        """Write the mirror's hint, also where one exists (its etag changes). May be repeated."""
+
+    async def load_worklist(self) -> list[WorkItem]:
+        """All hints."""
+
+    async def drop_work_item(self, item: WorkItem) -> None:
+        """Delete the hint if its etag is still this one; otherwise leave it."""
+
+    async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
+        """Add to this instance's row of failed authentications. May be lost."""
