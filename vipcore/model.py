@@ -1,6 +1,5 @@
 """The values everything else speaks in: what is configured, what is observed, what is to be done. Frozen, no I/O."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, NewType
@@ -82,7 +81,8 @@ class Claim:
     issued_at: Instant
     began: Instant
     event: str
-    evidence: Mapping[str, Any] | None = None
+    evidence: str | None = None
+    """What the agent sent as evidence, as the JSON text that its row keeps."""
     dry_run: bool = False
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from vipcore import instants
 from vipcore.decision.controller import ANSWER_S_MAX, Controller
-from vipcore.entry import bodies
 from vipcore.errors import VipError
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Entry
@@ -55,14 +54,13 @@ class Request:
 
     def draft(self, event: str, **columns: Any) -> Entry:
         """A row about this ask."""
-        evidence = bodies.evidence_text(self.claim.evidence) if self.claim and self.claim.evidence is not None else None
         return Entry(
             event=event,
             actor=self.actor,
             member=self.member,
             claim_id=(self.claim.claim_id or None) if self.claim else None,
             correlation_id=self.correlation_id,
-            evidence=evidence,
+            evidence=self.claim.evidence if self.claim else None,
             **columns,
         )
 

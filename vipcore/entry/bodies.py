@@ -75,8 +75,8 @@ def check_size(body: bytes) -> None:
 def claim(body: bytes, signed: Signed, arrived: Instant) -> Claim:
     """The claim of a verified body. Raises Refusal `body-invalid`."""
     data = _checked("claim", body)
-    evidence = data.get("evidence")
-    if evidence is not None and len(evidence_text(evidence).encode()) > EVIDENCE_MAX:
+    evidence = strictjson.compact(data["evidence"]) if data.get("evidence") is not None else None
+    if evidence is not None and len(evidence.encode()) > EVIDENCE_MAX:
         raise Refusal("body-invalid", f"/evidence: at most {EVIDENCE_MAX} bytes of JSON are recorded.")
     try:
         issued_at = instants.from_text(data["issued_at"])
@@ -132,11 +132,6 @@ def text(name: str, value: str | None) -> str:
     if value is None or not _text_validator().is_valid(value):
         raise Refusal("body-invalid", f"?{name}= is needed: at most 256 characters, none of them a control character.")
     return value
-
-
-def evidence_text(evidence: Mapping[str, Any]) -> str:
-    """The evidence as the row's JSON text."""
-    return strictjson.compact(evidence)
 
 
 @cache
