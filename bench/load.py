@@ -123,7 +123,7 @@ async def _child(settings: dict[str, str], mirrors: int) -> dict[str, Any]:
             began = time.perf_counter()
             await asyncio.sleep(BEAT_S)
             delays.append(max(0.0, time.perf_counter() - began - BEAT_S))
-            most = max(most, controller.arm.looking.count)
+            most = max(most, controller.arm.polling_now.count)
             highest = max(highest, _rss_kib())
 
     watching = asyncio.ensure_future(watch())

@@ -87,8 +87,8 @@ async def _there_and_back(
         name = others.mirror(number, azure).name
         await asyncio.sleep(number * 0.3)
         took = []
-        for turn in range(warm + runs):
-            answer = await client.claim(session, app.url, name, f"{name}-{'BA'[turn % 2]}")
+        for permit in range(warm + runs):
+            answer = await client.claim(session, app.url, name, f"{name}-{'BA'[permit % 2]}")
             if answer.status != 200 or answer.body["outcome"] != "moved":
                 raise RuntimeError(f"{name}: {answer.status} {answer.body}")
             took.append(answer.took_s)
@@ -111,8 +111,8 @@ async def _at_once(
         async with client.session() as session:
             name = others.mirror(0, azure).name
             mine = []
-            for turn in range(4 + 6 * runs):
-                answer = await client.claim(session, app.url, name, f"{name}-{'BA'[turn % 2]}")
+            for permit in range(4 + 6 * runs):
+                answer = await client.claim(session, app.url, name, f"{name}-{'BA'[permit % 2]}")
                 if answer.status != 200:
                     raise RuntimeError(f"{name}: {answer.status} {answer.body}")
                 mine.append(answer.took_s)

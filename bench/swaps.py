@@ -84,9 +84,9 @@ class Lane:
         """Swaps there and back, one after the other."""
         name = others.mirror(number, self.azure).name
         await asyncio.sleep(delay_s)
-        for turn in range(self.size.swaps[operation_s]):
+        for permit in range(self.size.swaps[operation_s]):
             since = self.azure_now()
-            answer = await client.claim(session, self.app.url, name, f"{name}-{'BA'[turn % 2]}")
+            answer = await client.claim(session, self.app.url, name, f"{name}-{'BA'[permit % 2]}")
             if answer.status != 200 or answer.body["outcome"] != "moved":
                 raise RuntimeError(f"{name}: {answer.status} {answer.body}")
             self._count("ours", operation_s, number, since, answer.took_s)

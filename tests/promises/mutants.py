@@ -157,10 +157,10 @@ def _confirmed_beside_a_driver() -> Patches:
     genuine = decide._decide
 
     async def decided(control: Any, asked: Any, newest: Head, reads: Any) -> Any:
-        looks = await reads.shown(newest)
-        found = plan.plan(asked.mirror, looks, asked.member)
+        observed = await reads.shown(newest)
+        found = plan.plan(asked.mirror, observed, asked.member)
         if isinstance(found, plan.Plan) and found.done and newest.desired == asked.member:
-            return await decide._confirm(control, asked, newest, looks, None)
+            return await decide._confirm(control, asked, newest, observed, None)
         return await genuine(control, asked, newest, reads)
 
     return [(decide, "_decide", decided)]
@@ -226,9 +226,9 @@ def _no_read() -> Patches:
 
 def _cached_looks() -> Patches:
     """A NIC read within the last minute is not read again."""
-    genuine = client.Arm.look
+    genuine = client.Arm.read_nic
 
-    async def look(self: Any, nic_id: str) -> Observation:
+    async def read_nic(self: Any, nic_id: str) -> Observation:
         now = asyncio.get_running_loop().time()
         kept = _CACHE.setdefault(id(self), {})
         if nic_id in kept and now - kept[nic_id][0] < 60.0:
@@ -239,7 +239,7 @@ def _cached_looks() -> Patches:
         return fresh
 
     _CACHE.clear()
-    return [(client.Arm, "look", look)]
+    return [(client.Arm, "read_nic", read_nic)]
 
 
 _CACHE: dict[int, dict[str, Any]] = {}
@@ -322,8 +322,11 @@ def _blind_commit() -> Patches:
 def _unreadable_is_empty() -> Patches:
     genuine = plan.plan
 
-    def planned(mirror: Any, looks: Mapping[str, Observation], desired: str) -> Any:
-        seen = {name: Missing(id=look.id) if isinstance(look, Unreadable) else look for name, look in looks.items()}
+    def planned(mirror: Any, observed: Mapping[str, Observation], desired: str) -> Any:
+        seen = {
+            name: Missing(id=observation.id) if isinstance(observation, Unreadable) else observation
+            for name, observation in observed.items()
+        }
         return genuine(mirror, seen, desired)
 
     return [(plan, "plan", planned)]

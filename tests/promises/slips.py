@@ -34,7 +34,7 @@ _LEDGER = "controller.ledger"
 _DROP_ANY = f"[await {_LEDGER}.drop_work_item(h) for h in await {_LEDGER}.load_worklist() if h.mirror == mirror.name]"
 _UNLESS_FORCED = """forced = request.move and request.move.force
             if not forced:
-                await check_first(controller, request, head, looks, found)"""
+                await check_first(controller, request, head, observed, found)"""
 
 Slip = tuple[str, int, Callable[[], Patches]]
 SLIPS: tuple[Slip, ...] = (
@@ -296,7 +296,7 @@ SLIPS: tuple[Slip, ...] = (
         _of(
             (
                 decide._decide,
-                "await check_first(controller, request, head, looks, found)",
+                "await check_first(controller, request, head, observed, found)",
                 _UNLESS_FORCED,
             )
         ),
@@ -331,7 +331,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a NIC that cannot be read has no VIP, for drift",
         9,
-        _of((plan.placement, "if any(isinstance(look, Unreadable) for look in looks.values()):", "if False:")),
+        _of((plan.placement, "if any(isinstance(observation, Unreadable) for observation in observed.values()):", "if False:")),
     ),
 )
 

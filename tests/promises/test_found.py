@@ -156,7 +156,7 @@ async def test_a_read_is_as_old_as_its_request() -> None:
     stage = Stage(arm_s=4.0)
     loop = asyncio.get_running_loop()
     asked = loop.time()
-    shown = await stage.node("n1").controller.arm.look(stage.mirror().members[0].nic_id)
+    shown = await stage.node("n1").controller.arm.read_nic(stage.mirror().members[0].nic_id)
     assert isinstance(shown, Nic)
     assert shown.read_at - asked < 0.1 < loop.time() - asked
 

@@ -59,19 +59,19 @@ class Arm:
     """The questions, over one transport. Keeps a `Pace` per subscription and when we wrote which NIC."""
 
     transport: Transport
-    paces: dict[str, Subscription] = field(default_factory=dict)
-    looking: PollCount = field(default_factory=PollCount)
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)
+    polling_now: PollCount = field(default_factory=PollCount)
     touched: dict[str, float] = field(default_factory=dict)
     """NIC id -> when this process last wrote it: an older look at it is stale, whether or not Azure honours If-Match."""
 
-    def pace(self, resource_id: str) -> Subscription:
+    def subscription(self, resource_id: str) -> Subscription:
         """The budget of the subscription that this resource is in."""
         subscription = resource_id.split("/")[2].lower()
-        if subscription not in self.paces:
-            self.paces[subscription] = Subscription(everywhere=self.looking)
-        return self.paces[subscription]
+        if subscription not in self.subscriptions:
+            self.subscriptions[subscription] = Subscription(process_polls=self.polling_now)
+        return self.subscriptions[subscription]
 
-    async def look(self, nic_id: str) -> Observation:
+    async def read_nic(self, nic_id: str) -> Observation:
         """The NIC, or that it is absent, or why it could not be looked at. Never raises for Azure's sake."""
         try:
             reply, at = await self._timed_read(nic_id, f"{_path(nic_id)}?api-version={NETWORK_API}")
@@ -174,14 +174,14 @@ class Arm:
         raise AssertionError("a read ends by an answer or an error")
 
     async def _send(self, resource_id: str, request: ArmRequest) -> tuple[ArmReply, float]:
-        pace, loop = self.pace(resource_id), asyncio.get_running_loop()
-        budget = pace.reads if request.method == "GET" else pace.writes
+        subscription, loop = self.subscription(resource_id), asyncio.get_running_loop()
+        budget = subscription.reads if request.method == "GET" else subscription.writes
         if request.method == "GET":
-            await budget.turn()  # writes take their turns before, all of a swap's at once
+            await budget.acquire()  # writes take their turns before, all of a swap's at once
         at = loop.time()
         sent = budget.sent(at)
         reply = await self.transport.send(request)
-        pace.heard(request.method, sent, reply, loop.time())
+        subscription.heard(request.method, sent, reply, loop.time())
         return reply, at
 
 

@@ -60,7 +60,7 @@ ORDER: Final[ContextVar[tuple[int, float]]] = ContextVar("ORDER", default=(OPERA
 """The class of what is being worked on, and when it began (seconds since 1970): older work of a class goes first."""
 
 
-def go_first() -> None:
+def prioritise() -> None:
     """From here on this task works on a swap that has begun: others wait for it, and a VIP may be on no NIC."""
     ORDER.set((UNDER_WAY, ORDER.get()[1]))
 
@@ -83,59 +83,59 @@ class RateLimit:
     level: float = math.inf
     """Turns that could be given at `at`: those that were given are taken out, whether or not their calls have been sent."""
     at: float = 0.0
-    left: float = math.inf
+    remaining: float = math.inf
     """What Azure's bucket had left at `left_at`: calls that were sent are taken out."""
-    left_at: float = 0.0
+    remaining_at: float = 0.0
     blocked_until: float = 0.0
-    spent: deque[float] = field(default_factory=deque)
+    call_times: deque[float] = field(default_factory=deque)
     """When calls of the last five minutes were sent, by us or, as far as Azure's count tells, by others."""
-    strange: deque[float] = field(default_factory=deque)
+    foreign_calls: deque[float] = field(default_factory=deque)
     """Those of them that others sent."""
     used: int = 0
     """All calls so far, ours and others'."""
-    owed: int = 0
+    reserved: int = 0
     """Turns that were given and whose calls have not been sent."""
     waiting: list[tuple[tuple[int, float], int, int, "asyncio.Future[None]"]] = field(default_factory=list)
     arrivals: int = 0
     timer: asyncio.TimerHandle | None = None
 
-    def known(self, now: float) -> float:
+    def available(self, now: float) -> float:
         """How many turns could be given now; at the start the bucket is taken to be full."""
         return min(self.size, self.level + max(0.0, now - self.at) * self.per_s)
 
     def free_at(self, calls: int, now: float) -> float:
         """When that many calls may be sent: now, or later."""
-        lacking = calls - self.known(now)
+        lacking = calls - self.available(now)
         at = max(self.blocked_until, now if lacking <= 0 else now + lacking / self.per_s)
-        for calls_sent in (self.spent, self.strange):
+        for calls_sent in (self.call_times, self.foreign_calls):
             while calls_sent and calls_sent[0] <= now - WINDOW_S:
                 calls_sent.popleft()
         # Of what the window has room for only our share: others have given turns of theirs too, and nobody sees the other's.
-        ours = 1.0 - len(self.strange) / max(1, len(self.spent))
-        over = math.ceil((self.owed + calls) / max(ours, SHARE_MIN)) - (self.window_max - len(self.spent))
+        ours = 1.0 - len(self.foreign_calls) / max(1, len(self.call_times))
+        over = math.ceil((self.reserved + calls) / max(ours, SHARE_MIN)) - (self.window_max - len(self.call_times))
         if over <= 0:
             return at
         # What is owed will be sent at a time nobody knows yet: look again in a second.
-        return max(at, self.spent[over - 1] + WINDOW_S if over <= len(self.spent) else now + 1.0)
+        return max(at, self.call_times[over - 1] + WINDOW_S if over <= len(self.call_times) else now + 1.0)
 
     def take(self, calls: int, now: float) -> None:
         """Give so many turns."""
-        self.level, self.at = self.known(now) - calls, now
-        self.owed += calls
+        self.level, self.at = self.available(now) - calls, now
+        self.reserved += calls
 
     def sent(self, now: float) -> Sent:
         """A call goes out, on a turn that was given. `heard` wants what this returns."""
-        self.owed = max(0, self.owed - 1)
-        self.spent.append(now)
+        self.reserved = max(0, self.reserved - 1)
+        self.call_times.append(now)
         self.used += 1
-        self.left, self.left_at = min(self.size, self.left + (now - self.left_at) * self.per_s) - 1.0, now
-        return Sent(at=now, room=self.left + self.used)
+        self.remaining, self.remaining_at = min(self.size, self.remaining + (now - self.remaining_at) * self.per_s) - 1.0, now
+        return Sent(at=now, room=self.remaining + self.used)
 
-    def give_back(self, calls: int) -> None:
+    def release(self, calls: int) -> None:
         """Turns that are not needed after all."""
         if calls > 0:
             self.level += calls
-            self.owed = max(0, self.owed - calls)
+            self.reserved = max(0, self.reserved - calls)
             self._serve()
 
     def heard(self, sent: Sent, remaining: str, now: float) -> None:
@@ -148,11 +148,11 @@ class RateLimit:
             return
         others = int(sent.room - self.used - float(remaining) - 1.0)
         if others > 0:
-            self.level, self.at = self.known(now) - others, max(now, self.at)
-            self.left -= others
+            self.level, self.at = self.available(now) - others, max(now, self.at)
+            self.remaining -= others
             self.used += others
-            self.spent.extend([now] * others)
-            self.strange.extend([now] * others)
+            self.call_times.extend([now] * others)
+            self.foreign_calls.extend([now] * others)
 
     def throttled(self, sent: Sent, wait_s: float, now: float, *, window: bool) -> None:
         """Azure has refused a call, which counts for nothing, and wants to be left alone for so long.
@@ -160,18 +160,18 @@ class RateLimit:
         `window`: the provider's five minutes are full. What we had not counted is taken to have come evenly.
         """
         with contextlib.suppress(ValueError):
-            self.spent.remove(sent.at)
+            self.call_times.remove(sent.at)
         self.blocked_until = max(self.blocked_until, now + wait_s)
         if not window:
             # Empty then, so that several instances do not send a burst in the same moment, which would be refused again.
-            self.level, self.at = min(0.0, self.known(now)), self.blocked_until
-        elif (missed := self.window_max - len(self.spent)) > 0:
+            self.level, self.at = min(0.0, self.available(now)), self.blocked_until
+        elif (missed := self.window_max - len(self.call_times)) > 0:
             first = self.blocked_until - WINDOW_S
             guessed = (first + (now - first) * number / missed for number in range(missed))
-            self.strange = deque(sorted([*self.strange, *(guess := list(guessed))]))
-            self.spent = deque(sorted([*self.spent, *guess]))
+            self.foreign_calls = deque(sorted([*self.foreign_calls, *(guess := list(guessed))]))
+            self.call_times = deque(sorted([*self.call_times, *guess]))
 
-    async def turn(self, calls: int = 1) -> None:
+    async def acquire(self, calls: int = 1) -> None:
         """Wait until that many calls may be sent, by `ORDER`; each is then counted with `sent`, or given back."""
         loop = asyncio.get_running_loop()
         now = loop.time()
@@ -186,7 +186,7 @@ class RateLimit:
             await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled():
-                self.give_back(calls)
+                self.release(calls)
             raise
 
     def _serve(self) -> None:
@@ -226,9 +226,9 @@ class Subscription:
     writes: RateLimit = field(default_factory=lambda: RateLimit(size=197.0, per_s=10.0, window_max=1_000))
     asking: int = 0
     """Claims and moves that read what they are judged by, and have taken no turns of writes yet."""
-    looking: int = 0
+    polling_now: int = 0
     """Operations of this subscription that are being looked at."""
-    everywhere: PollCount = field(default_factory=PollCount)
+    process_polls: PollCount = field(default_factory=PollCount)
     """The same of all subscriptions: shared by the paces of a process."""
     lasted: deque[float] = field(default_factory=lambda: deque(maxlen=31))
     """How long the last operations took, as far as looks could tell, in seconds."""
@@ -244,18 +244,18 @@ class Subscription:
         else:
             budget.heard(sent, reply.headers.get(f"x-ms-ratelimit-remaining-subscription-{kind}", ""), now)
 
-    def crowded(self, now: float) -> bool:
+    def writes_contended(self, now: float) -> bool:
         """Whether who comes now shall have the turns of its writes before it reads."""
         wanted = WRITES_OF_A_SWAP * (self.asking + 1)
-        return bool(self.writes.waiting) or self.writes.free_at(wanted, now) > now or self.scarce(now)
+        return bool(self.writes.waiting) or self.writes.free_at(wanted, now) > now or self.reads_low(now)
 
-    def scarce(self, now: float) -> bool:
+    def reads_low(self, now: float) -> bool:
         """Whether reads that may be left out should be."""
         reads = self.reads
-        left = reads.known(now) - READS_AHEAD * self.asking
+        left = reads.available(now) - READS_AHEAD * self.asking
         return now < reads.blocked_until or bool(reads.waiting) or left < SCARCE
 
-    def look_after(self, elapsed_s: float, jitter: float, looks: int = 0) -> float:
+    def poll_after(self, elapsed_s: float, jitter: float, looks: int = 0) -> float:
         """Seconds until the next look at an operation that has run for `elapsed_s` and was looked at so often.
 
         Alone: a quarter of a second, later three hundredths of what has passed. Among many: first when operations have lately
@@ -271,17 +271,17 @@ class Subscription:
         return max(alone, soon * (0.75 + 0.5 * jitter))
 
     @contextlib.contextmanager
-    def following(self) -> Iterator[None]:
+    def polling(self) -> Iterator[None]:
         """While an operation is looked at."""
-        self.looking += 1
-        self.everywhere.count += 1
+        self.polling_now += 1
+        self.process_polls.count += 1
         try:
             yield
         finally:
-            self.looking -= 1
-            self.everywhere.count -= 1
+            self.polling_now -= 1
+            self.process_polls.count -= 1
 
-    def ended(self, elapsed_s: float, before_s: float) -> None:
+    def poll_ended(self, elapsed_s: float, before_s: float) -> None:
         """Learn from an operation found ended after `elapsed_s`; the look before was after `before_s` (0: there was none)."""
         self.lasted.append((before_s + elapsed_s) / 2 if before_s else elapsed_s * EARLIER)
         self.usual_s = sorted(self.lasted)[int(MOST * (len(self.lasted) - 1))]
@@ -289,8 +289,8 @@ class Subscription:
     def _shared(self) -> float:
         """Seconds between two looks at one operation, if all that are under way shall be looked at alike."""
         now = asyncio.get_running_loop().time()
-        spare = max(0.0, self.reads.known(now) - SCARCE) / 10.0
-        return max(self.looking / (POLLS_PER_S + spare), self.everywhere.count / PROCESS_LOOKS_PER_S)
+        spare = max(0.0, self.reads.available(now) - SCARCE) / 10.0
+        return max(self.polling_now / (POLLS_PER_S + spare), self.process_polls.count / PROCESS_LOOKS_PER_S)
 
 
 def _throttled(reply: ArmReply) -> bool:

@@ -106,7 +106,7 @@ class Controller:
 
     async def read_all(self, mirror: Mirror) -> dict[str, Observation]:
         """The NICs of all members, read side by side."""
-        found = await asyncio.gather(*(self.arm.look(member.nic_id) for member in mirror.members))
+        found = await asyncio.gather(*(self.arm.read_nic(member.nic_id) for member in mirror.members))
         return {member.name: look for member, look in zip(mirror.members, found, strict=True)}
 
     async def pages(self, mirror: Mirror) -> dict[str, Page]:

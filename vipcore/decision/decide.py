@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from vipcore import instants
-from vipcore.arm.rate_limit import NEW, ORDER, WRITES_OF_A_SWAP, go_first
+from vipcore.arm.rate_limit import NEW, ORDER, WRITES_OF_A_SWAP, prioritise
 from vipcore.decision import rules
 from vipcore.decision.controller import REPEAT_S, Controller, left_out, storage_unavailable
 from vipcore.decision.judge import check_first, judge, refuse
@@ -68,21 +68,21 @@ async def _decide(controller: Controller, request: Request, head: Head, reads: R
     adding = asyncio.create_task(controller.ledger.put_work_item(request.mirror.name)) if _will_work(request, head) else None
     try:
         joins, driven = rules.joins(head, request.member), head.lease_live(now, margin_s=LEASE_MARGIN_S)
-        looks = {} if joins and driven else await _shown(controller, request, head, reads)
+        observed = {} if joins and driven else await _shown(controller, request, head, reads)
         if not (joins and driven):
-            found = plan.plan(request.mirror, looks, request.member)
+            found = plan.plan(request.mirror, observed, request.member)
             left = head.lease is not None or (head.swap is not None and head.swap.open)
             if isinstance(found, plan.Plan) and found.done and not left and not joins:
-                return await _confirm(controller, request, head, looks, remark)
-            await check_first(controller, request, head, looks, found)
+                return await _confirm(controller, request, head, observed, remark)
+            await check_first(controller, request, head, observed, found)
         reads.read()
         await (adding or controller.ledger.put_work_item(request.mirror.name))
         driver, operation_id, epoch = None, "", 0
         if driven:
             head, operation_id, epoch = await _accept_beside(controller, request, head, remark)
         else:
-            driver = await _accept(controller, request, head, looks, remark)
-            driver.turns, request.turns = request.turns, 0
+            driver = await _accept(controller, request, head, observed, remark)
+            driver.permits, request.permits = request.permits, 0
         request.issued_at_used = True
     finally:
         if adding:
@@ -101,15 +101,15 @@ async def _acquire_writes(controller: Controller, request: Request, head: Head, 
     Raises Refusal `azure-throttled` when that takes too long; the claim is recorded, and keeps its place, which is when it began.
     """
     joins = rules.joins(head, request.member)
-    if request.turns or (joins and head.lease_live(now, margin_s=LEASE_MARGIN_S)):
+    if request.permits or (joins and head.lease_live(now, margin_s=LEASE_MARGIN_S)):
         return
     if head.swap is not None:
-        go_first()  # the VIP may be on no NIC
+        prioritise()  # the VIP may be on no NIC
     loop = asyncio.get_running_loop()
-    began, writes = loop.time(), controller.arm.pace(request.mirror.members[0].nic_id).writes
+    began, writes = loop.time(), controller.arm.subscription(request.mirror.members[0].nic_id).writes
     try:
         async with asyncio.timeout_at(request.asked_at + _WAIT_SHARE * request.deadline_s):
-            await writes.turn(WRITES_OF_A_SWAP)
+            await writes.acquire(WRITES_OF_A_SWAP)
     except TimeoutError:
         wait = max(2, min(30, int(writes.free_at(1, loop.time()) - loop.time()) + 1))
         detail = "Azure's limit of writes leaves no room yet. Older claims go first; this one keeps its place."
@@ -117,8 +117,8 @@ async def _acquire_writes(controller: Controller, request: Request, head: Head, 
             raise Refusal("azure-throttled", detail, retry_after_s=wait) from None
         deny = rules.Deny(code="azure-throttled", detail=detail, recorded=request.claim is not None, retry_after_s=wait)
         await refuse(controller, request, head, deny)
-    request.turns = WRITES_OF_A_SWAP
-    go_first()
+    request.permits = WRITES_OF_A_SWAP
+    prioritise()
     if loop.time() - began > _OTHERS_S:
         newest = await controller.load_head(request.mirror.name)
         if newest.etag != head.etag:
@@ -141,8 +141,8 @@ async def _shown(controller: Controller, request: Request, head: Head, reads: Re
 
 def _release_writes(controller: Controller, request: Request) -> None:
     """Give back turns that no driver has taken over."""
-    controller.arm.pace(request.mirror.members[0].nic_id).writes.give_back(request.turns)
-    request.turns = 0
+    controller.arm.subscription(request.mirror.members[0].nic_id).writes.release(request.permits)
+    request.permits = 0
 
 
 def _will_work(request: Request, head: Head) -> bool:
@@ -151,7 +151,7 @@ def _will_work(request: Request, head: Head) -> bool:
 
 
 async def _confirm(
-    controller: Controller, request: Request, head: Head, looks: dict[str, Observation], remark: str | None
+    controller: Controller, request: Request, head: Head, observed: dict[str, Observation], remark: str | None
 ) -> Outcome:
     """The VIP is in place by a fresh read and nobody drives: say so, decide it if it was not decided, write no NIC."""
     now = controller.clock.now()
@@ -193,7 +193,7 @@ async def _confirm(
         holder=request.member,
         epoch=epoch,
         operation_id=operation_id,
-        from_member=plan.placement(request.mirror, looks).holder,
+        from_member=plan.placement(request.mirror, observed).holder,
         total_ms=total_ms,
     )
 
@@ -293,12 +293,12 @@ def _with_swap(
 
 
 async def _accept(
-    controller: Controller, request: Request, head: Head, looks: dict[str, Observation], remark: str | None
+    controller: Controller, request: Request, head: Head, observed: dict[str, Observation], remark: str | None
 ) -> Driver:
     """Decision, row and lease in one transaction. The driver that comes back may write NICs."""
-    seen = plan.placement(request.mirror, looks)
+    seen = plan.placement(request.mirror, observed)
     seen_on = seen.holder or (seen.members[0] if seen.members else None)
-    driver = driver_for(controller, request, head, looks)
+    driver = driver_for(controller, request, head, observed)
     driver.mark("read")
 
     def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
@@ -316,7 +316,7 @@ async def _accept(
         outcome = "resumed" if resumes else "decided"
         rows = [_accepted_row(request, newest, operation_id, outcome, remark, from_member=from_member)]
         rows += resumed(request, newest) if newest.swap else []
-        driver.fences = set(after.swap.open) & set(looks)  # as in `take_over`
+        driver.fences = set(after.swap.open) & set(observed)  # as in `take_over`
         driver.head = after = replace(after, swap=replace(after.swap, from_member=from_member, begun=True))
         after = driver.noted(request.use_issued_at(take_lease(driver, after)))
         return _told(request, after), rows

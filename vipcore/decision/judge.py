@@ -111,14 +111,14 @@ def _news(before: Head, after: Head) -> bool:
 
 
 async def check_first(
-    controller: Controller, request: Request, head: Head, looks: dict[str, Observation], found: plan.Plan | plan.Blocked
+    controller: Controller, request: Request, head: Head, observed: dict[str, Observation], found: plan.Plan | plan.Blocked
 ) -> None:
     """The preflight: nothing is decided that reads say cannot be done (promise 10). A swap under way is only gone on with."""
     reason: Refusal | None = None
     if isinstance(found, plan.Blocked):
-        reason = plan.refusal(looks, found, before="Nothing was changed: ")
+        reason = plan.refusal(observed, found, before="Nothing was changed: ")
     elif found.steps:
-        checks = await preflight.check(controller.arm, controller.readings, request.mirror, looks, request.member)
+        checks = await preflight.check(controller.arm, controller.readings, request.mirror, observed, request.member)
         reason = preflight.refusal(checks)
     if reason is None:
         return

@@ -75,7 +75,7 @@ async def run_pass(controller: Controller, correlation_id: str) -> None:
 
     async def one(name: str) -> None:
         async with gate:
-            await _attend(controller, mirrors[name], heads[name], worklist.get(name), correlation_id, look=name in swept)
+            await _attend(controller, mirrors[name], heads[name], worklist.get(name), correlation_id, check_drift=name in swept)
 
     attended = [name for name in names if name in heads]
     results = await asyncio.gather(*(one(name) for name in attended), return_exceptions=True)
@@ -100,12 +100,12 @@ def _slice(controller: Controller, names: Sequence[str]) -> list[str]:
 
 
 async def _attend(
-    controller: Controller, mirror: Mirror, head: Head, item: WorkItem | None, correlation_id: str, *, look: bool
+    controller: Controller, mirror: Mirror, head: Head, item: WorkItem | None, correlation_id: str, *, check_drift: bool
 ) -> None:
     ORDER.set((BACKGROUND, head.began.timestamp()))
     try:
         async with asyncio.timeout(ATTEND_S):
-            busy = await _work(controller, mirror, head, correlation_id, look=look)
+            busy = await _work(controller, mirror, head, correlation_id, check_drift=check_drift)
         if item is not None and not busy and _outlived(controller, item):
             await controller.ledger.drop_work_item(item)
     except Refusal as refusal:
@@ -123,7 +123,7 @@ def _outlived(controller: Controller, item: WorkItem) -> bool:
     return asyncio.get_running_loop().time() - controller.worklist_seen.get(item, math.inf) >= HINT_S_MIN
 
 
-async def _work(controller: Controller, mirror: Mirror, head: Head, correlation_id: str, *, look: bool) -> bool:
+async def _work(controller: Controller, mirror: Mirror, head: Head, correlation_id: str, *, check_drift: bool) -> bool:
     """Do what this head asks for. Returns whether the mirror stays on the worklist. Raises Refusal, Unreachable."""
     now = controller.clock.now()
     if head.frozen and head.frozen.until is not None and head.frozen.until <= now:
@@ -136,7 +136,7 @@ async def _work(controller: Controller, mirror: Mirror, head: Head, correlation_
     elif head.swap is not None or head.lease is not None:
         await _unfinished(controller, mirror, head, now, correlation_id)
         return True
-    return await _at_rest(controller, mirror, head, now, correlation_id, look=look)
+    return await _at_rest(controller, mirror, head, now, correlation_id, check_drift=check_drift)
 
 
 async def _unfinished(controller: Controller, mirror: Mirror, head: Head, now: Instant, correlation_id: str) -> None:
@@ -151,7 +151,9 @@ async def _unfinished(controller: Controller, mirror: Mirror, head: Head, now: I
         await take_over(controller, _ask(mirror, head.desired or "", head.began, correlation_id), head)
 
 
-async def _at_rest(controller: Controller, mirror: Mirror, head: Head, now: Instant, correlation_id: str, *, look: bool) -> bool:
+async def _at_rest(
+    controller: Controller, mirror: Mirror, head: Head, now: Instant, correlation_id: str, *, check_drift: bool
+) -> bool:
     """No swap is under way. Returns whether the mirror stays on the worklist. Raises Refusal, Unreachable."""
     watched = now < head.watch_until
     frozen = rules.frozen(head, now) is not None
@@ -159,7 +161,7 @@ async def _at_rest(controller: Controller, mirror: Mirror, head: Head, now: Inst
         head = await _judged_again(controller, mirror, head, head.recorded_claim, now, correlation_id)
         if head.recorded_claim is None or head.swap is not None or head.lease_live(now, margin_s=LEASE_MARGIN_S):
             return True
-    if head.desired is not None and (look or watched):
+    if head.desired is not None and (check_drift or watched):
         await _drift(controller, mirror, head, correlation_id, watched=watched, frozen=frozen)
     if not frozen and mirror.follow_primary and mirror.has_pages and head.desired is not None:
         await _follow_pages(controller, mirror, head, correlation_id)
@@ -233,11 +235,11 @@ async def _drift(controller: Controller, mirror: Mirror, head: Head, correlation
     desired = head.desired or ""
     if mirror.member(desired) is None:
         return
-    looks = await controller.read_all(mirror)
-    seen = plan.placement(mirror, looks)
+    observed = await controller.read_all(mirror)
+    seen = plan.placement(mirror, observed)
     if seen.state is Seen.UNKNOWN:
         return
-    found = plan.plan(mirror, looks, desired)
+    found = plan.plan(mirror, observed, desired)
     if seen.holder == desired and isinstance(found, plan.Plan) and not found.detaches:
         if head.drift is not None:
             await _note_drift(controller, head, None, correlation_id)
@@ -245,7 +247,7 @@ async def _drift(controller: Controller, mirror: Mirror, head: Head, correlation
     request = _ask(mirror, desired, head.began, correlation_id)
     explained = set(seen.members) <= {desired, *head.watched}
     if watched and explained and seen.state is not Seen.FOREIGN:
-        await drive_anew(controller, request, head, looks, event="swap.resumed", detail=_late(seen), closes=None)
+        await drive_anew(controller, request, head, observed, event="swap.resumed", detail=_late(seen), closes=None)
         return
     sentence = _sentence(seen, desired)
     # Of several VIPs some may be on no NIC and the others where they should be: that is no other member's doing.
@@ -254,7 +256,7 @@ async def _drift(controller: Controller, mirror: Mirror, head: Head, correlation
     if not repair:
         await _note_drift(controller, head, sentence, correlation_id)
         return
-    await drive_anew(controller, request, head, looks, event="drift.found", detail=sentence, closes="drift.repaired")
+    await drive_anew(controller, request, head, observed, event="drift.found", detail=sentence, closes="drift.repaired")
 
 
 def _late(seen: Placement) -> str:
@@ -322,12 +324,12 @@ async def _follow_pages(controller: Controller, mirror: Mirror, head: Head, corr
         head = await controller.store.commit(head, change)
     primary = [name for name, page in pages.items() if page is Page.PRIMARY]
     candidate = primary[0] if len(primary) == 1 and primary[0] in backups and primary[0] != head.desired else None
-    member, looks = controller.followed.pop(mirror.name, ("", 0))
+    member, times = controller.followed.pop(mirror.name, ("", 0))
     if candidate is None:
         return
-    looks = looks + 1 if member == candidate else 1
-    if looks < LOOKS_TO_FOLLOW:
-        controller.followed[mirror.name] = (candidate, looks)
+    times = times + 1 if member == candidate else 1
+    if times < LOOKS_TO_FOLLOW:
+        controller.followed[mirror.name] = (candidate, times)
         return
     claim = Claim(
         mirror=mirror.name,

@@ -39,7 +39,7 @@ class Request:
     """Whether this claim's `issued_at` is already in the head, so that judging it again is no replay."""
     asked_at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     deadline_s: float = ANSWER_S_MAX
-    turns: int = 0
+    permits: int = 0
     """Writes for which Azure's budget has room already (pace.py)."""
 
     @property
@@ -92,9 +92,9 @@ class Reads:
     def begin(cls, controller: Controller, mirror: Mirror) -> "Reads":
         """Send the reads out, all at once."""
         pages = asyncio.create_task(controller.pages(mirror)) if mirror.has_pages else None
-        pace = controller.arm.pace(mirror.members[0].nic_id)
-        held = pace.crowded(asyncio.get_running_loop().time())
-        pace.asking += not held
+        subscription = controller.arm.subscription(mirror.members[0].nic_id)
+        held = subscription.writes_contended(asyncio.get_running_loop().time())
+        subscription.asking += not held
         nics = None if held else asyncio.create_task(controller.read_all(mirror))
         return cls(controller, mirror, controller.clock.now(), nics, pages, counted=not held)
 
@@ -117,7 +117,7 @@ class Reads:
     def read(self) -> None:
         """What the ask is judged by has been read: it is no longer counted among those that still will."""
         if self.counted:
-            self.controller.arm.pace(self.mirror.members[0].nic_id).asking -= 1
+            self.controller.arm.subscription(self.mirror.members[0].nic_id).asking -= 1
             self.counted = False
 
     def forget(self) -> None:

@@ -40,7 +40,7 @@ def take_lease(driver: Driver, head: Head) -> Head:
     return replace(head, lease=Lease(owner=driver.owner, until=now + instants.seconds(LEASE_TTL_S)))
 
 
-def driver_for(controller: Controller, request: Request, head: Head, looks: dict[str, Observation]) -> Driver:
+def driver_for(controller: Controller, request: Request, head: Head, observed: dict[str, Observation]) -> Driver:
     """The driver of a head whose lease was just taken for this ask."""
     return Driver(
         store=controller.store,
@@ -54,7 +54,7 @@ def driver_for(controller: Controller, request: Request, head: Head, looks: dict
         deadline=request.deadline,
         began=request.asked_at,
         marked=request.asked_at,
-        looks=looks,
+        observed=observed,
     )
 
 
@@ -107,17 +107,17 @@ async def wait_for_swap(
 
 async def take_over(controller: Controller, request: Request, head: Head) -> Outcome:
     """The lease is free and the swap unfinished: drive it."""
-    looks = await controller.read_all(request.mirror)
-    found = plan.plan(request.mirror, looks, request.member)
-    await check_first(controller, request, head, looks, found)
-    driver = driver_for(controller, request, head, looks)
+    observed = await controller.read_all(request.mirror)
+    found = plan.plan(request.mirror, observed, request.member)
+    await check_first(controller, request, head, observed, found)
+    driver = driver_for(controller, request, head, observed)
 
     def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
         if newest.etag != head.etag or newest.swap is None:
             raise HeadChanged(newest)
         # A member that the document no longer has cannot be looked at; what is written there can no longer be ours.
-        driver.fences = set(newest.swap.open) & set(looks)
-        seen = plan.placement(request.mirror, looks).members
+        driver.fences = set(newest.swap.open) & set(observed)
+        seen = plan.placement(request.mirror, observed).members
         swap = newest.swap if newest.swap.begun else replace(newest.swap, from_member=seen[0] if seen else None, begun=True)
         driver.head = newest = replace(newest, swap=swap)
         return driver.noted(take_lease(driver, newest)), resumed(request, newest)
@@ -147,7 +147,7 @@ async def drive_anew(
     controller: Controller,
     request: Request,
     head: Head,
-    looks: dict[str, Observation],
+    observed: dict[str, Observation],
     *,
     event: str,
     detail: str,
@@ -158,11 +158,11 @@ async def drive_anew(
     `event` and `detail` are the row that states the intent; `closes` the event that ends it besides `swap.completed`: None where
     it is an unfinished swap, which a freeze lets finish.
     """
-    await check_first(controller, request, head, looks, plan.plan(request.mirror, looks, request.member))
+    await check_first(controller, request, head, observed, plan.plan(request.mirror, observed, request.member))
     await controller.ledger.put_work_item(request.mirror.name)
-    driver = driver_for(controller, request, head, looks)
+    driver = driver_for(controller, request, head, observed)
     driver.closes = closes
-    seen = plan.placement(request.mirror, looks)
+    seen = plan.placement(request.mirror, observed)
     operation_id = controller.clock.new_id()
 
     def change(newest: Head) -> tuple[Head, Sequence[Entry]]:

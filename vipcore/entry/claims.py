@@ -117,17 +117,17 @@ async def move(controller: Controller, mirror_name: str, body: bytes, correlatio
 async def _move_planned(controller: Controller, mirror: Mirror, asked: Move) -> Answer:
     """What a move would do, and what would stop it. Writes nothing."""
     head = await controller.load_head(mirror.name)
-    looks = await controller.read_all(mirror)
+    observed = await controller.read_all(mirror)
     checks: list[Answer] = []
     stopped = rules.move_frozen(head, asked, controller.clock.now())
     checks.append({"name": "freeze", "ok": stopped is None, "detail": stopped.detail if stopped else "the mirror is not frozen"})
     if mirror.has_pages:
         checks.append(_pages_view(asked, mirror, await controller.pages(mirror)))
-    found = plan.plan(mirror, looks, asked.to)
+    found = plan.plan(mirror, observed, asked.to)
     if isinstance(found, plan.Blocked):
-        checks.append({"name": "placement", "ok": False, "detail": plan.refusal(looks, found).detail})
+        checks.append({"name": "placement", "ok": False, "detail": plan.refusal(observed, found).detail})
         return {"outcome": "planned", "steps": [], "checks": checks}
-    checks += [one.view() for one in await preflight.check(controller.arm, controller.readings, mirror, looks, asked.to)]
+    checks += [one.view() for one in await preflight.check(controller.arm, controller.readings, mirror, observed, asked.to)]
     steps = [_step_view(mirror, step) for step in found.steps]
     return {"outcome": "planned", "steps": steps, "checks": checks}
 

@@ -98,9 +98,9 @@ async def mirror(controller: Controller, name: str) -> Answer:
     head, looked = await asyncio.gather(
         controller.load_head(name), asyncio.gather(*(_look(controller, m) for m in found.members))
     )
-    looks = {member.name: look for member, look in zip(found.members, looked, strict=True)}
-    seen = plan.placement(found, looks)
-    members = await asyncio.gather(*(_member_view(controller, found, member, looks) for member in found.members))
+    observed = {member.name: observation for member, observation in zip(found.members, looked, strict=True)}
+    seen = plan.placement(found, observed)
+    members = await asyncio.gather(*(_member_view(controller, found, member, observed) for member in found.members))
     return {
         **_head_view(controller, head),
         "placement": {"state": seen.state.value, "members": list(seen.members)},
@@ -112,15 +112,15 @@ async def _look(controller: Controller, member: Member) -> Observation:
     """The member's NIC. Under Azure's throttle its turn may come in minutes: who asks for a status is told that it is unknown."""
     try:
         async with asyncio.timeout(LOOK_S_MAX):
-            return await controller.arm.look(member.nic_id)
+            return await controller.arm.read_nic(member.nic_id)
     except TimeoutError:
         return Unreadable(id=member.nic_id, error=TimeoutError(f"no answer within {LOOK_S_MAX:g} s"))
 
 
-async def _member_view(controller: Controller, found: Mirror, member: Member, looks: Mapping[str, Observation]) -> Answer:
-    look = looks[member.name]
-    ready, reasons = await _readiness(controller, found, member, looks)
-    shown = look if isinstance(look, Nic) else None
+async def _member_view(controller: Controller, found: Mirror, member: Member, observed: Mapping[str, Observation]) -> Answer:
+    observation = observed[member.name]
+    ready, reasons = await _readiness(controller, found, member, observed)
+    shown = observation if isinstance(observation, Nic) else None
     return {
         "name": member.name,
         "nic": member.nic_id,
@@ -132,20 +132,20 @@ async def _member_view(controller: Controller, found: Mirror, member: Member, lo
 
 
 async def _readiness(
-    controller: Controller, found: Mirror, member: Member, looks: Mapping[str, Observation]
+    controller: Controller, found: Mirror, member: Member, observed: Mapping[str, Observation]
 ) -> tuple[bool | None, list[str]]:
     """Whether the VIP could move to this member now, as far as reads can tell."""
-    look = looks[member.name]
-    if isinstance(look, Unreadable):
-        return None, [f"the NIC could not be read: {str(look.error)[:300]}"]
-    if isinstance(look, Missing):
+    observation = observed[member.name]
+    if isinstance(observation, Unreadable):
+        return None, [f"the NIC could not be read: {str(observation.error)[:300]}"]
+    if isinstance(observation, Missing):
         return False, ["the NIC does not exist"]
-    planned = plan.plan(found, looks, member.name)
+    planned = plan.plan(found, observed, member.name)
     if isinstance(planned, plan.Blocked):
         return (None if planned.unread else False), [planned.reason]
     try:
         async with asyncio.timeout(LOOK_S_MAX):
-            checks = await preflight.check(controller.arm, controller.readings, found, looks, member.name)
+            checks = await preflight.check(controller.arm, controller.readings, found, observed, member.name)
     except TimeoutError:
         return None, [f"what a swap needs could not be looked at within {LOOK_S_MAX:g} s"]
     wrong = [f"{check.name}: {check.detail}" for check in checks if check.ok is False]

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 from vipcore import instants
 from vipcore.arm import nic
 from vipcore.arm.errors import ArmError, Cause
-from vipcore.arm.rate_limit import go_first
+from vipcore.arm.rate_limit import prioritise
 from vipcore.errors import AzureRefusal, Refusal, Unreachable
 from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head, LastSwap
@@ -48,7 +48,7 @@ async def converge(driver: Driver) -> Head:
 
     Raises Refusal (what the request answers; the swap stays unfinished and is gone on with), LostLease, Unreachable.
     """
-    go_first()
+    prioritise()
     keeping = asyncio.ensure_future(driver.keep())
     try:
         await _to_the_end(driver)
@@ -80,7 +80,7 @@ async def _to_the_end(driver: Driver) -> None:
     tries: dict[str, int] = {}
     unread = 0
     while True:
-        found = plan.plan(driver.mirror, driver.looks, driver.desired)
+        found = plan.plan(driver.mirror, driver.observed, driver.desired)
         if isinstance(found, Blocked):
             unread += 1
             await _blocked(driver, found, unread)
@@ -93,7 +93,7 @@ async def _to_the_end(driver: Driver) -> None:
         elif found.done and _proven(driver):
             return
         elif found.done:
-            await write.look(driver, driver.desired)
+            await write.read(driver, driver.desired)
         elif not found.steps:
             await write.settle(driver, driver.desired, within_s=float("inf"))
         else:
@@ -102,13 +102,13 @@ async def _to_the_end(driver: Driver) -> None:
 
 def _proven(driver: Driver) -> bool:
     """Whether what is known of desired's NIC comes from a read that was sent after our last write was answered (promise 4)."""
-    shown = driver.looks[driver.desired]
+    shown = driver.observed[driver.desired]
     return isinstance(shown, Nic) and shown.read_at >= driver.wrote_at
 
 
 def _read_since_written(driver: Driver, member: str) -> bool:
     """Whether what is known of this NIC comes from a read, not from the answer to our write of it."""
-    shown = driver.looks[member]
+    shown = driver.observed[member]
     return isinstance(shown, Nic) and shown.read_at >= 0
 
 
@@ -123,35 +123,35 @@ async def _all(*waits: Coroutine[Any, Any, _T]) -> list[_T]:
 
 async def _blocked(driver: Driver, found: Blocked, times: int) -> None:
     """Look again at what could not be read, a few times; nothing else helps by itself."""
-    first = next((driver.looks[name] for name in found.unread), None)
+    first = next((driver.observed[name] for name in found.unread), None)
     error = first.error if isinstance(first, Unreadable) else None
     hopeless = isinstance(error, ArmError) and error.cause is Cause.DENIED
     if not found.unread or hopeless or times >= UNREAD_LOOKS_MAX:
-        raise plan.refusal(driver.looks, found)
+        raise plan.refusal(driver.observed, found)
     wait = error.retry_after_s if isinstance(error, ArmError) and error.retry_after_s else 0.5 * times
     await driver.pause(wait)
-    await write.look(driver, *found.unread)
+    await write.read(driver, *found.unread)
 
 
 async def _rewrite(driver: Driver, members: list[str], tries: dict[str, int]) -> None:
     """Rewrite NICs as they are, so that what a dead driver sent meets another etag."""
     for member in members:
         for _ in range(UNREAD_LOOKS_MAX):
-            if isinstance(driver.looks[member], Unreadable):
+            if isinstance(driver.observed[member], Unreadable):
                 await driver.pause(0.5)
-                await write.look(driver, member)
-        if isinstance(driver.looks[member], Missing):
+                await write.read(driver, member)
+        if isinstance(driver.observed[member], Missing):
             driver.fences.discard(member)
             driver.unanswered.discard(member)
             continue
-        if isinstance(driver.looks[member], Unreadable):
+        if isinstance(driver.observed[member], Unreadable):
             _unfenced(driver, member)
             continue
         await write.settle(driver, member, within_s=write.SETTLE_HOLDER_S)
         written = await write.write(driver, Step(kind=Kind.FENCE, member=member), tries=tries)
         if written is not None:
             await write.finish(driver, written)
-            await write.look(driver, member)
+            await write.read(driver, member)
 
 
 def _unfenced(driver: Driver, member: str) -> None:
@@ -191,7 +191,7 @@ async def _one_by_one(driver: Driver, found: Plan, tries: dict[str, int]) -> Non
     if found.detaches:
         driver.mark("detach")
     if found.attach is None or (early is None and _has_everything(driver)):
-        await write.look(driver, *(step.member for step in found.detaches))
+        await write.read(driver, *(step.member for step in found.detaches))
         return
     await _attach(driver, found, early, tries)
 
@@ -203,25 +203,25 @@ async def _settled(driver: Driver, found: Plan) -> bool:
         await write.settle(driver, step.member, within_s=write.SETTLE_HOLDER_S)
     # Also where only something is to be detached: an older look at a NIC that is `Updating` may show what it no longer has.
     await write.settle(driver, driver.desired, within_s=float("inf"))
-    return plan.plan(driver.mirror, driver.looks, driver.desired) == found
+    return plan.plan(driver.mirror, driver.observed, driver.desired) == found
 
 
 async def _detach(driver: Driver, found: Plan, tries: dict[str, int]) -> list[Written] | None:
     """Send the detaches side by side. None where one was not accepted; the NICs were looked at again then."""
     await driver.take_turn(len(found.steps))
-    driver.turns += len(found.steps)
+    driver.permits += len(found.steps)
     detaching = await _all(*(write.write(driver, step, tries=tries) for step in found.detaches))
     accepted = [written for written in detaching if written is not None]
     if len(accepted) == len(detaching):
         return accepted
     await _finish_all(driver, accepted)
-    await write.look(driver, *(step.member for step in found.detaches))
+    await write.read(driver, *(step.member for step in found.detaches))
     return None
 
 
 def _has_everything(driver: Driver) -> bool:
     """Whether desired's NIC was seen to have what it needs: an early try may have taken effect although its answer was lost."""
-    found = plan.plan(driver.mirror, driver.looks, driver.desired)
+    found = plan.plan(driver.mirror, driver.observed, driver.desired)
     return isinstance(found, Plan) and found.attach is None
 
 
@@ -232,7 +232,7 @@ async def _repair(driver: Driver, step: Step, tries: dict[str, int]) -> None:
         return
     repaired = await write.finish(driver, written)
     driver.mark("repair")
-    await write.look(driver, driver.desired)
+    await write.read(driver, driver.desired)
     driver.repairs += 1
     if not repaired and driver.repairs >= REPAIRS_MAX:
         raise AzureRefusal(
@@ -247,12 +247,12 @@ async def _attach(driver: Driver, found: Plan, early: Written | None, tries: dic
     assert found.attach is not None
     others = [step.member for step in found.detaches if not _read_since_written(driver, step.member)]
     # The reads that verify the detaches go out while Azure works on the attach.
-    verifying = asyncio.ensure_future(write.look(driver, *others))
+    verifying = asyncio.ensure_future(write.read(driver, *others))
     try:
         written = early or await _attach_when_free(driver, found.attach, tries)
         if written is not None and await write.finish(driver, written):
             driver.mark("attach")
-            await asyncio.gather(verifying, *(() if _proven(driver) else (write.look(driver, driver.desired),)))
+            await asyncio.gather(verifying, *(() if _proven(driver) else (write.read(driver, driver.desired),)))
             driver.mark("verify")
     finally:
         await asyncio.wait([verifying])
@@ -260,7 +260,7 @@ async def _attach(driver: Driver, found: Plan, early: Written | None, tries: dic
 
 async def _attach_when_free(driver: Driver, step: Step, tries: dict[str, int]) -> Written | None:
     """Write the attach; where Azure says that a NIC of ours still has the address, wait or help it let go, and plan anew."""
-    known = dict(driver.looks)
+    known = dict(driver.observed)
     try:
         return await write.write(driver, step, tries=tries)
     except ArmError as exc:
@@ -272,7 +272,7 @@ async def _attach_when_free(driver: Driver, step: Step, tries: dict[str, int]) -
             # A failed operation may keep what the NIC no longer shows; putting the NIC again makes Azure let go.
             driver.fences.add(holder)
         await driver.pause(min(0.3 * 2 ** tries[step.member], 5.0) * (0.75 + 0.5 * driver.store.clock.jitter()))
-        await write.look(driver, holder, driver.desired)
+        await write.read(driver, holder, driver.desired)
         await write.settle(driver, holder, within_s=float("inf"))
         return None
 
@@ -368,7 +368,7 @@ def _changed_otherwise(driver: Driver) -> list[tuple[str, list[str]]]:
     """What differs on the NICs that were written besides our VIPs (promise 5)."""
     found = []
     for member, before in driver.before.items():
-        shown = driver.looks[member]
+        shown = driver.observed[member]
         where = nic.differences(before, shown.document, driver.mirror.vips) if isinstance(shown, Nic) else []
         if where:
             driver.store.log("nic.differs", mirror=driver.mirror.name, member=member, where=",".join(where)[:500])

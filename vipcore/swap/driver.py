@@ -68,7 +68,7 @@ class Driver:
     deadline: float
     began: float
     marked: float
-    looks: dict[str, Observation]
+    observed: dict[str, Observation]
     fences: set[str] = field(default_factory=set)
     """Members whose NICs a driver that died may still write: rewritten first."""
     unanswered: set[str] = field(default_factory=set)
@@ -97,7 +97,7 @@ class Driver:
     """Whether the one-call move was tried in this drive."""
     repairs: int = 0
     """How often desired's failed NIC was put back in this drive."""
-    turns: int = 0
+    permits: int = 0
     """Writes for which Azure's budget has room already."""
     fresh: bool = True
     contact: float = 0.0
@@ -141,7 +141,7 @@ class Driver:
 
     def beat_s(self) -> float:
         """Seconds between two looks at the head while nothing else is done with it."""
-        return min(HEARTBEAT_S_MAX, max(HEARTBEAT_S, self.arm.looking.count / HEARTBEATS_PER_S))
+        return min(HEARTBEAT_S_MAX, max(HEARTBEAT_S, self.arm.polling_now.count / HEARTBEATS_PER_S))
 
     async def keep(self) -> None:
         """Beside the work: keep the lease alive while a call waits its turn. What goes wrong, the work meets at its next step."""
@@ -173,25 +173,25 @@ class Driver:
 
         Raises AzureRefusal `azure-throttled` at the deadline, LostLease, Unreachable.
         """
-        wanted = calls - self.turns
+        wanted = calls - self.permits
         if wanted > 0:
-            turn = asyncio.ensure_future(self.arm.pace(self.mirror.members[0].nic_id).writes.turn(wanted))
+            permit = asyncio.ensure_future(self.arm.subscription(self.mirror.members[0].nic_id).writes.acquire(wanted))
             try:
-                while not turn.done():
-                    await asyncio.wait([turn], timeout=clamp(HEARTBEAT_S, self.deadline, self.now()))
-                    if not turn.done() and self.now() >= self.deadline:
+                while not permit.done():
+                    await asyncio.wait([permit], timeout=clamp(HEARTBEAT_S, self.deadline, self.now()))
+                    if not permit.done() and self.now() >= self.deadline:
                         raise AzureRefusal("azure-throttled", "Azure's limit of writes leaves no room yet; the decision stands.")
                     if self.now() - self.contact >= self.beat_s():
                         await self.refresh()
             finally:
-                turn.cancel()
-            self.turns = calls
-        self.turns -= calls
+                permit.cancel()
+            self.permits = calls
+        self.permits -= calls
 
     def return_turns(self) -> None:
         """Give back turns that were taken ahead and not needed."""
-        self.arm.pace(self.mirror.members[0].nic_id).writes.give_back(self.turns)
-        self.turns = 0
+        self.arm.subscription(self.mirror.members[0].nic_id).writes.release(self.permits)
+        self.permits = 0
 
     def took(self, head: Head) -> None:
         """Go on from what we committed; where others have gone on from there already, the fence reads the newest head first."""
@@ -294,7 +294,7 @@ class Driver:
         return watching(head, late, now, now + instants.seconds(WATCH_S)) if late else head
 
     def _planned(self) -> set[str]:
-        found = plan.plan(self.mirror, self.looks, self.desired)
+        found = plan.plan(self.mirror, self.observed, self.desired)
         return {step.member for step in found.steps} if isinstance(found, Plan) else set()
 
     async def fence(self, *members: str) -> None:

@@ -28,7 +28,7 @@ def fits(driver: Driver, found: Plan) -> bool:
     if driver.fences or driver.unanswered:
         # Only a write that carries an etag makes sure that one which may still come fails (promise 2).
         return False
-    source, target = driver.looks[found.detaches[0].member], driver.looks[desired]
+    source, target = driver.observed[found.detaches[0].member], driver.observed[desired]
     if not isinstance(source, Nic) or not isinstance(target, Nic) or {source.state, target.state} != {SUCCEEDED}:
         return False
     if not all(nic.carries(source.document, vip) and not nic.named(target.document, vip.name) for vip in mirror.vips):
@@ -47,7 +47,7 @@ async def move(driver: Driver, found: Plan) -> bool:
     """
     holder, desired = found.detaches[0].member, driver.desired
     driver.moved_at_once = True
-    source, target = driver.looks[holder], driver.looks[desired]
+    source, target = driver.observed[holder], driver.observed[desired]
     subnet_id = nic.subnet_of(target.document) if isinstance(target, Nic) else None
     if not isinstance(source, Nic) or not isinstance(target, Nic) or subnet_id is None:
         return False
@@ -84,7 +84,7 @@ async def move(driver: Driver, found: Plan) -> bool:
     )
     if await write.finish(driver, written):
         driver.overlap_memory["atomic"] = "works"
-    await write.look(driver, holder, desired)
+    await write.read(driver, holder, desired)
     driver.mark("move")
     return True
 
@@ -98,7 +98,7 @@ async def _not_accepted(driver: Driver, holder: str, source: Nic, target: Nic, e
         driver.unanswered -= members
         if isinstance(exc, ArmError) and exc.cause in (Cause.THROTTLED, Cause.LOCKED):
             await driver.pause(exc.retry_after_s or 1.0)
-            await write.look(driver, *members)
+            await write.read(driver, *members)
             return True
         driver.overlap_memory["atomic"] = "refused"
         driver.store.log("move.refused", mirror=driver.mirror.name, why=str(exc)[:300])
@@ -106,9 +106,9 @@ async def _not_accepted(driver: Driver, holder: str, source: Nic, target: Nic, e
     # The call may still come. The two writes that follow give both NICs another content and etag; what it does after that, the
     # watch over the mirror finds (promise 2).
     await driver.pause(1.0)
-    await write.look(driver, *members)
+    await write.read(driver, *members)
     for member, shown in ((holder, source), (driver.desired, target)):
-        again = driver.looks[member]
+        again = driver.observed[member]
         if isinstance(again, Nic) and again.etag != shown.etag:
             driver.unanswered.discard(member)
             driver.wrote_at = driver.now()

@@ -82,54 +82,56 @@ class Plan:
         return not self.steps and not self.waits_for
 
 
-def placement(mirror: Mirror, looks: Observations) -> Placement:
+def placement(mirror: Mirror, observed: Observations) -> Placement:
     """Where the VIPs are (contract section 6). A VIP without its public IP, or with another, is there, but not placed."""
-    carriers = {vip.name: _carriers(mirror, looks, vip.name) for vip in mirror.vips}
-    members = tuple(m.name for m in mirror.members if _has_some(looks[m.name], mirror))
+    carriers = {vip.name: _carriers(mirror, observed, vip.name) for vip in mirror.vips}
+    members = tuple(m.name for m in mirror.members if _has_some(observed[m.name], mirror))
     if all(len(found) == 1 for found in carriers.values()) and len(members) == 1:
         return Placement(state=Seen.PLACED, members=members)
-    if any(isinstance(look, Unreadable) for look in looks.values()):
+    if any(isinstance(observation, Unreadable) for observation in observed.values()):
         return Placement(state=Seen.UNKNOWN, members=members)
-    if intruder(mirror, looks):
+    if intruder(mirror, observed):
         return Placement(state=Seen.FOREIGN, members=members)
     return Placement(state=Seen.SPLIT if members else Seen.UNPLACED, members=members)
 
 
-def _has_some(look: Observation, mirror: Mirror) -> bool:
-    return isinstance(look, Nic) and any(nic.has_address(look.document, vip) for vip in mirror.vips)
+def _has_some(observation: Observation, mirror: Mirror) -> bool:
+    return isinstance(observation, Nic) and any(nic.has_address(observation.document, vip) for vip in mirror.vips)
 
 
-def _carriers(mirror: Mirror, looks: Observations, vip_name: str) -> list[str]:
+def _carriers(mirror: Mirror, observed: Observations, vip_name: str) -> list[str]:
     vip = next(vip for vip in mirror.vips if vip.name == vip_name)
-    return [name for name, look in looks.items() if isinstance(look, Nic) and nic.carries(look.document, vip)]
+    return [
+        name for name, observation in observed.items() if isinstance(observation, Nic) and nic.carries(observation.document, vip)
+    ]
 
 
-def intruder(mirror: Mirror, looks: Observations) -> str | None:
+def intruder(mirror: Mirror, observed: Observations) -> str | None:
     """`NIC/ipConfigurations/NAME` of a member's own configuration that holds a VIP's address under another name, or None."""
-    for look in looks.values():
-        if not isinstance(look, Nic):
+    for observation in observed.values():
+        if not isinstance(observation, Nic):
             continue
         for vip in mirror.vips:
-            found = nic.intruder(look.document, vip, mirror.vips)
+            found = nic.intruder(observation.document, vip, mirror.vips)
             if found:
-                return f"{look.id}/ipConfigurations/{found}"
+                return f"{observation.id}/ipConfigurations/{found}"
     return None
 
 
-def plan(mirror: Mirror, looks: Observations, desired: str) -> Plan | Blocked:
+def plan(mirror: Mirror, observed: Observations, desired: str) -> Plan | Blocked:
     """The writes that lead from what is seen to every VIP on `desired`, or why none may be made."""
-    blocked = _blocked(mirror, looks, desired)
+    blocked = _blocked(mirror, observed, desired)
     if blocked:
         return blocked
     detaches = []
     for member in mirror.members:
-        look = looks[member.name]
-        if member.name == desired or not isinstance(look, Nic):
+        observation = observed[member.name]
+        if member.name == desired or not isinstance(observation, Nic):
             continue
-        names = tuple(vip.name for vip in mirror.vips if nic.named(look.document, vip.name))
+        names = tuple(vip.name for vip in mirror.vips if nic.named(observation.document, vip.name))
         if names:
             detaches.append(Step(kind=Kind.DETACH, member=member.name, vips=names))
-    target = looks[desired]
+    target = observed[desired]
     assert isinstance(target, Nic)
     missing = tuple(vip.name for vip in mirror.vips if not nic.carries(target.document, vip))
     attach = Step(kind=Kind.ATTACH, member=desired, vips=missing) if missing else None
@@ -139,40 +141,40 @@ def plan(mirror: Mirror, looks: Observations, desired: str) -> Plan | Blocked:
     return Plan(repair=repair, detaches=tuple(detaches), attach=attach, waits_for=waits)
 
 
-def _blocked(mirror: Mirror, looks: Observations, desired: str) -> Blocked | None:
-    target = looks[desired]
-    unread = tuple(name for name, look in looks.items() if isinstance(look, Unreadable))
+def _blocked(mirror: Mirror, observed: Observations, desired: str) -> Blocked | None:
+    target = observed[desired]
+    unread = tuple(name for name, observation in observed.items() if isinstance(observation, Unreadable))
     if isinstance(target, Unreadable):
         others = tuple(name for name in unread if name != desired)
         return Blocked(reason=f"the NIC of {desired} could not be read", unread=(desired, *others))
     if isinstance(target, Missing):
         return Blocked(reason=f"the NIC of {desired} does not exist: {target.id}")
-    lost = [vip.name for vip in mirror.vips if not _carriers(mirror, looks, vip.name)]
+    lost = [vip.name for vip in mirror.vips if not _carriers(mirror, observed, vip.name)]
     if lost and unread:
         names = ", ".join(unread)
         return Blocked(
             reason=f"VIP {lost[0]} is on no NIC that could be read, and the NIC of {names} could not be", unread=unread
         )
-    taken_by = intruder(mirror, looks)
+    taken_by = intruder(mirror, observed)
     if taken_by:
         return Blocked(reason=f"a VIP's address is held by {taken_by}, which is not ours by name", taken_by=taken_by)
-    for name, look in looks.items():
-        if not isinstance(look, Nic):
+    for name, observation in observed.items():
+        if not isinstance(observation, Nic):
             continue
         for vip in mirror.vips:
-            if nic.is_primary(look.document, vip.name):
+            if nic.is_primary(observation.document, vip.name):
                 return Blocked(
                     reason=f"ip configuration {vip.name} is the primary one of {name}'s NIC; Azure lets nobody detach it"
                 )
     return None
 
 
-def refusal(looks: Observations, found: Blocked, *, before: str = "") -> AzureRefusal:
+def refusal(observed: Observations, found: Blocked, *, before: str = "") -> AzureRefusal:
     """What a request answers where no step may be taken, with Azure's own words about the NICs that could not be read.
 
     A missing right has a name there, and a throttle a time. `before`: how the sentence begins.
     """
-    errors = [look.error for name in found.unread if isinstance(look := looks[name], Unreadable)]
+    errors = [observation.error for name in found.unread if isinstance(observation := observed[name], Unreadable)]
     said = next((error.refusal() for error in errors if isinstance(error, ArmError)), None)
     if said is not None:
         return AzureRefusal(said.code, f"{before}{found.reason}. {said.detail}", retry_after_s=said.retry_after_s)

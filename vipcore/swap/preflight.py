@@ -84,25 +84,25 @@ class PreflightCache:
         self.kept = {key: value for key, value in self.kept.items() if key[1] not in gone}
 
 
-async def check(arm: Arm, readings: PreflightCache, mirror: Mirror, looks: Observations, target: str) -> list[Check]:
+async def check(arm: Arm, readings: PreflightCache, mirror: Mirror, observed: Observations, target: str) -> list[Check]:
     """All checks for moving the mirror's VIPs to the target's NIC, which `looks` must show as a Nic."""
-    look = looks[target]
-    if not isinstance(look, Nic):
+    observation = observed[target]
+    if not isinstance(observation, Nic):
         return []
-    missing = [vip for vip in mirror.vips if not nic.carries(look.document, vip)]
+    missing = [vip for vip in mirror.vips if not nic.carries(observation.document, vip)]
     checks: list[Awaitable[Check]] = []
-    readings.referred[mirror.name] = tuple(resource_id for resource_id, _ in _referenced(look.document, []))
-    if not arm.pace(look.id).scarce(asyncio.get_running_loop().time()):
-        checks += [_subnet(arm, readings, look, missing)] if missing else []
+    readings.referred[mirror.name] = tuple(resource_id for resource_id, _ in _referenced(observation.document, []))
+    if not arm.subscription(observation.id).reads_low(asyncio.get_running_loop().time()):
+        checks += [_subnet(arm, readings, observation, missing)] if missing else []
         checks += [_public_ip(arm, readings, mirror, vip) for vip in missing if vip.public_ip_id]
-        checks += _permissions(arm, readings, mirror, looks, target, missing)
-    checks += [_address_free(arm, mirror, looks, look, vip) for vip in missing if not _on_a_member(looks, vip)]
-    return [_state(target, look), *await asyncio.gather(*checks)]
+        checks += _permissions(arm, readings, mirror, observed, target, missing)
+    checks += [_address_free(arm, mirror, observed, observation, vip) for vip in missing if not _on_a_member(observed, vip)]
+    return [_state(target, observation), *await asyncio.gather(*checks)]
 
 
 def read_ahead(arm: Arm, readings: PreflightCache, mirror: Mirror) -> None:
     """Send out, beside the NICs' reads, what `check` will ask for of resources whose ids are known already (promise 10)."""
-    if arm.pace(mirror.members[0].nic_id).scarce(asyncio.get_running_loop().time()):
+    if arm.subscription(mirror.members[0].nic_id).reads_low(asyncio.get_running_loop().time()):
         return
     public_ids = [vip.public_ip_id for vip in mirror.vips if vip.public_ip_id]
     referred = readings.referred.get(mirror.name, ())
@@ -119,18 +119,22 @@ def refusal(checks: list[Check]) -> AzureRefusal | None:
     return next((found.refusal for found in checks if found.ok is False and found.refusal), None)
 
 
-def _on_a_member(looks: Observations, vip: Vip) -> bool:
-    return any(isinstance(look, Nic) and nic.named(look.document, vip.name) for look in looks.values())
+def _on_a_member(observed: Observations, vip: Vip) -> bool:
+    return any(isinstance(observation, Nic) and nic.named(observation.document, vip.name) for observation in observed.values())
 
 
-def _state(target: str, look: Nic) -> Check:
+def _state(target: str, observation: Nic) -> Check:
     how = {"Succeeded": "is Succeeded", "Failed": "is Failed; it is first put back as it is"}
-    return Check(name=f"nic {target}", ok=True, detail=f"the NIC {how.get(look.state, f'is {look.state}; that is waited for')}")
+    return Check(
+        name=f"nic {target}",
+        ok=True,
+        detail=f"the NIC {how.get(observation.state, f'is {observation.state}; that is waited for')}",
+    )
 
 
-async def _subnet(arm: Arm, readings: PreflightCache, look: Nic, missing: list[Vip]) -> Check:
+async def _subnet(arm: Arm, readings: PreflightCache, observation: Nic, missing: list[Vip]) -> Check:
     """Each address lies in the subnet of the target's NIC, and is none that Azure keeps."""
-    name, subnet_id = "subnet", nic.subnet_of(look.document)
+    name, subnet_id = "subnet", nic.subnet_of(observation.document)
     if subnet_id is None:
         return Check(name=name, ok=None, detail="the NIC's document names no subnet")
     try:
@@ -176,12 +180,12 @@ async def _public_ip(arm: Arm, readings: PreflightCache, mirror: Mirror, vip: Vi
     return Check(name=name, ok=True, detail="exists, and is free or ours")
 
 
-async def _address_free(arm: Arm, mirror: Mirror, looks: Observations, look: Nic, vip: Vip) -> Check:
+async def _address_free(arm: Arm, mirror: Mirror, observed: Observations, observation: Nic, vip: Vip) -> Check:
     """Nobody else has an address that is on no member (`CheckIPAddressAvailability`; the subnet's list names the holder).
 
     A member's NIC may still hold what it no longer shows, until the operation that drops it has ended: that is waited for.
     """
-    name, subnet_id = f"address {vip.private_ip}", nic.subnet_of(look.document)
+    name, subnet_id = f"address {vip.private_ip}", nic.subnet_of(observation.document)
     if subnet_id is None:
         return Check(name=name, ok=None, detail="the NIC's document names no subnet")
     vnet_id = subnet_id[: subnet_id.lower().index("/subnets/")]
@@ -193,7 +197,7 @@ async def _address_free(arm: Arm, mirror: Mirror, looks: Observations, look: Nic
     except (ArmError, NotSent, NoReply) as exc:
         return _unread(name, exc)
     below = holder.lower().split("/ipconfigurations/")[0]
-    ours = next((m.name for m in mirror.members if m.nic_id.lower() == below and isinstance(looks[m.name], Nic)), None)
+    ours = next((m.name for m in mirror.members if m.nic_id.lower() == below and isinstance(observed[m.name], Nic)), None)
     if ours is not None:
         return Check(name=name, ok=True, detail=f"the NIC of {ours} no longer shows it and still lets go of it")
     return _no(
@@ -211,16 +215,16 @@ async def _holder(arm: Arm, subnet_id: str, vip: Vip) -> str:
 
 
 def _permissions(
-    arm: Arm, readings: PreflightCache, mirror: Mirror, looks: Observations, target: str, missing: list[Vip]
+    arm: Arm, readings: PreflightCache, mirror: Mirror, observed: Observations, target: str, missing: list[Vip]
 ) -> list[Awaitable[Check]]:
     """The rights that Azure will ask for: on both sides' NICs, and on what the target's document refers to."""
-    look = looks[target]
-    assert isinstance(look, Nic)
-    wanted: dict[str, list[str]] = {look.id: [f"{_NIC}/write"]}
-    for name, other in looks.items():
+    observation = observed[target]
+    assert isinstance(observation, Nic)
+    wanted: dict[str, list[str]] = {observation.id: [f"{_NIC}/write"]}
+    for name, other in observed.items():
         if name != target and isinstance(other, Nic) and any(nic.named(other.document, vip.name) for vip in mirror.vips):
             wanted.setdefault(other.id, []).append(f"{_NIC}/write")
-    for resource_id, action in _referenced(look.document, missing):
+    for resource_id, action in _referenced(observation.document, missing):
         wanted.setdefault(resource_id, []).append(action)
     return [_allowed(arm, readings, resource_id, actions) for resource_id, actions in wanted.items()]
 

@@ -55,26 +55,26 @@ def document(driver: Driver, step: Step, shown: Nic) -> Json:
             return shown.document
 
 
-async def look(driver: Driver, *members: str) -> None:
+async def read(driver: Driver, *members: str) -> None:
     """Read these members' NICs side by side."""
     ids = [next(m.nic_id for m in driver.mirror.members if m.name == name) for name in members]
-    found = await asyncio.gather(*(driver.arm.look(nic_id) for nic_id in ids))
-    driver.looks.update(zip(members, found, strict=True))
+    found = await asyncio.gather(*(driver.arm.read_nic(nic_id) for nic_id in ids))
+    driver.observed.update(zip(members, found, strict=True))
     for name in members:
-        if name in driver.untold and isinstance(driver.looks[name], Nic):
+        if name in driver.untold and isinstance(driver.observed[name], Nic):
             _judge_unanswered(driver, *driver.untold.pop(name))
 
 
 async def settle(driver: Driver, member: str, *, within_s: float) -> None:
     """Wait while the member's NIC is `Updating` by somebody else's operation, at most that long."""
     started = driver.now()
-    pace = driver.arm.pace(_nic_id(driver, member))
-    while isinstance(shown := driver.looks[member], Nic) and shown.state not in (SUCCEEDED, FAILED):
+    subscription = driver.arm.subscription(_nic_id(driver, member))
+    while isinstance(shown := driver.observed[member], Nic) and shown.state not in (SUCCEEDED, FAILED):
         elapsed = driver.now() - started
         if elapsed >= within_s:
             return
-        await driver.pause(pace.look_after(elapsed, driver.store.clock.jitter()))
-        await look(driver, member)
+        await driver.pause(subscription.poll_after(elapsed, driver.store.clock.jitter()))
+        await read(driver, member)
 
 
 async def write(driver: Driver, step: Step, *, tries: dict[str, int], early: bool = False) -> Written | None:
@@ -89,10 +89,10 @@ async def write(driver: Driver, step: Step, *, tries: dict[str, int], early: boo
     if tries[step.member] > TRIES_MAX:
         raise _in_vain(driver, step.member)
     await driver.take_turn(1)
-    shown = driver.looks[step.member]
+    shown = driver.observed[step.member]
     if not isinstance(shown, Nic) or driver.now() - shown.read_at > FRESH_S:
-        await look(driver, step.member)
-        again = driver.looks[step.member]
+        await read(driver, step.member)
+        again = driver.observed[step.member]
         if not isinstance(shown, Nic) or not isinstance(again, Nic) or again.etag != shown.etag:
             return None
         shown = again
@@ -130,7 +130,7 @@ def _accepted(driver: Driver, step: Step, accepted: Accepted, sent_at: float) ->
     driver.unanswered.discard(step.member)
     driver.fences.discard(step.member)
     driver.wrote_at = driver.now()
-    driver.looks[step.member] = accepted.nic
+    driver.observed[step.member] = accepted.nic
     pending = accepted.nic.state not in (SUCCEEDED, FAILED)
     driver.drafts.append(
         driver.row(
@@ -175,7 +175,7 @@ async def _not_accepted(driver: Driver, step: Step, shown: Nic, exc: ArmError | 
     else:
         await driver.pause(0.2 + 0.3 * driver.store.clock.jitter())
     driver.untold.pop(step.member, None)
-    await look(driver, step.member)
+    await read(driver, step.member)
     if step.member in driver.unanswered:
         _judge_unanswered(driver, step, shown)
 
@@ -200,7 +200,7 @@ def _in_vain(driver: Driver, member: str) -> AzureRefusal:
 
 def _judge_unanswered(driver: Driver, step: Step, shown: Nic) -> None:
     """What a fresh read says of a write whose answer is lost; the row says it where the ARM id cannot."""
-    again = driver.looks[step.member]
+    again = driver.observed[step.member]
     if not isinstance(again, Nic):
         driver.untold[step.member] = (step, shown)
         return
@@ -237,32 +237,32 @@ async def finish(driver: Driver, written: Written) -> bool:
         await settle(driver, written.step.member, within_s=float("inf"))
         return True
     nic_id = _nic_id(driver, written.step.member)
-    pace = driver.arm.pace(nic_id)
-    faults, looks, before_s = 0, 0, 0.0
+    subscription = driver.arm.subscription(nic_id)
+    faults, observed, before_s = 0, 0, 0.0
     # An operation that ran beside another one that has ended may have ended too.
-    waits = driver.now() - written.sent_at < BESIDE_S or pace.scarce(driver.now())
-    with pace.following():
+    waits = driver.now() - written.sent_at < BESIDE_S or subscription.reads_low(driver.now())
+    with subscription.polling():
         while True:
             if waits:
-                await driver.pause(pace.look_after(driver.now() - written.sent_at, driver.store.clock.jitter(), looks))
+                await driver.pause(subscription.poll_after(driver.now() - written.sent_at, driver.store.clock.jitter(), observed))
             waits = True
             elapsed = driver.now() - written.sent_at
             try:
-                if pace.scarce(driver.now()) and written.step.vips:
+                if subscription.reads_low(driver.now()) and written.step.vips:
                     ended = await _ended_by_its_nic(driver, written)
                 else:
                     ended = True if await driver.arm.poll(nic_id, written.operation) else None
                 if ended is not None:
-                    pace.ended(elapsed, before_s)
+                    subscription.poll_ended(elapsed, before_s)
                     return ended
-                looks, faults, before_s = looks + 1, 0, elapsed
+                observed, faults, before_s = observed + 1, 0, elapsed
             except (ArmError, NotSent, NoReply) as exc:
                 if isinstance(exc, ArmError) and exc.cause in _ENDS:
                     return await _ended_badly(driver, written, exc)
                 faults += not (isinstance(exc, ArmError) and exc.cause is Cause.THROTTLED)
                 if isinstance(exc, NotSent) or faults >= POLL_FAULTS_MAX:
                     # The operation's address is none that we ask, or has stopped answering: the NIC tells as well.
-                    await look(driver, written.step.member)
+                    await read(driver, written.step.member)
                     await settle(driver, written.step.member, within_s=float("inf"))
                     return True
 
@@ -273,8 +273,8 @@ async def _ended_by_its_nic(driver: Driver, written: Written) -> bool | None:
     None: not ended. True: it shows what was written. False: it shows something else. Raises as `Arm.poll`.
     """
     member, vips = written.step.member, written.step.vips
-    await look(driver, member)
-    shown = driver.looks[member]
+    await read(driver, member)
+    shown = driver.observed[member]
     if not isinstance(shown, Nic) or shown.state == FAILED:
         operation = written.operation or ""
         return True if await driver.arm.poll(_nic_id(driver, member), operation) else None
@@ -293,7 +293,7 @@ async def _ended_badly(driver: Driver, written: Written, exc: ArmError) -> bool:
     driver.store.log("operation.ended", mirror=driver.mirror.name, member=member, code=exc.code, request=written.request_id)
     if len(driver.remarks) < REMARKS_MAX:
         driver.remarks.append(what[:300])
-    await look(driver, member)
+    await read(driver, member)
     await settle(driver, member, within_s=float("inf"))
     return False
 

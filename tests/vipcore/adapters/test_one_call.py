@@ -43,7 +43,7 @@ async def test_the_first_answer_comes_as_azure_gave_it(available: str, code: str
             endpoint=edge.url, audience=config.arm_audience, new_credential=lambda: wiring.identity(config), channel=channel
         )
         arm = Arm(transport)
-        source, target = await arm.look(SOURCE), await arm.look(TARGET)
+        source, target = await arm.read_nic(SOURCE), await arm.read_nic(TARGET)
         assert isinstance(source, Nic)
         assert isinstance(target, Nic)
         if code:

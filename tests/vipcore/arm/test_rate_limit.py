@@ -51,14 +51,14 @@ def test_a_lone_swap_never_waits() -> None:
     """Calls of one swap, a few hundred reads in a minute among them, all get their turn at once."""
 
     async def story() -> None:
-        pace = Subscription()
+        subscription = Subscription()
         for _ in range(240):
             began = now()
-            await pace.reads.turn()
-            pace.reads.sent(now())
+            await subscription.reads.acquire()
+            subscription.reads.sent(now())
             assert now() == began
             await asyncio.sleep(0.25)
-        await pace.writes.turn(2)
+        await subscription.writes.acquire(2)
         assert now() == pytest.approx(60.0)
 
     in_time(story)
@@ -70,10 +70,10 @@ def test_calls_beyond_the_bucket_come_as_it_is_filled() -> None:
     async def story() -> None:
         budget = RateLimit(size=10.0, per_s=5.0, window_max=1_000)
         for _ in range(10):
-            await budget.turn()
+            await budget.acquire()
         assert now() == 0.0
         for _ in range(25):
-            await budget.turn()
+            await budget.acquire()
         assert now() == pytest.approx(5.0)
 
     in_time(story)
@@ -84,11 +84,11 @@ def test_work_under_way_goes_first_then_who_began_first() -> None:
 
     async def story() -> None:
         budget, served = RateLimit(size=1.0, per_s=1.0, window_max=1_000), []
-        await budget.turn()
+        await budget.acquire()
 
         async def one(name: str, order: tuple[int, float]) -> None:
             ORDER.set(order)
-            await budget.turn()
+            await budget.acquire()
             served.append(name)
 
         orders = {"young": (NEW, 9.0), "old": (NEW, 1.0), "attach": (UNDER_WAY, 8.0), "older attach": (UNDER_WAY, 7.0)}
@@ -103,9 +103,9 @@ def test_all_writes_of_a_swap_have_their_turn_together() -> None:
 
     async def story() -> None:
         budget = RateLimit(size=3.0, per_s=1.0, window_max=1_000)
-        await budget.turn(2)
+        await budget.acquire(2)
         began = now()
-        await budget.turn(2)
+        await budget.acquire(2)
         assert now() - began == pytest.approx(1.0)
 
     in_time(story)
@@ -116,11 +116,11 @@ def test_turns_that_are_given_back_are_given_on() -> None:
 
     async def story() -> None:
         budget = RateLimit(size=2.0, per_s=0.001, window_max=1_000)
-        await budget.turn(2)
-        waiting = asyncio.ensure_future(budget.turn(2))
+        await budget.acquire(2)
+        waiting = asyncio.ensure_future(budget.acquire(2))
         await asyncio.sleep(1.0)
         assert not waiting.done()
-        budget.give_back(2)
+        budget.release(2)
         await waiting
         assert now() == pytest.approx(1.0)
 
@@ -133,17 +133,17 @@ def test_who_gives_up_waiting_leaves_no_turn_behind(served_first: bool) -> None:
 
     async def story() -> None:
         budget = RateLimit(size=1.0, per_s=1.0, window_max=1_000)
-        await budget.turn()
-        gives_up = asyncio.ensure_future(budget.turn())
+        await budget.acquire()
+        gives_up = asyncio.ensure_future(budget.acquire())
         await asyncio.sleep(0)
         if served_first:
-            budget.give_back(1)
+            budget.release(1)
         gives_up.cancel()
         await asyncio.gather(gives_up, return_exceptions=True)
         began = now()
-        await budget.turn()
+        await budget.acquire()
         assert now() - began <= 1.0 + 1e-6
-        assert budget.owed == (1 if served_first else 2)
+        assert budget.reserved == (1 if served_first else 2)
 
     in_time(story)
 
@@ -153,14 +153,14 @@ def test_the_five_minutes_count_from_when_a_call_was_sent() -> None:
 
     async def story() -> None:
         budget = RateLimit(size=100.0, per_s=100.0, window_max=2)
-        await budget.turn(2)
+        await budget.acquire(2)
         budget.sent(now())
         await asyncio.sleep(40.0)
         budget.sent(now())
-        await budget.turn()
+        await budget.acquire()
         assert 300.0 <= now() <= 301.0
         budget.sent(now())
-        await budget.turn()
+        await budget.acquire()
         assert 340.0 <= now() <= 341.0
 
     in_time(story)
@@ -171,16 +171,21 @@ def test_azure_never_refuses_who_waits_for_turns(seed: int) -> None:
     """Whatever the demand, and though requests overtake each other: ARM's buckets and the provider's window refuse nothing."""
 
     async def story() -> None:
-        rng, pace = random.Random(seed), Subscription()
+        rng, subscription = random.Random(seed), Subscription()
         limits, switches = Limits(), Switches(throttling="both")
         refused = []
 
         async def swap() -> None:
             await asyncio.sleep(rng.random() * rng.choice([1.0, 60.0, 400.0]))
-            await pace.writes.turn(2)
-            for kind, budget in (("reads", pace.reads), ("writes", pace.writes), ("reads", pace.reads), ("writes", pace.writes)):
+            await subscription.writes.acquire(2)
+            for kind, budget in (
+                ("reads", subscription.reads),
+                ("writes", subscription.writes),
+                ("reads", subscription.reads),
+                ("writes", subscription.writes),
+            ):
                 if kind == "reads":
-                    await budget.turn()
+                    await budget.acquire()
                 budget.sent(now())
                 await asyncio.sleep(rng.random() * 0.05)
                 try:
@@ -208,13 +213,13 @@ def test_others_who_use_the_bucket_are_noticed() -> None:
     """What is missing in Azure's count and was not ours, others have used: of the bucket and of the five minutes."""
 
     async def story() -> None:
-        pace = Subscription()
-        await pace.reads.turn()
-        sent = pace.reads.sent(now())
-        pace.heard("GET", sent, answer("reads", 3), now())
-        assert pace.reads.known(now()) == pytest.approx(3.0, abs=2.0)
-        assert len(pace.reads.spent) == pytest.approx(pace.reads.size - 3.0, abs=2.0)
-        assert pace.scarce(now())
+        subscription = Subscription()
+        await subscription.reads.acquire()
+        sent = subscription.reads.sent(now())
+        subscription.heard("GET", sent, answer("reads", 3), now())
+        assert subscription.reads.available(now()) == pytest.approx(3.0, abs=2.0)
+        assert len(subscription.reads.call_times) == pytest.approx(subscription.reads.size - 3.0, abs=2.0)
+        assert subscription.reads_low(now())
 
     in_time(story)
 
@@ -224,12 +229,12 @@ def test_what_others_used_is_counted_once() -> None:
 
     async def story() -> None:
         budget = RateLimit(size=100.0, per_s=1.0, window_max=1_000)
-        await budget.turn(10)
+        await budget.acquire(10)
         together = [budget.sent(now()) for _ in range(10)]
         for number, sent in enumerate(together):
             budget.heard(sent, str(100 - 50 - number - 1), now())
-        assert len(budget.strange) == pytest.approx(50, abs=1)
-        assert budget.known(now()) == pytest.approx(40.0, abs=1.0)
+        assert len(budget.foreign_calls) == pytest.approx(50, abs=1)
+        assert budget.available(now()) == pytest.approx(40.0, abs=1.0)
 
     in_time(story)
 
@@ -239,12 +244,12 @@ def test_an_answers_way_back_is_nobodys_call() -> None:
 
     async def story() -> None:
         budget = RateLimit(size=100.0, per_s=10.0, window_max=1_000)
-        await budget.turn(50)
+        await budget.acquire(50)
         sent = [budget.sent(now()) for _ in range(50)][-1]
         await asyncio.sleep(4.0)
         budget.heard(sent, "50", now())
-        assert not budget.strange
-        assert budget.known(now()) == pytest.approx(90.0)
+        assert not budget.foreign_calls
+        assert budget.available(now()) == pytest.approx(90.0)
 
     in_time(story)
 
@@ -257,7 +262,7 @@ def test_azures_rounding_costs_no_turns() -> None:
         budget.take(6, now())
         sent = [budget.sent(now()) for _ in range(6)][-1]
         budget.heard(sent, "3", now())
-        assert budget.known(now()) == 4.0
+        assert budget.available(now()) == 4.0
 
     in_time(story)
 
@@ -266,13 +271,13 @@ def test_a_throttle_stops_everybody_for_as_long_as_it_says() -> None:
     """After a 429 about rates nobody asks until its Retry-After is over, and then one by one; other kinds of calls go on."""
 
     async def story() -> None:
-        pace = Subscription()
-        pace.heard("GET", pace.reads.sent(now()), throttled(), now())
-        await pace.writes.turn()
+        subscription = Subscription()
+        subscription.heard("GET", subscription.reads.sent(now()), throttled(), now())
+        await subscription.writes.acquire()
         assert now() == 0.0
-        await pace.reads.turn()
+        await subscription.reads.acquire()
         assert now() == pytest.approx(7.0, abs=0.1)
-        await pace.reads.turn()
+        await subscription.reads.acquire()
         assert now() == pytest.approx(7.0 + 2 / 25.0, abs=0.01)
 
     in_time(story)
@@ -282,9 +287,9 @@ def test_a_refused_call_is_not_counted_in_the_five_minutes() -> None:
     """What ARM refused never came to the provider."""
 
     async def story() -> None:
-        pace = Subscription()
-        pace.heard("PUT", pace.writes.sent(now()), throttled(), now())
-        assert len(pace.writes.spent) == 0
+        subscription = Subscription()
+        subscription.heard("PUT", subscription.writes.sent(now()), throttled(), now())
+        assert len(subscription.writes.call_times) == 0
 
     in_time(story)
 
@@ -294,17 +299,17 @@ def test_a_full_five_minutes_is_taken_at_its_word() -> None:
 
     async def story() -> None:
         await asyncio.sleep(100.0)
-        pace = Subscription()
+        subscription = Subscription()
         details = [{"code": "RetryableErrorDueToTooManyCalls", "message": "too many calls"}]
         body = {"error": {"code": "RetryableError", "details": details}}
         reply = ArmReply(status=429, headers={"retry-after": "200"}, body=body)
-        pace.heard("PUT", pace.writes.sent(now()), reply, now())
-        assert len(pace.writes.spent) == pace.writes.window_max
+        subscription.heard("PUT", subscription.writes.sent(now()), reply, now())
+        assert len(subscription.writes.call_times) == subscription.writes.window_max
         began = now()
-        await pace.writes.turn()
+        await subscription.writes.acquire()
         assert now() - began == pytest.approx(200.0, abs=3.0)
-        assert 3.0 < pace.writes.free_at(30, now()) - now() < 70.0
-        assert pace.writes.free_at(4, now()) > now()
+        assert 3.0 < subscription.writes.free_at(30, now()) - now() < 70.0
+        assert subscription.writes.free_at(4, now()) > now()
 
     in_time(story)
 
@@ -314,9 +319,9 @@ def test_only_our_share_of_a_window_that_fills_up_is_given_away() -> None:
 
     async def story() -> None:
         budget = RateLimit(size=2_000.0, per_s=1_000.0, window_max=1_000)
-        for times in (budget.spent, budget.strange):
+        for times in (budget.call_times, budget.foreign_calls):
             times.extend([now()] * 450)
-        budget.spent.extend([now()] * 450)
+        budget.call_times.extend([now()] * 450)
         budget.take(48, now())
         assert budget.free_at(2, now()) <= now()
         budget.take(2, now())
@@ -329,11 +334,11 @@ def test_a_lock_is_no_throttle() -> None:
     """A 429 because another operation holds the resource stops nobody else."""
 
     async def story() -> None:
-        pace = Subscription()
+        subscription = Subscription()
         body = {"error": {"code": "RetryableError", "details": [{"code": "RetryableErrorDueToAnotherOperation"}]}}
         refused = ArmReply(status=429, headers={"retry-after": "11"}, body=body)
-        pace.heard("PUT", pace.writes.sent(now()), refused, now())
-        await pace.writes.turn()
+        subscription.heard("PUT", subscription.writes.sent(now()), refused, now())
+        await subscription.writes.acquire()
         assert now() == 0.0
 
     in_time(story)
@@ -346,13 +351,13 @@ def test_a_few_are_no_crowd() -> None:
     """A handful of claims at once read everything at once; with dozens the next one waits for its writes before it reads."""
 
     async def story() -> None:
-        pace = Subscription()
-        pace.asking = 5
-        assert not pace.crowded(now())
-        assert not pace.scarce(now())
-        pace.asking = 60
-        assert pace.crowded(now())
-        assert pace.scarce(now())
+        subscription = Subscription()
+        subscription.asking = 5
+        assert not subscription.writes_contended(now())
+        assert not subscription.reads_low(now())
+        subscription.asking = 60
+        assert subscription.writes_contended(now())
+        assert subscription.reads_low(now())
 
     in_time(story)
 
@@ -365,9 +370,9 @@ def test_alone_the_end_is_seen_soon(elapsed_s: float) -> None:
     """A lone operation is looked at after a quarter of a second, later after three hundredths of what has passed, at most 5 s."""
 
     async def story() -> None:
-        pace = Subscription()
-        with pace.following():
-            wait = pace.look_after(elapsed_s, 0.5)
+        subscription = Subscription()
+        with subscription.polling():
+            wait = subscription.poll_after(elapsed_s, 0.5)
         assert wait == min(LOOK_S_MAX, max(FIRST_LOOK_S, 0.03 * elapsed_s))
 
     in_time(story)
@@ -378,24 +383,24 @@ def test_in_a_crowd_the_first_look_finds_most_ended(true_s: float) -> None:
     """However long operations take, the time of the first look settles near their end: few looks each, little overshoot."""
 
     async def story() -> None:
-        rng, pace, overshoot, looks_made = random.Random(1), Subscription(), [], []
+        rng, subscription, overshoot, looks_made = random.Random(1), Subscription(), [], []
 
         async def operation() -> None:
             await asyncio.sleep(rng.random() * 300.0)  # ten a second, as many as writes can be made
-            began, looks, before = now(), 0, 0.0
-            with pace.following():
+            began, observed, before = now(), 0, 0.0
+            with subscription.polling():
                 while True:
-                    await asyncio.sleep(pace.look_after(now() - began, rng.random(), looks))
-                    await pace.reads.turn()
-                    pace.reads.sent(now())
+                    await asyncio.sleep(subscription.poll_after(now() - began, rng.random(), observed))
+                    await subscription.reads.acquire()
+                    subscription.reads.sent(now())
                     elapsed = now() - began
-                    looks += 1
+                    observed += 1
                     if elapsed >= true_s:
                         break
                     before = elapsed
-            pace.ended(elapsed, before)
+            subscription.poll_ended(elapsed, before)
             overshoot.append(elapsed - true_s)
-            looks_made.append(looks)
+            looks_made.append(observed)
 
         await asyncio.gather(*(operation() for _ in range(3_000)))
         late = len(overshoot) // 4  # what came after it had settled
@@ -410,11 +415,11 @@ def test_a_process_looks_only_so_often() -> None:
 
     async def story() -> None:
         everywhere = PollCount()
-        paces = [Subscription(everywhere=everywhere) for _ in range(600)]
+        paces = [Subscription(process_polls=everywhere) for _ in range(600)]
         with contextlib.ExitStack() as stack:
-            for pace in paces:
-                stack.enter_context(pace.following())
-            waits = [pace.look_after(1.0, 0.5, looks=2) for pace in paces]
+            for subscription in paces:
+                stack.enter_context(subscription.polling())
+            waits = [subscription.poll_after(1.0, 0.5, looks=2) for subscription in paces]
         assert sum(1.0 / wait for wait in waits) <= PROCESS_LOOKS_PER_S * 1.01
 
     in_time(story)

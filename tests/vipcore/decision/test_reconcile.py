@@ -394,8 +394,8 @@ async def test_an_idle_pass_reads_no_rows() -> None:
     stage, ledger = counted(document=fleet(3))
     node = stage.node("n1")
     costs = []
-    for turn in range(12):
-        await node.claim(["MIRRORB", "MIRRORA"][turn % 2], claim_id=f"c{turn}")
+    for permit in range(12):
+        await node.claim(["MIRRORB", "MIRRORA"][permit % 2], claim_id=f"c{permit}")
         await asyncio.sleep(700.0)
         await node.tick()
         await node.tick()
@@ -691,7 +691,7 @@ async def test_a_vip_moved_by_hand_without_its_public_ip_is_left() -> None:
 async def given(stage: Stage, name: str, *vips: Vip) -> None:
     """Somebody puts these on that NIC with a tool of their own."""
     hand = stage.node(f"hand {len(stage.nodes)}")
-    shown = await hand.controller.arm.look(stage.cloud.nic_named(name).id)
+    shown = await hand.controller.arm.read_nic(stage.cloud.nic_named(name).id)
     assert isinstance(shown, Nic)
     await hand.controller.arm.put(shown, nic.attached(shown, vips))
     await asyncio.sleep(10.0)

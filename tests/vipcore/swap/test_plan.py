@@ -46,7 +46,7 @@ class Azure:
         entry = self._entry(vip.name, address or vip.private_ip, public=None if address else vip.public_ip_id)
         self.documents[member]["properties"]["ipConfigurations"].append(entry)
 
-    def looks(self, unseen: Mapping[str, Observation] | None = None) -> dict[str, Observation]:
+    def observed(self, unseen: Mapping[str, Observation] | None = None) -> dict[str, Observation]:
         """What a read of every NIC shows now."""
         shown: dict[str, Observation] = {
             member.name: Nic(
@@ -62,7 +62,7 @@ class Azure:
 
     def carry_out(self, step: Step) -> None:
         """One NIC write, as the app makes it of a step. Raises AssertionError where Azure would refuse it."""
-        look = self.looks()[step.member]
+        look = self.observed()[step.member]
         assert isinstance(look, Nic)
         if step.kind is Kind.DETACH:
             assert not any(nic.is_primary(look.document, name) for name in step.vips), "a primary cannot be detached"
@@ -105,7 +105,7 @@ def test_every_state_leads_to_the_vips_on_desired(azure: Azure, desired: str, da
     """From any placement, also when each attempt dies after any prefix of its steps, everything ends on desired. (I1)"""
     others = {member: copy.deepcopy(azure.documents[member]) for member in MEMBERS}
     for attempt in range(12):
-        planned = plan.plan(MIRROR, azure.looks(), desired)
+        planned = plan.plan(MIRROR, azure.observed(), desired)
         assert isinstance(planned, Plan)
         plan.check_invariants(MIRROR, planned, desired)
         if planned.done:
@@ -115,7 +115,7 @@ def test_every_state_leads_to_the_vips_on_desired(azure: Azure, desired: str, da
             azure.carry_out(step)
         azure.wait()
 
-    seen = plan.placement(MIRROR, azure.looks())
+    seen = plan.placement(MIRROR, azure.observed())
     assert (seen.state, seen.members) == (Seen.PLACED, (desired,))
     assert azure.states[desired] == "Succeeded"
     for member in MEMBERS:
@@ -128,9 +128,9 @@ def test_nic_that_could_not_be_read_is_never_taken_for_empty(azure: Azure, desir
     unseen: dict[str, Observation] = {
         m: Missing(id=m) if absent else Unreadable(id=m, error=TimeoutError("away")) for m in hidden
     }
-    looks = azure.looks(unseen)
-    seen = plan.placement(MIRROR, looks)
-    planned = plan.plan(MIRROR, looks, desired)
+    observed = azure.observed(unseen)
+    seen = plan.placement(MIRROR, observed)
+    planned = plan.plan(MIRROR, observed, desired)
 
     if not absent and hidden:
         assert seen.state in (Seen.UNKNOWN, Seen.PLACED)
@@ -152,7 +152,7 @@ def test_vip_that_might_be_on_a_nic_that_could_not_be_read_stops_everything() ->
     azure.hold("B", VIPS[0])
     azure.hold("B", VIPS[1])
 
-    planned = plan.plan(MIRROR, azure.looks({"C": Unreadable(id="C", error=TimeoutError("away"))}), "A")
+    planned = plan.plan(MIRROR, azure.observed({"C": Unreadable(id="C", error=TimeoutError("away"))}), "A")
 
     assert isinstance(planned, Blocked)
     assert planned.unread == ("C",)
@@ -164,14 +164,14 @@ def test_plain_swap_is_one_write_per_nic() -> None:
     for vip in VIPS:
         azure.hold("A", vip)
 
-    planned = plan.plan(MIRROR, azure.looks(), "B")
+    planned = plan.plan(MIRROR, azure.observed(), "B")
 
     assert isinstance(planned, Plan)
     assert planned.steps == (
         Step(kind=Kind.DETACH, member="A", vips=("vip1", "vip2", "vip3")),
         Step(kind=Kind.ATTACH, member="B", vips=("vip1", "vip2", "vip3")),
     )
-    assert plan.placement(MIRROR, azure.looks()).holder == "A"
+    assert plan.placement(MIRROR, azure.observed()).holder == "A"
 
 
 def test_split_vips_are_brought_together() -> None:
@@ -180,20 +180,20 @@ def test_split_vips_are_brought_together() -> None:
     azure.hold("A", VIPS[0])
     azure.hold("B", VIPS[1])
 
-    looks = azure.looks()
-    planned = plan.plan(MIRROR, looks, "C")
+    observed = azure.observed()
+    planned = plan.plan(MIRROR, observed, "C")
 
-    assert plan.placement(MIRROR, looks).state is Seen.SPLIT
+    assert plan.placement(MIRROR, observed).state is Seen.SPLIT
     assert isinstance(planned, Plan)
     assert [str(step) for step in planned.steps] == ["detach vip1 from A", "detach vip2 from B", "attach vip1, vip2, vip3 on C"]
 
 
 def test_vips_on_nobody_are_attached() -> None:
     """A VIP that is on no NIC is unplaced; one write puts it on desired."""
-    looks = Azure().looks()
-    planned = plan.plan(MIRROR, looks, "A")
+    observed = Azure().observed()
+    planned = plan.plan(MIRROR, observed, "A")
 
-    assert plan.placement(MIRROR, looks).state is Seen.UNPLACED
+    assert plan.placement(MIRROR, observed).state is Seen.UNPLACED
     assert isinstance(planned, Plan)
     assert planned.steps == (Step(kind=Kind.ATTACH, member="A", vips=("vip1", "vip2", "vip3")),)
 
@@ -203,10 +203,10 @@ def test_address_under_a_foreign_name_is_not_ours_to_take() -> None:
     azure = Azure()
     azure.documents["B"]["properties"]["ipConfigurations"][1]["properties"]["privateIPAddress"] = VIPS[0].private_ip
 
-    looks = azure.looks()
-    planned = plan.plan(MIRROR, looks, "A")
+    observed = azure.observed()
+    planned = plan.plan(MIRROR, observed, "A")
 
-    assert plan.placement(MIRROR, looks).state is Seen.FOREIGN
+    assert plan.placement(MIRROR, observed).state is Seen.FOREIGN
     assert isinstance(planned, Blocked)
     assert planned.taken_by == f"{NETWORK}/networkInterfaces/B/ipConfigurations/other"
 
@@ -218,7 +218,7 @@ def test_vips_that_have_each_others_address_are_put_right(desired: str) -> None:
     azure.hold("A", VIPS[0], address=VIPS[1].private_ip)
     azure.hold("A", VIPS[1], address=VIPS[0].private_ip)
 
-    planned = plan.plan(MIRROR, azure.looks(), desired)
+    planned = plan.plan(MIRROR, azure.observed(), desired)
 
     assert isinstance(planned, Plan)
     detaches = [] if desired == "A" else ["detach vip1, vip2 from A"]
@@ -230,7 +230,7 @@ def test_primary_configuration_is_never_detached() -> None:
     azure = Azure()
     azure.documents["B"]["properties"]["ipConfigurations"][0]["name"] = "VIP1"
 
-    planned = plan.plan(MIRROR, azure.looks(), "A")
+    planned = plan.plan(MIRROR, azure.observed(), "A")
 
     assert isinstance(planned, Blocked)
     assert "primary" in planned.reason
@@ -246,7 +246,7 @@ def test_everything_in_place(state: str, done: bool, kinds: list[Kind]) -> None:
         azure.hold("A", vip)
     azure.states["A"] = state
 
-    planned = plan.plan(MIRROR, azure.looks(), "A")
+    planned = plan.plan(MIRROR, azure.observed(), "A")
 
     assert isinstance(planned, Plan)
     assert (planned.done, [step.kind for step in planned.steps]) == (done, kinds)
