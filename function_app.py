@@ -17,15 +17,17 @@ from typing import Any, Final
 
 import azure.functions as func
 
-from vipcore.decision import freeze, reconcile
+from vipcore.decision import freeze
 from vipcore.decision.controller import Controller
 from vipcore.entry import bodies, claims, openapi, problems, signatures, status
+from vipcore.entry.timer import Timer
 from vipcore.errors import Refusal
 from vipcore.settings import config
 
 _LOG: Final = logging.getLogger("mirror_vip")
 _CONFIG: Final = config.load(os.environ, Path(__file__).parent)
 _controllers: list[Controller] = []
+_timers: list[Timer] = []
 
 ANSWER_S_MAX: Final = 199.0
 """Use cases keep earlier deadlines of their own; this one is for whatever they do not bound, such as a table that hangs."""
@@ -178,4 +180,6 @@ async def get_health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG00
 async def reconcile_timer(timer: func.TimerRequest) -> None:  # noqa: ARG001  # the binding's name
     """Finish what is unfinished, and look for drift."""
     if not _CONFIG.fatal:
-        await reconcile.run_pass(_controller(), str(uuid.uuid4()))
+        if not _timers:
+            _timers.append(Timer(_controller()))
+        await _timers[0].run_pass(str(uuid.uuid4()))

@@ -22,11 +22,11 @@ from vipcore.arm.client import Arm
 from vipcore.arm.port import ArmReply, ArmRequest
 from vipcore.decision.controller import Controller
 from vipcore.decision.decide import carry_out
-from vipcore.decision.reconcile import run_pass
 from vipcore.decision.request import Request
+from vipcore.entry.timer import Timer
 from vipcore.errors import Refusal
 from vipcore.instants import Instant
-from vipcore.ledger.audit import Row
+from vipcore.ledger.audit import Caller, Row
 from vipcore.ledger.head import Head
 from vipcore.ledger.port import WorkItem
 from vipcore.ledger.store import Store
@@ -99,6 +99,7 @@ class Fleet:
         self.ledger = MemoryLedger()
         self.config = Config(mirrors=parsed.mirrors)
         self.controllers = [self._controller(f"bench-{number}") for number in range(self.instances)]
+        self.timers = [Timer(controller) for controller in self.controllers]
 
     def _controller(self, instance: str) -> Controller:
         store = Store(ledger=_Ledger(self, self.ledger), clock=_Clock(self), seal=self.config.seal, log=lambda *_, **__: None)
@@ -154,8 +155,7 @@ class Fleet:
             mirror=mirror,
             member=member,
             began=claim.began,
-            actor=f"key:{claim.key_id}",
-            correlation_id=self.new_id(),
+            caller=Caller(f"key:{claim.key_id}", self.new_id()),
             claim=claim,
         )
 
@@ -170,7 +170,8 @@ class Fleet:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TIMER_S)
-            await run_pass(self._any(), self.new_id())
+            timer = self.timers[0] if self.instances == 1 else self.rng.choice(self.timers)
+            await timer.run_pass(self.new_id())
 
 
 @dataclass(slots=True)

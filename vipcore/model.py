@@ -49,6 +49,15 @@ class Mirror:
         """The member of exactly that name, or None."""
         return next((member for member in self.members if member.name == name), None)
 
+    def nic_id(self, name: str) -> str:
+        """The resource id of that member's NIC. Raises StopIteration where the mirror has no such member."""
+        return next(member.nic_id for member in self.members if member.name == name)
+
+    def member_of(self, resource_id: str | None) -> str | None:
+        """The member on whose NIC the ip configuration of this resource id is, or None."""
+        nic_id = (resource_id or "").lower().split("/ipconfigurations/")[0]
+        return next((member.name for member in self.members if member.nic_id.lower() == nic_id), None)
+
     @property
     def subscription_id(self) -> str:
         """The one subscription that all NICs of the mirror are in."""

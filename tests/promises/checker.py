@@ -205,7 +205,7 @@ class _Judge:
             yield f"I2 {name} was sent without a look at the head since the write before"
         if put.sent - put.head_known_at > HEAD_AGE_S:
             yield f"I2 {name} was sent {put.sent - put.head_known_at:.1f} s after the last look at the head"
-        if put.nic and self._member(head.mirror, put.nic) not in head.swap.open:
+        if put.nic and self._member(head.mirror, put.nic) not in head.swap.maybe_in_flight:
             yield f"I2 {name} was sent although the head does not say that this NIC may be written"
         intents = [
             commit
@@ -320,12 +320,12 @@ class _Judge:
     def _watched(self, commit: Commit) -> Iterator[str]:
         """I2: after a lease that ran out the mirror stays under the timer's eye for 15 minutes."""
         before, after = commit.before, commit.after
-        if after.watch_until < before.watch_until:
+        if after.late_writes.until < before.late_writes.until:
             yield f"I2 the watch over {after.mirror} was shortened at {commit.at:.1f} s"
         if before.lease is None or after.lease is None or before.lease.owner == after.lease.owner:
             return
         # Reckoned from when the lease was taken: a paused instance commits both much later.
-        if after.watch_until < after.lease.until + timedelta(seconds=WATCH_S - LEASE_S):
+        if after.late_writes.until < after.lease.until + timedelta(seconds=WATCH_S - LEASE_S):
             yield f"I2 the lease of {before.lease.owner} ran out and nothing is watched"
 
     def _owed(self, mirror: str) -> Iterator[str]:
@@ -335,7 +335,7 @@ class _Judge:
         for commit in self.by_mirror[mirror]:
             before, after = commit.before, commit.after
             if before.lease and after.lease and before.lease.owner != after.lease.owner and before.swap:
-                owed.update(dict.fromkeys(before.swap.open, commit.at))
+                owed.update(dict.fromkeys(before.swap.maybe_in_flight, commit.at))
             if after.swap is None:
                 owed.clear()
                 continue
@@ -347,7 +347,7 @@ class _Judge:
                 unread = commit.trace.looks.get(nic, frozenset()) is None
                 if landed or unread or nics[member].lower() not in self.stage.cloud.nics:
                     del owed[member]
-                elif member not in after.swap.open:
+                elif member not in after.swap.maybe_in_flight:
                     yield f"I2 trace {commit.trace.number} forgot at {commit.at:.1f} s that a dead driver may write {nic}"
                     del owed[member]
 
@@ -381,7 +381,7 @@ class _Judge:
             before = commit.before
             if before.lease is None or before.swap is None:
                 continue
-            for member in before.swap.open:
+            for member in before.swap.maybe_in_flight:
                 nic = next(m.nic_id for m in self.mirrors[before.mirror].members if m.name == member).rsplit("/", 1)[-1]
                 written = any(p.nic == nic and p.status in (200, 201) and p.sent >= commit.at for p in trace.puts)
                 moved = self._etag_moved(trace, nic, commit.at)
@@ -467,7 +467,13 @@ class _Judge:
             if head is None:
                 continue
             timed = head.frozen is not None and head.frozen.until is not None
-            if head.swap or head.lease or head.recorded_claim or timed or (head.watch_until > drop.clock and head.frozen is None):
+            if (
+                head.swap
+                or head.lease
+                or head.recorded_claim
+                or timed
+                or (head.late_writes.until > drop.clock and head.frozen is None)
+            ):
                 yield f"I1 {name} although the head shows work"
 
     def rules(self, mirror: Mirror) -> Iterator[str]:
@@ -619,7 +625,7 @@ class _Judge:
             if frozen and old.desired != new.desired and not commit.trace.forced:
                 yield f"I7 desired became {new.desired} at {commit.at:.1f} s during a freeze"
             # What a dead driver's late write has undone is an unfinished swap, which a freeze lets finish.
-            late = "swap.resumed" in _events(commit) and old.watch_until > self._true(commit.at)
+            late = "swap.resumed" in _events(commit) and old.late_writes.until > self._true(commit.at)
             if frozen and old.swap is None and new.swap is not None and not commit.trace.forced and not late:
                 yield f"I7 a swap to {new.desired} began at {commit.at:.1f} s during a freeze"
             if new.frozen != old.frozen and new.frozen and new.frozen.until and not commit.hinted:

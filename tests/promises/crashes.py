@@ -120,7 +120,7 @@ async def quiet(stage: Stage, node: Node, *, within_s: float = 5000.0) -> None:
             return
         heads = [await stage.ledger.load_head(mirror) for mirror in stage.ledger.worklist]
         now = START + timedelta(seconds=stage.loop.time())
-        watched = max((head.watch_until for head in heads), default=now)
+        watched = max((head.late_writes.until for head in heads), default=now)
         if stage.cloud.next_event_at() is not None or any(head.swap or head.lease or head.frozen for head in heads):
             await asyncio.sleep(30.0)
         elif any(head.recorded_claim for head in heads):

@@ -14,17 +14,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.promises import slips, stage
+from tests.promises import slips
 from tests.promises.edits import Patches
 from tests.promises.simulation import run_seed
 from vipcore import instants
 from vipcore.arm import client, nic
-from vipcore.decision import decide, judge, reconcile, request, rules, takeover
+from vipcore.decision import accept, decide, drift, reconcile, request, rules, takeover
+from vipcore.entry import timer
 from vipcore.ledger import audit, head, store
 from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head
 from vipcore.model import Missing, Nic, Observation, Unreadable
-from vipcore.swap import converge, driver, plan, write
+from vipcore.swap import converge, ending, lease, one_call, plan, steps, write
+from vipcore.swap.observed import Observed
 
 SEEDS_MAX = 1500
 
@@ -71,7 +73,7 @@ def _timer_off() -> Patches:
     async def nothing(*_: Any, **__: Any) -> None:
         return
 
-    return [(stage, "run_pass", nothing)]
+    return [(timer.Timer, "run_pass", nothing)]
 
 
 def _no_takeover() -> Patches:
@@ -109,58 +111,58 @@ def _no_hint() -> Patches:
 
 
 def _no_fence() -> Patches:
-    async def fence(self: Any, *members: str) -> None:
+    async def check(self: Any) -> None:
         return
 
-    return [(driver.Driver, "fence", fence)]
+    return [(lease.HeldLease, "_check", check)]
 
 
 def _short_lease() -> Patches:
     """A lease that could run out before the write's timeout will do."""
-    return [(driver, "WRITE_TIMEOUT_S", -1000.0)]
+    return [(lease, "WRITE_TIMEOUT_S", -1000.0)]
 
 
 def _lease_ignored() -> Patches:
-    return [(head.Head, "take_lease", lambda self, now, *, margin_s=0.0: False)]
+    return [(head.Head, "lease_live", lambda self, now, *, margin_s=0.0: False)]
 
 
 def _no_rewrite() -> Patches:
-    async def rewrite(drive: Any, members: list[str], tries: dict[str, int]) -> None:
-        drive.fences.clear()
-        drive.unanswered.clear()
+    async def overwrite(drive: Any, members: list[str]) -> None:
+        drive.in_flight.to_overwrite.clear()
+        drive.in_flight.writes.clear()
 
-    return [(converge, "_rewrite", rewrite)]
+    return [(converge, "_overwrite", overwrite)]
 
 
 def _released_too_early() -> Patches:
     """A driver that gives up believes that nothing of its own is in flight."""
-    genuine = converge._failed
-    handed = converge._handed_over
+    genuine = ending.fail
+    handed = ending._hand_over
 
-    async def failed(drive: Any, refusal: Any) -> None:
-        drive.unanswered.clear()
+    async def fail(drive: Any, refusal: Any) -> None:
+        drive.in_flight.writes.clear()
         await genuine(drive, refusal)
 
-    async def handed_over(drive: Any, newest: Head) -> None:
-        drive.unanswered.clear()
+    async def hand_over(drive: Any, newest: Head) -> None:
+        drive.in_flight.writes.clear()
         await handed(drive, newest)
 
-    return [(converge, "_failed", failed), (converge, "_handed_over", handed_over)]
+    return [(ending, "fail", fail), (ending, "_hand_over", hand_over)]
 
 
 def _unanswered_forgotten() -> Patches:
     """A write without an answer counts as one without an effect."""
-    return [(write, "_without_effect", lambda exc: True)]
+    return [(write, "without_effect", lambda exc: True), (one_call, "without_effect", lambda exc: True)]
 
 
 def _confirmed_beside_a_driver() -> Patches:
     genuine = decide._decide
 
     async def decided(control: Any, asked: Any, newest: Head, reads: Any) -> Any:
-        observed = await reads.shown(newest)
-        found = plan.plan(asked.mirror, observed, asked.member)
+        observed = await reads.observed(newest)
+        found = observed.plan(asked.member)
         if isinstance(found, plan.Plan) and found.done and newest.desired == asked.member:
-            return await decide._confirm(control, asked, newest, observed, None)
+            return await accept.confirm(control, asked, newest, observed, None)
         return await genuine(control, asked, newest, reads)
 
     return [(decide, "_decide", decided)]
@@ -190,10 +192,10 @@ def _rows_lost() -> Patches:
     async def nothing(*_: Any) -> None:
         return
 
-    async def reached(self: Any, work: Any) -> Any:
+    async def once(self: Any, work: Any) -> Any:
         return await work()
 
-    return [(converge, "_write_down_later", nothing), (driver.Driver, "reached", reached)]
+    return [(ending, "_write_later", nothing), (lease.HeldLease, "until_reachable", once)]
 
 
 def _no_row_of_writes() -> Patches:
@@ -201,7 +203,7 @@ def _no_row_of_writes() -> Patches:
 
     def accepted(drive: Any, *args: Any) -> Any:
         result = kept(drive, *args)
-        drive.drafts.pop()
+        drive.journal.waiting.pop()
         return result
 
     return [(write, "_accepted", accepted)]
@@ -209,7 +211,7 @@ def _no_row_of_writes() -> Patches:
 
 def _unproven() -> Patches:
     """The answer to our own write is proof enough."""
-    return [(converge, "_proven", lambda drive: True)]
+    return [(steps, "proven", lambda drive: True)]
 
 
 def _no_read() -> Patches:
@@ -218,7 +220,8 @@ def _no_read() -> Patches:
 
     async def decided(control: Any, asked: Any, newest: Head, reads: Any) -> Any:
         if newest.last_swap and newest.last_swap.to == newest.desired == asked.member and not newest.swap and not newest.lease:
-            return await decide._confirm(control, asked, newest, {}, None)
+            unread = {member.name: Missing(id=member.nic_id) for member in asked.mirror.members}
+            return await accept.confirm(control, asked, newest, Observed(asked.mirror, unread), None)
         return await genuine(control, asked, newest, reads)
 
     return [(decide, "_decide", decided)]
@@ -336,7 +339,7 @@ def _no_preflight() -> Patches:
     async def nothing(*_: Any) -> None:
         return
 
-    return [(judge, "check_first", nothing), (decide, "check_first", nothing), (takeover, "check_first", nothing)]
+    return [(module, "check_first", nothing) for module in (decide, takeover, drift)]
 
 
 MUTANTS: tuple[Mutant, ...] = (

@@ -5,9 +5,10 @@ from typing import Any
 
 from tests.promises.edits import Patches, edited
 from vipcore.arm import client
-from vipcore.decision import decide, freeze, judge, reconcile, request, rules, takeover
+from vipcore.decision import accept, decide, drift, follow_primary, freeze, judge, reads, reconcile, repeats, rules, takeover
+from vipcore.entry import timer
 from vipcore.ledger import head, store
-from vipcore.swap import converge, driver, plan, preflight, write
+from vipcore.swap import ending, in_flight, lease, observe, plan, preflight, steps, write
 
 Edit = tuple[Any, str, str]
 
@@ -28,13 +29,21 @@ def _values(*patches: tuple[Any, str, Any]) -> Callable[[], Patches]:
     return lambda: patches
 
 
-_HINTS = "asyncio.create_task(controller.ledger.put_work_item(request.mirror.name)) if _will_work(request, head) else None"
-_DROP = "await controller.ledger.drop_work_item(item)"
-_LEDGER = "controller.ledger"
+_EARLY = "asyncio.create_task(controller.ledger.put_work_item(request.mirror.name)) if will_work else None"
+_UNNAMED = "not self.in_flight.announced <= set(self.head.swap.maybe_in_flight)"
+_LEDGER = "self._controller.ledger"
+_DROP = f"await {_LEDGER}.drop_work_item(item)"
 _DROP_ANY = f"[await {_LEDGER}.drop_work_item(h) for h in await {_LEDGER}.load_worklist() if h.mirror == mirror.name]"
 _UNLESS_FORCED = """forced = request.move and request.move.force
             if not forced:
-                await check_first(controller, request, head, observed, found)"""
+                await check_first(controller, request, head, observed)"""
+
+
+def _settled_by_a_refusal() -> Patches:
+    again, event = in_flight.Write.SENT_AGAIN, in_flight.Event
+    slipped = {**in_flight.TRANSITIONS[again], event.REFUSE: in_flight.Write.NONE}
+    return [(in_flight, "TRANSITIONS", {**in_flight.TRANSITIONS, again: slipped})]
+
 
 Slip = tuple[str, int, Callable[[], Patches]]
 SLIPS: tuple[Slip, ...] = (
@@ -42,28 +51,28 @@ SLIPS: tuple[Slip, ...] = (
     (
         "what a dead driver may write is forgotten at a hand-over",
         2,
-        _of((converge._handed_over, "driver.fences | driver.unanswered", "driver.unanswered")),
+        _of((ending._hand_over, "drive.in_flight.late", "drive.in_flight.unanswered")),
     ),
     (
         "what a dead driver may write is forgotten at a failure",
         2,
-        _of((converge._failed, "open=tuple(sorted(driver.fences))", "open=()")),
+        _of((ending.fail, "maybe_in_flight=tuple(sorted(drive.in_flight.to_overwrite))", "maybe_in_flight=()")),
     ),
     (
         "a newer decision forgets what a driver before it may write",
         2,
-        _of((decide._with_swap, "newest.swap.open if newest.swap else ()", "()")),
+        _of((accept._with_swap, "before.maybe_in_flight if before else ()", "()")),
     ),
     (
         "NICs that are about to be written are not in the head",
         2,
         _of(
             (
-                driver.Driver.noted,
-                "self.unanswered | self.fences | self.writing | self._planned()",
-                "self.unanswered | self.fences",
+                in_flight.InFlight.stamp,
+                "late | self.announced | self.observed.to_write(head.desired)",
+                "late",
             ),
-            (driver.Driver.fence, "not self.writing <= set(self.head.swap.open)", "False"),
+            (lease.HeldLease.check_before_write, _UNNAMED, "False"),
         ),
     ),
     (
@@ -71,14 +80,18 @@ SLIPS: tuple[Slip, ...] = (
         2,
         _of(
             (
-                takeover.take_lease,
-                "head = watching(head, head.swap.open if head.swap else (), now, now + instants.seconds(WATCH_S))",
+                lease.take_lease,
+                "head = expecting_late_writes(head, members, now, now + instants.seconds(LATE_WRITES_S))",
                 "pass",
             )
         ),
     ),
-    ("the watch ends with the swap", 2, _of((converge._complete, "drift=None)", "drift=None, watch_until=instants.NEVER)"))),
-    ("a watched mirror leaves the worklist", 2, _of((reconcile._at_rest, "return watched or ", "return "))),
+    (
+        "the watch ends with the swap",
+        2,
+        _of((ending.complete, "drift=None)", "drift=None, late_writes=type(done.late_writes)())")),
+    ),
+    ("a watched mirror leaves the worklist", 2, _of((reconcile._check, "return late or ", "return "))),
     (
         "another instance's clock is trusted",
         2,
@@ -87,60 +100,74 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a later refusal settles an unanswered write",
         2,
-        _of((write.write, "elif not earlier:", "else:")),
+        _settled_by_a_refusal,
     ),
     (
         "a look that shows nothing new settles an unanswered write",
         2,
-        _of((write._judge_unanswered, "landed = again.etag != shown.etag", "landed = True")),
+        _of((observe.tell_unanswered, "landed = again.etag != before.etag", "landed = True")),
     ),
-    ("one look at the head does for two writes", 2, _of((write.write, "driver.fresh = False", "pass"))),
-    ("a head of ten seconds ago will do", 2, _values((driver, "FRESH_HEAD_S", 10.0))),
-    ("a driver does not compare epochs", 2, _of((driver.Driver.check_mine, "head.epoch != self.head.epoch or ", ""))),
+    (
+        "one look at the head does for two writes",
+        2,
+        _of((lease.HeldLease.check_before_write, "self.head_is_newest = False", "pass")),
+    ),
+    ("a head of ten seconds ago will do", 2, _values((lease, "FRESH_HEAD_S", 10.0))),
+    ("a driver does not compare epochs", 2, _of((lease.HeldLease.check_held, "head.epoch != self.head.epoch or ", ""))),
     (
         "confirmed over a lease that ran out",
         2,
-        _of((decide._decide, "left = head.lease is not None or (head.swap is not None and head.swap.open)", "left = False")),
+        _of(
+            (
+                decide._decide,
+                "left = head.lease is not None or (head.swap is not None and head.swap.maybe_in_flight)",
+                "left = False",
+            )
+        ),
     ),
     (
         "a takeover is committed over another head",
         2,
-        _of((takeover.take_over, "newest.etag != head.etag or newest.swap is None", "newest.swap is None")),
+        _of((takeover.begin, "if newest.etag != head.etag:", "if newest.etag != head.etag and newest.swap is None:")),
     ),
     ("a commit without an answer counts as done", 2, _of((store.Store.commit, " and await self._landed(head, rows)", ""))),
     # -- rows
-    ("refused writes leave no request id", 3, _of((write.write, "driver.refused.append(exc.request_id)", "pass"))),
-    ("what a look found of a lost answer is not told", 3, _of((write._judge_unanswered, "driver.drafts.append(", "str("))),
-    ("rows that wait are not in the commit that ends a swap", 3, _of((converge._complete, "[*driver.drafts, *rows]", "rows"))),
+    ("refused writes leave no request id", 3, _of((write.write, "drive.journal.refusal(exc.request_id)", "pass"))),
+    ("what a look found of a lost answer is not told", 3, _of((observe.tell_unanswered, "drive.journal.add(", "str("))),
+    (
+        "rows that wait are not in the commit that ends a swap",
+        3,
+        _of((ending.complete, "[*drive.journal.waiting, *rows]", "rows")),
+    ),
     (
         "a commit that was cut off takes its rows along",
         3,
-        _of((driver.Driver._flush, "self.drafts = drafts + self.drafts", "pass")),
+        _of((lease.HeldLease._renew, "self.journal.put_back(entries)", "pass")),
     ),
-    ("a driver that hands over does not tell of refused writes", 3, _values((converge, "_tell_the_rest", lambda drive: None))),
+    ("a driver that hands over does not tell of refused writes", 3, _values((ending, "_tell_the_rest", lambda drive: None))),
     (
         "a plan made anew writes what the head does not say",
         2,
-        _of((driver.Driver.fence, "not self.writing <= set(self.head.swap.open)", "False")),
+        _of((lease.HeldLease.check_before_write, _UNNAMED, "False")),
     ),
     (
         "a lost answer is told only by the read right after it",
         3,
-        _of((write._judge_unanswered, "driver.untold[step.member] = (step, shown)", "pass")),
+        _of((observe.tell_unanswered, "drive.in_flight.report_later(step.member, step, before)", "pass")),
     ),
     (
         "a row whose commit got no answer is committed again",
         3,
-        _of((driver.Driver._settle, "if self.unsettled is None:", "if True:")),
+        _of((lease.HeldLease._resolve_doubt, "if self._in_doubt is None:", "if True:")),
     ),
     # -- reads
     ("a read is as young as its answer", 4, _of((client.Arm._send, "return reply, at", "return reply, loop.time()"))),
     (
         "judged by reads of before the last write",
         4,
-        _of((request.Reads.shown, "stale = head.etag != self.known and ", "stale = False and ")),
+        _of((reads.Reads.observed, "stale = head.etag != self._known and ", "stale = False and ")),
     ),
-    ("what else changed on a NIC is not compared", 5, _values((converge, "_changed_otherwise", lambda drive: []))),
+    ("what else changed on a NIC is not compared", 5, _values((ending, "_changed_otherwise", lambda drive: []))),
     # -- signatures
     ("a mark may move back", 6, _of((head.use_issued_at, 'max(text, head.replay_marks.get(key_id, ""))', "text"))),
     (
@@ -149,15 +176,15 @@ SLIPS: tuple[Slip, ...] = (
         _of(
             (
                 judge.refuse,
-                "after = request.use_issued_at(kept) if recorded else after",
-                "after = kept if recorded else after",
+                "after = request.use_issued_at(kept) if kept else after",
+                "after = kept if kept else after",
             )
         ),
     ),
     (
         "a claim that joins is not compared with the newest mark",
         6,
-        _of((decide._accept_beside, "and rules.replayed(newest, request.claim)", "and False")),
+        _of((accept.accept_beside, "and rules.replayed(newest, request.claim)", "and False")),
     ),
     ("every refusal spends its signature", 6, _of((judge.refuse, "after = newest\n", "after = request.use_issued_at(newest)\n"))),
     # -- freezes, recorded claims, order
@@ -165,20 +192,20 @@ SLIPS: tuple[Slip, ...] = (
         "drift is repaired during a freeze",
         7,
         _of(
-            (reconcile._drift, "repair = not frozen and ", "repair = "),
-            (takeover.drive_anew, "(closes and rules.frozen(newest, controller.clock.now()))", "False"),
+            (drift.check_drift, "may_repair = not frozen and ", "may_repair = "),
+            (drift._drive, "closing_event and rules.frozen(newest, now)", "False"),
         ),
     ),
     (
         "a freeze between judgement and commit is overlooked",
         7,
-        _of((decide._accept, "if newest.etag != head.etag:", "if (newest.epoch, newest.lease) != (head.epoch, head.lease):")),
+        _of((takeover.begin, "if newest.etag != head.etag:", "if (newest.epoch, newest.lease) != (head.epoch, head.lease):")),
     ),
     (
         "a recorded claim is carried out during a freeze",
         7,
         _of(
-            (reconcile._at_rest, "if head.recorded_claim is not None and not frozen:", "if head.recorded_claim is not None:"),
+            (reconcile.situation_of, "frozen=rules.frozen(head, now) is not None", "frozen=False"),
             (
                 judge.judge,
                 "if claim and (why := rules.frozen(head, now)):",
@@ -189,7 +216,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a recorded claim is dropped at any refusal",
         1,
-        _of((reconcile._pending, 'if refusal.code != "claim-superseded":', "if False:")),
+        _of((reconcile._judge_again, 'if refusal.code != "claim-superseded":', "if False:")),
     ),
     (
         "a recorded claim supersedes nobody",
@@ -229,14 +256,14 @@ SLIPS: tuple[Slip, ...] = (
             )
         ),
     ),
-    ("repeated refusals each write a row", 7, _of((judge.refuse, "now - last.at < instants.seconds(REPEAT_S)", "False"))),
+    ("repeated refusals each write a row", 7, _of((repeats.is_repeat, "now - last.at < instants.seconds(REPEAT_S)", "False"))),
     # -- hints and the timer
     (
         "the hint follows the acceptance",
         1,
         _of(
-            (decide._decide, _HINTS, "None"),
-            (decide._decide, "await (adding or controller.ledger.put_work_item(request.mirror.name))", "pass"),
+            (decide._decide, _EARLY, "None"),
+            (decide._decide, "await (early or controller.ledger.put_work_item(request.mirror.name))", "pass"),
             (
                 decide._decide,
                 "request.issued_at_used = True",
@@ -244,15 +271,15 @@ SLIPS: tuple[Slip, ...] = (
             ),
         ),
     ),
-    ("a hint is dropped whatever its etag", 1, _of((reconcile._attend, _DROP, _DROP_ANY))),
+    ("a hint is dropped whatever its etag", 1, _of((timer.Timer._attend, _DROP, _DROP_ANY))),
     (
         "a frozen mirror's recorded claim leaves the worklist",
         1,
         _of(
             (
-                reconcile._at_rest,
-                "return watched or head.recorded_claim is not None or thaws",
-                "return watched or thaws",
+                reconcile._check,
+                "return late or head.recorded_claim is not None or ends",
+                "return late or ends",
             )
         ),
     ),
@@ -261,13 +288,13 @@ SLIPS: tuple[Slip, ...] = (
         1,
         _of((freeze.freeze, "await controller.ledger.put_work_item(mirror.name)", "pass")),
     ),
-    ("a freeze does not end by itself", 1, _of((reconcile._work, "head.frozen.until <= now:", "False:"))),
-    ("the timer sweeps nothing", 1, _values((reconcile, "_slice", lambda *_: []))),
+    ("a freeze does not end by itself", 1, _of((reconcile.reconcile, "head.frozen.until <= now:", "False:"))),
+    ("the timer sweeps nothing", 1, _values((timer.Timer, "_slice", lambda *_: []))),
     # -- preflight, plan, drift
     (
         "an Updating target is not waited for",
         10,
-        _of((converge._settled, 'await write.settle(driver, driver.desired, within_s=float("inf"))', "pass")),
+        _of((steps._still_right, "await wait_until_stable(drive, drive.desired)", "pass")),
     ),
     (
         "a Failed target is not repaired first",
@@ -296,7 +323,7 @@ SLIPS: tuple[Slip, ...] = (
         _of(
             (
                 decide._decide,
-                "await check_first(controller, request, head, observed, found)",
+                "await check_first(controller, request, head, observed)",
                 _UNLESS_FORCED,
             )
         ),
@@ -315,14 +342,14 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a VIP that somebody moved by hand is taken back",
         7,
-        _of((reconcile._drift, "(lost or await _pages_agree(controller, mirror, desired))", "True")),
+        _of((drift.check_drift, "(lost or await _pages_agree(controller, mirror, desired))", "True")),
     ),
     (
         "a page that never turned is followed",
         7,
         _of(
             (
-                reconcile._follow_pages,
+                follow_primary.follow_primary,
                 "len(primary) == 1 and primary[0] in backups and primary[0] != head.desired",
                 "len(primary) == 1 and primary[0] != head.desired",
             )

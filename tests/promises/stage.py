@@ -25,11 +25,11 @@ from vipcore.arm.port import ArmReply, ArmRequest
 from vipcore.decision import freeze
 from vipcore.decision.controller import Controller
 from vipcore.decision.decide import carry_out
-from vipcore.decision.reconcile import run_pass
 from vipcore.decision.request import Request
+from vipcore.entry.timer import Timer
 from vipcore.errors import CommitUnknown, NoReply, Stale, Unreachable
 from vipcore.instants import Instant, to_text
-from vipcore.ledger.audit import Row
+from vipcore.ledger.audit import Caller, Row
 from vipcore.ledger.head import Head
 from vipcore.ledger.port import WorkItem
 from vipcore.ledger.store import Store
@@ -163,6 +163,7 @@ class Node:
             probes=_Probes(self),
             instance=name,
         )
+        self.timer = Timer(self.controller)
 
     # -- Clock ---------------------------------------------------------------------------------------------------------
     def now(self) -> Instant:
@@ -251,12 +252,11 @@ class Node:
             mirror=self.stage.mirror(mirror),
             member=member,
             began=claim.began,
-            actor=f"key:{key_id}",
-            correlation_id=self.new_id(),
+            caller=Caller(f"key:{key_id}", self.new_id()),
             claim=claim,
             deadline_s=deadline_s,
         )
-        trace = self.begin("claim", mirror, member, request.correlation_id)
+        trace = self.begin("claim", mirror, member, request.caller.correlation_id)
         trace.signed, trace.event = (key_id, to_text(claim.issued_at)), event
         return await self.answered(trace, carry_out(self.controller, request))
 
@@ -267,12 +267,11 @@ class Node:
             mirror=self.stage.mirror(mirror),
             member=to,
             began=move.began,
-            actor="operator:op",
-            correlation_id=self.new_id(),
+            caller=Caller("operator:op", self.new_id()),
             move=move,
             deadline_s=deadline_s,
         )
-        trace = self.begin("move", mirror, to, request.correlation_id)
+        trace = self.begin("move", mirror, to, request.caller.correlation_id)
         trace.forced = force
         return await self.answered(trace, carry_out(self.controller, request))
 
@@ -280,7 +279,7 @@ class Node:
         """One timer pass."""
         correlation_id = self.new_id()
         trace = self.begin("tick", "", "", correlation_id)
-        await self.answered(trace, run_pass(self.controller, correlation_id))
+        await self.answered(trace, self.timer.run_pass(correlation_id))
 
     async def freeze(self, mirror: str = "PROD", *, for_s: float | None = None) -> Head:
         """An operator's stop sign."""

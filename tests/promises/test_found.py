@@ -19,12 +19,15 @@ from tests.promises.acts import (
     virtual,
 )
 from tests.promises.stage import Fate, Node, Stage
-from vipcore.decision.request import Request
-from vipcore.decision.takeover import driver_for
+from vipcore.arm.rate_limit import PollCount
 from vipcore.errors import CommitUnknown
 from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head
 from vipcore.model import Epoch, Nic
+from vipcore.swap.in_flight import InFlight
+from vipcore.swap.journal import Journal
+from vipcore.swap.lease import HeldLease, take_lease
+from vipcore.swap.observed import Observed
 
 PUT = "arm PUT networkInterfaces"
 
@@ -237,8 +240,13 @@ async def test_a_commit_that_was_cut_off_is_not_written_again() -> None:
     """Rows that are in the trail although their driver was cut off while it waited for the answer are not written again. (I3)"""
     stage = Stage()
     node = stage.node("n1")
-    driver = driver_for(node.controller, ask_of(node), Head(mirror="PROD"), {})
-    driver.drafts = [Entry(event="nic.write", actor="test", detail="once")]
+    journal, loop = Journal(), asyncio.get_running_loop()
+    head = take_lease(Head(mirror="PROD"), "n1/1", node.now())
+    in_flight = InFlight(Observed(stage.mirror(), {}))
+    lease = HeldLease(
+        node.controller.store, head, in_flight, journal, PollCount(), read_at=loop.time(), deadline=loop.time() + 60
+    )
+    journal.add(Entry(event="nic.write", actor="test", detail="once"))
     landed = asyncio.Event()
 
     class Hangs(Fate):
@@ -250,17 +258,12 @@ async def test_a_commit_that_was_cut_off_is_not_written_again() -> None:
     stage.fate = Hangs()
 
     def change(head: Head) -> tuple[Head, list[Entry]]:
-        return head, driver.drafts
+        return head, journal.waiting
 
-    cut_off = asyncio.create_task(driver.record(driver.head, change))
+    cut_off = asyncio.create_task(lease.commit(Head(mirror="PROD"), change))
     await landed.wait()
     cut_off.cancel()
     await asyncio.wait([cut_off])
-    await driver.record(await stage.head(), change)
+    await lease.commit(await stage.head(), change)
 
     assert await details(stage, "nic.write") == ["once"]
-
-
-def ask_of(node: Node) -> Request:
-    """A move to MIRRORB."""
-    return Request(mirror=node.stage.mirror(), member="MIRRORB", began=node.now(), actor="operator:op", correlation_id="c")

@@ -107,7 +107,7 @@ class Arm:
             shown = Nic(id=nic.id, document=document, etag="", state="Updating", read_at=_LONG_AGO)
         return Accepted(nic=shown, operation=operation, request_id=reply.headers.get("x-ms-request-id", ""))
 
-    async def move(self, vnet_id: str, items: list[tuple[str, str]], nics: tuple[Nic, Nic]) -> OneCallAccepted:
+    async def move_in_one_call(self, vnet_id: str, items: list[tuple[str, str]], nics: tuple[Nic, Nic]) -> OneCallAccepted:
         """`moveIpConfigurations` of (source, target) ip configuration ids. Raises ArmError; NotSent; NoReply."""
         listed = [{"sourceIpConfiguration": {"id": source}, "targetIpConfiguration": {"id": target}} for source, target in items]
         request = ArmRequest(

@@ -1,25 +1,20 @@
-"""What one process of the controller keeps between requests, and the small services around it: rates, counters, looks, hints."""
+"""The collaborators of every use case, and what one process keeps between requests. All memory may be lost without harm."""
 
 import asyncio
-from collections import Counter
-from dataclasses import dataclass, field
 from typing import Final
 
-from vipcore import instants
 from vipcore.arm.client import Arm
+from vipcore.decision.admission import FailureCount, KeyRates
 from vipcore.errors import Refusal, Unreachable
 from vipcore.ledger.head import Head
-from vipcore.ledger.port import Ledger, WorkItem
+from vipcore.ledger.port import Ledger
 from vipcore.ledger.store import Store
-from vipcore.model import Mirror, Observation, Page
+from vipcore.model import Mirror, Page
 from vipcore.ports import Clock, Log, Probes
 from vipcore.settings.config import Config
-from vipcore.swap.preflight import PreflightCache
+from vipcore.swap.observed import Observed
+from vipcore.swap.readings import PreflightCache
 
-BURST: Final = 30.0
-PER_S: Final = 1.0
-FLUSH_S: Final = 60.0
-REPEAT_S: Final = 60.0
 ANSWER_S_MAX: Final = 190.0
 """A request is answered within 200 s in any case; the platform cuts at 230 s."""
 
@@ -28,42 +23,18 @@ REQUEST_S_MAX: Final = 230.0
 functions-scale#timeout)."""
 
 
-@dataclass(slots=True)
-class Rates:
-    """One bucket per key id: a burst of 30, one a second. Bounded by the number of configured keys."""
-
-    buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
-
-    def take(self, key_id: str) -> None:
-        """Raises Refusal `too-many-requests`."""
-        now = asyncio.get_running_loop().time()
-        level, at = self.buckets.get(key_id, (BURST, now))
-        level = min(BURST, level + (now - at) * PER_S)
-        if level < 1.0:
-            raise Refusal("too-many-requests", f"More than {PER_S:g} request a second with key {key_id}; wait a moment.")
-        self.buckets[key_id] = (level - 1.0, now)
-
-
-@dataclass(slots=True, kw_only=True)
 class Controller:
-    """The collaborators and this process's memory. All of it may be lost at any moment without harm."""
+    """Built once per process. `instance`: a name for this process, in leases."""
 
-    config: Config
-    store: Store
-    arm: Arm
-    probes: Probes
-    instance: str
-    """A name for this process, in leases."""
-    readings: PreflightCache = field(default_factory=PreflightCache)
-    rates: Rates = field(default_factory=Rates)
-    failures: Counter[str] = field(default_factory=Counter)
-    flushed_at: float = float("-inf")
-    swept_at: float = -1.0
-    sweep_next: int = 0
-    followed: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Mirror -> (member whose page turned primary, how many looks in a row)."""
-    worklist_seen: dict[WorkItem, float] = field(default_factory=dict)
-    """The hints that the last timer pass read, and when (loop seconds) this process first saw each."""
+    __slots__ = ("arm", "config", "failures", "instance", "preflight_cache", "primary_seen", "probes", "rates", "store")
+
+    def __init__(self, config: Config, store: Store, arm: Arm, probes: Probes, instance: str) -> None:
+        self.config, self.store, self.arm, self.probes, self.instance = config, store, arm, probes, instance
+        self.preflight_cache = PreflightCache()
+        self.rates = KeyRates()
+        self.failures = FailureCount(store, instance)
+        self.primary_seen: dict[str, tuple[str, int]] = {}
+        """Mirror -> (member whose page turned primary, how many looks in a row said so)."""
 
     @property
     def ledger(self) -> Ledger:
@@ -82,14 +53,13 @@ class Controller:
 
     def mirror(self, name: str) -> Mirror:
         """The mirror of that name. Raises Refusal `configuration-invalid` or `mirror-unknown`."""
-        config = self.config
         self.check_configured()
-        if name in config.faulty:
-            what = "; ".join(str(fault) for fault in config.faulty[name][:5])
+        if name in self.config.faulty:
+            what = "; ".join(str(fault) for fault in self.config.faulty[name][:5])
             raise Refusal("configuration-invalid", f"Mirror {name} is not served, its configuration is faulty: {what}.")
-        if name not in config.mirrors:
+        if name not in self.config.mirrors:
             raise Refusal("mirror-unknown", "The mirrors document defines no mirror of that name.")
-        return config.mirrors[name]
+        return self.config.mirrors[name]
 
     def check_configured(self) -> None:
         """Raises Refusal `configuration-invalid` where nothing can be served; the log has said which faults."""
@@ -104,10 +74,10 @@ class Controller:
         except Unreachable as exc:
             raise storage_unavailable(exc) from exc
 
-    async def read_all(self, mirror: Mirror) -> dict[str, Observation]:
+    async def read_all(self, mirror: Mirror) -> Observed:
         """The NICs of all members, read side by side."""
         found = await asyncio.gather(*(self.arm.read_nic(member.nic_id) for member in mirror.members))
-        return {member.name: look for member, look in zip(mirror.members, found, strict=True)}
+        return Observed(mirror, {member.name: shown for member, shown in zip(mirror.members, found, strict=True)})
 
     async def pages(self, mirror: Mirror) -> dict[str, Page]:
         """What the members' status pages say, asked side by side; members without one are left out."""
@@ -115,34 +85,7 @@ class Controller:
         said = await asyncio.gather(*(self.probes.page(member) for member in paged))
         return {member.name: page for member, page in zip(paged, said, strict=True)}
 
-    async def count_failure(self, code: str) -> None:
-        """Count a request that failed authentication, and write the counters down at most once a minute."""
-        self.failures[code] += 1
-        self.log("authentication.failed", code=code)
-        await self.flush_failures()
-
-    async def flush_failures(self) -> None:
-        """Write the counters of failed authentications, if there are any and the last time is a minute ago."""
-        now = asyncio.get_running_loop().time()
-        if not self.failures or now - self.flushed_at < FLUSH_S:
-            return
-        self.flushed_at, counts = now, dict(self.failures)
-        self.failures.clear()
-        try:
-            at = instants.to_text(self.clock.now())
-            await self.ledger.count_failures(self.instance, counts, at)
-        except Unreachable:
-            self.failures.update(counts)
-
 
 def storage_unavailable(exc: Exception) -> Refusal:
     """The answer while the table is away."""
     return Refusal("storage-unavailable", f"The Table service cannot be used now, so nothing can be decided: {str(exc)[:300]}")
-
-
-def left_out(draft_detail: str | None, count: int) -> str | None:
-    """The detail with how many rows like it were left out before it."""
-    if not count:
-        return draft_detail
-    note = f"{count} like the one before were left out."
-    return f"{draft_detail} {note}" if draft_detail else note

@@ -7,7 +7,7 @@ from vipcore import instants
 from vipcore.decision.controller import Controller, storage_unavailable
 from vipcore.errors import Refusal, Unreachable
 from vipcore.instants import Instant
-from vipcore.ledger.audit import Entry
+from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.head import Frozen, Head
 from vipcore.model import Mirror
 
@@ -19,18 +19,13 @@ async def freeze(
     now = controller.clock.now()
     if until is not None and until <= now:
         raise Refusal("body-invalid", f"/until: lies in the past; it is {instants.to_text(now)} here.")
+    caller = Caller(f"operator:{operator}", correlation_id)
 
     def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
         at = newest.frozen.at if newest.frozen else now
         frozen = Frozen(reason=reason, operator=operator, at=at, until=until)
         ends = f"until {instants.to_text(until)}" if until else "until it is lifted"
-        row = Entry(
-            event="frozen",
-            actor=f"operator:{operator}",
-            correlation_id=correlation_id,
-            detail=f"Frozen {ends}. Reason: {reason}",
-        )
-        return replace(newest, frozen=frozen), [row]
+        return replace(newest, frozen=frozen), [caller.entry("frozen", detail=f"Frozen {ends}. Reason: {reason}")]
 
     try:
         head = await controller.ledger.load_head(mirror.name)
@@ -48,25 +43,25 @@ async def unfreeze(controller: Controller, mirror: Mirror, *, reason: str, opera
         if head.frozen is None:
             return head
         await controller.ledger.put_work_item(mirror.name)
-        return await unfrozen(controller, head, actor=f"operator:{operator}", reason=reason, correlation_id=correlation_id)
+        return await unfrozen(controller, head, Caller(f"operator:{operator}", correlation_id), reason)
     except Unreachable as exc:
         raise storage_unavailable(exc) from exc
 
 
-async def unfrozen(controller: Controller, head: Head, *, actor: str, reason: str, correlation_id: str) -> Head:
+async def unfrozen(controller: Controller, head: Head, caller: Caller, reason: str) -> Head:
     """The head without its freeze. The hour of a recorded claim goes on from where the freeze stopped it."""
     now = controller.clock.now()
-    lifted = head.frozen
+    frozen = head.frozen
 
     def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
-        if newest.frozen is None or newest.frozen != lifted:
+        if newest.frozen is None or newest.frozen != frozen:
             return newest, []
         recorded = newest.recorded_claim
         if recorded is not None:
-            stood_still = now - max(recorded.recorded_at, newest.frozen.at)
-            recorded = replace(recorded, recorded_at=recorded.recorded_at + max(stood_still, instants.seconds(0)))
-        row = Entry(event="unfrozen", actor=actor, correlation_id=correlation_id, detail=f"Unfrozen. Reason: {reason}")
-        return replace(newest, frozen=None, recorded_claim=recorded), [row]
+            stood_still = max(now - max(recorded.recorded_at, newest.frozen.at), instants.seconds(0))
+            recorded = replace(recorded, recorded_at=recorded.recorded_at + stood_still)
+        entry = caller.entry("unfrozen", detail=f"Unfrozen. Reason: {reason}")
+        return replace(newest, frozen=None, recorded_claim=recorded), [entry]
 
     return await controller.store.commit(head, change)
 

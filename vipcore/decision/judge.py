@@ -1,67 +1,61 @@
-"""The judgement of an ask, in the contract's order of checks (section 6), and how a refusal is written down.
+"""The judgement of a claim or move, in the order of checks of docs/api.md section 6, and how a refusal is written down.
 
 A refusal changes no NIC, no desired and no epoch: at most it leaves a row, a recorded claim, the start of a hold, or a count
-(promise 7).
+(I7).
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NoReturn
 
-from vipcore import instants
-from vipcore.decision import rules
-from vipcore.decision.controller import REPEAT_S, Controller, left_out
-from vipcore.decision.request import Reads, Request
+from vipcore.decision import repeats, rules
+from vipcore.decision.controller import Controller
+from vipcore.decision.reads import Reads
+from vipcore.decision.request import Request
 from vipcore.errors import Refusal
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Entry
-from vipcore.ledger.head import Head, Repeat, repeated
-from vipcore.model import Observation
+from vipcore.ledger.head import Head
 from vipcore.swap import plan, preflight
+from vipcore.swap.observed import Observed
 
 
 async def judge(controller: Controller, request: Request, head: Head, reads: Reads, now: Instant) -> str | None:
     """The checks from the replay mark to flapping. Returns a remark for the row; raises Refusal, its row written."""
     mirror, claim, move = request.mirror, request.claim, request.move
     if claim and not request.by_timer and not request.issued_at_used and (deny := rules.replayed(head, claim)):
-        await controller.count_failure(deny.code)
+        await controller.failures.count(deny.code)
         raise Refusal(deny.code, deny.detail)
     if why := rules.superseded(head, request.member, request.began):
         await refuse(controller, request, head, rules.Deny(code=f"{request.kind}-superseded", detail=why))
     if rules.joins(head, request.member):
         # A watch claim needs the pages' word also to join or to take over what is under way.
-        if (
-            claim
-            and claim.event == "watch"
-            and (deny := rules.contradiction(mirror, request.member, "watch", await reads.said()))
-        ):
+        watches = claim is not None and claim.event == "watch"
+        if watches and (deny := rules.contradiction(mirror, request.member, "watch", await reads.pages())):
             await refuse(controller, request, head, deny)
         return None
-    stopped = rules.move_frozen(head, move, now) if move else None
+    if move and (deny := rules.move_frozen(head, move, now)):
+        await refuse(controller, request, head, deny)
     if claim and (why := rules.frozen(head, now)):
-        stopped = rules.Deny(
-            code="mirror-frozen",
-            detail=f"{why}. The claim is recorded and judged again at the unfreeze.",
-            recorded=True,
-        )
-    if stopped:
-        await refuse(controller, request, head, stopped)
-    remark = None
-    pages = await reads.said()
-    if claim:
-        verdict = rules.paged(head, mirror, claim, pages, now)
-        remark = verdict.remark if isinstance(verdict, rules.Allow) else None
-    else:
-        deny = rules.contradiction(mirror, request.member, "NotifyBecomePrimary", pages)
-        verdict = rules.forcible(deny) if deny and move and not move.force else rules.Allow()
+        detail = f"{why}. The claim is recorded and judged again at the unfreeze."
+        await refuse(controller, request, head, rules.Deny(code="mirror-frozen", detail=detail, recorded=True))
+    verdict = _pages_verdict(head, request, await reads.pages(), now)
     if isinstance(verdict, rules.Deny):
         await refuse(controller, request, head, verdict)
     config = controller.config
     if claim and (deny := rules.flapping(head, request.member, now, changes=config.max_changes, changes_s=config.max_changes_s)):
         await refuse(controller, request, head, deny)
-    return remark
+    return verdict.remark
 
 
-async def refuse(controller: Controller, request: Request, head: Head, deny: rules.Deny) -> None:
+def _pages_verdict(head: Head, request: Request, pages: rules.Pages, now: Instant) -> rules.Verdict:
+    if request.claim:
+        return rules.paged(head, request.mirror, request.claim, pages, now)
+    deny = rules.contradiction(request.mirror, request.member, "NotifyBecomePrimary", pages)
+    return rules.forcible(deny) if deny and request.move and not request.move.force else rules.Allow()
+
+
+async def refuse(controller: Controller, request: Request, head: Head, deny: rules.Deny) -> NoReturn:
     """Write the refusal down (and the recorded claim, or the start of a hold, with it) and raise it."""
     now = controller.clock.now()
     what = f"{request.kind}.refused {deny.code} {request.member}"
@@ -70,37 +64,33 @@ async def refuse(controller: Controller, request: Request, head: Head, deny: rul
         after = newest
         if deny.holds and request.claim and rules.hold_began(newest, request.mirror, request.member, now) is None:
             after = replace(after, holds={**after.holds, request.member: now})
-        recorded = deny.recorded and request.claim is not None and not rules.superseded(newest, request.member, request.began)
-        if recorded and request.claim and not request.issued_at_used and rules.replayed(newest, request.claim):
-            recorded = False  # the same signed request was recorded meanwhile (promise 6)
-        if recorded and request.claim:
-            kept = rules.recorded(after, request.claim, deny.code, now)
-            recorded = kept is not after  # a claim that began later may be kept already
-            after = request.use_issued_at(kept) if recorded else after
-        last = newest.repeats.get(request.actor)
-        if (
-            request.claim
-            and last
-            and last.what == what
-            and now - last.at < instants.seconds(REPEAT_S)
-            and not _news(newest, after)
-        ):
-            return replace(after, repeats={**after.repeats, request.actor: replace(last, left_out=last.left_out + 1)}), []
-        if request.claim:
-            after = repeated(after, request.actor, Repeat(what=what, at=now))
-        detail = left_out(deny.detail, last.left_out if last else 0)
-        rows = [request.draft(f"{request.kind}.refused", outcome=deny.code, detail=detail)]
-        if recorded:
-            rows.append(request.draft("claim.recorded", outcome=deny.code, detail="Kept as the mirror's pending claim."))
+        kept = _recorded(request, newest, after, deny, now)
+        after = request.use_issued_at(kept) if kept else after
+        if repeats.is_repeat(newest, request, what, now) and not _news(newest, after):
+            return repeats.left_out(after, request), []
+        after = repeats.told(after, request, what, now)
+        detail = repeats.with_count(deny.detail, newest, request)
+        rows = [request.entry(f"{request.kind}.refused", outcome=deny.code, detail=detail)]
+        if kept:
+            rows.append(request.entry("claim.recorded", outcome=deny.code, detail="Kept as the mirror's pending claim."))
         return after, rows
 
     begins = deny.holds and rules.hold_began(head, request.mirror, request.member, now) is None
-    if request.by_timer and not begins:
-        raise Refusal(deny.code, deny.detail, retry_after_s=deny.retry_after_s)
-    if deny.recorded and request.claim:
-        await controller.ledger.put_work_item(request.mirror.name)
-    await controller.store.commit(head, change)
+    if begins or not request.by_timer:
+        if deny.recorded and request.claim:
+            await controller.ledger.put_work_item(request.mirror.name)
+        await controller.store.commit(head, change)
     raise Refusal(deny.code, deny.detail, retry_after_s=deny.retry_after_s)
+
+
+def _recorded(request: Request, newest: Head, after: Head, deny: rules.Deny, now: Instant) -> Head | None:
+    """`after` with the claim recorded; None where it is not to be, or a claim that began later is recorded already."""
+    if not deny.recorded or request.claim is None or rules.superseded(newest, request.member, request.began):
+        return None
+    if not request.issued_at_used and rules.replayed(newest, request.claim):
+        return None  # the same signed request was recorded meanwhile (I6)
+    kept = rules.recorded(after, request.claim, deny.code, now)
+    return None if kept is after else kept
 
 
 def _news(before: Head, after: Head) -> bool:
@@ -110,21 +100,23 @@ def _news(before: Head, after: Head) -> bool:
     return other or before.holds != after.holds
 
 
-async def check_first(
-    controller: Controller, request: Request, head: Head, observed: dict[str, Observation], found: plan.Plan | plan.Blocked
-) -> None:
-    """The preflight: nothing is decided that reads say cannot be done (promise 10). A swap under way is only gone on with."""
+async def stop(controller: Controller, request: Request, head: Head, refusal: Refusal) -> NoReturn:
+    """Azure stands in the way. A swap under way is only gone on with; else the refusal is written down and the claim recorded."""
+    if rules.joins(head, request.member):
+        raise refusal
+    recorded = request.claim is not None
+    deny = rules.Deny(code=refusal.code, detail=refusal.detail, recorded=recorded, retry_after_s=refusal.retry_after_s)
+    await refuse(controller, request, head, deny)
+
+
+async def check_first(controller: Controller, request: Request, head: Head, observed: Observed) -> None:
+    """The preflight: nothing is decided that reads say cannot be done (I10). Raises Refusal."""
+    found = observed.plan(request.member)
     reason: Refusal | None = None
     if isinstance(found, plan.Blocked):
         reason = plan.refusal(observed, found, before="Nothing was changed: ")
     elif found.steps:
-        checks = await preflight.check(controller.arm, controller.readings, request.mirror, observed, request.member)
+        checks = await preflight.check(controller.arm, controller.preflight_cache, request.mirror, observed, request.member)
         reason = preflight.refusal(checks)
-    if reason is None:
-        return
-    if rules.joins(head, request.member):
-        raise reason
-    deny = rules.Deny(
-        code=reason.code, detail=reason.detail, recorded=request.claim is not None, retry_after_s=reason.retry_after_s
-    )
-    await refuse(controller, request, head, deny)
+    if reason is not None:
+        await stop(controller, request, head, reason)

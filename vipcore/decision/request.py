@@ -1,37 +1,36 @@
-"""What is asked for: a claim, a move, or what the timer takes up; and the rows and reads that all of them share."""
+"""What is asked for: a claim, a move, or what the timer takes up; and the rows that all of them share."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from vipcore import instants
-from vipcore.decision.controller import ANSWER_S_MAX, Controller
+from vipcore.decision.controller import ANSWER_S_MAX
 from vipcore.errors import VipError
 from vipcore.instants import Instant
-from vipcore.ledger.audit import Entry
+from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.head import Head, use_issued_at
-from vipcore.model import Claim, Mirror, Move, Observation, Page
-from vipcore.swap.driver import LEASE_MARGIN_S
+from vipcore.model import Claim, Mirror, Move
+
+DRIVE_S: Final = 60.0
+"""How long the timer may drive one mirror; what is not done then is gone on with by the next pass."""
 
 
 class HeadChanged(VipError):
-    """The head is no longer the one that was judged."""
+    """The head is no longer the one that was judged. `head`: the newest, to be judged now."""
 
     def __init__(self, head: Head) -> None:
-        super().__init__("judge again")
+        super().__init__("the head changed; judge again")
         self.head = head
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Request:
     """What is asked for, by whom. `claim` or `move` is set; `by_timer`: a recorded claim that is judged again."""
 
     mirror: Mirror
     member: str
     began: Instant
-    actor: str
-    correlation_id: str
+    caller: Caller
     claim: Claim | None = None
     move: Move | None = None
     by_timer: bool = False
@@ -40,7 +39,7 @@ class Request:
     asked_at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     deadline_s: float = ANSWER_S_MAX
     permits: int = 0
-    """Writes for which Azure's budget has room already (pace.py)."""
+    """Writes for which Azure's rate limit has room already."""
 
     @property
     def kind(self) -> str:
@@ -52,83 +51,31 @@ class Request:
         """Loop seconds at which the answer must be given."""
         return self.asked_at + self.deadline_s
 
-    def draft(self, event: str, **columns: Any) -> Entry:
-        """A row about this ask."""
-        return Entry(
-            event=event,
-            actor=self.actor,
-            member=self.member,
-            claim_id=(self.claim.claim_id or None) if self.claim else None,
-            correlation_id=self.correlation_id,
-            evidence=self.claim.evidence if self.claim else None,
-            **columns,
-        )
+    def now(self) -> float:
+        """The event loop's steady time, in seconds."""
+        return asyncio.get_running_loop().time()
+
+    def ms_so_far(self) -> int:
+        """Milliseconds since the request came."""
+        return round((self.now() - self.asked_at) * 1000)
+
+    @property
+    def claim_id(self) -> str | None:
+        """The claim's id, None for a move and for a claim whose body could not be read."""
+        return (self.claim.claim_id or None) if self.claim else None
+
+    def entry(self, event: str, **columns: Any) -> Entry:
+        """A row about this request."""
+        evidence = self.claim.evidence if self.claim else None
+        return self.caller.entry(event, member=self.member, claim_id=self.claim_id, evidence=evidence, **columns)
 
     def use_issued_at(self, head: Head) -> Head:
-        """The head with this claim's `issued_at` spent."""
+        """The head with this claim's `issued_at` used: nothing signed at or before it is accepted again (I6)."""
         if self.claim is None or self.by_timer:
             return head
         return use_issued_at(head, self.claim.key_id, self.claim.issued_at)
 
 
-@dataclass(slots=True)
-class Reads:
-    """The reads that go out side by side with the head's: NICs and status pages.
-
-    In a crowd the NICs' are held back until the ask has the turns of its writes: `nics` is None, and `shown` sends them out.
-    `at`: when the NICs' were sent out, by our clock.
-    """
-
-    controller: Controller
-    mirror: Mirror
-    at: Instant
-    nics: "asyncio.Task[dict[str, Observation]] | None"
-    pages: "asyncio.Task[dict[str, Page]] | None"
-    counted: bool
-    known: str | None = None
-    """The etag of the head that was known when the NICs' reads were sent out; None: it was not known then."""
-
-    @classmethod
-    def begin(cls, controller: Controller, mirror: Mirror) -> "Reads":
-        """Send the reads out, all at once."""
-        pages = asyncio.create_task(controller.pages(mirror)) if mirror.has_pages else None
-        subscription = controller.arm.subscription(mirror.members[0].nic_id)
-        held = subscription.writes_contended(asyncio.get_running_loop().time())
-        subscription.asking += not held
-        nics = None if held else asyncio.create_task(controller.read_all(mirror))
-        return cls(controller, mirror, controller.clock.now(), nics, pages, counted=not held)
-
-    async def shown(self, head: Head) -> dict[str, Observation]:
-        """The NICs as read after the last write that this head knows of: an older read could show a placement of before."""
-        # Reads that were sent out when this very head was known show all that it tells of. For any other head only the times
-        # say which was first, and they are of two clocks.
-        stale = head.etag != self.known and head.wrote_at + instants.seconds(LEASE_MARGIN_S) >= self.at
-        if self.nics is None or stale:
-            if self.nics is not None:
-                await asyncio.wait([self.nics])
-            self.at, self.known = self.controller.clock.now(), head.etag
-            self.nics = asyncio.create_task(self.controller.read_all(self.mirror))
-        return dict(await self.nics)
-
-    async def said(self) -> Mapping[str, Page]:
-        """What the status pages say, by member; empty where the mirror has none."""
-        return await self.pages if self.pages else {}
-
-    def read(self) -> None:
-        """What the ask is judged by has been read: it is no longer counted among those that still will."""
-        if self.counted:
-            self.controller.arm.subscription(self.mirror.members[0].nic_id).asking -= 1
-            self.counted = False
-
-    def forget(self) -> None:
-        """Nobody will act on these reads of NICs: who waits for somebody else's swap reads them anew when it goes on with it."""
-        if self.nics:
-            self.nics.cancel()
-            self.nics = None
-
-    def drop(self) -> None:
-        """Nobody waits for the reads any more."""
-        self.read()
-        for task in (self.nics, self.pages):
-            if task:
-                task.cancel()
+def timer_request(mirror: Mirror, member: str, began: Instant, caller: Caller, claim: Claim | None = None) -> Request:
+    """What the timer takes up, as a request."""
+    return Request(mirror=mirror, member=member, began=began, caller=caller, claim=claim, by_timer=True, deadline_s=DRIVE_S)

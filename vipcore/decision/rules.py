@@ -40,6 +40,8 @@ class Allow:
 
 
 Verdict = Allow | Deny
+Pages = Mapping[str, Page]
+"""Member -> what its status page says; members without a page are left out."""
 
 
 def replayed(head: Head, claim: Claim) -> Deny | None:
@@ -70,7 +72,7 @@ def frozen(head: Head, now: Instant) -> str | None:
     return f"Mirror {head.mirror} is frozen{until} by {head.frozen.operator}: {head.frozen.reason}"
 
 
-def contradiction(mirror: Mirror, member: str, event: str, pages: Mapping[str, Page]) -> Deny | None:
+def contradiction(mirror: Mirror, member: str, event: str, pages: Pages) -> Deny | None:
     """What the status pages say against it. Pages that cannot be read say nothing, except to a `watch` claim."""
     own = pages.get(member, Page.UNKNOWN)
     peer = next((m.name for m in mirror.members if m.name != member and pages.get(m.name) is Page.PRIMARY), None)
@@ -92,7 +94,7 @@ def forcible(deny: Deny) -> Deny:
     return replace(deny, detail=f'{deny.detail} Let IRIS switch first, or send "force": true.')
 
 
-def paged(head: Head, mirror: Mirror, claim: Claim, pages: Mapping[str, Page], now: Instant) -> Verdict:
+def paged(head: Head, mirror: Mirror, claim: Claim, pages: Pages, now: Instant) -> Verdict:
     """The pages' word, with the hold's end: after `hold_s` since the first such answer IRIS's own events go through."""
     deny = contradiction(mirror, claim.member, claim.event, pages)
     if deny is None:

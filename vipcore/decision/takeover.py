@@ -1,77 +1,90 @@
 """Driving a swap, waiting for somebody else's, and taking over one whose driver is gone."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
-from vipcore import instants
-from vipcore.decision import rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.judge import check_first
 from vipcore.decision.request import HeadChanged, Request
 from vipcore.errors import Refusal
 from vipcore.ledger.audit import Entry
-from vipcore.ledger.head import Head, Lease, Swap, watching
-from vipcore.model import Observation, Outcome, Phase
-from vipcore.swap import plan
+from vipcore.ledger.head import Head
+from vipcore.model import Outcome, Phase
 from vipcore.swap.converge import converge
-from vipcore.swap.driver import LEASE_MARGIN_S, LEASE_TTL_S, WATCH_S, Driver, LostLease
+from vipcore.swap.drive import Attempts, Drive
+from vipcore.swap.in_flight import InFlight
+from vipcore.swap.journal import Journal
+from vipcore.swap.lease import LEASE_MARGIN_S, HeldLease, LostLease, take_lease
+from vipcore.swap.observed import Observed
+from vipcore.swap.report import Report
+
+Beginning = Callable[[Head], tuple[Head, list[Entry]]]
+"""The head that was judged -> the head with an unfinished swap, and the rows that say why."""
 
 
-def resumed(request: Request, before: Head) -> list[Entry]:
-    """The row that says that an unfinished swap changes hands."""
-    assert before.swap is not None
-    how = "its driver's lease ran out" if before.lease else "its driver had let go"
-    return [
-        request.draft(
-            "swap.resumed",
-            operation_id=before.swap.operation_id,
-            from_member=before.swap.from_member,
-            detail=f"The swap to {before.desired} of epoch {before.epoch} was unfinished; {how}.",
-        )
-    ]
+async def begin(
+    controller: Controller, request: Request, head: Head, observed: Observed, beginning: Beginning, report: Report
+) -> Drive:
+    """Decision, rows and lease in one transaction over exactly this head. The drive that comes back may write NICs.
 
+    Raises HeadChanged where another was first, what `beginning` raises, and Unreachable.
+    """
+    owner = f"{controller.instance}/{controller.clock.new_id()}"
+    # A member that the document no longer has cannot be read; what is written there can no longer be ours.
+    left = head.swap.maybe_in_flight if head.swap else ()
+    in_flight = InFlight(observed, set(left) & set(observed))
 
-def take_lease(driver: Driver, head: Head) -> Head:
-    """The head with the lease in this driver's hand; one that ran out puts the mirror under the timer's eye."""
-    now = driver.store.clock.now()
-    if head.lease is not None:
-        head = watching(head, head.swap.open if head.swap else (), now, now + instants.seconds(WATCH_S))
-    return replace(head, lease=Lease(owner=driver.owner, until=now + instants.seconds(LEASE_TTL_S)))
+    def change(newest: Head) -> tuple[Head, list[Entry]]:
+        if newest.etag != head.etag:
+            raise HeadChanged(newest)
+        after, entries = beginning(newest)
+        now = controller.clock.now()
+        return in_flight.stamp(take_lease(after, owner, now), now), entries
 
-
-def driver_for(controller: Controller, request: Request, head: Head, observed: dict[str, Observation]) -> Driver:
-    """The driver of a head whose lease was just taken for this ask."""
-    return Driver(
+    loop = asyncio.get_running_loop()
+    asked_at = loop.time()
+    stored = await controller.store.commit(head, change)
+    report.end_phase("accept", loop.time())
+    permits, request.permits = request.permits, 0
+    journal = Journal()
+    lease = HeldLease(
+        controller.store,
+        stored,
+        in_flight,
+        journal,
+        controller.arm.polling_now,
+        read_at=asked_at,
+        deadline=request.deadline,
+    )
+    return Drive(
         store=controller.store,
         probes=controller.probes,
         arm=controller.arm,
         mirror=request.mirror,
-        head=head,
-        owner=f"{controller.instance}/{controller.clock.new_id()}",
-        actor=request.actor,
-        correlation_id=request.correlation_id,
-        deadline=request.deadline,
-        began=request.asked_at,
-        marked=request.asked_at,
+        caller=request.caller,
+        lease=lease,
+        journal=journal,
+        in_flight=in_flight,
         observed=observed,
+        attempts=Attempts(request.deadline, permits),
+        report=report,
     )
 
 
-async def drive(controller: Controller, request: Request, driver: Driver) -> Outcome:
-    """Drive to the end; where another driver took over the same decision, wait for that one."""
-    operation_id = driver.head.swap.operation_id if driver.head.swap else ""
+async def drive_to_the_end(controller: Controller, request: Request, drive: Drive) -> Outcome:
+    """Drive; where another driver took over the same decision, wait for that one. Raises Refusal."""
+    head = drive.lease.head
+    operation_id, epoch = head.swap.operation_id if head.swap else "", head.epoch
     try:
-        return _moved(request, await converge(driver))
+        return _moved(request, await converge(drive))
     except Refusal as refusal:
         if refusal.code == "azure-denied":
             # What was read of rights lately is not so any more: the next try asks before it detaches anything.
-            public_ids = {vip.public_ip_id for vip in request.mirror.vips if vip.public_ip_id}
-            nics = {member.nic_id for member in request.mirror.members}
-            controller.readings.forget({*nics, *public_ids, *controller.readings.referred.get(request.mirror.name, ())})
+            controller.preflight_cache.forget_mirror(request.mirror)
         raise
     except LostLease as lost:
-        return await wait_for_swap(controller, request, replace(lost.head), operation_id, epoch=driver.head.epoch)
+        return await wait_for_swap(controller, request, lost.head, operation_id, epoch=epoch)
 
 
 async def wait_for_swap(
@@ -106,26 +119,30 @@ async def wait_for_swap(
 
 
 async def take_over(controller: Controller, request: Request, head: Head) -> Outcome:
-    """The lease is free and the swap unfinished: drive it."""
+    """The lease is free and the swap unfinished: drive it. Raises Refusal, HeadChanged."""
     observed = await controller.read_all(request.mirror)
-    found = plan.plan(request.mirror, observed, request.member)
-    await check_first(controller, request, head, observed, found)
-    driver = driver_for(controller, request, head, observed)
+    await check_first(controller, request, head, observed)
 
-    def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
-        if newest.etag != head.etag or newest.swap is None:
+    def beginning(newest: Head) -> tuple[Head, list[Entry]]:
+        if newest.swap is None:
             raise HeadChanged(newest)
-        # A member that the document no longer has cannot be looked at; what is written there can no longer be ours.
-        driver.fences = set(newest.swap.open) & set(observed)
-        seen = plan.placement(request.mirror, observed).members
+        seen = observed.placement().members
         swap = newest.swap if newest.swap.begun else replace(newest.swap, from_member=seen[0] if seen else None, begun=True)
-        driver.head = newest = replace(newest, swap=swap)
-        return driver.noted(take_lease(driver, newest)), resumed(request, newest)
+        after = replace(newest, swap=swap)
+        return after, resumed(request, after)
 
-    driver.contact = driver.now()
-    driver.took(await controller.store.commit(head, change))
-    driver.mark("accept")
-    return await drive(controller, request, driver)
+    drive = await begin(controller, request, head, observed, beginning, Report(request.asked_at))
+    return await drive_to_the_end(controller, request, drive)
+
+
+def resumed(request: Request, before: Head) -> list[Entry]:
+    """The row that says that an unfinished swap changes hands; none where no swap is unfinished."""
+    if before.swap is None:
+        return []
+    how = "its driver's lease ran out" if before.lease else "its driver had let go"
+    detail = f"The swap to {before.desired} of epoch {before.epoch} was unfinished; {how}."
+    swap = before.swap
+    return [request.entry("swap.resumed", operation_id=swap.operation_id, from_member=swap.from_member, detail=detail)]
 
 
 def _moved(request: Request, head: Head) -> Outcome:
@@ -141,41 +158,3 @@ def _moved(request: Request, head: Head) -> Outcome:
         phases=tuple(Phase(name=name, ms=ms) for name, ms in last.phases),
         total_ms=last.total_ms,
     )
-
-
-async def drive_anew(
-    controller: Controller,
-    request: Request,
-    head: Head,
-    observed: dict[str, Observation],
-    *,
-    event: str,
-    detail: str,
-    closes: str | None,
-) -> Outcome:
-    """Drive to the decision in force although no swap is unfinished: drift, or a late write of a driver that died.
-
-    `event` and `detail` are the row that states the intent; `closes` the event that ends it besides `swap.completed`: None where
-    it is an unfinished swap, which a freeze lets finish.
-    """
-    await check_first(controller, request, head, observed, plan.plan(request.mirror, observed, request.member))
-    await controller.ledger.put_work_item(request.mirror.name)
-    driver = driver_for(controller, request, head, observed)
-    driver.closes = closes
-    seen = plan.placement(request.mirror, observed)
-    operation_id = controller.clock.new_id()
-
-    def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
-        if newest.etag != head.etag or (closes and rules.frozen(newest, controller.clock.now())):
-            raise HeadChanged(newest)
-        from_member = seen.members[0] if seen.members else None
-        now = controller.clock.now()
-        swap = Swap(operation_id=operation_id, from_member=from_member, started_at=now, actor=request.actor, begun=True)
-        driver.head = replace(newest, swap=swap)
-        row = request.draft(event, operation_id=operation_id, from_member=from_member, detail=detail)
-        return driver.noted(take_lease(driver, driver.head)), [row]
-
-    driver.contact = driver.now()
-    driver.took(await controller.store.commit(head, change))
-    driver.mark("accept")
-    return await drive(controller, request, driver)

@@ -15,6 +15,7 @@ from vipcore.decision.judge import refuse
 from vipcore.decision.request import Request
 from vipcore.entry import bodies, signatures
 from vipcore.errors import Refusal, Unreachable
+from vipcore.ledger.audit import Caller
 from vipcore.model import Claim, Key, Mirror, Move, Outcome, Page
 from vipcore.swap import plan, preflight
 
@@ -30,7 +31,7 @@ async def claim(controller: Controller, http_request: signatures.HttpRequest, mi
         signed = signatures.verify(http_request, controller.config.keys)
         signed.check_fresh(arrived, controller.config.clock_skew_s)
     except Refusal as refusal:
-        await controller.count_failure(refusal.code)
+        await controller.failures.count(refusal.code)
         raise
     key = signed.key
     controller.rates.take(key.key_id)
@@ -48,8 +49,7 @@ async def claim(controller: Controller, http_request: signatures.HttpRequest, mi
         mirror=mirror,
         member=asked.member,
         began=asked.began,
-        actor=f"key:{key.key_id}",
-        correlation_id=correlation_id,
+        caller=Caller(f"key:{key.key_id}", correlation_id),
         claim=asked,
     )
     return outcome_view(await carry_out(controller, request))
@@ -69,7 +69,7 @@ async def _refuse_unread(controller: Controller, key: Key, refusal: Refusal, cor
     now = controller.clock.now()
     unread = Claim(mirror=key.mirror, member=key.member, claim_id="", key_id=key.key_id, issued_at=now, began=now, event="manual")
     request = Request(
-        mirror=mirror, member=key.member, began=now, actor=f"key:{key.key_id}", correlation_id=correlation_id, claim=unread
+        mirror=mirror, member=key.member, began=now, caller=Caller(f"key:{key.key_id}", correlation_id), claim=unread
     )
     try:
         head = await controller.ledger.load_head(mirror.name)
@@ -82,7 +82,7 @@ async def _planned(controller: Controller, asked: Claim) -> Answer:
     """A claim's dry run: verified like any other, spends nothing, reads the head alone."""
     head = await controller.load_head(asked.mirror)
     if deny := rules.replayed(head, asked):
-        await controller.count_failure(deny.code)
+        await controller.failures.count(deny.code)
         raise Refusal(deny.code, deny.detail)
     in_progress = {"operation_id": head.swap.operation_id, "to": head.desired} if head.swap else None
     return {
@@ -107,8 +107,7 @@ async def move(controller: Controller, mirror_name: str, body: bytes, correlatio
         mirror=mirror,
         member=asked.to,
         began=asked.began,
-        actor=f"operator:{asked.operator}",
-        correlation_id=correlation_id,
+        caller=Caller(f"operator:{asked.operator}", correlation_id),
         move=asked,
     )
     return outcome_view(await carry_out(controller, request))
@@ -127,7 +126,9 @@ async def _move_planned(controller: Controller, mirror: Mirror, asked: Move) -> 
     if isinstance(found, plan.Blocked):
         checks.append({"name": "placement", "ok": False, "detail": plan.refusal(observed, found).detail})
         return {"outcome": "planned", "steps": [], "checks": checks}
-    checks += [one.view() for one in await preflight.check(controller.arm, controller.readings, mirror, observed, asked.to)]
+    checks += [
+        one.view() for one in await preflight.check(controller.arm, controller.preflight_cache, mirror, observed, asked.to)
+    ]
     steps = [_step_view(mirror, step) for step in found.steps]
     return {"outcome": "planned", "steps": steps, "checks": checks}
 

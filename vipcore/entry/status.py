@@ -15,7 +15,7 @@ from vipcore.ledger.head import Head
 from vipcore.ledger.seal import KEYED, Seal
 from vipcore.model import Member, Mirror, Missing, Nic, Observation, Unreadable
 from vipcore.swap import plan, preflight
-from vipcore.swap.driver import LEASE_MARGIN_S
+from vipcore.swap.lease import LEASE_MARGIN_S
 
 Answer = dict[str, Any]
 AUDIT_LIMIT: Final = 50
@@ -145,7 +145,7 @@ async def _readiness(
         return (None if planned.unread else False), [planned.reason]
     try:
         async with asyncio.timeout(LOOK_S_MAX):
-            checks = await preflight.check(controller.arm, controller.readings, found, observed, member.name)
+            checks = await preflight.check(controller.arm, controller.preflight_cache, found, observed, member.name)
     except TimeoutError:
         return None, [f"what a swap needs could not be looked at within {LOOK_S_MAX:g} s"]
     wrong = [f"{check.name}: {check.detail}" for check in checks if check.ok is False]

@@ -46,6 +46,18 @@ class Entry:
     """The epoch it is about, where that is not the head's any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who acts, and in which request: the columns Actor and CorrelationId of every row that this leads to."""
+
+    actor: str
+    correlation_id: str
+
+    def entry(self, event: str, **columns: Any) -> Entry:
+        """A row of this caller. `columns`: fields of Entry."""
+        return Entry(event=event, actor=self.actor, correlation_id=self.correlation_id, **columns)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """An audit row. `columns` holds every column but PartitionKey, RowKey and Hash, under the table's names."""

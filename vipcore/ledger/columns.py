@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from vipcore import instants
 from vipcore.instants import Instant
-from vipcore.ledger.head import Frozen, Head, LastSwap, Lease, RecordedClaim, Repeat, Swap
+from vipcore.ledger.head import Frozen, Head, LastSwap, LateWrites, Lease, RecordedClaim, Repeat, Swap
 from vipcore.model import Epoch
 
 ROW_KEY: Final = "head"
@@ -18,11 +18,16 @@ _T = TypeVar("_T")
 
 _COLUMNS: Final = {
     "desired": "Desired", "epoch": "Epoch", "began": "Began", "claim_id": "ClaimId", "replay_marks": "Marks",
-    "swap": "Swap", "last_swap": "LastSwap", "wrote_at": "WroteAt", "watch_until": "WatchUntil", "watched": "Watched",
+    "swap": "Swap", "last_swap": "LastSwap", "wrote_at": "WroteAt",
     "recorded_claim": "Pending", "holds": "Holds", "changes": "Changes", "repeats": "Repeats",
     "overlap_memory": "Learned", "drift": "Drift", "backup_seen": "Follow",
 }  # fmt: skip
 
+
+_STORED_AS: Final = {"maybe_in_flight": "open"}
+"""Fields of records that are stored under another name."""
+
+_FIELDS: Final = {stored: name for name, stored in _STORED_AS.items()}
 
 _WORDS: Final = ("reason", "operator")
 """What people type is stored as JSON text: a column that began with `=` would be a formula in a spreadsheet."""
@@ -37,7 +42,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if hasattr(value, "__dataclass_fields__"):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        return {_STORED_AS.get(f.name, f.name): _plain(getattr(value, f.name)) for f in fields(value)}
     return value
 
 
@@ -46,7 +51,8 @@ _AT: Final = frozenset({"started_at", "retry_at", "at", "began", "recorded_at", 
 
 def _record(cls: type[_T], data: Mapping[str, Any]) -> _T:
     """A record from its plain form: instants by field name, lists as tuples."""
-    return cls(**{k: instants.from_text(v) if k in _AT and v is not None else _tuples(v) for k, v in data.items()})
+    plain = {_FIELDS.get(k, k): v for k, v in data.items()}
+    return cls(**{k: instants.from_text(v) if k in _AT and v is not None else _tuples(v) for k, v in plain.items()})
 
 
 def _tuples(value: Any) -> Any:
@@ -66,6 +72,9 @@ def to_entity(head: Head) -> dict[str, Any]:
         if value is None or value == {} or value == []:
             continue
         entity[column] = value if isinstance(value, str | int) else json.dumps(value, ensure_ascii=False)
+    entity["WatchUntil"] = instants.to_text(head.late_writes.until)
+    if head.late_writes.members:
+        entity["Watched"] = json.dumps(head.late_writes.members, ensure_ascii=False)
     for prefix, record in (("Lease", head.lease), ("Frozen", head.frozen)):
         for key, value in _plain(record).items() if record is not None else ():
             if value is not None:
@@ -106,8 +115,7 @@ def _from_entity(entity: Mapping[str, Any], etag: str) -> Head:
         swap=_record(Swap, swap) if swap else None,
         last_swap=_record(LastSwap, last) if last else None,
         wrote_at=at("WroteAt"),
-        watch_until=at("WatchUntil"),
-        watched=_tuples(loaded("Watched") or []),
+        late_writes=LateWrites(until=at("WatchUntil"), members=_tuples(loaded("Watched") or [])),
         recorded_claim=_record(RecordedClaim, recorded_claim) if recorded_claim else None,
         frozen=_record(Frozen, prefixed("Frozen")) if "FrozenReason" in entity else None,
         holds={k: instants.from_text(v) for k, v in (loaded("Holds") or {}).items()},

@@ -30,7 +30,7 @@ class Swap:
     from_member: str | None
     started_at: Instant
     actor: str
-    open: tuple[str, ...] = ()
+    maybe_in_flight: tuple[str, ...] = ()
     """The members whose NICs may have a write of the lease's owner in flight, or will be written next."""
     failures: int = 0
     retry_at: Instant = instants.NEVER
@@ -48,6 +48,14 @@ class LastSwap:
     at: Instant
     total_ms: int
     phases: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateWrites:
+    """Which members' NICs a driver that died may still write, and until when a placement may be the work of such a write."""
+
+    until: Instant = instants.NEVER
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +109,7 @@ class Head:
     last_swap: LastSwap | None = None
     wrote_at: Instant = instants.NEVER
     """When a NIC was last written on behalf of this mirror."""
-    watch_until: Instant = instants.NEVER
-    """Until when a placement may still be the work of a driver that died."""
-    watched: tuple[str, ...] = ()
-    """The members whose NICs such a driver may still write."""
+    late_writes: LateWrites = LateWrites()
     recorded_claim: RecordedClaim | None = None
     frozen: Frozen | None = None
     holds: Mapping[str, Instant] = field(default_factory=dict)
@@ -127,10 +132,12 @@ class Head:
         return self.swap is not None or self.recorded_claim is not None or self.lease is not None or timed
 
 
-def watching(head: Head, members: Iterable[str], now: Instant, until: Instant) -> Head:
-    """The head with these members' NICs under the timer's eye, beside those that still are."""
-    before = head.watched if now < head.watch_until else ()
-    return replace(head, watched=tuple(sorted({*before, *members})), watch_until=max(until, head.watch_until))
+def expecting_late_writes(head: Head, members: Iterable[str], now: Instant, until: Instant) -> Head:
+    """The head with late writes of these members' NICs expected, beside those that still are."""
+    before = head.late_writes
+    still = before.members if now < before.until else ()
+    expected = LateWrites(until=max(until, before.until), members=tuple(sorted({*still, *members})))
+    return replace(head, late_writes=expected)
 
 
 def without(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:

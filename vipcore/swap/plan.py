@@ -34,7 +34,7 @@ class Kind(Enum):
     DETACH = "detach"
     ATTACH = "attach"
     REPAIR = "repair"
-    FENCE = "fence"
+    OVERWRITE = "fence"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

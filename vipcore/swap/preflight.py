@@ -9,10 +9,10 @@ IP; when Azure is short of reads these are left out.
 import asyncio
 import fnmatch
 import ipaddress
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from vipcore.arm import nic
 from vipcore.arm.client import Arm, Permission
@@ -20,9 +20,8 @@ from vipcore.arm.errors import ArmError, Cause
 from vipcore.errors import AzureRefusal, NoReply, NotSent
 from vipcore.model import Json, Mirror, Nic, Vip
 from vipcore.swap.plan import Observations
+from vipcore.swap.readings import PreflightCache
 
-READING_S_MAX: Final = 900.0
-_T = TypeVar("_T")
 _NIC: Final = "Microsoft.Network/networkInterfaces"
 _RESERVED_LOW: Final = 4
 """Azure keeps the first four addresses of a subnet and the last one."""
@@ -42,76 +41,34 @@ class Check:
         return {"name": self.name, "ok": self.ok, "detail": self.detail}
 
 
-@dataclass(slots=True)
-class PreflightCache:
-    """What was read lately, per process: key -> (when by the steady clock, value). Only successes are kept."""
-
-    kept: dict[tuple[str, str], tuple[float, Any]] = field(default_factory=dict)
-    flying: dict[tuple[str, str], "asyncio.Task[Any]"] = field(default_factory=dict)
-    """Reads that are on their way, so that who asks meanwhile waits for the same answer."""
-    referred: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Mirror -> what its NICs' documents were last seen to refer to (subnet, security group)."""
-
-    async def of(self, what: str, resource_id: str, read: Callable[[], Awaitable[_T]]) -> _T:
-        """The kept reading if it is young enough, else a fresh one. Raises what the read raises."""
-        now = asyncio.get_running_loop().time()
-        key = (what, resource_id.lower())
-        if key in self.kept and now - self.kept[key][0] < READING_S_MAX:
-            value: _T = self.kept[key][1]
-            return value
-        if key not in self.flying:
-            self.flying[key] = asyncio.ensure_future(self._fly(key, read))
-        shared: _T = await asyncio.shield(self.flying[key])
-        return shared
-
-    async def _fly(self, key: tuple[str, str], read: Callable[[], Awaitable[_T]]) -> _T:
-        at = asyncio.get_running_loop().time()
-        try:
-            value = await read()
-            self.kept[key] = (at, value)
-            return value
-        finally:
-            del self.flying[key]
-
-    def ahead(self, what: str, resource_id: str, read: Callable[[], Awaitable[Any]]) -> None:
-        """Send a read out that will be asked for, unless it is kept or on its way. Its fault is met by whoever asks."""
-        reading = asyncio.ensure_future(self.of(what, resource_id, read))
-        reading.add_done_callback(lambda done: None if done.cancelled() else done.exception() and None)
-
-    def forget(self, resource_ids: set[str]) -> None:
-        """Drop what is kept of these resources: Azure just said otherwise."""
-        gone = {resource_id.lower() for resource_id in resource_ids}
-        self.kept = {key: value for key, value in self.kept.items() if key[1] not in gone}
-
-
-async def check(arm: Arm, readings: PreflightCache, mirror: Mirror, observed: Observations, target: str) -> list[Check]:
+async def check(arm: Arm, cache: PreflightCache, mirror: Mirror, observed: Observations, target: str) -> list[Check]:
     """All checks for moving the mirror's VIPs to the target's NIC, which `looks` must show as a Nic."""
     observation = observed[target]
     if not isinstance(observation, Nic):
         return []
     missing = [vip for vip in mirror.vips if not nic.carries(observation.document, vip)]
     checks: list[Awaitable[Check]] = []
-    readings.referred[mirror.name] = tuple(resource_id for resource_id, _ in _referenced(observation.document, []))
+    cache.refers_to(mirror, tuple(resource_id for resource_id, _ in _referenced(observation.document, [])))
     if not arm.subscription(observation.id).reads_low(asyncio.get_running_loop().time()):
-        checks += [_subnet(arm, readings, observation, missing)] if missing else []
-        checks += [_public_ip(arm, readings, mirror, vip) for vip in missing if vip.public_ip_id]
-        checks += _permissions(arm, readings, mirror, observed, target, missing)
+        checks += [_subnet(arm, cache, observation, missing)] if missing else []
+        checks += [_public_ip(arm, cache, mirror, vip) for vip in missing if vip.public_ip_id]
+        checks += _permissions(arm, cache, mirror, observed, target, missing)
     checks += [_address_free(arm, mirror, observed, observation, vip) for vip in missing if not _on_a_member(observed, vip)]
     return [_state(target, observation), *await asyncio.gather(*checks)]
 
 
-def read_ahead(arm: Arm, readings: PreflightCache, mirror: Mirror) -> None:
+def read_ahead(arm: Arm, cache: PreflightCache, mirror: Mirror) -> None:
     """Send out, beside the NICs' reads, what `check` will ask for of resources whose ids are known already (promise 10)."""
     if arm.subscription(mirror.members[0].nic_id).reads_low(asyncio.get_running_loop().time()):
         return
     public_ids = [vip.public_ip_id for vip in mirror.vips if vip.public_ip_id]
-    referred = readings.referred.get(mirror.name, ())
+    referred = cache.referred(mirror)
     for resource_id in (*(member.nic_id for member in mirror.members), *public_ids, *referred):
-        readings.ahead("permissions", resource_id, partial(arm.permissions, resource_id))
+        cache.ahead("permissions", resource_id, partial(arm.permissions, resource_id))
     for public_id in public_ids:
-        readings.ahead("public IP", public_id, partial(arm.get, public_id))
+        cache.ahead("public IP", public_id, partial(arm.get, public_id))
     for subnet_id in (resource_id for resource_id in referred if "/subnets/" in resource_id.lower()):
-        readings.ahead("subnet", subnet_id, partial(arm.get, subnet_id))
+        cache.ahead("subnet", subnet_id, partial(arm.get, subnet_id))
 
 
 def refusal(checks: list[Check]) -> AzureRefusal | None:
@@ -132,13 +89,13 @@ def _state(target: str, observation: Nic) -> Check:
     )
 
 
-async def _subnet(arm: Arm, readings: PreflightCache, observation: Nic, missing: list[Vip]) -> Check:
+async def _subnet(arm: Arm, cache: PreflightCache, observation: Nic, missing: list[Vip]) -> Check:
     """Each address lies in the subnet of the target's NIC, and is none that Azure keeps."""
     name, subnet_id = "subnet", nic.subnet_of(observation.document)
     if subnet_id is None:
         return Check(name=name, ok=None, detail="the NIC's document names no subnet")
     try:
-        body = await readings.of("subnet", subnet_id, lambda: arm.get(subnet_id))
+        body = await cache.of("subnet", subnet_id, lambda: arm.get(subnet_id))
     except (ArmError, NotSent, NoReply) as exc:
         return _unread(name, exc)
     prefixes = [ipaddress.ip_network(prefix, strict=False) for prefix in _prefixes(body)]
@@ -146,7 +103,7 @@ async def _subnet(arm: Arm, readings: PreflightCache, observation: Nic, missing:
         address = ipaddress.ip_address(vip.private_ip)
         inside = next((net for net in prefixes if net.version == address.version and address in net), None)
         if prefixes and inside is None:
-            readings.forget({subnet_id})
+            cache.forget(subnet_id)
             return _no(name, f"{vip.private_ip} is outside of subnet {subnet_id} ({', '.join(map(str, prefixes))})")
         if inside is not None and (int(address) - int(inside[0]) < _RESERVED_LOW or address == inside[-1]):
             return _no(name, f"{vip.private_ip} is one of the addresses that Azure keeps in {inside}")
@@ -158,12 +115,12 @@ def _prefixes(body: Json) -> list[str]:
     return list(properties.get("addressPrefixes") or ([properties["addressPrefix"]] if properties.get("addressPrefix") else []))
 
 
-async def _public_ip(arm: Arm, readings: PreflightCache, mirror: Mirror, vip: Vip) -> Check:
+async def _public_ip(arm: Arm, cache: PreflightCache, mirror: Mirror, vip: Vip) -> Check:
     """The public IP exists, and is free or on one of the mirror's NICs."""
     public_id = vip.public_ip_id or ""
     name = f"public IP {public_id.rsplit('/', 1)[-1]}"
     try:
-        body = await readings.of("public IP", public_id, lambda: arm.get(public_id))
+        body = await cache.of("public IP", public_id, lambda: arm.get(public_id))
     except (ArmError, NotSent, NoReply) as exc:
         if isinstance(exc, ArmError) and exc.cause is Cause.GONE:
             return _no(name, f"the public IP {public_id} does not exist")
@@ -172,10 +129,10 @@ async def _public_ip(arm: Arm, readings: PreflightCache, mirror: Mirror, vip: Vi
     on = str((properties.get("ipConfiguration") or {}).get("id") or "")
     ours = {member.nic_id.lower() for member in mirror.members}
     if on and on.lower().split("/ipconfigurations/")[0] not in ours:
-        readings.forget({public_id})
+        cache.forget(public_id)
         return _no(name, f"the public IP is attached to {on}, which is not a NIC of this mirror", code="address-taken")
     if properties.get("provisioningState") == "Failed":
-        readings.forget({public_id})
+        cache.forget(public_id)
         return _no(name, f"the public IP {public_id} is in state Failed; put it back as it is")
     return Check(name=name, ok=True, detail="exists, and is free or ours")
 
@@ -196,9 +153,8 @@ async def _address_free(arm: Arm, mirror: Mirror, observed: Observations, observ
         holder = await _holder(arm, subnet_id, vip)
     except (ArmError, NotSent, NoReply) as exc:
         return _unread(name, exc)
-    below = holder.lower().split("/ipconfigurations/")[0]
-    ours = next((m.name for m in mirror.members if m.nic_id.lower() == below and isinstance(observed[m.name], Nic)), None)
-    if ours is not None:
+    ours = mirror.member_of(holder)
+    if ours is not None and isinstance(observed[ours], Nic):
         return Check(name=name, ok=True, detail=f"the NIC of {ours} no longer shows it and still lets go of it")
     return _no(
         name, f"the address {vip.private_ip} is taken by {holder or 'another resource of the network'}", code="address-taken"
@@ -215,7 +171,7 @@ async def _holder(arm: Arm, subnet_id: str, vip: Vip) -> str:
 
 
 def _permissions(
-    arm: Arm, readings: PreflightCache, mirror: Mirror, observed: Observations, target: str, missing: list[Vip]
+    arm: Arm, cache: PreflightCache, mirror: Mirror, observed: Observations, target: str, missing: list[Vip]
 ) -> list[Awaitable[Check]]:
     """The rights that Azure will ask for: on both sides' NICs, and on what the target's document refers to."""
     observation = observed[target]
@@ -226,7 +182,7 @@ def _permissions(
             wanted.setdefault(other.id, []).append(f"{_NIC}/write")
     for resource_id, action in _referenced(observation.document, missing):
         wanted.setdefault(resource_id, []).append(action)
-    return [_allowed(arm, readings, resource_id, actions) for resource_id, actions in wanted.items()]
+    return [_allowed(arm, cache, resource_id, actions) for resource_id, actions in wanted.items()]
 
 
 def _referenced(document: Json, missing: list[Vip]) -> list[tuple[str, str]]:
@@ -242,15 +198,15 @@ def _referenced(document: Json, missing: list[Vip]) -> list[tuple[str, str]]:
     return found
 
 
-async def _allowed(arm: Arm, readings: PreflightCache, resource_id: str, actions: list[str]) -> Check:
+async def _allowed(arm: Arm, cache: PreflightCache, resource_id: str, actions: list[str]) -> Check:
     name = f"permissions on {resource_id.rsplit('/', 1)[-1]}"
     try:
-        granted = await readings.of("permissions", resource_id, lambda: arm.permissions(resource_id))
+        granted = await cache.of("permissions", resource_id, lambda: arm.permissions(resource_id))
     except (ArmError, NotSent, NoReply) as exc:
         return _unread(name, exc)
     lacking = [action for action in actions if not grants(granted, action)]
     if lacking:
-        readings.forget({resource_id})
+        cache.forget(resource_id)
         return _no(name, f"grant {lacking[0]} on {resource_id} to the controller's identity", code="azure-denied")
     return Check(name=name, ok=True, detail=", ".join(actions))
 

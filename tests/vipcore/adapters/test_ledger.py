@@ -12,7 +12,7 @@ from vipcore import instants
 from vipcore.errors import Stale
 from vipcore.ledger import chain
 from vipcore.ledger.audit import Entry
-from vipcore.ledger.head import Frozen, Head, LastSwap, Lease, RecordedClaim, Repeat, Swap
+from vipcore.ledger.head import Frozen, Head, LastSwap, LateWrites, Lease, RecordedClaim, Repeat, Swap
 from vipcore.ledger.port import Ledger
 from vipcore.ledger.seal import Seal
 from vipcore.model import Epoch
@@ -26,10 +26,10 @@ FULL = Head(
     claim_id="c1",
     replay_marks={"mirrora-1": AT},
     lease=Lease(owner="i1", until=NOW),
-    swap=Swap(operation_id="o", from_member=None, started_at=NOW, actor="key:mirrora-1", open=("MIRRORB", "MIRRORA")),
+    swap=Swap(operation_id="o", from_member=None, started_at=NOW, actor="key:mirrora-1", maybe_in_flight=("MIRRORB", "MIRRORA")),
     last_swap=LastSwap(operation_id="p", from_member="MIRRORB", to="MIRRORA", at=NOW, total_ms=12, phases=(("look", 3),)),
     wrote_at=NOW,
-    watch_until=NOW,
+    late_writes=LateWrites(until=NOW),
     recorded_claim=RecordedClaim(member="MIRRORB", key_id="k", claim_id="c", event="e", began=NOW, recorded_at=NOW, code="busy"),
     frozen=Frozen(reason='a "reason", äöü € 漢 \U0001f512', operator="op", at=NOW),
     holds={"MIRRORB": NOW},

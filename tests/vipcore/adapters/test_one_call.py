@@ -48,10 +48,10 @@ async def test_the_first_answer_comes_as_azure_gave_it(available: str, code: str
         assert isinstance(target, Nic)
         if code:
             with pytest.raises(ArmError) as refused:
-                await arm.move(VNET, ITEMS, (source, target))
+                await arm.move_in_one_call(VNET, ITEMS, (source, target))
             assert refused.value.code == code
         else:
-            moved = await arm.move(VNET, ITEMS, (source, target))
+            moved = await arm.move_in_one_call(VNET, ITEMS, (source, target))
             assert moved.pending
             assert moved.operation is not None
             assert moved.operation.startswith(edge.url)

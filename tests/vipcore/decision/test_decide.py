@@ -144,8 +144,8 @@ async def test_the_epoch_rises_with_each_change_of_desired() -> None:
     """The epoch rises by one with each change of desired and with nothing else. (I2)"""
     stage, node, _ = watched()
     epochs = []
-    for permit, member in enumerate(["MIRRORB", "MIRRORB", "MIRRORA", "MIRRORA", "MIRRORB"]):
-        epochs.append((await node.claim(member, claim_id=f"c{permit}")).epoch)
+    for turn, member in enumerate(["MIRRORB", "MIRRORB", "MIRRORA", "MIRRORA", "MIRRORB"]):
+        epochs.append((await node.claim(member, claim_id=f"c{turn}")).epoch)
 
     assert epochs == [1, 1, 2, 2, 3]
     assert (await stage.head()).epoch == 3
@@ -201,9 +201,9 @@ async def test_readings_that_are_young_stand_in() -> None:
     """Within 15 minutes the next swap reads subnet, public IP and known permissions no more; after that it does. (I10)"""
     _, node, effects = watched()
     reads = []
-    for permit, wait_s in enumerate([60.0, 60.0, 60.0, 1000.0, 0.0]):
+    for turn, wait_s in enumerate([60.0, 60.0, 60.0, 1000.0, 0.0]):
         effects.seen.clear()
-        await node.claim(["MIRRORB", "MIRRORA"][permit % 2], claim_id=f"c{permit}")
+        await node.claim(["MIRRORB", "MIRRORA"][turn % 2], claim_id=f"c{turn}")
         reads.append(sum(n for label, n in effects.count().items() if label.startswith("arm GET")) - effects.count()[POLLS])
         await asyncio.sleep(wait_s)
 
@@ -254,8 +254,8 @@ async def test_a_confirmed_claim_costs_three_round_trips_to_the_table(kind: str)
 async def test_confirmations_leave_one_row_a_minute() -> None:
     """Confirmations like the last one of that key write at most one row a minute; the next row says how many were left out."""
     stage, node, _ = watched()
-    for permit in range(70):
-        assert (await node.claim("MIRRORA", claim_id=f"c{permit}")).outcome == "confirmed"
+    for turn in range(70):
+        assert (await node.claim("MIRRORA", claim_id=f"c{turn}")).outcome == "confirmed"
         await asyncio.sleep(1.0)
 
     rows = await details(stage, "claim.confirmed")
@@ -268,9 +268,9 @@ async def test_a_claim_costs_the_same_whatever_the_trail() -> None:
     """What claims read and write does not grow with the length of the trail, and no audit row is read."""
     _, node, effects = watched()
     costs = []
-    for permit in range(10):
+    for turn in range(10):
         effects.seen.clear()
-        await node.claim(["MIRRORB", "MIRRORA"][permit % 2], claim_id=f"c{permit}")
+        await node.claim(["MIRRORB", "MIRRORA"][turn % 2], claim_id=f"c{turn}")
         costs.append({label: number for label, number in effects.count().items() if label.startswith("table")})
         await asyncio.sleep(700.0)
 

@@ -259,9 +259,9 @@ async def test_a_claim_against_a_move_under_way_ends_the_moves_wait() -> None:
 async def swing(node: Node, times: int, apart_s: float) -> list[str]:
     """Claims of both members in turn; the outcome or the code of each."""
     said = []
-    for permit in range(times):
+    for turn in range(times):
         try:
-            said.append((await node.claim(["MIRRORB", "MIRRORA"][permit % 2], claim_id=f"c{permit}")).outcome)
+            said.append((await node.claim(["MIRRORB", "MIRRORA"][turn % 2], claim_id=f"c{turn}")).outcome)
         except Refusal as refusal:
             said.append(refusal.code)
         await asyncio.sleep(apart_s)

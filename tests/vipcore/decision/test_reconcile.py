@@ -301,7 +301,7 @@ async def test_a_late_write_of_a_dead_driver_is_no_drift() -> None:
 
     await assert_kept(stage, on=NIC_B, rows_of_writes=False)
     assert "drift.found" not in await events(stage)
-    assert (await stage.head()).watch_until > node.now()
+    assert (await stage.head()).late_writes.until > node.now()
     await timer(node, 1000.0)
     assert stage.ledger.worklist == {}
 
@@ -394,8 +394,8 @@ async def test_an_idle_pass_reads_no_rows() -> None:
     stage, ledger = counted(document=fleet(3))
     node = stage.node("n1")
     costs = []
-    for permit in range(12):
-        await node.claim(["MIRRORB", "MIRRORA"][permit % 2], claim_id=f"c{permit}")
+    for turn in range(12):
+        await node.claim(["MIRRORB", "MIRRORA"][turn % 2], claim_id=f"c{turn}")
         await asyncio.sleep(700.0)
         await node.tick()
         await node.tick()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vipcore.instants import NEVER, to_text
 from vipcore.ledger import columns
 from vipcore.ledger import head as heads
-from vipcore.ledger.head import Frozen, Head, LastSwap, Lease, RecordedClaim, Repeat, Swap
+from vipcore.ledger.head import Frozen, Head, LastSwap, LateWrites, Lease, RecordedClaim, Repeat, Swap
 from vipcore.model import Epoch
 
 # https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
@@ -31,7 +31,7 @@ swaps = st.builds(
     from_member=st.none() | names,
     started_at=instants,
     actor=names,
-    open=st.lists(names, max_size=2).map(tuple),
+    maybe_in_flight=st.lists(names, max_size=2).map(tuple),
     failures=st.integers(0, 100),
     retry_at=instants,
 )
@@ -63,7 +63,7 @@ any_head = st.builds(
     swap=st.none() | swaps,
     last_swap=st.none() | last_swaps,
     wrote_at=instants,
-    watch_until=instants,
+    late_writes=st.builds(LateWrites, until=instants, members=st.lists(names, max_size=2).map(tuple)),
     recorded_claim=st.none() | pendings,
     frozen=st.none() | frozens,
     holds=st.dictionaries(names, instants, max_size=3),
@@ -101,7 +101,13 @@ def largest() -> Head:
         mirror="M" * 63,
         desired=member,
         lease=Lease(owner="i" * 64, until=NOW),
-        swap=Swap(operation_id="o" * 36, from_member=member, started_at=NOW, actor="operator:" + "ä" * 256, open=(member,) * 32),
+        swap=Swap(
+            operation_id="o" * 36,
+            from_member=member,
+            started_at=NOW,
+            actor="operator:" + "ä" * 256,
+            maybe_in_flight=(member,) * 32,
+        ),
         last_swap=LastSwap(
             operation_id="o" * 36, from_member=member, to=member, at=NOW, total_ms=10**6, phases=(("phase" * 4, 10**6),) * 40
         ),

@@ -266,10 +266,10 @@ async def test_every_strategy_on_every_azure(one_call: str, strategy: str, relea
     stage = Stage(switches=fixed(released_at=released_at, move_ip_configurations=one_call), document=document(strategy=strategy))
     node, before = stage.node("n1"), other_content(stage)
 
-    for permit in range(6):
-        member, nic = [("MIRRORB", NIC_B), ("MIRRORA", NIC_A)][permit % 2]
-        outcome, refusals = await agent(node, member, claim_id=f"c{permit}")
-        assert (outcome.outcome, outcome.holder, outcome.epoch) == ("moved", member, permit + 1), refusals
+    for turn in range(6):
+        member, nic = [("MIRRORB", NIC_B), ("MIRRORA", NIC_A)][turn % 2]
+        outcome, refusals = await agent(node, member, claim_id=f"c{turn}")
+        assert (outcome.outcome, outcome.holder, outcome.epoch) == ("moved", member, turn + 1), refusals
         await assert_kept(stage, on=nic)
     assert other_content(stage) == before
 
@@ -281,8 +281,8 @@ async def test_what_the_overlap_gains(strategy: str) -> None:
     stage = Stage(switches=fixed(released_at="acceptance"), document=document(strategy=strategy))
     node = stage.node("n1")
     took = []
-    for permit in range(4):
-        outcome = await node.claim(["MIRRORB", "MIRRORA"][permit % 2], claim_id=f"c{permit}")
+    for turn in range(4):
+        outcome = await node.claim(["MIRRORB", "MIRRORA"][turn % 2], claim_id=f"c{turn}")
         took.append(outcome.total_ms)
 
     assert took[-1] < 4000

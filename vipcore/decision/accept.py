@@ -1,0 +1,181 @@
+"""The commit of a decision: confirmed without a write, begun with a lease of our own, or left to whoever drives now."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from vipcore.decision import repeats, rules
+from vipcore.decision.controller import Controller
+from vipcore.decision.request import HeadChanged, Request
+from vipcore.decision.takeover import begin, resumed
+from vipcore.instants import Instant
+from vipcore.ledger.audit import Entry
+from vipcore.ledger.head import Head, Swap
+from vipcore.model import Epoch, Outcome
+from vipcore.swap.drive import Drive
+from vipcore.swap.lease import LEASE_MARGIN_S
+from vipcore.swap.observed import Observed
+from vipcore.swap.report import Report
+
+
+async def confirm(controller: Controller, request: Request, head: Head, observed: Observed, remark: str | None) -> Outcome:
+    """The VIP is in place by a fresh read and nobody drives: say so, decide it if it was not decided, write no NIC."""
+    now = controller.clock.now()
+    what = f"{request.kind}.confirmed {request.member}"
+    operation_id = controller.clock.new_id()
+
+    def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
+        if newest.etag != head.etag:
+            raise HeadChanged(newest)
+        after = _decided(controller, request, newest, now, began=_restated(request, newest), claim_id=request.claim_id)
+        after = request.use_issued_at(replace(after, swap=None))
+        same = after.epoch == newest.epoch
+        unchanged = same and newest.swap is None and newest.recorded_claim == after.recorded_claim
+        if unchanged and repeats.is_repeat(newest, request, what, now):
+            return repeats.left_out(after, request), []
+        after = repeats.told(after, request, what, now)
+        said = _reason(request) or "The VIP is there already; no NIC was written."
+        event = f"{request.kind}.confirmed"
+        if not same:
+            # One row tells how many were left out, and why pages that contradict it did not stop it: the first.
+            accepted = _accepted_row(request, newest, operation_id, "decided", remark)
+            return after, [accepted, request.entry(event, operation_id=operation_id, outcome="confirmed", detail=said)]
+        detail = repeats.with_count(_joined(said, _dropped(request, newest), remark), newest, request)
+        return after, [request.entry(event, operation_id=operation_id, outcome="confirmed", detail=detail)]
+
+    # Nothing between the read of this head and its replacement can have moved the VIP: who moves it commits to the head first.
+    await controller.store.commit(head, change)
+    return Outcome(
+        outcome="confirmed",
+        mirror=request.mirror.name,
+        holder=request.member,
+        epoch=Epoch(head.epoch + (head.desired != request.member)),
+        operation_id=operation_id,
+        from_member=observed.placement().holder,
+        total_ms=request.ms_so_far(),
+    )
+
+
+async def accept(controller: Controller, request: Request, head: Head, observed: Observed, remark: str | None) -> Drive:
+    """Decision, row and lease in one transaction. The drive that comes back may write NICs."""
+    seen = observed.placement()
+    seen_on = seen.holder or (seen.members[0] if seen.members else None)
+    report = Report(request.asked_at)
+    report.end_phase("read", request.now())
+
+    def beginning(newest: Head) -> tuple[Head, list[Entry]]:
+        resumes = rules.joins(newest, request.member)
+        if resumes:
+            after, outcome = newest, "resumed"
+        else:
+            operation_id = controller.clock.new_id()
+            after, outcome = _with_swap(controller, request, newest, operation_id, seen_on=seen_on), "decided"
+        assert after.swap is not None
+        from_member = after.swap.from_member if resumes and after.swap.begun else seen_on
+        row = _accepted_row(request, newest, after.swap.operation_id, outcome, remark, from_member=from_member)
+        after = replace(after, swap=replace(after.swap, from_member=from_member, begun=True))
+        after = repeats.reset_left_out(request.use_issued_at(after), request)
+        return after, [row, *resumed(request, newest)]
+
+    return await begin(controller, request, head, observed, beginning, report)
+
+
+async def accept_beside(controller: Controller, request: Request, head: Head, remark: str | None) -> tuple[Head, str, int]:
+    """Somebody drives: join their swap, or decide anew and wait for the lease.
+
+    Returns the head, and the operation and epoch that are waited for. Where the answer to the commit was lost, that head may
+    already be a later one, in which the swap is completed or another decision is in force.
+    """
+    now = controller.clock.now()
+    fresh_id = controller.clock.new_id()
+    waits_for, epoch = fresh_id, int(head.epoch)
+
+    def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
+        nonlocal waits_for, epoch
+        joins = rules.joins(newest, request.member)
+        if newest.etag != head.etag:
+            if not (joins and newest.lease_live(now, margin_s=LEASE_MARGIN_S)):
+                raise HeadChanged(newest)
+            if request.claim and not request.by_timer and not request.issued_at_used and rules.replayed(newest, request.claim):
+                raise HeadChanged(newest)  # the same signed request was accepted meanwhile (I6)
+        if joins and newest.swap is not None:
+            waits_for, outcome = newest.swap.operation_id, "joined"
+            after = _decided(controller, request, newest, now, began=_restated(request, newest), claim_id=newest.claim_id)
+        else:
+            waits_for, outcome = fresh_id, "decided"
+            after = _with_swap(controller, request, newest, fresh_id, now=now)
+        epoch = after.epoch
+        row = _accepted_row(request, newest, waits_for, outcome, remark)
+        return repeats.reset_left_out(request.use_issued_at(after), request), [row]
+
+    stored = await controller.store.commit(head, change)
+    return stored, waits_for, epoch
+
+
+def _decided(
+    controller: Controller,
+    request: Request,
+    head: Head,
+    now: Instant,
+    *,
+    began: Instant,
+    claim_id: str | None,
+    holder: str | None = None,
+) -> Head:
+    changes_s = controller.config.max_changes_s
+    return rules.decided(head, request.member, began, now=now, claim_id=claim_id, changes_s=changes_s, holder=holder)
+
+
+def _with_swap(
+    controller: Controller,
+    request: Request,
+    newest: Head,
+    operation_id: str,
+    *,
+    now: Instant | None = None,
+    seen_on: str | None = None,
+) -> Head:
+    """The head with this request decided and unfinished. NICs that an earlier driver may still write stay in flight.
+
+    `seen_on`: who carries the VIP, where that was read.
+    """
+    now = now or controller.clock.now()
+    holder = newest.desired or seen_on
+    after = _decided(controller, request, newest, now, began=request.began, claim_id=request.claim_id, holder=holder)
+    before = newest.swap
+    swap = Swap(
+        operation_id=operation_id,
+        from_member=before.from_member if before else newest.desired,
+        started_at=now,
+        actor=request.caller.actor,
+        maybe_in_flight=before.maybe_in_flight if before else (),
+    )
+    return replace(after, swap=swap)
+
+
+def _accepted_row(request: Request, before: Head, operation_id: str, outcome: str, remark: str | None, **columns: Any) -> Entry:
+    detail = _joined(_reason(request), f"Desired was {before.desired or 'nobody'}.", _dropped(request, before), remark)
+    detail = repeats.with_count(detail, before, request)
+    return request.entry(f"{request.kind}.accepted", operation_id=operation_id, outcome=outcome, detail=detail, **columns)
+
+
+def _restated(request: Request, head: Head) -> Instant:
+    """A watch claim for the member that is desired already is no newer decision: it supersedes nobody."""
+    same = head.desired == request.member and request.claim is not None and request.claim.event == "watch"
+    return head.began if same else request.began
+
+
+def _reason(request: Request) -> str | None:
+    return f"Reason: {request.move.reason.rstrip('.')}." if request.move else None
+
+
+def _dropped(request: Request, before: Head) -> str | None:
+    """What becomes of a recorded claim of another member, whose refusal said that it would be judged again."""
+    recorded = before.recorded_claim
+    if recorded is None or recorded.member == request.member or recorded.began > request.began:
+        return None
+    return f"The recorded claim of {recorded.member} is superseded."
+
+
+def _joined(*sentences: str | None) -> str:
+    return " ".join(sentence for sentence in sentences if sentence)

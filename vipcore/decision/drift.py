@@ -1,0 +1,122 @@
+"""Drift: the placement differs from desired and nobody works on it.
+
+An unfinished swap is finished; a VIP on no NIC is attached to desired; a VIP on another known member without a claim is reported
+and left, unless the status pages say that desired is primary. While late writes of a driver that died are expected, a placement
+that one of them explains is an unfinished swap, never drift. A freeze stops all but that.
+"""
+
+from dataclasses import replace
+
+from vipcore.decision import rules
+from vipcore.decision.controller import Controller
+from vipcore.decision.judge import check_first
+from vipcore.decision.request import HeadChanged, Request, timer_request
+from vipcore.decision.takeover import begin, drive_to_the_end
+from vipcore.ledger.audit import Caller, Entry
+from vipcore.ledger.head import Head, Swap
+from vipcore.model import Mirror, Page, Placement, Seen
+from vipcore.swap.observed import Observed
+from vipcore.swap.plan import Plan
+from vipcore.swap.report import Report
+
+
+async def check_drift(controller: Controller, mirror: Mirror, head: Head, caller: Caller, *, late: bool, frozen: bool) -> None:
+    """Compare the placement with desired, and act as the module says. Raises Refusal, HeadChanged, Unreachable.
+
+    `late`: whether late writes are expected.
+    """
+    desired = head.desired or ""
+    observed = await controller.read_all(mirror)
+    seen = observed.placement()
+    if seen.state is Seen.UNKNOWN:
+        return
+    found = observed.plan(desired)
+    nothing_elsewhere = isinstance(found, Plan) and not found.detaches
+    if seen.holder == desired and nothing_elsewhere:
+        if head.drift is not None:
+            await _report(controller, head, caller, None)
+        return
+    request = timer_request(mirror, desired, head.began, caller)
+    explained = late and set(seen.members) <= {desired, *head.late_writes.members}
+    if explained and seen.state is not Seen.FOREIGN:
+        state = seen.state.value
+        why = f"The placement is {state} after a driver died; a late write of its explains that, so the swap is finished."
+        await _drive(controller, request, head, observed, event="swap.resumed", detail=why, closing_event=None)
+        return
+    sentence = _sentence(seen, desired)
+    # Of several VIPs some may be on no NIC and the others where they should be: that is no other member's doing.
+    lost = seen.state is Seen.UNPLACED or (seen.members == (desired,) and nothing_elsewhere)
+    may_repair = not frozen and seen.state is not Seen.FOREIGN
+    if not may_repair or not (lost or await _pages_agree(controller, mirror, desired)):
+        await _report(controller, head, caller, sentence)
+        return
+    await _drive(controller, request, head, observed, event="drift.found", detail=sentence, closing_event="drift.repaired")
+
+
+def _sentence(seen: Placement, desired: str) -> str:
+    match seen.state:
+        case Seen.UNPLACED:
+            return f"The VIP is on no NIC; clients cannot connect until it is attached to {desired}."
+        case Seen.FOREIGN:
+            return "A VIP's address is held by something that is not ours by name."
+        case _ if seen.members == (desired,):
+            return f"Not every VIP is on the NIC of {desired}, as it should be; what is on no NIC is attached to it."
+        case _:
+            return f"The VIP is on {' and '.join(seen.members)} without a claim, desired is {desired}; somebody moved it by hand."
+
+
+async def _pages_agree(controller: Controller, mirror: Mirror, desired: str) -> bool:
+    """Whether the pages say that desired is primary, and no other member's does."""
+    if not mirror.has_pages:
+        return False
+    pages = await controller.pages(mirror)
+    return pages.get(desired) is Page.PRIMARY and list(pages.values()).count(Page.PRIMARY) == 1
+
+
+async def _report(controller: Controller, head: Head, caller: Caller, sentence: str | None) -> None:
+    """Report a drift once, or (None) that it is over."""
+    if head.drift == sentence:
+        return
+    controller.log("drift.found" if sentence else "drift.over", mirror=head.mirror, detail=sentence or "")
+
+    def change(newest: Head) -> tuple[Head, list[Entry]]:
+        if newest.etag != head.etag:
+            return newest, []
+        event = "drift.found" if sentence else "drift.repaired"
+        detail = sentence or "The VIP is where it should be again, without our doing."
+        return replace(newest, drift=sentence), [caller.entry(event, member=head.desired, detail=detail)]
+
+    await controller.store.commit(head, change)
+
+
+async def _drive(
+    controller: Controller,
+    request: Request,
+    head: Head,
+    observed: Observed,
+    *,
+    event: str,
+    detail: str,
+    closing_event: str | None,
+) -> None:
+    """Drive to the decision in force although no swap is unfinished.
+
+    `event` and `detail` are the row that states the intent. `closing_event` ends it besides `swap.completed`; without one it is
+    an unfinished swap, which a freeze lets finish.
+    """
+    await check_first(controller, request, head, observed)
+    await controller.ledger.put_work_item(request.mirror.name)
+    seen = observed.placement().members
+    from_member = seen[0] if seen else None
+
+    def beginning(newest: Head) -> tuple[Head, list[Entry]]:
+        now = controller.clock.now()
+        if closing_event and rules.frozen(newest, now):
+            raise HeadChanged(newest)
+        operation_id = controller.clock.new_id()
+        swap = Swap(operation_id=operation_id, from_member=from_member, started_at=now, actor=request.caller.actor, begun=True)
+        entry = request.entry(event, operation_id=operation_id, from_member=from_member, detail=detail)
+        return replace(newest, swap=swap), [entry]
+
+    drive = await begin(controller, request, head, observed, beginning, Report(request.asked_at, closing_event))
+    await drive_to_the_end(controller, request, drive)

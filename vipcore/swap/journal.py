@@ -1,0 +1,50 @@
+"""What a drive still has to tell the audit trail: entries that wait for their commit, and request ids of refused writes. Pure."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from vipcore.ledger.audit import Entry
+
+REFUSED_MAX: Final = 64
+"""Request ids that one row carries at most: a column of the table has a limit."""
+
+
+class Journal:
+    """`waiting`: entries in the order in which they happened. `refused`: ARM's ids of writes that Azure refused (I3)."""
+
+    __slots__ = ("refused", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: list[Entry] = []
+        self.refused: list[str] = []
+
+    def add(self, entry: Entry) -> None:
+        """One more entry for the next commit."""
+        self.waiting.append(entry)
+
+    def take(self) -> list[Entry]:
+        """All waiting entries, for a commit; what is not committed is given to `put_back`."""
+        taken, self.waiting = self.waiting, []
+        return taken
+
+    def put_back(self, entries: list[Entry]) -> None:
+        """Entries that were not committed wait again, before those that came meanwhile."""
+        self.waiting = entries + self.waiting
+
+    def committed(self, sent: Sequence[Entry]) -> None:
+        """These very entries are in the trail."""
+        self.waiting = [entry for entry in self.waiting if not any(entry is one for one in sent)]
+
+    def refusal(self, request_id: str) -> None:
+        """Azure refused a write; the next row tells its id, as every answer that arrived is told (I3)."""
+        if request_id and len(self.refused) < REFUSED_MAX:
+            self.refused.append(request_id)
+
+    def request_ids(self, *own: str) -> str | None:
+        """The ArmRequestIds of a row, joined by commas: the refused writes before it, and its own."""
+        refused, self.refused = self.refused, []
+        return ",".join(one for one in (*refused, *own) if one) or None
+
+    def restore_refused(self, refused: list[str]) -> None:
+        """The row that told these ids was not committed: another one has to."""
+        self.refused = refused

@@ -1,0 +1,192 @@
+"""The writes of one plan: repair, or the detaches side by side and then the attach. Each function returns early, for a new plan,
+whenever something is not as it was planned for.
+
+Overlap: Azure keeps a dropped address until the detach's operation ends, or, unknown to anybody here, lets go when it accepts
+the detach (azure.md sections 13 and 17). `strategy: put` tries the attach at acceptance; `auto` does so where that has worked
+for this mirror, and now and then to find out. A refused try costs one write and no time.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+from vipcore.arm.errors import ArmError
+from vipcore.errors import AzureRefusal
+from vipcore.model import Nic
+from vipcore.swap import one_call, plan
+from vipcore.swap.drive import Drive
+from vipcore.swap.observe import read, wait_until_stable
+from vipcore.swap.operation import finish
+from vipcore.swap.plan import Plan, Step
+from vipcore.swap.write import Written, write
+
+REPAIRS_MAX: Final = 3
+EXPLORE_EVERY: Final = 25
+"""With `auto`, one swap in so many tries whether Azure has begun to let go at acceptance."""
+
+HOLDER_STABLE_S: Final = 30.0
+"""How long an `Updating` NIC that is to lose the VIP is waited for; then our write supersedes what is at work there."""
+
+_T = TypeVar("_T")
+
+
+async def carry_out(drive: Drive, found: Plan) -> None:
+    """The plan's next write or writes. Raises AzureRefusal, LostLease, Unreachable."""
+    if not await _still_right(drive, found):
+        return
+    if found.repair:
+        await _repair(drive, found.repair)
+    elif not (one_call.fits(drive, found) and await one_call.move(drive, found)):
+        await _one_by_one(drive, found)
+
+
+async def _still_right(drive: Drive, found: Plan) -> bool:
+    """Wait for what others do to the NICs of the plan. Whether the plan is still the right one."""
+    drive.end_phase("wait")
+    for step in found.detaches:
+        await wait_until_stable(drive, step.member, within_s=HOLDER_STABLE_S)
+    # Also where only something is to be detached: an older read of a NIC that is `Updating` may show what it no longer has.
+    await wait_until_stable(drive, drive.desired)
+    return drive.observed.plan(drive.desired) == found
+
+
+async def _one_by_one(drive: Drive, found: Plan) -> None:
+    """The detaches, and the attach as soon as Azure lets go of the addresses."""
+    accepted = await _detach(drive, found)
+    if accepted is None:
+        return
+    pending = [written for written in accepted if written.pending]
+    early: Written | None = None
+    if found.attach and pending and _overlaps(drive):
+        early = await _attach_early(drive, found.attach, pending)
+    if not await _finish_all(drive, accepted):
+        if early:
+            await _finish_all(drive, [early])
+        return
+    if found.detaches:
+        drive.end_phase("detach")
+    if found.attach is None or (early is None and _has_everything(drive)):
+        await read(drive, *(step.member for step in found.detaches))
+        return
+    await _attach(drive, found, early)
+
+
+async def _detach(drive: Drive, found: Plan) -> list[Written] | None:
+    """Send the detaches side by side. None where one was not accepted; the NICs were read again then."""
+    await drive.acquire_ahead(len(found.steps))
+    detaching = await _all(*(write(drive, step) for step in found.detaches))
+    accepted = [written for written in detaching if written is not None]
+    if len(accepted) == len(detaching):
+        return accepted
+    await _finish_all(drive, accepted)
+    await read(drive, *(step.member for step in found.detaches))
+    return None
+
+
+def _has_everything(drive: Drive) -> bool:
+    """Whether desired's NIC was seen to have what it needs: an early try may have taken effect although its answer was lost."""
+    found = drive.observed.plan(drive.desired)
+    return isinstance(found, Plan) and found.attach is None
+
+
+async def _repair(drive: Drive, step: Step) -> None:
+    """Put desired's failed NIC back as it is; where that does not help a few times, the swap stops with everything in place."""
+    written = await _attach_when_free(drive, step)
+    if written is None:
+        return
+    repaired = await finish(drive, written)
+    drive.end_phase("repair")
+    await read(drive, drive.desired)
+    if drive.attempts.count_repair() >= REPAIRS_MAX and not repaired:
+        raise AzureRefusal(
+            "azure-failed",
+            f"The NIC of {drive.desired} is Failed, and putting it back as it is {REPAIRS_MAX} times did not repair it; "
+            f"see what is wrong with it or its VM. The last answer: {drive.attempts.last_error.get(drive.desired)}",
+        )
+
+
+async def _attach(drive: Drive, found: Plan, early: Written | None) -> None:
+    """Write the attach, unless an early try was accepted, follow it, and read the NICs that were written."""
+    assert found.attach is not None
+    others = [step.member for step in found.detaches if not _read_since_written(drive, step.member)]
+    # The reads that verify the detaches go out while Azure works on the attach.
+    verifying = asyncio.ensure_future(read(drive, *others))
+    try:
+        written = early or await _attach_when_free(drive, found.attach)
+        if written is not None and await finish(drive, written):
+            drive.end_phase("attach")
+            await asyncio.gather(verifying, *(() if proven(drive) else (read(drive, drive.desired),)))
+            drive.end_phase("verify")
+    finally:
+        await asyncio.wait([verifying])
+
+
+def _read_since_written(drive: Drive, member: str) -> bool:
+    """Whether what is known of this NIC comes from a read, not from the answer to our write of it."""
+    shown = drive.observed[member]
+    return isinstance(shown, Nic) and shown.read_at >= 0
+
+
+def proven(drive: Drive) -> bool:
+    """Whether what is known of desired's NIC comes from a read that was sent after our last write was answered (I4)."""
+    shown = drive.observed[drive.desired]
+    return isinstance(shown, Nic) and shown.read_at >= drive.in_flight.wrote_at
+
+
+async def _attach_when_free(drive: Drive, step: Step) -> Written | None:
+    """Write the attach; where Azure says that a NIC of ours still has the address, wait or help it let go, and plan anew."""
+    known = dict(drive.observed)
+    try:
+        return await write(drive, step)
+    except ArmError as exc:
+        holder = drive.mirror.member_of(exc.holder)
+        if holder is None or holder == drive.desired:
+            raise exc.refusal() from exc
+        before = known[holder]
+        if isinstance(before, Nic) and before.state == plan.FAILED:
+            # A failed operation may keep what the NIC no longer shows; putting the NIC again makes Azure let go.
+            drive.in_flight.overwrite(holder)
+        tries = drive.attempts.writes[step.member]
+        await drive.pause(min(0.3 * 2**tries, 5.0) * (0.75 + 0.5 * drive.jitter()))
+        await read(drive, holder, drive.desired)
+        await wait_until_stable(drive, holder)
+        return None
+
+
+async def _attach_early(drive: Drive, step: Step, pending: list[Written]) -> Written | None:
+    """Try the attach while the detach is still at work. A refusal is the expected answer of an Azure that lets go at the end."""
+    await drive.lease.commit_waiting()
+    try:
+        written = await write(drive, step, early=True)
+    except ArmError as exc:
+        # The old wording names no resource (azure.md section 7); then it is most likely our own, which is being let go.
+        if exc.holder and drive.mirror.member_of(exc.holder) not in {item.step.member for item in pending}:
+            raise exc.refusal() from exc
+        drive.report.release_seen("completion")
+        drive.attempts.uncount_write(step.member)
+        return None
+    if written is not None:
+        drive.report.release_seen("acceptance")
+    return written
+
+
+def _overlaps(drive: Drive) -> bool:
+    """Whether to try the attach before the detach has ended."""
+    known = drive.lease.head.overlap_memory
+    if drive.mirror.strategy == "put" or known.get("release") == "acceptance":
+        return True
+    # The first swap of a mirror plays safe; the second finds out, and then one in EXPLORE_EVERY.
+    return int(known.get("swaps", 0)) % EXPLORE_EVERY == 1
+
+
+async def _finish_all(drive: Drive, written: list[Written]) -> bool:
+    return all(await _all(*(finish(drive, item) for item in written)))
+
+
+async def _all(*waits: Coroutine[Any, Any, _T]) -> list[_T]:
+    """Side by side to the very end: an error of one is raised only when no other is under way any more."""
+    results = await asyncio.gather(*waits, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]
