@@ -86,7 +86,7 @@ class _Front:
         return _Exact(status=answer.status, body=answer.body or None, headers=answer.headers)
 
     def _scale(self) -> float:
-        now = self._cloud.now
+        now = self._cloud.clock.now
         return now.scale if isinstance(now, ScaledClock) else 1.0
 
 

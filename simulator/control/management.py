@@ -16,11 +16,11 @@ from simulator.core.faults import Match, fault_from_json
 from simulator.core.switches import VM_STATES, switched
 from simulator.core.wire import Json, Request, Response
 from simulator.members.pages import MODES
-from simulator.network import operations
+from simulator.network import nics, operations
 from simulator.state.clock import ScaledClock
 
 if TYPE_CHECKING:
-    from simulator.cloud import Cloud
+    from simulator.state.state import State
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class Ask:
     query: dict[str, str]
 
 
-_Action = Callable[["Cloud", Ask], Any]
+_Action = Callable[["State", Ask], Any]
 
 
-def handle(cloud: Cloud, request: Request, path: str) -> Response:
+def handle(state: State, request: Request, path: str) -> Response:
     """Answer a management request; see README.md for the routes."""
     first, _, rest = path.partition("/")
     action = _ACTIONS.get((request.method, first))
@@ -49,7 +49,7 @@ def handle(cloud: Cloud, request: Request, path: str) -> Response:
         return _answer(400, {"error": "the body is not a JSON object"})
     try:
         query = dict(parse_qsl(request.target.partition("?")[2]))
-        value: Any = action(cloud, Ask(rest, body, query))
+        value: Any = action(state, Ask(rest, body, query))
         return _answer(200, value)
     except KeyError as error:
         return _answer(404, {"error": f"not found: {error.args[0]}"})
@@ -70,97 +70,97 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-def _get_switches(cloud: Cloud, _ask: Ask) -> Any:
-    return cloud.switches
+def _get_switches(state: State, _ask: Ask) -> Any:
+    return state.switches
 
 
-def _put_switches(cloud: Cloud, ask: Ask) -> Any:
-    cloud.switches = switched(cloud.switches, ask.body)
-    return cloud.switches
+def _put_switches(state: State, ask: Ask) -> Any:
+    state.switches = switched(state.switches, ask.body)
+    return state.switches
 
 
-def _history(cloud: Cloud, ask: Ask) -> Any:
+def _history(state: State, ask: Ask) -> Any:
     since = float(ask.query.get("since", "-inf"))
-    return {"now": cloud.settle(), "value": [e for e in cloud.history if e.at >= since]}
+    return {"now": state.clock.settle(), "value": [e for e in state.records.history if e.at >= since]}
 
 
-def _states(cloud: Cloud, _ask: Ask) -> Any:
-    now = cloud.settle()
-    shown = [{**_fields(s), "configs": [c._asdict() for c in s.configs]} for s in cloud.states]
-    return {"now": now, "value": shown, "held": cloud.ledger.log}
+def _states(state: State, _ask: Ask) -> Any:
+    now = state.clock.settle()
+    shown = [{**_fields(s), "configs": [c._asdict() for c in s.configs]} for s in state.records.states]
+    return {"now": now, "value": shown, "held": state.ledger.log}
 
 
 def _fields(value: Any) -> Json:
     return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
 
 
-def _carrier(cloud: Cloud, ask: Ask) -> Any:
-    return {"address": ask.rest, "carrier": cloud.carrier(ask.rest), "shown_on": cloud.shown_on(ask.rest)}
+def _carrier(state: State, ask: Ask) -> Any:
+    return {"address": ask.rest, "carrier": state.carrier(ask.rest), "shown_on": state.shown_on(ask.rest)}
 
 
-def _operations(cloud: Cloud, _ask: Ask) -> Any:
-    cloud.settle()
-    return {"value": list(cloud.operations.values())}
+def _operations(state: State, _ask: Ask) -> Any:
+    state.clock.settle()
+    return {"value": list(state.resources.operations.values())}
 
 
-def _script(cloud: Cloud, ask: Ask) -> Any:
+def _script(state: State, ask: Ask) -> Any:
     if unknown := ask.body.keys() - {"match", "fault", "times", "skip"}:
         raise ValueError(f"unknown members: {', '.join(sorted(unknown))}")
     match = Match(**ask.body.get("match", {}))
     fault = fault_from_json(ask.body.get("fault", {}))
-    cloud.script(match, fault=fault, times=int(ask.body.get("times", 1)), skip=int(ask.body.get("skip", 0)))
-    return {"scripts": len(cloud.scripts)}
+    state.script(match, fault=fault, times=int(ask.body.get("times", 1)), skip=int(ask.body.get("skip", 0)))
+    return {"scripts": len(state.faults.scripts)}
 
 
-def _get_scripts(cloud: Cloud, _ask: Ask) -> Any:
-    return {"value": cloud.scripts}
+def _get_scripts(state: State, _ask: Ask) -> Any:
+    return {"value": state.faults.scripts}
 
 
-def _delete_scripts(cloud: Cloud, _ask: Ask) -> Any:
-    cloud.scripts.clear()
+def _delete_scripts(state: State, _ask: Ask) -> Any:
+    state.faults.scripts.clear()
     return {"scripts": 0}
 
 
-def _edit_nic(cloud: Cloud, ask: Ask) -> Any:
-    nic = cloud.nic_named(ask.rest)
-    cloud.stranger(nic, str(ask.body.get("what", "")), address=str(ask.body.get("address", "")))
+def _edit_nic(state: State, ask: Ask) -> Any:
+    nic = state.nic_named(ask.rest)
+    nics.stranger_writes(state, nic, str(ask.body.get("what", "")), address=str(ask.body.get("address", "")))
     return {"nic": nic.name, "etag": nic.etag}
 
 
-def _page(cloud: Cloud, ask: Ask) -> Any:
+def _page(state: State, ask: Ask) -> Any:
     mode = ask.body.get("mode")
     if mode not in MODES:
         raise ValueError(f"mode {mode!r} is none of {', '.join(MODES)}")
-    if ask.rest not in cloud.members:
+    if ask.rest not in state.resources.members:
         raise KeyError(ask.rest)
-    cloud.members[ask.rest] = str(mode)
-    return cloud.members
+    state.resources.members[ask.rest] = str(mode)
+    return state.resources.members
 
 
-def _pages(cloud: Cloud, _ask: Ask) -> Any:
-    return cloud.members
+def _pages(state: State, _ask: Ask) -> Any:
+    return state.resources.members
 
 
-def _vm(cloud: Cloud, ask: Ask) -> Any:
-    state = ask.body.get("state")
-    if state not in VM_STATES:
-        raise ValueError(f"state {state!r} is none of {', '.join(VM_STATES)}")
-    for vm in cloud.vms.values():
+def _vm(state: State, ask: Ask) -> Any:
+    wanted = ask.body.get("state")
+    if wanted not in VM_STATES:
+        raise ValueError(f"state {wanted!r} is none of {', '.join(VM_STATES)}")
+    for vm in state.resources.vms.values():
         if vm.name.lower() == ask.rest.lower():
-            vm.state = str(state)
-            return {"vm": vm.name, "state": operations.vm_state(cloud, vm)}
+            vm.state = str(wanted)
+            return {"vm": vm.name, "state": operations.vm_state(state, vm)}
     raise KeyError(ask.rest)
 
 
-def _clock(cloud: Cloud, ask: Ask) -> Any:
-    if not isinstance(cloud.now, ScaledClock):
+def _clock(state: State, ask: Ask) -> Any:
+    if not isinstance(state.clock.now, ScaledClock):
         raise ValueError("this cloud's clock cannot be scaled")  # noqa: TRY004 - becomes a 400
     if "scale" in ask.body:
-        cloud.now.set_scale(float(ask.body["scale"]))
-    return {"now": cloud.now(), "scale": cloud.now.scale}
+        state.clock.now.set_scale(float(ask.body["scale"]))
+    return {"now": state.clock.now(), "scale": state.clock.now.scale}
 
 
-def _errors(_cloud: Cloud, _ask: Ask) -> Any:
+def _errors(_cloud: State, _ask: Ask) -> Any:
     return {"value": [{"name": e.name, "status": e.status, "layer": e.layer} for e in ERRORS.values()]}
 
 

@@ -57,6 +57,16 @@ _BALANCED = {
 
 
 @dataclass(slots=True)
+class Group:
+    """A resource group."""
+
+    subscription: str
+    name: str
+    location: str
+    tags: Json = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Vm:
     """A virtual machine: only what its NICs need. state: see Switches.vm_state. zone: '' is regional."""
 

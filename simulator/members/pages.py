@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from simulator.core.wire import Request, Response
+from simulator.request.routes import route
 
 if TYPE_CHECKING:
-    from simulator.cloud import Cloud
+    from simulator.state.state import State
 
 # hang: no answer for an hour. refuse: the connection is reset. lie: says primary whatever the member is.
 MODES: Final = ("primary", "backup", "hang", "refuse", "lie", "error")
 HANG_S: Final = 3600.0
 
 
-def handle_page(cloud: Cloud, request: Request) -> Response:
+def handle_page(state: State, request: Request) -> Response:
     """Answer as the member's mode says; 404 for a member the world does not have."""
-    from simulator.request.routes import route
-
-    mode = cloud.members.get(route(request.target.partition("?")[0]).name)
+    mode = state.resources.members.get(route(request.target.partition("?")[0]).name)
     headers = {"content-type": "text/html; charset=utf-8", "cache-control": "no-cache"}
     match mode:
         case "primary" | "lie":

@@ -14,10 +14,10 @@ from simulator.request.reply import Reply
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from simulator.access.identity import Principal
-    from simulator.cloud import Cloud
+    from simulator.core.principals import Principal
     from simulator.core.wire import Json, Request
     from simulator.request.routes import Route
+    from simulator.state.state import State
 
 
 class Stopped(Exception):
@@ -35,7 +35,7 @@ class Visit:
     fault: what has struck, None before. call_s: the drawn time of a write's own call, None if none was drawn.
     """
 
-    cloud: Cloud
+    state: State
     request: Request
     route: Route
     query: Mapping[str, str]
@@ -62,12 +62,12 @@ class Visit:
 
     def allow(self, action: str, scope: str = "") -> None:
         """Raise Refused (403) unless the caller holds the action on the scope (default: the resource asked about)."""
-        rights.check(self.cloud, self.who, action, scope or self.route.id)
+        rights.check(self.state, self.who, action, scope or self.route.id)
 
     def require_group(self) -> None:
         """Raise Refused (404) unless the resource group exists."""
         key = (self.route.subscription.lower(), self.route.group.lower())
-        if key not in self.cloud.groups:
+        if key not in self.state.resources.groups:
             raise Refused("ResourceGroupNotFound", group=self.route.group)
 
     def only(self, *methods: str) -> None:
@@ -114,6 +114,6 @@ class Visit:
 
     def draw_call_s(self) -> float:
         """How long this write's own call takes (switch put_call_s)."""
-        low, high = self.cloud.switches.put_call_s
-        self.call_s = self.cloud.latency_rng.uniform(low, high) if high else 0.0
+        low, high = self.state.switches.put_call_s
+        self.call_s = self.state.latency_rng.uniform(low, high) if high else 0.0
         return self.call_s
