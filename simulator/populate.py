@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simulator.core import addresses
-from simulator.core.ids import resource_id
-from simulator.core.model import Plain, PublicIp, Subnet, Vm, Vnet
+from simulator.core.ids import ref, resource_id
+from simulator.core.model import Plain, PublicIp, PublicIpDoc, Subnet, Vm, Vnet
 from simulator.network.documents import GIVEN_READ_ONLY, READ_ONLY_DNS, read_nic, with_addresses
 from simulator.network.factory import choose_addresses, new_nic, new_public_address, new_suffix
 
@@ -35,14 +35,10 @@ def populate(state: State) -> None:
         _add_group(state, other.subscription, other.group)
         document: dict[str, Any] = {"location": world.location, **other.document}
         state.resources.plain[other_id.lower()] = Plain(
-            other_id,
-            other_id.lower(),
-            other.name,
-            other.type,
-            other.subscription,
-            other.group,
+            ref(other_id, other.name, other.subscription, other.group),
             state.ids.etag(),
             "Succeeded",
+            other.type,
             document,
         )
     for nic in world.nics:
@@ -64,40 +60,29 @@ def _add_vnet(state: State, vnet: WorldVnet) -> None:
         subnet_id = f"{vnet_id}/subnets/{one.name}"
         subnets[one.name.lower()] = Subnet(subnet_id, subnet_id.lower(), one.name, (one.prefix,), {}, etag)
     state.resources.vnets[vnet_id.lower()] = Vnet(
-        vnet_id,
-        vnet_id.lower(),
-        vnet.name,
-        vnet.subscription,
-        vnet.group,
-        state.ids.guid(),
+        ref(vnet_id, vnet.name, vnet.subscription, vnet.group),
         etag,
         "Succeeded",
-        state.world.location,
-        {},
-        {"addressSpace": {"addressPrefixes": list(vnet.prefixes)}},
-        subnets,
-        new_suffix(state),
+        guid=state.ids.guid(),
+        location=state.world.location,
+        suffix=new_suffix(state),
+        top={},
+        properties={"addressSpace": {"addressPrefixes": list(vnet.prefixes)}},
+        subnets=subnets,
     )
 
 
 def _add_pip(state: State, pip: WorldPublicIp) -> None:
     _add_group(state, pip.subscription, pip.group)
     pip_id = resource_id(pip.subscription, pip.group, "publicIPAddresses", pip.name)
+    guid = state.ids.guid()
+    properties = {"publicIPAllocationMethod": pip.allocation}
     state.resources.pips[pip_id.lower()] = PublicIp(
-        pip_id,
-        pip_id.lower(),
-        pip.name,
-        pip.subscription,
-        pip.group,
-        state.ids.guid(),
+        ref(pip_id, pip.name, pip.subscription, pip.group),
         state.ids.etag(),
         "Failed" if pip.state == "Failed" else "Succeeded",
-        state.world.location,
-        {},
-        {"publicIPAllocationMethod": pip.allocation},
-        pip.sku,
-        "Regional",
-        pip.zones,
+        guid,
+        PublicIpDoc(state.world.location, {}, properties, pip.sku, zones=pip.zones),
         pip.address or new_public_address(state),
     )
 
@@ -146,12 +131,13 @@ def _add_nic(state: State, nic: WorldNic) -> None:
     record.vm = state.resources.vms[vm_id] if nic.vm else None
     record.state = "Failed" if nic.state == "Failed" else "Succeeded"
     record.created_at = float("-inf")
-    record.guid = properties.get("resourceGuid", record.guid)
-    record.extra = {k: v for k, v in properties.items() if k in GIVEN_READ_ONLY}
+    given_back = record.read_only
+    given_back.guid = properties.get("resourceGuid", given_back.guid)
+    given_back.extra = {k: v for k, v in properties.items() if k in GIVEN_READ_ONLY}
     if "provisioningState" in properties:  # a document that Azure showed: what is not in it, this NIC does not show
         dns = properties.get("dnsSettings") or {}
-        record.mac, record.suffix = properties.get("macAddress", ""), dns.get("internalDomainNameSuffix", "")
-        record.extra_dns = {k: v for k, v in dns.items() if k in READ_ONLY_DNS and k != "dnsServers"}
+        given_back.mac, given_back.suffix = properties.get("macAddress", ""), dns.get("internalDomainNameSuffix", "")
+        given_back.extra_dns = {k: v for k, v in dns.items() if k in READ_ONLY_DNS and k != "dnsServers"}
     state.ledger.claim(record, doc.facts)
     for fact in doc.facts:
         state.paths.leads(fact.address, record.name, float("-inf"))

@@ -20,6 +20,7 @@ from simulator.network import nics, operations
 from simulator.state.clock import ScaledClock
 
 if TYPE_CHECKING:
+    from simulator.core.model import Operation
     from simulator.state.state import State
 
 
@@ -100,7 +101,14 @@ def _carrier(state: State, ask: Ask) -> Any:
 
 def _operations(state: State, _ask: Ask) -> Any:
     state.clock.settle()
-    return {"value": list(state.resources.operations.values())}
+    return {"value": [_shown_operation(one) for one in state.resources.operations.values()]}
+
+
+def _shown_operation(operation: Operation) -> Json:
+    shown, outcome = _fields(operation), operation.outcome
+    del shown["outcome"]
+    error, finished_at = (outcome.error, outcome.at) if outcome else (None, None)
+    return {**shown, "status": operation.status, "error": error, "finished_at": finished_at}
 
 
 def _script(state: State, ask: Ask) -> Any:

@@ -10,11 +10,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
-    """One request and its answer. at: seconds of the cloud's clock. who: the principal's name. kind: as in faults.Match.
+class Arrival:
+    """A request as it arrived. at: seconds of the cloud's clock. who: the principal's name. kind: as in faults.Match.
 
-    resource: the id asked about. status: 0 if the request has not arrived yet (fault lands). code: of the
-    error, or ''. etag_before, etag_after: of the resource, or ''. fault: what struck, or ''. lost: the client got no answer.
+    resource: the id of the resource that the path names.
     """
 
     at: float
@@ -25,6 +24,15 @@ class Exchange:
     who: str
     request_body: bytes
     client_request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange(Arrival):
+    """A request and its answer. status: 0 if the request is still on its way (fault lands). code: of the error, or ''.
+
+    etag_before, etag_after: of the resource, or ''. fault: the fault that struck, or ''. lost: the client got no answer.
+    """
+
     status: int = 0
     code: str = ""
     request_id: str = ""

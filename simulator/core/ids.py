@@ -27,6 +27,21 @@ class Ids:
         return f"{self._bits(bits):0{bits // 4}X}"
 
 
+class ResourceRef(NamedTuple):
+    """A resource id with its parts as spelled. key: the id in lower case."""
+
+    id: str
+    key: str
+    name: str
+    subscription: str
+    group: str
+
+
+def ref(resource_id: str, name: str, subscription: str, group: str) -> ResourceRef:
+    """The reference to the resource of this id and these parts."""
+    return ResourceRef(resource_id, resource_id.lower(), name, subscription, group)
+
+
 class Parts(NamedTuple):
     """A resource id taken apart. type: 'Microsoft.Network/networkInterfaces' as spelled; child is '' where there is none."""
 

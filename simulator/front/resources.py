@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simulator.access import rights
 from simulator.core.errors import Refused
+from simulator.core.ids import ref
 from simulator.core.model import Plain
 from simulator.core.wire import Json, Request, Response, encode
 from simulator.network.documents import as_object
@@ -164,17 +165,8 @@ def _plain(visit: Visit) -> Reply:
         visit.strike()
         document: dict[str, Any] = {k: v for k, v in body.items() if k not in _TOP}
         document["properties"] = {k: v for k, v in properties.items() if k != "provisioningState"}
-        one = Plain(
-            where.id,
-            where.id.lower(),
-            where.name,
-            where.type,
-            where.subscription,
-            where.group,
-            state.ids.etag(),
-            "Succeeded",
-            document,
-        )
+        own = ref(where.id, where.name, where.subscription, where.group)
+        one = Plain(own, state.ids.etag(), "Succeeded", where.type, document)
         state.resources.plain[one.key] = one
         return Reply(200 if found else 201, _shown_plain(one))
     if found is None:

@@ -161,19 +161,19 @@ def _check_zone_and_sku(state: State, nic: Nic | None, doc: NicDoc) -> None:
         if pip is None:
             continue
         vm = nic.vm if nic else None
-        if vm is not None and vm.zone and vm.zone not in pip.zones:
+        if vm is not None and vm.zone and vm.zone not in pip.doc.zones:
             raise Refused(
                 "ComputeResourceZoneConstraintDoesNotMatchPublicIPAddressZoneConstraint",
                 vm=vm.id,
                 zone=vm.zone,
                 pip=pip.id,
-                pip_zone=",".join(pip.zones) or "Regional",
+                pip_zone=",".join(pip.doc.zones) or "Regional",
             )
         for pool in config.properties.get("loadBalancerBackendAddressPools", ()):
             balancer = find(state, pool["id"])
-            sku = (balancer.doc.get("sku") or {}).get("name", "Basic") if isinstance(balancer, Plain) else pip.sku
-            if balancer is not None and sku != pip.sku:
-                raise Refused("PublicIPAndLBSkuDoNotMatch", sku=sku, balancer=balancer.id, other_sku=pip.sku, pip=pip.id)
+            sku = (balancer.doc.get("sku") or {}).get("name", "Basic") if isinstance(balancer, Plain) else pip.doc.sku
+            if balancer is not None and sku != pip.doc.sku:
+                raise Refused("PublicIPAndLBSkuDoNotMatch", sku=sku, balancer=balancer.id, other_sku=pip.doc.sku, pip=pip.id)
         if vm is not None and vm.availability_set:
             _check_availability_set(state, vm.availability_set, pip)
 
@@ -184,7 +184,7 @@ def _check_availability_set(state: State, name: str, pip: PublicIp) -> None:
             continue
         for fact in other.doc.facts:
             theirs = state.resources.pips.get(fact.pip)
-            if theirs is not None and theirs is not pip and theirs.sku != pip.sku:
+            if theirs is not None and theirs is not pip and theirs.doc.sku != pip.doc.sku:
                 raise Refused("DifferentSkuLoadBalancersAndPublicIPAddressNotAllowed", pip=pip.id, other=theirs.id)
 
 

@@ -210,17 +210,17 @@ def with_addresses(doc: NicDoc, chosen: Mapping[str, str]) -> NicDoc:
 
 def shown_nic(nic: Nic, api_version: str) -> Json:
     """The NIC as an answer shows it to this api-version."""
-    doc, attached = nic.doc, nic.vm is not None
+    doc, read_only, attached = nic.doc, nic.read_only, nic.vm is not None
     properties: Json = {
         "provisioningState": nic.state,
-        "resourceGuid": nic.guid,
+        "resourceGuid": read_only.guid,
         "ipConfigurations": [shown_config(nic, config) for config in doc.configs],
-        "dnsSettings": {**doc.dns, "appliedDnsServers": [], "internalDomainNameSuffix": nic.suffix, **nic.extra_dns},
+        "dnsSettings": {**doc.dns, "appliedDnsServers": [], "internalDomainNameSuffix": read_only.suffix, **read_only.extra_dns},
     }
-    if not nic.suffix:
+    if not read_only.suffix:
         del properties["dnsSettings"]["internalDomainNameSuffix"]
-    if attached and nic.mac:
-        properties["macAddress"] = nic.mac
+    if attached and read_only.mac:
+        properties["macAddress"] = read_only.mac
     if api_version >= "2021-05-01":
         properties["vnetEncryptionSupported"] = False
     for name, default, since in _DEFAULTS:
@@ -234,7 +234,7 @@ def shown_nic(nic: Nic, api_version: str) -> Json:
         properties["virtualMachine"] = {"id": nic.vm.id}
     properties["hostedWorkloads"] = []
     properties["tapConfigurations"] = []
-    properties.update(nic.extra)
+    properties.update(read_only.extra)
     if api_version >= "2021-08-01":
         properties["allowPort25Out"] = True
     shown: Json = {"name": nic.name, "id": nic.id, "etag": nic.etag, "properties": properties, "type": NIC_TYPE}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simulator.core import addresses
-from simulator.core.ids import vnet_of
-from simulator.core.model import ConfigFacts, Nic, NicDoc
+from simulator.core.ids import ref, vnet_of
+from simulator.core.model import ConfigFacts, Nic, NicDoc, NicReadOnly
 from simulator.state.ledger import address_key
 
 if TYPE_CHECKING:
@@ -23,22 +23,15 @@ def new_nic(state: State, nic_id: str, doc: NicDoc) -> Nic:
     """A new NIC's record, kept in the cloud."""
     _, _, subscription, _, group, *_, name = nic_id.split("/")
     mac = state.ids.hex(24)
+    guid, etag = state.ids.guid(), state.ids.etag()
     nic = Nic(
-        id=nic_id,
-        key=nic_id.lower(),
-        name=name,
-        subscription=subscription,
-        group=group,
-        guid=state.ids.guid(),
-        etag=state.ids.etag(),
-        state="Succeeded",
+        ref(nic_id, name, subscription, group),
+        etag,
+        "Succeeded",
         doc=doc,
         stable=doc,
-        suffix=_suffix_of(state, doc),
+        read_only=NicReadOnly(guid, _suffix_of(state, doc), f"00-0D-3A-{mac[:2]}-{mac[2:4]}-{mac[4:]}"),
         created_at=state.clock.at,
-        extra={},
-        extra_dns={},
-        mac=f"00-0D-3A-{mac[:2]}-{mac[2:4]}-{mac[4:]}",
     )
     state.resources.nics[nic.key] = nic
     return nic

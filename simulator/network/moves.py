@@ -120,7 +120,7 @@ def _accept(visit: Visit, moves: list[Move]) -> Reply:
     if switches.move_ip_configurations == "slow":
         seconds *= SLOW_FACTOR
     vnet = state.resources.vnets[visit.route.id.lower()]
-    operation = operations.start(state, "MoveIpConfigurationsOperation", "move", vnet.id, vnet.subscription, seconds, "succeeded")
+    operation = operations.start(state, "MoveIpConfigurationsOperation", "move", vnet, seconds)
     if switches.move_ip_configurations == "half-way":
         operation.ending = "half-way"
     operations.apply_fault(state, operation, visit.ending())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simulator.core import addresses
 from simulator.core.errors import Refused
+from simulator.core.ids import ref
 from simulator.core.model import Subnet, Vnet
 from simulator.network import checks, documents, moves, operations
 from simulator.network.factory import new_suffix
@@ -140,19 +141,15 @@ def _put_vnet(visit: Visit, vnet: Vnet | None) -> Reply:
     if vnet is None:
         location = str(body.get("location") or state.world.location)
         vnet = Vnet(
-            where.id,
-            where.id.lower(),
-            where.name,
-            where.subscription,
-            where.group,
-            state.ids.guid(),
+            ref(where.id, where.name, where.subscription, where.group),
             etag,
             "Updating",
-            location,
-            {},
-            {},
-            {},
-            new_suffix(state),
+            guid=state.ids.guid(),
+            location=location,
+            suffix=new_suffix(state),
+            top={},
+            properties={},
+            subnets={},
         )
         state.resources.vnets[vnet.key] = vnet
     vnet.properties = {k: v for k, v in given.items() if k not in _READ_ONLY and v is not None}
@@ -165,7 +162,7 @@ def _changing(visit: Visit, vnet: Vnet, name: str, subnet: Subnet | None, *, cre
     """Start the operation that ends with the virtual network and its subnets Succeeded."""
     state = visit.state
     seconds = state.switches.latency_vnet_s + visit.draw_call_s()
-    operation = operations.start(state, name, "vnet", vnet.id, vnet.subscription, seconds, "succeeded")
+    operation = operations.start(state, name, "vnet", vnet, seconds)
     operations.apply_fault(state, operation, visit.ending())
     vnet.state, vnet.etag, vnet.operation = "Updating", state.ids.etag(), operation
     for one in vnet.subnets.values():
@@ -221,10 +218,8 @@ def _delete(visit: Visit, vnet: Vnet, subnet: Subnet | None) -> Reply:
         state,
         "DeleteSubnetOperation" if subnet else "DeleteVirtualNetworkOperation",
         "delete",
-        vnet.id,
-        vnet.subscription,
+        vnet,
         state.switches.latency_delete_s,
-        "succeeded",
     )
     operations.apply_fault(state, operation, visit.ending())
 

@@ -164,8 +164,8 @@ def _poll(visit: Visit) -> Reply:
         operation.polls += 1
         return Reply(200, {"status": "InProgress"}, retry_after=retry)
     body: Json = {"status": operation.status}
-    if operation.error is not None:
-        body["error"] = operation.error
+    if operation.outcome is not None and operation.outcome.error is not None:
+        body["error"] = operation.outcome.error
     return Reply(200, body)
 
 

@@ -42,7 +42,7 @@ def accept_put(
         nic.doc, nic.etag = doc, state.ids.etag()
     asynchronous = fault is not None or _is_asynchronous(state, nic, before, created=created)
     seconds, ending = _plan(state, nic) if asynchronous else (0.0, "succeeded")
-    operation = operations.start(state, "PutNicOperation", "nic", nic.id, nic.subscription, seconds + delay_s, ending)
+    operation = operations.start(state, "PutNicOperation", "nic", nic, seconds + delay_s, ending)
     operations.apply_fault(state, operation, fault)
     operations.supersede(state, nic, operation)
     nic.last_operation = "PutNicOperation"
@@ -173,9 +173,7 @@ def _move_paths(state: State, nic: Nic, old: NicDoc, new: NicDoc, operation: Ope
 
 def accept_delete(state: State, nic: Nic, who: str, fault: Ends | Hangs | None) -> Operation:
     """Carry out a DELETE that has passed all checks: references stay held until the operation ends."""
-    operation = operations.start(
-        state, "DeleteNicOperation", "delete", nic.id, nic.subscription, state.switches.latency_delete_s, "succeeded"
-    )
+    operation = operations.start(state, "DeleteNicOperation", "delete", nic, state.switches.latency_delete_s)
     operations.apply_fault(state, operation, fault)
     operations.supersede(state, nic, operation)
     nic.state, nic.operation = "Deleting", operation

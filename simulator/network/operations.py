@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from simulator.core.errors import ERRORS, envelope
 from simulator.core.faults import Ends, Hangs
-from simulator.core.model import Nic, Operation, Status, Vm
+from simulator.core.model import Nic, Operation, OperationKind, Outcome, Resource, Status, Vm
 
 if TYPE_CHECKING:
     from simulator.core.wire import Json
     from simulator.state.state import State
 
-Kind = Literal["nic", "pip", "delete", "vnet", "move"]
 
-
-def start(state: State, name: str, kind: Kind, resource: str, subscription: str, seconds: float, ending: str) -> Operation:
-    """A new operation that takes so long from now; its id is also the x-ms-request-id of the write."""
+def start(
+    state: State, name: str, kind: OperationKind, resource: Resource, seconds: float, ending: str = "succeeded"
+) -> Operation:
+    """A new operation that ends in `seconds`; its id is also the x-ms-request-id of the write."""
     operation = Operation(
         state.ids.guid(),
         name,
-        subscription,
+        resource.subscription,
         state.world.location,
-        resource,
+        resource.id,
         state.clock.at,
         state.clock.at + seconds,
         kind,
@@ -52,7 +52,7 @@ def apply_fault(state: State, operation: Operation, fault: Ends | Hangs | None) 
 
 def finish(state: State, operation: Operation, status: Status, error: Json | None = None) -> None:
     """The operation is over."""
-    operation.status, operation.error, operation.finished_at = status, error, state.clock.at
+    operation.outcome = Outcome(status, error, state.clock.at)
 
 
 def supersede(state: State, nic: Nic, by: Operation) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from simulator.core import addresses
 from simulator.core.errors import Refused
-from simulator.core.model import Operation, PublicIp
+from simulator.core.ids import ref
+from simulator.core.model import Operation, PublicIp, PublicIpDoc
 from simulator.network import checks, operations
 from simulator.network.documents import as_array, as_object
 from simulator.network.factory import new_public_address
@@ -29,7 +30,7 @@ _TOP: Final = frozenset({"name", "id", "etag", "type", "location", "properties",
 def shown_pip(pip: PublicIp, api_version: str) -> Json:
     """The public IP as an answer shows it. A dynamic one has an address only while it is attached."""
     properties: Json = {"provisioningState": pip.state, "resourceGuid": pip.guid}
-    if pip.properties.get("publicIPAllocationMethod") == "Static":
+    if pip.doc.properties.get("publicIPAllocationMethod") == "Static":
         # A new address is not yet in the answer that accepts its creation (recorded in aso-2024).
         creating = pip.operation is not None and pip.operation.name == "CreatePublicIpAddressOperation"
         if not creating:
@@ -40,17 +41,17 @@ def shown_pip(pip: PublicIp, api_version: str) -> Json:
     properties.update({"idleTimeoutInMinutes": 4, "ipTags": []})
     if api_version >= "2022-01-01":
         properties["ddosSettings"] = {"protectionMode": "VirtualNetworkInherited"}
-    properties.update(pip.properties)
+    properties.update(pip.doc.properties)
     label = (properties.get("dnsSettings") or {}).get("domainNameLabel")
     if label:
-        fqdn = f"{label}.{pip.location}.cloudapp.azure.com"
+        fqdn = f"{label}.{pip.doc.location}.cloudapp.azure.com"
         properties["dnsSettings"] = {**properties["dnsSettings"], "fqdn": fqdn}
     if pip.shown_holder:
         properties["ipConfiguration"] = {"id": pip.shown_holder}
-    shown: Json = {"name": pip.name, "id": pip.id, "etag": pip.etag, "location": pip.location, **pip.top}
-    if pip.zones:
-        shown["zones"] = list(pip.zones)
-    sku = {"name": pip.sku, "tier": pip.tier} if api_version >= "2020-11-01" else {"name": pip.sku}
+    shown: Json = {"name": pip.name, "id": pip.id, "etag": pip.etag, "location": pip.doc.location, **pip.doc.top}
+    if pip.doc.zones:
+        shown["zones"] = list(pip.doc.zones)
+    sku = {"name": pip.doc.sku, "tier": pip.doc.tier} if api_version >= "2020-11-01" else {"name": pip.doc.sku}
     return {**shown, "properties": properties, "type": _TYPE, "sku": sku}
 
 
@@ -85,34 +86,24 @@ def _put(visit: Visit) -> Reply:
     as_object(given.get("dnsSettings"), "dnsSettings")
     zones = tuple(str(zone) for zone in as_array(body.get("zones"), "zones"))
     visit.strike()
+    doc = PublicIpDoc(
+        location,
+        {k: v for k, v in body.items() if k not in _TOP and v is not None},
+        properties,
+        sku.get("name") or "Basic",
+        sku.get("tier") or "Regional",
+        zones,
+    )
     created = pip is None
     if pip is None:
-        pip = PublicIp(
-            where.id,
-            where.id.lower(),
-            where.name,
-            where.subscription,
-            where.group,
-            state.ids.guid(),
-            "",
-            "Updating",
-            location,
-            {},
-            {},
-            "Basic",
-            "Regional",
-            (),
-            addresses.normal(str(given.get("ipAddress", ""))) or new_public_address(state),
-        )
+        guid = state.ids.guid()
+        own = ref(where.id, where.name, where.subscription, where.group)
+        address = addresses.normal(str(given.get("ipAddress", ""))) or new_public_address(state)
+        pip = PublicIp(own, "", "Updating", guid, doc, address)
         state.resources.pips[pip.key] = pip
-    pip.properties, pip.location = properties, location
-    pip.top = {k: v for k, v in body.items() if k not in _TOP and v is not None}
-    pip.sku, pip.tier = sku.get("name") or "Basic", sku.get("tier") or "Regional"
-    pip.zones = zones
+    pip.doc = doc
     name = "CreatePublicIpAddressOperation" if created else "PutPublicIpAddressOperation"
-    operation = operations.start(
-        state, name, "pip", pip.id, pip.subscription, state.switches.latency_pip_s + visit.draw_call_s(), "succeeded"
-    )
+    operation = operations.start(state, name, "pip", pip, state.switches.latency_pip_s + visit.draw_call_s())
     operations.apply_fault(state, operation, visit.ending())
     pip.state, pip.etag, pip.operation, pip.last_operation = "Updating", state.ids.etag(), operation, name
     record = pip
@@ -149,9 +140,7 @@ def _delete(visit: Visit) -> Reply:
         raise Refused("PublicIPAddressCannotBeDeleted", pip=pip.id, other=f"{held[0].id}/ipConfigurations/{held[1]}")
     visit.strike()
     seconds = state.switches.latency_delete_s
-    operation = operations.start(
-        state, "DeletePublicIpAddressOperation", "delete", pip.id, pip.subscription, seconds, "succeeded"
-    )
+    operation = operations.start(state, "DeletePublicIpAddressOperation", "delete", pip, seconds)
     operations.apply_fault(state, operation, visit.ending())
     pip.state, pip.operation, record = "Deleting", operation, pip
 
