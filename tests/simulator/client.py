@@ -1,7 +1,7 @@
 """A client without sockets for the tests of the pure part: one cloud, one clock moved by hand, one principal."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,9 +23,10 @@ PIP = f"{NETWORK}/publicIPAddresses/my_vip_ip"
 VNET = f"{NETWORK}/virtualNetworks/vnet"
 SUBNET = f"{VNET}/subnets/default"
 NSG = f"{NETWORK}/networkSecurityGroups/nsg"
+TOKEN = "/msi/token?api-version=2019-08-01&resource=https://management.azure.com/"
 
 
-class Desk:
+class Client:
     """Requests to one cloud; NIC operations take 10 s and AO URLs are short unless the switches say otherwise."""
 
     def __init__(self, *, seed: int = 1, world: World | None = None, **switches: Any) -> None:
@@ -78,6 +79,17 @@ class Desk:
         return self.ask("PUT", f"{NETWORK}/networkInterfaces/{name}", body)
 
 
+def ask_token(client: Client, target: str = TOKEN, **headers: str) -> Response:
+    """GET the managed identity endpoint, with the right header unless another is given."""
+    sent = headers or {"x-identity-header": client.cloud.identity_header}
+    return handle(client.cloud, Request("GET", target, sent))
+
+
+def page(client: Client, member: str) -> Response:
+    """GET a member's status page."""
+    return handle(client.cloud, Request("GET", f"/pages/{member}/csp/bin/mirror_status.cxw"))
+
+
 def configs(nic: Any) -> list[Any]:
     """The ip configurations of a NIC's document."""
     found: list[Any] = nic["properties"]["ipConfigurations"]
@@ -102,15 +114,3 @@ def error_of(answer: Response) -> tuple[int, str]:
     error = answer.json()["error"]
     inner = [detail["code"] for detail in error.get("details", [])]
     return answer.status, ":".join([error["code"], *inner])
-
-
-def strings(value: Any) -> Iterator[str]:
-    """Every string in a document."""
-    if isinstance(value, dict):
-        for item in value.values():
-            yield from strings(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from strings(item)
-    elif isinstance(value, str):
-        yield value
