@@ -1,6 +1,6 @@
-"""The checks of a NIC PUT, in Azure's order (azure.md section 16): each function raises Refused, or passes.
+"""The checks of a NIC PUT, in Azure's order (docs/facts/azure.md section 16). Each raises Refused or returns.
 
-Throttling, the token, the rights and the group come before, in `arm.py`, as they do for every request.
+Throttling, token, rights and resource group are checked before, as for every request.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from simulator.core import addresses
 from simulator.core.errors import Refused
 from simulator.core.ids import parts_of, vnet_of
-from simulator.core.model import ConfigDoc, ConfigFacts, Nic, NicDoc, Plain, PublicIp, Subnet, Vnet
-from simulator.network import nics
+from simulator.core.model import ConfigDoc, ConfigFacts, Nic, NicDoc, Operation, Plain, PublicIp, Subnet, Vnet
+from simulator.network import operations
 from simulator.state.ledger import address_key
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def check_put(state: State, nic_id: str, nic: Nic | None, doc: NicDoc, if_match: str, base_url: str, api_version: str) -> None:
-    """All checks of a NIC PUT after rights and group. nic: the NIC as it is, None if it is new. if_match: '' for none."""
+    """All checks of a NIC PUT after rights and group. nic: the existing NIC, None for a new one. if_match: '' for none."""
     _check_shape(state, nic_id, nic, doc)
     check_etag(state, nic, if_match)
     _check_references(state, nic_id, doc)
@@ -28,14 +28,7 @@ def check_put(state: State, nic_id: str, nic: Nic | None, doc: NicDoc, if_match:
     if nic is not None:
         if state.clock.at < nic.reserved_until:
             raise Refused("NicReservedForAnotherVm")
-        nics.check_lock(state, nic, base_url, api_version)
-
-
-def find_subnet(state: State, key: str) -> Subnet | None:
-    """The subnet of this key (lower-case id)."""
-    vnet_key, _, name = key.partition("/subnets/")
-    vnet = state.resources.vnets.get(vnet_key)
-    return vnet.subnets.get(name) if vnet else None
+        check_lock(state, nic, base_url, api_version)
 
 
 def _config_id(nic_id: str, name: str) -> str:
@@ -82,9 +75,9 @@ def _check_address(state: State, config_id: str, fact: ConfigFacts, config: Conf
         return
     if not fact.address:
         raise Refused("PrivateIPAddressMissing", config=config_id)
-    subnet = find_subnet(state, fact.subnet)
+    subnet = state.resources.subnet(fact.subnet)
     if subnet is None:
-        return  # a missing subnet is a missing reference, which is checked later
+        return  # a missing subnet is a missing reference; _check_references refuses it
     home = next((p for p in subnet.prefixes if addresses.in_prefix(fact.address, p)), None)
     if home is None:
         raise Refused("PrivateIPAddressNotInSubnet", address=fact.address, prefix=subnet.prefixes[0])
@@ -93,7 +86,7 @@ def _check_address(state: State, config_id: str, fact: ConfigFacts, config: Conf
 
 
 def check_etag(state: State, resource: Nic | PublicIp | Vnet | None, if_match: str) -> None:
-    """Raise Refused (412) if an If-Match header names another etag than the resource's. NICs: if the switch says so."""
+    """Raise Refused (412) if an If-Match header does not match the resource's etag. On NICs a switch can turn this off."""
     if not if_match or (isinstance(resource, Nic | None) and state.switches.if_match == "ignored"):
         return
     if resource is None or (if_match != "*" and if_match != resource.etag):
@@ -137,7 +130,7 @@ def _busy_name(state: State, nic_id: str, subnet: Subnet) -> str:
 
 
 def find(state: State, reference: str) -> Nic | PublicIp | Vnet | Subnet | Plain | None:
-    """The resource an id refers to; of a load balancer's pools and rules only the load balancer is looked for."""
+    """The resource that an id refers to. For a load balancer's pools and rules it is the load balancer."""
     key = reference.lower()
     found = (
         state.resources.pips.get(key)
@@ -151,7 +144,7 @@ def find(state: State, reference: str) -> Nic | PublicIp | Vnet | Subnet | Plain
     if parts is None or not parts.child:
         return None
     if parts.type.lower() == "virtualnetworks":
-        return find_subnet(state, key)
+        return state.resources.subnet(key)
     return state.resources.plain.get(key.rpartition("/")[0].rpartition("/")[0])
 
 
@@ -205,6 +198,31 @@ def _check_ledger(state: State, nic_id: str, doc: NicDoc) -> None:
             if held is not None:
                 pip = config.properties["publicIPAddress"]["id"]
                 raise Refused("PublicIPAddressInUse", config=config_id, pip=pip, other=_config_id(held[0].id, held[1]))
+
+
+def check_lock(state: State, nic: Nic, base_url: str, api_version: str) -> None:
+    """Raise Refused (429 or 409) if the NIC's operation cannot be superseded: a DELETE, or because of the switch second_put."""
+    operation = nic.operation
+    deleting = operation is not None and operation.kind == "delete"
+    if operation is None or (state.switches.second_put == "supersede" and not deleting):
+        return
+    if deleting or state.switches.second_put == "locked":
+        raise locked(state, nic, operation)
+    raise Refused(
+        "AnotherOperationInProgress",
+        operation_url=operations.url(state, operation, "operations", base_url, api_version),
+    )
+
+
+def locked(state: State, nic: Nic, operation: Operation) -> Refused:
+    """The refusal (429) of a write to a NIC while this operation runs on it."""
+    return Refused(
+        "RetryableError.RetryableErrorDueToAnotherOperation",
+        operation=operation.name,
+        operation_id=operation.id,
+        resource=nic.id,
+        seconds=max(1, min(int(operation.ends_at - state.clock.at + 0.999), 60)),
+    )
 
 
 def check_delete(nic: Nic) -> None:

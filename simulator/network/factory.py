@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def new_public_address(state: State) -> str:
-    """The next public address; they are counted, so they are the same in every run and none is given twice."""
+    """The next public address. A counter makes addresses unique and the same in every run."""
     number = next(state.resources.public_numbers)
     return f"20.51.{number // 250 % 250}.{number % 250 + 1}"
 
 
 def new_nic(state: State, nic_id: str, doc: NicDoc) -> Nic:
-    """A new NIC's record, kept in the cloud."""
+    """Create the record of a new NIC."""
     _, _, subscription, _, group, *_, name = nic_id.split("/")
     mac = state.ids.hex(24)
     guid, etag = state.ids.guid(), state.ids.etag()
@@ -59,9 +59,7 @@ def choose_addresses(state: State, doc: NicDoc) -> dict[str, str]:
 
 
 def _lowest_free(state: State, fact: ConfigFacts, version: str, doc: NicDoc, chosen: dict[str, str]) -> str:
-    vnet_key, _, name = fact.subnet.partition("/subnets/")
-    vnet = state.resources.vnets.get(vnet_key)
-    subnet = vnet.subnets.get(name) if vnet else None
+    vnet_key, subnet = vnet_of(fact.subnet), state.resources.subnet(fact.subnet)
     if subnet is None:
         return ""
     own = {f.address for f in doc.facts} | set(chosen.values())

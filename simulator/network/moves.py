@@ -1,6 +1,6 @@
-"""moveIpConfigurations (2026, preview): one operation that moves secondary ip configurations between NICs.
+"""moveIpConfigurations (preview, 2026): one operation that moves secondary ip configurations between NICs.
 
-What it answers when it is not available, and how it fails, is invented: no recording exists (azure.md section 14).
+No recordings exist: its refusals and failures are our assumptions (docs/facts/azure.md section 14).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from simulator.access import rights
 from simulator.core.errors import Refused
 from simulator.core.ids import parts_of
 from simulator.network import nics, operations
+from simulator.network.checks import locked
 from simulator.request.reply import Reply
 from simulator.state.latency import nic_latency_s, retry_after_accepted
 
@@ -27,7 +28,7 @@ ACTION: Final = "Microsoft.Network/virtualNetworks/moveIpConfigurations/action"
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One ip configuration on its way from one NIC to another, maybe under a new name."""
+    """The move of one ip configuration from one NIC to another, possibly under a new name."""
 
     source: Nic
     target: Nic
@@ -37,7 +38,7 @@ class Move:
 
 
 def handle_move(visit: Visit) -> Reply:
-    """POST .../moveIpConfigurations; 202 with AO and Location, or 200, as the switch move_answer says."""
+    """POST .../moveIpConfigurations: 202 with Azure-AsyncOperation and Location, or 200, depending on the switch move_answer."""
     visit.only("POST")
     state, where, switches = visit.state, visit.route, visit.state.switches
     if visit.api_version < FIRST_VERSION or switches.move_ip_configurations == "version-unknown":
@@ -104,13 +105,7 @@ def _check(visit: Visit, moves: list[Move]) -> None:
             raise Refused("MoveIpConfigurationsPublicIPAddressNotSupported", config=config, pip=move.facts.pip)
         for nic in (move.source, move.target):
             if nic.operation is not None:
-                raise Refused(
-                    "RetryableError.RetryableErrorDueToAnotherOperation",
-                    operation=nic.operation.name,
-                    operation_id=nic.operation.id,
-                    resource=nic.id,
-                    seconds=max(1, min(int(nic.operation.ends_at - state.clock.at + 0.999), 60)),
-                )
+                raise locked(state, nic, nic.operation)
 
 
 def _accept(visit: Visit, moves: list[Move]) -> Reply:
@@ -141,7 +136,7 @@ def _nics(moves: list[Move]) -> list[Nic]:
 
 
 def _end(state: State, moves: list[Move], operation: Operation) -> None:
-    """Let go on all sources, then attach to all targets; a NIC that a later write took over is left as that write has it."""
+    """Detach from all sources, then attach to all targets. A NIC that a later write has taken over is left alone."""
     concerned = _nics(moves)
     mine = [nic for nic in concerned if nic.operation is operation]
     superseded = operation.status == "Canceled"

@@ -1,4 +1,4 @@
-"""Requests about NICs, and the polls of operations."""
+"""Requests about NICs and their ip configurations, and polls of operations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DELETE: Final = "Microsoft.Network/networkInterfaces/delete"
 
 
 def shown(visit: Visit, nic: Nic) -> bytes:
-    """The NIC's body for this api-version, kept until the NIC changes."""
+    """The NIC's encoded body for this api-version, cached until the NIC changes."""
     style = visit.state.switches.json
     key = visit.api_version if style == "compact" else f"{visit.api_version} {style}"
     body = nic.bodies.get(key)
@@ -80,7 +80,7 @@ def _put(visit: Visit) -> Reply:
 
 
 def _patch(visit: Visit) -> Reply:
-    """UpdateTags: replaces the tags, answers 200 at once."""
+    """UpdateTags: replace the tags and answer 200 at once."""
     visit.allow(WRITE)
     tags = documents.as_object(visit.body().get("tags"), "tags")
     nic = _existing(visit)
@@ -97,7 +97,7 @@ def _delete(visit: Visit) -> Reply:
     if nic is None:
         return Reply(204)
     checks.check_delete(nic)
-    nics.check_lock(state, nic, visit.request.base_url, visit.api_version)
+    checks.check_lock(state, nic, visit.request.base_url, visit.api_version)
     visit.strike()
     operation = nics.accept_delete(state, nic, visit.who.name, visit.ending())
     retry = retry_after_accepted(state.switches.retry_after, "delete")
@@ -141,7 +141,7 @@ def _configs(visit: Visit) -> Reply:
 
 
 def cloud_nic(visit: Visit) -> Nic:
-    """The NIC that the path of a child resource lies in. Raises Refused (404)."""
+    """The NIC that a child resource belongs to. Raises Refused (404)."""
     nic_key = visit.route.id.lower().partition("/ipconfigurations")[0]
     nic = visit.state.resources.nics.get(nic_key)
     if nic is None:
@@ -170,7 +170,7 @@ def _poll(visit: Visit) -> Reply:
 
 
 def _result(visit: Visit) -> Reply:
-    """Location: 202 while it runs; 204 after a DELETE, 200 and nothing to say after a move; with the operation's ids."""
+    """Poll of Location: 202 while the operation runs, then 204 after a DELETE and an empty 200 after a move."""
     visit.only("GET")
     state = visit.state
     operation = state.resources.operations.get(visit.route.name)

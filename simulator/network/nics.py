@@ -1,11 +1,11 @@
-"""The life of a NIC: a write is accepted, its operation runs, its operation ends (the state table of azure.md section 16)."""
+"""The life cycle of a NIC: a write is accepted, its operation runs and ends (docs/facts/azure.md section 16)."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from simulator.core.errors import ERRORS, Refused, envelope
+from simulator.core.errors import ERRORS, envelope
 from simulator.core.model import ConfigDoc, ConfigFacts, Nic, NicDoc, Operation
 from simulator.network import operations
 from simulator.network.documents import with_addresses
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 def accept_put(
     state: State, nic_id: str, doc: NicDoc, *, who: str, delay_s: float, fault: Ends | Hangs | None
 ) -> tuple[Nic, Operation, bool, bool]:
-    """Carry out a PUT that has passed all checks.
+    """Apply a PUT that has passed all checks.
 
-    delay_s: of the PUT call itself; the operation goes on after it. fault: how the operation shall end.
+    delay_s: the duration of the PUT call itself; the operation starts after it. fault: how the operation ends.
     Returns the NIC, the operation, whether the NIC is new, and whether the operation is asynchronous.
     """
     doc = with_addresses(doc, choose_addresses(state, doc))
@@ -88,7 +88,7 @@ def _plan(state: State, nic: Nic) -> tuple[float, str]:
 
 
 def end_operation(state: State, nic: Nic, operation: Operation) -> None:
-    """The NIC's operation ends now as planned, unless another one has superseded it."""
+    """End the NIC's operation as planned, unless another one has superseded it."""
     if operation.status != "InProgress" or nic.operation is not operation:
         return
     new, stable = nic.doc, nic.stable
@@ -138,14 +138,14 @@ def _someone_took(state: State, nic: Nic, doc: NicDoc) -> bool:
 
 
 def _let_go(state: State, nic: Nic, earlier: Iterable[NicDoc]) -> None:
-    """Free what the NIC no longer shows, and let the public IPs concerned show who has them (new etags)."""
+    """Free what the NIC no longer shows, and update the public IPs concerned."""
     state.ledger.keep_only(nic, nic.doc.facts)
     docs = (nic.doc, *earlier)
     show_public_ips(state, {fact.pip for doc in docs for fact in doc.facts if fact.pip})
 
 
 def show_public_ips(state: State, keys: Iterable[str]) -> None:
-    """Set or remove the back-reference of these public IPs; a change is a new etag though nobody PUT them."""
+    """Update the `ipConfiguration` of these public IPs. A change gives the public IP a new etag, although no client put it."""
     for key in sorted(keys):
         pip, held = state.resources.pips.get(key), state.ledger.holder(key)
         if pip is None:
@@ -172,7 +172,7 @@ def _move_paths(state: State, nic: Nic, old: NicDoc, new: NicDoc, operation: Ope
 
 
 def accept_delete(state: State, nic: Nic, who: str, fault: Ends | Hangs | None) -> Operation:
-    """Carry out a DELETE that has passed all checks: references stay held until the operation ends."""
+    """Apply a DELETE that has passed all checks. The NIC keeps its addresses until the operation ends."""
     operation = operations.start(state, "DeleteNicOperation", "delete", nic, state.switches.latency_delete_s)
     operations.apply_fault(state, operation, fault)
     operations.supersede(state, nic, operation)
@@ -194,7 +194,7 @@ def accept_delete(state: State, nic: Nic, who: str, fault: Ends | Hangs | None) 
 
 
 def stranger_writes(state: State, nic: Nic, what: str, *, address: str = "", who: str = "stranger") -> None:
-    """A write by somebody else that is accepted and done at once. Raises ValueError for an unknown `what`."""
+    """A write by another client that completes at once. Raises ValueError for an unknown `what`."""
     state.clock.settle()
     doc = nic.doc
     match what:
@@ -215,7 +215,7 @@ def stranger_writes(state: State, nic: Nic, what: str, *, address: str = "", who
     for fact in doc.facts:
         for key in keys_of(fact):
             if state.ledger.foreign_holder(key, nic.key):
-                return  # Azure would refuse the stranger too
+                return  # Azure would refuse this write
     before, stable, nic.doc, nic.etag = nic.doc, nic.stable, doc, state.ids.etag()
     state.ledger.claim(nic, doc.facts)
     if nic.operation is None:
@@ -245,28 +245,8 @@ def _without_secondaries(doc: NicDoc) -> NicDoc:
     return replace(doc, configs=tuple(doc.configs[i] for i in kept), facts=tuple(doc.facts[i] for i in kept))
 
 
-def check_lock(state: State, nic: Nic, base_url: str, api_version: str) -> None:
-    """Raise Refused (429 or 409) if an operation holds the NIC and is not superseded: switch second_put, or a DELETE."""
-    operation = nic.operation
-    deleting = operation is not None and operation.kind == "delete"
-    if operation is None or (state.switches.second_put == "supersede" and not deleting):
-        return
-    if deleting or state.switches.second_put == "locked":
-        raise Refused(
-            "RetryableError.RetryableErrorDueToAnotherOperation",
-            operation=operation.name,
-            operation_id=operation.id,
-            resource=nic.id,
-            seconds=max(1, min(int(operation.ends_at - state.clock.at + 0.999), 60)),
-        )
-    raise Refused(
-        "AnotherOperationInProgress",
-        operation_url=operations.url(state, operation, "operations", base_url, api_version),
-    )
-
-
 def replace_tags(state: State, nic: Nic, tags: Json, who: str) -> None:
-    """Replace the NIC's tags at once, without touching its operation (UpdateTags)."""
+    """Replace the NIC's tags at once, without affecting its operation (UpdateTags)."""
     top = {k: v for k, v in nic.doc.top.items() if k != "tags"}
     nic.doc = replace(nic.doc, top={**top, "tags": tags})
     if nic.operation is None:
@@ -276,6 +256,6 @@ def replace_tags(state: State, nic: Nic, tags: Json, who: str) -> None:
 
 
 def change_content(state: State, nic: Nic, doc: NicDoc) -> None:
-    """Give the NIC another content at the end of an operation that is not its own PUT; the ledger is the caller's."""
+    """Replace the NIC's content at the end of a move. The caller updates the ledger."""
     before, nic.doc = nic.doc, doc
     _move_paths(state, nic, before, doc, operations.instant(state, nic))

@@ -1,4 +1,4 @@
-"""Asynchronous operations: started, superseded, finished, and their URLs."""
+"""Asynchronous operations: their start, their end and their URLs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def start(
 
 
 def instant(state: State, nic: Nic) -> Operation:
-    """An operation that nobody can poll, for writes from behind."""
+    """An operation that ends at once and cannot be polled, for writes of other clients."""
     return Operation(
         "", "InternalOperation", nic.subscription, state.world.location, nic.id, state.clock.at, state.clock.at, "nic"
     )
@@ -51,12 +51,12 @@ def apply_fault(state: State, operation: Operation, fault: Ends | Hangs | None) 
 
 
 def finish(state: State, operation: Operation, status: Status, error: Json | None = None) -> None:
-    """The operation is over."""
+    """End the operation with this status."""
     operation.outcome = Outcome(status, error, state.clock.at)
 
 
 def supersede(state: State, nic: Nic, by: Operation) -> None:
-    """Cancel the NIC's running operation because a later write has come; its poll answers 200 Canceled from now on."""
+    """Cancel the NIC's running operation, because a later write has been accepted. Its polls answer Canceled from now on."""
     earlier = nic.operation
     if earlier is None:
         return
@@ -71,27 +71,25 @@ def supersede(state: State, nic: Nic, by: Operation) -> None:
 
 
 def vm_state(state: State, vm: Vm) -> str:
-    """The VM's state: the switch, else its own."""
+    """The VM's state: from the switch vm_state if set there, else its own."""
     return state.switches.vm_state.get(vm.name, vm.state)
 
 
 def mark_busy(state: State, subnet_key: str, seconds: float) -> None:
-    """For so long, writes to NICs in the subnet answer 429 ReferencedResourceNotProvisioned."""
-    vnet_key, _, name = subnet_key.partition("/subnets/")
-    vnet = state.resources.vnets.get(vnet_key)
-    subnet = vnet.subnets.get(name) if vnet else None
+    """For this long, answer writes to NICs in the subnet with 429 ReferencedResourceNotProvisioned."""
+    subnet = state.resources.subnet(subnet_key)
     if subnet is not None:
         subnet.busy_until = state.clock.at + seconds
 
 
-# Of the lengths recorded in 2024 (azure.md section 4): the whole URL has 3 to 4 kB.
+# As long as recorded in 2024 (docs/facts/azure.md section 4): the whole URL has 3 to 4 kB.
 _CERTIFICATE = "MIIHhzCCBm-gAwIBAgITHgTqkPDiXMXxRCBkngAABOqQ8DANBgkqhkiG9w0BAQsFADBEMRMw" * 35
 _SIGNATURE = "s1gn4tur3-0f-th3-s1mul4t0r_" * 13
 TICKS_AT_1970 = 621355968000000000
 
 
 def url(state: State, operation: Operation, kind: str, base_url: str, api_version: str) -> str:
-    """The operation's URL at the base the client used. kind: operations or operationResults."""
+    """The operation's URL, at the base URL that the client used. kind: operations or operationResults."""
     short = (
         f"{base_url}/subscriptions/{operation.subscription}/providers/Microsoft.Network/locations/"
         f"{operation.location}/{kind}/{operation.id}?api-version={api_version}"
@@ -103,7 +101,7 @@ def url(state: State, operation: Operation, kind: str, base_url: str, api_versio
 
 
 def end_plain(state: State, operation: Operation) -> None:
-    """End an operation that concerns no NIC, as planned."""
+    """End an operation as planned, without effects on a NIC."""
     if operation.status != "InProgress":
         return
     if operation.ending in ("succeeded", "gone"):

@@ -10,7 +10,7 @@ from simulator.core.model import Group
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from simulator.core.model import Nic, Operation, Plain, PublicIp, Vm, Vnet
+    from simulator.core.model import Nic, Operation, Plain, PublicIp, Subnet, Vm, Vnet
     from simulator.core.wire import Json
 
 
@@ -39,3 +39,9 @@ class Resources:
         if key not in self.groups:
             self.groups[key] = Group(subscription, name, location)
         return self.groups[key]
+
+    def subnet(self, key: str) -> Subnet | None:
+        """The subnet of this key (lower-case id)."""
+        vnet_key, _, name = key.partition("/subnets/")
+        vnet = self.vnets.get(vnet_key)
+        return vnet.subnets.get(name) if vnet else None
