@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Cloud(State):
-    """The state of one simulated cloud, filled with a world, and what a test, a checker or a server needs of it.
+    """The state of one simulated cloud, filled with a world, with methods for tests, checkers and servers.
 
     now: seconds since 1970; tokens and Date headers show it too. switches: may be replaced at any time.
     """
@@ -40,7 +40,7 @@ class Cloud(State):
         populate(self)
 
     def settle(self) -> float:
-        """Let everything happen that is due, in order; returns the current time."""
+        """Run all events that are due, in order; returns the current time."""
         return self.clock.settle()
 
     def next_event_at(self) -> float | None:
@@ -48,7 +48,7 @@ class Cloud(State):
         return self.clock.next_event_at()
 
     def bearer(self, principal: str = SYSTEM_ASSIGNED) -> str:
-        """The value of an Authorization header for this principal, good for a day."""
+        """The value of an Authorization header for this principal, valid for a day."""
         if principal != SYSTEM_ASSIGNED:
             return "Bearer " + identity.issue(self, principal, "https://management.azure.com/", 86399)[0]
         if self._bearer[1] <= self.clock.now():
@@ -57,7 +57,7 @@ class Cloud(State):
         return self._bearer[0]
 
     def stranger(self, nic: Nic, what: str, *, address: str = "", who: str = "stranger") -> None:
-        """Let another client write to the NIC without the caller's knowledge; see switches.STRANGERS."""
+        """Let another client write to the NIC. what: see switches.STRANGERS."""
         nics.stranger_writes(self, nic, what, address=address, who=who)
 
     @property
@@ -67,7 +67,7 @@ class Cloud(State):
 
     @property
     def tokens(self) -> dict[str, Token]:
-        """The tokens that ARM has seen so far, by their text."""
+        """The tokens that ARM has verified so far, by their text."""
         return self.credentials.known
 
     @property

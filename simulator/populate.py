@@ -1,4 +1,4 @@
-"""Fill a new cloud with what its world describes."""
+"""Create the resources that a world describes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def populate(state: State) -> None:
-    """Create everything the cloud's world names, all in state Succeeded, as if it had been there for long."""
+    """Create all resources of the cloud's world, in state Succeeded unless the world says Failed."""
     world = state.world
     for subscription in world.subscriptions:
         for group in world.groups:
@@ -120,7 +120,7 @@ def _add_nic(state: State, nic: WorldNic) -> None:
     raw = [dict(config) for config in properties["ipConfigurations"]]
     kept = {}
     for config in raw:
-        config.pop("id", None)  # a recorded document may have been another NIC's
+        config.pop("id", None)  # a recorded document may contain the id of another NIC
         own = config.get("properties", {})
         address = addresses.normal(own.get("privateIPAddress", ""))
         kept[config["name"]] = (own.get("subnet", {}).get("id", "").lower(), address)
@@ -134,7 +134,7 @@ def _add_nic(state: State, nic: WorldNic) -> None:
     given_back = record.read_only
     given_back.guid = properties.get("resourceGuid", given_back.guid)
     given_back.extra = {k: v for k, v in properties.items() if k in GIVEN_READ_ONLY}
-    if "provisioningState" in properties:  # a document that Azure showed: what is not in it, this NIC does not show
+    if "provisioningState" in properties:  # a document that Azure returned: show only the members it has
         dns = properties.get("dnsSettings") or {}
         given_back.mac, given_back.suffix = properties.get("macAddress", ""), dns.get("internalDomainNameSuffix", "")
         given_back.extra_dns = {k: v for k, v in dns.items() if k in READ_ONLY_DNS and k != "dnsServers"}

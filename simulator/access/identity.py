@@ -1,4 +1,4 @@
-"""The managed identity endpoint and the tokens it hands out: JWTs that the simulated ARM knows as its own."""
+"""The managed identity endpoint, and the tokens (JWTs) that it issues and the simulated ARM accepts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _b64(data: bytes) -> str:
 
 
 def issue(state: State, principal: str, audience: str, lifetime_s: float) -> tuple[str, Json]:
-    """A signed token and its claims, as Entra would put them (testing.md section 2)."""
+    """A signed token and its claims, as Entra issues them (docs/facts/testing.md section 2)."""
     who, now = principal_named(principal), int(state.clock.now())
     claims: Json = {
         "aud": audience,
@@ -47,7 +47,7 @@ def issue(state: State, principal: str, audience: str, lifetime_s: float) -> tup
 
 
 def token_of(state: State, request: Request) -> Token | None:
-    """The token of the request's Authorization header if it is one of ours, however old; None if it is not."""
+    """The token in the request's Authorization header if we issued it, even if it has expired; else None."""
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         return None
@@ -69,7 +69,7 @@ def _verified(key: bytes, text: str) -> Token | None:
 
 
 def check_token(state: State, request: Request, token: Token | None) -> None:
-    """Raise Refused (401) unless the token is ours, for ARM, and not expired."""
+    """Raise Refused (401) unless we issued the token, for ARM, and it has not expired."""
     if token is None:
         raise Refused("InvalidAuthenticationToken" if "authorization" in request.headers else "AuthenticationFailed")
     if state.switches.token_expired or state.clock.at >= token.expires_at:
@@ -85,7 +85,7 @@ def _us_time(seconds: float) -> str:
 
 
 def handle_token(state: State, request: Request) -> Response:
-    """App Service's /msi/token (header X-IDENTITY-HEADER) and IMDS's /metadata/identity/oauth2/token (header Metadata).
+    """Answer App Service's /msi/token (header X-IDENTITY-HEADER) or IMDS's /metadata/identity/oauth2/token (header Metadata).
 
     200 with access_token, expires_on, expires_in, resource, token_type, client_id; 400 without a resource; 401 for a
     wrong identity header.

@@ -1,4 +1,4 @@
-"""Who may do what: the 403s of a request, and the answer of Microsoft.Authorization/permissions."""
+"""Authorization: the 403 answers, and the answer of Microsoft.Authorization/permissions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check(state: State, who: Principal, action: str, scope: str) -> None:
 
 
 def check_linked(state: State, who: Principal, action: str, scope: str, references: tuple[tuple[str, str], ...]) -> None:
-    """Raise Refused (403 LinkedAuthorizationFailed) unless every referenced id may be joined. references: (action, id)."""
+    """Raise Refused (403 LinkedAuthorizationFailed) unless each referenced id may be joined. references: (action, id)."""
     if state.switches.granted == ("*",) and not state.switches.denied:
         return
     for linked_action, linked in references:

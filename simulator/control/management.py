@@ -1,6 +1,7 @@
-"""Test-only management under /simulator: switches, faults, history, pages, VMs, strangers, the clock. No part of Azure.
+"""The test-only management API under /simulator: switches, faults, history, pages, VMs, other clients' writes, the clock.
 
-Not in the history, never throttled, no token. Every answer is JSON; faults of the request are 400 {"error": sentence}.
+It is not part of Azure: no token, no throttling, no entry in the history. Every answer is JSON; a faulty request gets
+400 or 404 with {"error": message}.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Ask:
-    """A management request. rest: the path behind the first word, for example a NIC's name."""
+class Call:
+    """A management request. rest: the path after the first segment, for example a NIC's name."""
 
     rest: str
     body: Json
     query: dict[str, str]
 
 
-_Action = Callable[["State", Ask], Any]
+_Action = Callable[["State", Call], Any]
 
 
 def handle(state: State, request: Request, path: str) -> Response:
@@ -50,7 +51,7 @@ def handle(state: State, request: Request, path: str) -> Response:
         return _answer(400, {"error": "the body is not a JSON object"})
     try:
         query = dict(parse_qsl(request.target.partition("?")[2]))
-        value: Any = action(state, Ask(rest, body, query))
+        value: Any = action(state, Call(rest, body, query))
         return _answer(200, value)
     except KeyError as error:
         return _answer(404, {"error": f"not found: {error.args[0]}"})
@@ -71,21 +72,21 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-def _get_switches(state: State, _ask: Ask) -> Any:
+def _get_switches(state: State, _call: Call) -> Any:
     return state.switches
 
 
-def _put_switches(state: State, ask: Ask) -> Any:
-    state.switches = switched(state.switches, ask.body)
+def _put_switches(state: State, call: Call) -> Any:
+    state.switches = switched(state.switches, call.body)
     return state.switches
 
 
-def _history(state: State, ask: Ask) -> Any:
-    since = float(ask.query.get("since", "-inf"))
+def _history(state: State, call: Call) -> Any:
+    since = float(call.query.get("since", "-inf"))
     return {"now": state.clock.settle(), "value": [e for e in state.records.history if e.at >= since]}
 
 
-def _states(state: State, _ask: Ask) -> Any:
+def _states(state: State, _call: Call) -> Any:
     now = state.clock.settle()
     shown = [{**_fields(s), "configs": [c._asdict() for c in s.configs]} for s in state.records.states]
     return {"now": now, "value": shown, "held": state.ledger.log}
@@ -95,11 +96,11 @@ def _fields(value: Any) -> Json:
     return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
 
 
-def _carrier(state: State, ask: Ask) -> Any:
-    return {"address": ask.rest, "carrier": state.carrier(ask.rest), "shown_on": state.shown_on(ask.rest)}
+def _carrier(state: State, call: Call) -> Any:
+    return {"address": call.rest, "carrier": state.carrier(call.rest), "shown_on": state.shown_on(call.rest)}
 
 
-def _operations(state: State, _ask: Ask) -> Any:
+def _operations(state: State, _call: Call) -> Any:
     state.clock.settle()
     return {"value": [_shown_operation(one) for one in state.resources.operations.values()]}
 
@@ -111,64 +112,64 @@ def _shown_operation(operation: Operation) -> Json:
     return {**shown, "status": operation.status, "error": error, "finished_at": finished_at}
 
 
-def _script(state: State, ask: Ask) -> Any:
-    if unknown := ask.body.keys() - {"match", "fault", "times", "skip"}:
+def _script(state: State, call: Call) -> Any:
+    if unknown := call.body.keys() - {"match", "fault", "times", "skip"}:
         raise ValueError(f"unknown members: {', '.join(sorted(unknown))}")
-    match = Match(**ask.body.get("match", {}))
-    fault = fault_from_json(ask.body.get("fault", {}))
-    state.script(match, fault=fault, times=int(ask.body.get("times", 1)), skip=int(ask.body.get("skip", 0)))
+    match = Match(**call.body.get("match", {}))
+    fault = fault_from_json(call.body.get("fault", {}))
+    state.script(match, fault=fault, times=int(call.body.get("times", 1)), skip=int(call.body.get("skip", 0)))
     return {"scripts": len(state.faults.scripts)}
 
 
-def _get_scripts(state: State, _ask: Ask) -> Any:
+def _get_scripts(state: State, _call: Call) -> Any:
     return {"value": state.faults.scripts}
 
 
-def _delete_scripts(state: State, _ask: Ask) -> Any:
+def _delete_scripts(state: State, _call: Call) -> Any:
     state.faults.scripts.clear()
     return {"scripts": 0}
 
 
-def _edit_nic(state: State, ask: Ask) -> Any:
-    nic = state.nic_named(ask.rest)
-    nics.stranger_writes(state, nic, str(ask.body.get("what", "")), address=str(ask.body.get("address", "")))
+def _edit_nic(state: State, call: Call) -> Any:
+    nic = state.nic_named(call.rest)
+    nics.stranger_writes(state, nic, str(call.body.get("what", "")), address=str(call.body.get("address", "")))
     return {"nic": nic.name, "etag": nic.etag}
 
 
-def _page(state: State, ask: Ask) -> Any:
-    mode = ask.body.get("mode")
+def _page(state: State, call: Call) -> Any:
+    mode = call.body.get("mode")
     if mode not in MODES:
         raise ValueError(f"mode {mode!r} is none of {', '.join(MODES)}")
-    if ask.rest not in state.resources.members:
-        raise KeyError(ask.rest)
-    state.resources.members[ask.rest] = str(mode)
+    if call.rest not in state.resources.members:
+        raise KeyError(call.rest)
+    state.resources.members[call.rest] = str(mode)
     return state.resources.members
 
 
-def _pages(state: State, _ask: Ask) -> Any:
+def _pages(state: State, _call: Call) -> Any:
     return state.resources.members
 
 
-def _vm(state: State, ask: Ask) -> Any:
-    wanted = ask.body.get("state")
+def _vm(state: State, call: Call) -> Any:
+    wanted = call.body.get("state")
     if wanted not in VM_STATES:
         raise ValueError(f"state {wanted!r} is none of {', '.join(VM_STATES)}")
     for vm in state.resources.vms.values():
-        if vm.name.lower() == ask.rest.lower():
+        if vm.name.lower() == call.rest.lower():
             vm.state = str(wanted)
             return {"vm": vm.name, "state": operations.vm_state(state, vm)}
-    raise KeyError(ask.rest)
+    raise KeyError(call.rest)
 
 
-def _clock(state: State, ask: Ask) -> Any:
+def _clock(state: State, call: Call) -> Any:
     if not isinstance(state.clock.now, ScaledClock):
-        raise ValueError("this cloud's clock cannot be scaled")  # noqa: TRY004 - becomes a 400
-    if "scale" in ask.body:
-        state.clock.now.set_scale(float(ask.body["scale"]))
+        raise ValueError("the clock of this cloud cannot be scaled")  # noqa: TRY004 - becomes a 400
+    if "scale" in call.body:
+        state.clock.now.set_scale(float(call.body["scale"]))
     return {"now": state.clock.now(), "scale": state.clock.now.scale}
 
 
-def _errors(_cloud: State, _ask: Ask) -> Any:
+def _errors(_cloud: State, _call: Call) -> Any:
     return {"value": [{"name": e.name, "status": e.status, "layer": e.layer} for e in ERRORS.values()]}
 
 

@@ -1,4 +1,4 @@
-"""The records the cloud is made of. Documents are replaced, never changed in place, so that copies can share them."""
+"""The records of resources and operations. Documents are replaced and never changed in place, so they can be shared."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OperationKind: TypeAlias = Literal["nic", "pip", "delete", "vnet", "move"]
 
 
 class ConfigFacts(NamedTuple):
-    """What the ledger needs of an ip configuration. subnet, pip: keys (lower-case ids); pip is '' without a public IP."""
+    """What the ledger needs to know of an ip configuration. subnet, pip: keys (lower-case ids); pip is '' without a public IP."""
 
     name: str
     subnet: str
@@ -26,7 +26,7 @@ class ConfigFacts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ConfigDoc:
-    """An ip configuration as it was put. top: unknown members beside name and properties; properties: with defaults."""
+    """An ip configuration as a client put it. top: unknown members beside name and properties. properties: with defaults."""
 
     name: str
     top: Json
@@ -35,7 +35,7 @@ class ConfigDoc:
 
 @dataclass(frozen=True, slots=True)
 class NicDoc:
-    """A NIC's content as it was put, read-only members left out, unknown ones kept, defaults filled in, primary first."""
+    """A NIC's content as a client put it: without read-only members, with unknown ones and defaults, primary first."""
 
     location: str
     top: Json
@@ -47,7 +47,7 @@ class NicDoc:
 
     @property
     def behind_balancer(self) -> bool:
-        """Whether an ip configuration is in a load balancer's or application gateway's pool: such writes are asynchronous."""
+        """Whether an ip configuration is in a pool of a load balancer or application gateway; such writes are asynchronous."""
         return any(_BALANCED & c.properties.keys() for c in self.configs)
 
 
@@ -70,7 +70,7 @@ class Group:
 
 @dataclass(slots=True)
 class Vm:
-    """A virtual machine: only what its NICs need. state: see Switches.vm_state. zone: '' is regional."""
+    """A virtual machine, as far as its NICs need it. state: see Switches.vm_state. zone: '' for a regional VM."""
 
     id: str
     key: str
@@ -165,7 +165,7 @@ class NicReadOnly:
 class Nic(Resource):
     """A network interface.
 
-    stable: the content before the running operation, for a roll-back. created_at: for lists that lag.
+    stable: the content before the running operation, for a rollback. created_at: for lists that lag behind.
     bodies: rendered answers by api-version, dropped at each change.
     """
 
@@ -182,7 +182,7 @@ class Nic(Resource):
 
 @dataclass(frozen=True, slots=True)
 class PublicIpDoc:
-    """A public IP's content as it was put, read-only members left out."""
+    """A public IP's content as a client put it, without read-only members."""
 
     location: str
     top: Json
@@ -209,7 +209,7 @@ class PublicIp(Resource):
 
 @dataclass(slots=True)
 class Subnet:
-    """A subnet. busy_until: until then writes to NICs in it answer 429 (switch busy_after_completion_s)."""
+    """A subnet. busy_until: writes to NICs in it answer 429 until then (switch busy_after_completion_s)."""
 
     id: str
     key: str
@@ -236,7 +236,7 @@ class Vnet(Resource):
 
 @dataclass(slots=True)
 class Plain(Resource):
-    """Any other resource (NSG, load balancer, ...): kept as it was put, so that references to it can be checked."""
+    """Any other resource (NSG, load balancer, ...), stored as a client put it, so that references to it can be checked."""
 
     type: str
     doc: Json

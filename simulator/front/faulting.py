@@ -1,4 +1,4 @@
-"""Where faults meet requests: which one is planned, what it does to the answer, and who writes behind the client's back."""
+"""Faults on their way: which fault a request meets, what the client gets, and writes of other clients."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def planned(state: State, request: Request, where: Route, who: str) -> Script | None:
-    """The fault for this request: the first script that fits, else one by chance (switches *_rate), else none."""
+    """The fault for this request: the first script that matches, else a random one (switches *_rate), else none."""
     for script in state.faults.scripts:
         if script.struck < script.times and script.match.fits(request, where.kind, where.name, who):
             return script
@@ -50,7 +50,7 @@ def _by_chance(state: State) -> Fault | None:
 
 
 def never_arrives(visit: Visit, script: Script, *, again: Answerer) -> Response | None:
-    """For the faults Lands and Twice: let the request arrive (again) later. An answer only if there is none now (Lands)."""
+    """Faults Lands and Twice: pass the request to `again` later. Returns an answer if the request is not processed now."""
     fault = script.fault
     if not isinstance(fault, Lands | Twice):
         return None
@@ -90,7 +90,7 @@ def _unanswered(visit: Visit) -> Exchange:
 
 
 def delivered(visit: Visit, response: Response) -> Response:
-    """The answer as the client gets it: late, lost, or replaced although the request was carried out."""
+    """The answer as the client gets it: late, lost, or replaced although the request took effect."""
     if isinstance(visit.fault, Status) and visit.fault.when == "after":
         return replace(response, status=visit.fault.status, body=visit.fault.body)
     return _late_or_lost(visit.fault, response)
@@ -105,7 +105,7 @@ def _late_or_lost(fault: Fault | None, response: Response) -> Response:
 
 
 def outside(state: State, request: Request, where: Route, handler: Answerer) -> Response:
-    """Answer a request that is not for ARM (a token, a status page), with the faults that fit any HTTP server."""
+    """Answer a request that is not for ARM (a token, a status page), with the faults that any HTTP server can show."""
     script = planned(state, request, where, "")
     response = handler(state, request)
     if script is None:
@@ -124,7 +124,7 @@ def outside(state: State, request: Request, where: Route, handler: Answerer) -> 
 
 
 def strangers(visit: Visit, status: int) -> None:
-    """After a GET of a NIC was answered, somebody else may write to it: a scripted Stranger, or the switch `stranger`."""
+    """Let another client write to the NIC after a GET: a planned Stranger, or the switch `stranger`."""
     state = visit.state
     nic = state.resources.nics.get(visit.route.id.lower()) if visit.route.kind == "nic" else None
     if nic is None:
@@ -142,7 +142,7 @@ def strangers(visit: Visit, status: int) -> None:
 
 
 def etag_of(state: State, where: Route) -> str:
-    """The etag of the resource a request is about, for the history."""
+    """The etag of the resource that a request names, for the history."""
     key = where.id.lower()
     if where.kind == "nic":
         found = state.resources.nics.get(key)

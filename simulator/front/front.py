@@ -1,4 +1,4 @@
-"""The front: one request in, one answer out, by ARM's order of checks; faults strike here, after the genuine check."""
+"""The front of ARM: one request in, one answer out, in ARM's order of checks. Faults strike after these checks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _HANDLERS: Final[dict[str, Handler]] = {
 
 
 def handle(state: State, request: Request) -> Response:
-    """Answer one request at the cloud's present time. Never raises for anything a client can send."""
+    """Answer one request at the current time. Never raises, whatever a client sends."""
     state.clock.settle()
     path, _, query = request.target.partition("?")
     if not path.startswith("/"):
@@ -79,7 +79,7 @@ def _answered(visit: Visit, token: Token | None) -> Response:
         rates = _throttle(visit)
         identity.check_token(state, visit.request, token)
         reply = _dispatch(visit)
-        visit.strike()  # reads are struck here; writes were, before they took effect
+        visit.strike()  # for reads; writes have called it before they took effect
     except Refused as refused:
         reply = refusal(state, visit.route, refused)
     except Stopped as stopped:
@@ -114,7 +114,7 @@ def _dispatch(visit: Visit) -> Reply:
 
 
 def refusal(state: State, where: Route, refused: Refused) -> Reply:
-    """The answer that a refusal becomes: its row's status and envelope, and Retry-After where the row has one."""
+    """The answer to a refused request: its row's status and envelope, and Retry-After if the row has one."""
     kind, context = refused.kind, dict(refused.context)
     if kind.layer == "empty":
         return Reply(kind.status, None, nrp=False)
@@ -154,7 +154,7 @@ def _response(visit: Visit, reply: Reply, rates: dict[str, str]) -> Response:
     base, version = visit.request.base_url, visit.query.get("api-version", "")
     if operation is not None and reply.announce:
         found["azure-asyncoperation"] = url(state, operation, "operations", base, version)
-        if switches.async_notification and "Subnet" not in operation.name:  # recorded: never with subnets
+        if switches.async_notification and "Subnet" not in operation.name:  # recordings never show it with subnets
             found["azure-asyncnotification"] = "Enabled"
     if operation is not None and reply.location:
         found["location"] = url(state, operation, "operationResults", base, version)
@@ -173,7 +173,7 @@ def _response(visit: Visit, reply: Reply, rates: dict[str, str]) -> Response:
 
 def _call_s(visit: Visit, switches: Switches) -> float:
     if visit.call_s is not None:
-        return 0.0  # the handler drew it already, because the operation goes on after it
+        return 0.0  # the handler has drawn it, because the operation starts after the call
     low, high = switches.read_call_s
     return visit.state.latency_rng.uniform(low, high) if high else 0.0
 

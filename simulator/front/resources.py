@@ -1,4 +1,4 @@
-"""What is around Microsoft.Network: endpoints, subscriptions, resource groups, permissions, VMs and other resources."""
+"""Requests outside Microsoft.Network: endpoints, subscriptions, resource groups, permissions, VMs and other resources."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def endpoints(request: Request) -> Response:
-    """/metadata/endpoints, which `az cloud register` asks without a token (testing.md section 2)."""
+    """/metadata/endpoints, which `az cloud register` calls without a token (docs/facts/testing.md section 2)."""
     base = request.base_url
     login: Json = {
         "loginEndpoint": f"{base}/",
@@ -152,7 +152,7 @@ def _shown_plain(one: Plain) -> Json:
 
 
 def _plain(visit: Visit) -> Reply:
-    """Any other resource: PUT keeps the document and is done at once; nothing in it is checked."""
+    """Any other resource: PUT stores the document at once, without checks."""
     visit.only("GET", "HEAD", "PUT", "DELETE")
     state, where = visit.state, visit.route
     verb = {"PUT": "write", "DELETE": "delete"}.get(visit.request.method, "read")

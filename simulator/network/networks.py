@@ -1,4 +1,4 @@
-"""Virtual networks and subnets, CheckIPAddressAvailability, and the route of moveIpConfigurations."""
+"""Requests about virtual networks and subnets, with CheckIPAddressAvailability and moveIpConfigurations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def shown_vnet(visit: Visit, vnet: Vnet) -> Json:
     properties.update({"virtualNetworkPeerings": [], "enableDdosProtection": False, "enableVmProtection": False})
     properties.update(vnet.properties)
     if visit.api_version > "2020-04-01":
-        del properties["enableVmProtection"]  # recorded answers show it only before, even where it was put
+        del properties["enableVmProtection"]  # recorded answers show it only until then, even if a client put it
     if visit.api_version >= _IPAM_SINCE:
         properties["privateEndpointVNetPolicies"] = "Disabled"
         properties["addressSpace"] = {"ipamPoolPrefixAllocations": [], **vnet.properties.get("addressSpace", {})}
@@ -44,7 +44,7 @@ def shown_vnet(visit: Visit, vnet: Vnet) -> Json:
 
 
 def shown_subnet(visit: Visit, subnet: Subnet) -> Json:
-    """The subnet as an answer shows it; $expand=ipConfigurations shows more of each ip configuration than its id."""
+    """The subnet as an answer shows it. $expand=ipConfigurations shows whole ip configurations instead of their ids."""
     expand = "ipconfigurations" in visit.query.get("$expand", "").lower()
     properties: Json = {"provisioningState": subnet.state}
     if len(subnet.prefixes) == 1:
@@ -65,9 +65,9 @@ def shown_subnet(visit: Visit, subnet: Subnet) -> Json:
 
 
 def _configs_in(visit: Visit, subnet: Subnet, *, expand: bool) -> list[Json]:
-    """Every ip configuration that holds an address here, released ones of running operations included.
+    """Every ip configuration that holds an address in the subnet, including those that a running operation releases.
 
-    The list of ids is kept until the ledger changes: a subnet of a fleet has tens of thousands.
+    The list of ids is cached until the ledger changes, because the subnet of a fleet has tens of thousands.
     """
     version = len(visit.state.ledger.log)
     kept = visit.state.resources.subnet_configs.get(subnet.key)
@@ -159,7 +159,7 @@ def _put_vnet(visit: Visit, vnet: Vnet | None) -> Reply:
 
 
 def _changing(visit: Visit, vnet: Vnet, name: str, subnet: Subnet | None, *, created: bool) -> Reply:
-    """Start the operation that ends with the virtual network and its subnets Succeeded."""
+    """Start the operation of a write; at its end the virtual network and its subnets are Succeeded or Failed."""
     state = visit.state
     seconds = state.switches.latency_vnet_s + visit.draw_call_s()
     operation = operations.start(state, name, "vnet", vnet, seconds)

@@ -1,4 +1,4 @@
-"""Public IP addresses: GET, PUT, DELETE, lists. A PUT cannot attach: `ipConfiguration` is read-only and follows the NICs."""
+"""Requests about public IPs. A PUT cannot attach one: `ipConfiguration` is read-only and follows the NICs."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _TOP: Final = frozenset({"name", "id", "etag", "type", "location", "properties",
 
 
 def shown_pip(pip: PublicIp, api_version: str) -> Json:
-    """The public IP as an answer shows it. A dynamic one has an address only while it is attached."""
+    """The public IP as an answer shows it. A dynamic one shows an address only while it is attached."""
     properties: Json = {"provisioningState": pip.state, "resourceGuid": pip.guid}
     if pip.doc.properties.get("publicIPAllocationMethod") == "Static":
-        # A new address is not yet in the answer that accepts its creation (recorded in aso-2024).
+        # The answer that accepts a creation does not show the new address yet (recorded in aso-2024).
         creating = pip.operation is not None and pip.operation.name == "CreatePublicIpAddressOperation"
         if not creating:
             properties["ipAddress"] = pip.address

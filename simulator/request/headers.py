@@ -1,4 +1,4 @@
-"""The headers of ARM's answers, as recorded (azure.md section 4)."""
+"""The headers of ARM's answers, as recorded (docs/facts/azure.md section 4)."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def _times(second: int) -> tuple[str, str, str]:
 
 
 def common(state: State, request: Request, request_id: str, *, gateway_error: bool) -> dict[str, str]:
-    """What every answer of ARM carries. request_id: x-ms-request-id; for a write it is the id of its operation.
+    """The headers of every answer of ARM. request_id: x-ms-request-id; for a write it is the id of its operation.
 
-    gateway_error: answers that come from ARM itself show no `server`.
+    gateway_error: the answer comes from ARM itself and has no `server` header.
     """
     date, compact, iso = _times(int(state.clock.at))
     correlation = request.headers.get("x-ms-correlation-request-id") or state.ids.guid()

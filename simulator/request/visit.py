@@ -1,4 +1,4 @@
-"""One request on its way through the cloud: what it asks, who asks, and the fault that may strike it."""
+"""One request on its way through the cloud, with its caller and the fault that may strike it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Stopped(Exception):
-    """A fault has struck and the request goes no further; `reply` is what the client gets, if anything."""
+    """Raised when a fault ends the processing of a request. reply: what the client gets, if anything."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.status)
@@ -32,7 +32,7 @@ class Stopped(Exception):
 class Visit:
     """A request with everything a handler needs.
 
-    fault: what has struck, None before. call_s: the drawn time of a write's own call, None if none was drawn.
+    script: the fault planned for it. fault: the fault that has struck. call_s: the duration of a write's own call, if drawn.
     """
 
     state: State
@@ -47,7 +47,7 @@ class Visit:
 
     @property
     def api_version(self) -> str:
-        """The api-version of the query; there is one by the time a handler runs."""
+        """The api-version of the query. The front refuses requests without one."""
         return self.query.get("api-version", "")
 
     def body(self) -> Json:
@@ -61,7 +61,7 @@ class Visit:
         return value
 
     def allow(self, action: str, scope: str = "") -> None:
-        """Raise Refused (403) unless the caller holds the action on the scope (default: the resource asked about)."""
+        """Raise Refused (403) unless the caller holds the action on the scope (default: the resource of the path)."""
         rights.check(self.state, self.who, action, scope or self.route.id)
 
     def require_group(self) -> None:
@@ -76,9 +76,9 @@ class Visit:
             raise Refused("MethodNotAllowed", method=self.request.method)
 
     def strike(self) -> None:
-        """All checks have passed: now the planned fault strikes, before anything is done.
+        """Let the planned fault strike. Handlers call this after all checks have passed and before anything changes.
 
-        Raises Refused or Stopped if the fault is one that prevents the effect; the others are left in `fault`.
+        Raises Refused or Stopped if the fault prevents the effect; other faults are left in `fault`.
         """
         if self.reached:
             return
@@ -104,7 +104,7 @@ class Visit:
                 raise Stopped(Reply(503, None, nrp=False))
 
     def ending(self) -> Ends | Hangs | None:
-        """What the fault says about the operation that is about to start."""
+        """What the fault says about the end of the operation that is about to start."""
         match self.fault:
             case Ends() | Hangs():
                 return self.fault
@@ -113,7 +113,7 @@ class Visit:
         return None
 
     def draw_call_s(self) -> float:
-        """How long this write's own call takes (switch put_call_s)."""
+        """Draw the duration of this write's own call (switch put_call_s)."""
         low, high = self.state.switches.put_call_s
         self.call_s = self.state.latency_rng.uniform(low, high) if high else 0.0
         return self.call_s

@@ -1,4 +1,4 @@
-"""The simulated time: operations end when the clock passes their end. There are no timers."""
+"""Simulated time with a queue of events. There are no timers: whoever asks for the state runs the due events first."""
 
 from __future__ import annotations
 

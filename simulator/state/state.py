@@ -1,4 +1,4 @@
-"""All data of one simulated cloud. Every part of the simulator below the public face (`simulator.cloud`) works on a State."""
+"""All data of one simulated cloud. Every layer below the public face (`simulator.cloud`) works on a State."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Records:
 
 
 class State:
-    """All state of one simulated cloud, in memory. The same seed and the same requests give the same answers.
+    """All data of one simulated cloud, in memory. The same seed and the same requests give the same answers.
 
     now: seconds since 1970; tokens and Date headers show it too. switches: may be replaced at any time.
     """

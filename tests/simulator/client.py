@@ -1,4 +1,4 @@
-"""A client without sockets for the tests of the pure part: one cloud, one clock moved by hand, one principal."""
+"""A client without sockets for tests: one cloud, one clock moved by hand, one principal."""
 
 import json
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ TOKEN = "/msi/token?api-version=2019-08-01&resource=https://management.azure.com
 
 
 class Client:
-    """Requests to one cloud; NIC operations take 10 s and AO URLs are short unless the switches say otherwise."""
+    """Requests to one cloud. By default NIC operations take 10 s and operation URLs are short."""
 
     def __init__(self, *, seed: int = 1, world: World | None = None, **switches: Any) -> None:
         self.clock = HandClock()
@@ -41,7 +41,7 @@ class Client:
         return self.cloud.script(match, fault=fault, times=times, skip=skip)
 
     def ask(self, method: str, target: str, body: Any = None, /, **headers: str) -> Response:
-        """One request with a good token; the api-version is added where the target has none."""
+        """One request with a valid token. Adds the api-version if the target has none."""
         if "api-version" not in target:
             target += ("&" if "?" in target else "?") + f"api-version={VERSION}"
         sent = {"authorization": self.cloud.bearer(), "host": "127.0.0.1:18080"}
@@ -55,7 +55,7 @@ class Client:
         return answer.json()
 
     def poll(self, answer: Response) -> Response:
-        """One look at the operation that the answer announced."""
+        """Poll once the operation that the answer announced."""
         url = answer.headers["azure-asyncoperation"]
         return self.ask("GET", url.removeprefix("http://127.0.0.1:18080"))
 
@@ -72,7 +72,7 @@ class Client:
         return self.ask("PUT", NIC_B, nic, **headers)
 
     def nic(self, name: str, *more: Mapping[str, Any], **members: Any) -> Response:
-        """PUT a NIC of this name, with one dynamic configuration and the ones given."""
+        """PUT a NIC of this name with one dynamic ip configuration and these ones."""
         first = {"name": "ipconfig1", "properties": {"subnet": {"id": SUBNET}, "primary": True}}
         properties = {"ipConfigurations": [first, *more], **members.pop("properties", {})}
         body = {"location": "eastus", "properties": properties, **members}
@@ -80,7 +80,7 @@ class Client:
 
 
 def ask_token(client: Client, target: str = TOKEN, **headers: str) -> Response:
-    """GET the managed identity endpoint, with the right header unless another is given."""
+    """GET the managed identity endpoint, with the correct identity header unless other headers are given."""
     sent = headers or {"x-identity-header": client.cloud.identity_header}
     return handle(client.cloud, Request("GET", target, sent))
 
@@ -110,7 +110,7 @@ def vip(address: str = "10.0.0.254", pip: str = PIP, name: str = "vip", **proper
 
 
 def error_of(answer: Response) -> tuple[int, str]:
-    """Status and code; the code of the first detail behind a colon if there is one."""
+    """The status and the code of an error, followed by a colon and the code of its detail, if any."""
     error = answer.json()["error"]
     inner = [detail["code"] for detail in error.get("details", [])]
     return answer.status, ":".join([error["code"], *inner])

@@ -1,10 +1,10 @@
-"""The public face: one seed, one behaviour."""
+"""The public face: the same seed gives the same answers."""
 
 from tests.simulator.client import NIC_A, PIP, Client
 
 
 def test_same_seed_same_answers() -> None:
-    """Two clouds with one seed give byte for byte the same answers; another seed gives other ids."""
+    """Two clouds with the same seed give identical answers; another seed gives other ids."""
     runs = []
     for seed in (7, 7, 8):
         client = Client(seed=seed)

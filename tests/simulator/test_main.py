@@ -19,7 +19,7 @@ def _start(*words: str) -> Any:
 
 
 async def test_the_command_serves_http_and_https_until_sigterm(tmp_path: Path) -> None:
-    """`python -m simulator` prints the environment, then `ready URL`; https works with its own CA; SIGTERM ends it with 0."""
+    """`python -m simulator` prints the environment and `ready URL`; https works with its CA; SIGTERM ends it with exit code 0."""
     world = tmp_path / "world.json"
     world.write_text(json.dumps({"vnets": [{}], "nics": [{"name": "n", "configs": [{"name": "c"}]}]}))
     process = await _start("--port", "0", "--tls-port", "0", "--tls-dir", str(tmp_path / "tls"), "--world", str(world))
@@ -39,7 +39,7 @@ async def test_the_command_serves_http_and_https_until_sigterm(tmp_path: Path) -
 
 
 async def _errors_of(process: Any) -> bytes:
-    """What a command that ends by itself wrote to stderr; one that does not is killed."""
+    """The stderr of a command that ends by itself; kills a command that does not."""
     try:
         _, errors = await asyncio.wait_for(process.communicate(), 30)
     except TimeoutError:
@@ -60,7 +60,7 @@ async def _tls_url(process: Any) -> str:
     [("--switches", '{"latency": 3}'), ("--switches", "{"), ("--world", "/nowhere.json"), ("--tls-port", "0"), ("--scale", "0")],
 )
 async def test_unusable_arguments_are_one_clear_line_and_exit_code_2(words: tuple[str, ...]) -> None:
-    """A faulty switch, world or option ends the command with 2 and a sentence, without a traceback."""
+    """An invalid switch, world or option ends the command with exit code 2 and a message, without a traceback."""
     process = await _start("--port", "0", *words)
     errors = await _errors_of(process)
 
@@ -69,7 +69,7 @@ async def test_unusable_arguments_are_one_clear_line_and_exit_code_2(words: tupl
 
 
 async def test_a_taken_port_is_one_clear_line() -> None:
-    """A port that somebody else uses ends the command with 2 and a sentence."""
+    """A port that is in use ends the command with exit code 2 and a message."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         process = await _start("--port", str(other.getsockname()[1]))
         errors = await _errors_of(process)

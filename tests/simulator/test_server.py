@@ -23,7 +23,7 @@ HTTP = {"enforce_https": False}
 
 @pytest.fixture
 async def sdk(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
-    """Microsoft's own sdk with a managed identity, looking every 0.05 s."""
+    """Microsoft's SDK with a managed identity, polling every 0.05 s."""
     monkeypatch.setenv("IDENTITY_ENDPOINT", edge.environment()["IDENTITY_ENDPOINT"])
     monkeypatch.setenv("IDENTITY_HEADER", edge.environment()["IDENTITY_HEADER"])
     async with (
@@ -34,7 +34,7 @@ async def sdk(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]
 
 
 async def test_the_sdk_moves_the_vip(sdk: Any) -> None:
-    """GET, PUT with If-Match, poll and GET with azure-mgmt-network on both NICs: the VIP and its public IP are on B."""
+    """GET, PUT with If-Match and polls of azure-mgmt-network on both NICs move the VIP and its public IP to B."""
     nics = sdk.network_interfaces
     a = await nics.get("rg", "mirrora290_z1", **HTTP)
     vip = a.ip_configurations.pop(1)
@@ -54,7 +54,7 @@ async def test_the_sdk_moves_the_vip(sdk: Any) -> None:
 
 
 async def test_the_sdk_sees_refusals_as_azures(sdk: Any) -> None:
-    """A stale etag is 412 PreconditionFailed, a taken address 400 PrivateIPAddressIsAllocated."""
+    """A stale etag gets 412 PreconditionFailed, a taken address 400 PrivateIPAddressIsAllocated."""
     nics = sdk.network_interfaces
     a, b = await nics.get("rg", "mirrora290_z1", **HTTP), await nics.get("rg", "mirrorb280_z2", **HTTP)
     with pytest.raises(HttpResponseError) as stale:
@@ -91,7 +91,7 @@ async def test_the_sdk_creates_and_deletes(edge: Edge, sdk: Any) -> None:
 
 
 async def test_the_sdk_moves_with_the_atomic_call(edge: Edge, sdk: Any) -> None:
-    """begin_move_ip_configurations of SDK 33 works where the switch says so."""
+    """begin_move_ip_configurations of SDK 33 works if the switch enables it."""
     edge.cloud.switches = Switches(latency="fixed:0.05", retry_after="none", move_ip_configurations="all")
     b = await sdk.network_interfaces.get("rg", "mirrorb280_z2", **HTTP)
     source, target = f"{NIC_A}/ipConfigurations/vip", f"{b.id}/ipConfigurations/vip"
@@ -106,7 +106,7 @@ async def test_the_sdk_moves_with_the_atomic_call(edge: Edge, sdk: Any) -> None:
 
 @pytest.mark.parametrize("reset", [False, True])
 async def test_a_lost_answer_drops_the_connection(edge: Edge, reset: bool) -> None:
-    """A lost reply ends the connection without a byte; the request was carried out."""
+    """A lost reply ends the connection without a byte; the request took effect."""
     edge.cloud.script(Match(kind="nic"), fault=Lost(reset=reset))
     host, port = edge.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -124,7 +124,7 @@ async def test_a_lost_answer_drops_the_connection(edge: Edge, reset: bool) -> No
 
 
 async def test_it_listens_on_loopback_only() -> None:
-    """Any other host than a loopback address is refused before a socket is opened."""
+    """A host that is not a loopback address is refused before a socket is opened."""
     cloud = Cloud(worlds.default(), now=ScaledClock())
     with pytest.raises(ValueError, match="loopback"):
         async with running(cloud, host="0.0.0.0"):

@@ -17,7 +17,7 @@ def claims_of(answer: Response) -> Any:
 
 
 def test_a_token_has_the_claims_of_a_managed_identity() -> None:
-    """The answer and the JWT's claims are those that azure-identity and az read."""
+    """The answer and the JWT have the members and claims that azure-identity and az read."""
     client = Client()
     answer = ask_token(client)
 
@@ -41,7 +41,7 @@ def test_a_wrong_identity_header_gets_no_token() -> None:
 
 
 def test_a_user_assigned_identity_is_a_principal_of_its_own() -> None:
-    """client_id chooses another principal, whose requests the history tells apart."""
+    """client_id selects another principal, and the history names it."""
     client = Client()
     client_id = "11111111-2222-3333-4444-555555555555"
     answer = ask_token(client, f"{TOKEN}&client_id={client_id}")
@@ -64,7 +64,7 @@ def test_arm_takes_tokens_for_arm_only(resource: str, status: int) -> None:
 
 
 def test_tokens_expire() -> None:
-    """After its lifetime a token is ExpiredAuthenticationToken; the switch expires all at once."""
+    """A token past its lifetime gets ExpiredAuthenticationToken."""
     client = Client(token_lifetime_s=3600.0)
     token = "Bearer " + ask_token(client).json()["access_token"]
 

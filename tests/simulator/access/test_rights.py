@@ -15,7 +15,7 @@ from tests.simulator.client import NETWORK, NIC_A, PIP, SUBNET, Client, error_of
     ],
 )
 def test_every_referenced_id_needs_its_join(action: str, scope: str) -> None:
-    """A missing join right on any referenced id is LinkedAuthorizationFailed that names action and scope."""
+    """A missing join right on any referenced id gives LinkedAuthorizationFailed, which names action and scope."""
     client = Client(denied=(Denial(action=action, scope=scope),))
 
     answer = client.attach()
@@ -30,7 +30,7 @@ def test_every_referenced_id_needs_its_join(action: str, scope: str) -> None:
 
 
 def test_a_role_of_few_actions() -> None:
-    """With `granted` only what the role lists is allowed, and the permissions answer shows the role."""
+    """With `granted` only the actions of the role are allowed, and the permissions answer shows the role."""
     role = ("Microsoft.Network/networkInterfaces/read", "Microsoft.Authorization/*")
     client = Client(granted=role)
 

@@ -9,7 +9,7 @@ from tests.simulator.client import PIP
 
 
 async def test_management_changes_and_shows_everything(edge: Edge) -> None:
-    """Switches, scripts, strangers, pages, VMs, the clock and the history over /simulator; faulty requests get 400 or 404."""
+    """/simulator reads and changes switches, scripts, NICs, pages, VMs and the clock; faulty requests get 400 or 404."""
     cloud, base = edge.cloud, f"{edge.url}/simulator"
     async with aiohttp.ClientSession(headers={"Authorization": cloud.bearer()}) as session:
 

@@ -11,7 +11,7 @@ PUT = Match(method="PUT", kind="nic")
 
 @pytest.mark.parametrize("name", ERRORS)
 def test_every_row_can_be_produced_by_name(name: str) -> None:
-    """Every row of the error tables strikes a NIC PUT with its status, code and envelope, and nothing is carried out."""
+    """Every row of the error table can strike a NIC PUT, with its status, code and envelope; the PUT has no effect."""
     client = Client()
     row = ERRORS[name]
     before = client.get(NIC_A)["etag"]
@@ -41,7 +41,7 @@ def test_every_row_can_be_produced_by_name(name: str) -> None:
 
 
 def test_words_and_retry_after_of_an_answer_can_be_chosen() -> None:
-    """The words of the message and Retry-After are the caller's, 0 meaning no header."""
+    """The caller can choose values for the message and Retry-After; 0 means no header."""
     client = Client()
     name = "RetryableError.RetryableErrorDueToAnotherOperation"
     client.script(PUT, fault=Answer(name=name, retry_after=7, words={"seconds": 7}))

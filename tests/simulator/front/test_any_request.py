@@ -48,7 +48,7 @@ def replaced(document: Any, at: tuple[Any, ...], value: Any) -> Any:
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_any_json_anywhere_in_a_body_gets_an_answer(data: st.DataObject) -> None:
-    """A document with any JSON at any place is accepted or refused with a 4xx envelope; a refusal changes no etag."""
+    """A document with any JSON at any place is accepted, or refused with a 4xx error; a refusal changes no etag."""
     client = Client()
     target = data.draw(st.sampled_from(TARGETS))
     answer = client.ask("GET", target)
@@ -97,7 +97,7 @@ def test_any_json_anywhere_in_a_body_gets_an_answer(data: st.DataObject) -> None
     body=st.sampled_from([b"", b"{}", b"[]", b"\xff", json.dumps({"properties": None}).encode()]),
 )
 def test_any_path_gets_an_answer(method: str, pieces: list[str], query: str, body: bytes) -> None:
-    """Any path, method and query is answered, management included."""
+    """Any path, method and query gets an answer, also under /simulator."""
     client = Client()
     headers = {"authorization": client.cloud.bearer(), "x-identity-header": client.cloud.identity_header}
 
@@ -108,7 +108,7 @@ def test_any_path_gets_an_answer(method: str, pieces: list[str], query: str, bod
 
 @pytest.mark.parametrize("token", ["", "Bearer", "Bearer x", "Bearer a.b.c", "Basic x", "Bearer é.x.y"])
 def test_any_token_gets_an_answer(token: str) -> None:
-    """Whatever stands in Authorization, the answer is a 401."""
+    """Any invalid Authorization header gets a 401."""
     client = Client()
 
     assert client.ask("GET", NIC_A, authorization=token).status == 401

@@ -1,4 +1,4 @@
-"""Faults strike after the genuine check, on the genuine path, as often as they were planned."""
+"""Faults strike after Azure's own checks, as often as planned."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ GET = Match(method="GET", kind="nic")
 
 
 def test_a_genuine_refusal_comes_before_the_fault_and_does_not_use_it_up() -> None:
-    """A PUT that Azure refuses anyway is refused genuinely; the planned fault waits for one that passes the checks."""
+    """A PUT that fails Azure's own checks gets their answer; the planned fault waits for a PUT that passes them."""
     client = Client()
     script = client.script(PUT, fault=Status(status=500))
 
@@ -34,7 +34,7 @@ def test_a_genuine_refusal_comes_before_the_fault_and_does_not_use_it_up() -> No
 
 
 def test_times_and_skip() -> None:
-    """A script lets `skip` fitting requests pass and strikes the next `times`."""
+    """A script lets `skip` matching requests pass and strikes the next `times`."""
     client = Client()
     client.script(GET, fault=Status(status=503), times=2, skip=1)
 
@@ -66,7 +66,7 @@ def test_matches_by_name_principal_and_path() -> None:
     ],
 )
 def test_replies_are_lost_before_or_after_the_effect(fault: Fault, done: bool, lost: bool) -> None:
-    """`before`: nothing was carried out. `after`: it was, and only the answer is missing or wrong."""
+    """`before`: the request has no effect. `after`: it has, and only the answer is missing or wrong."""
     client = Client()
     client.script(PUT, fault=fault)
 
@@ -81,7 +81,7 @@ def test_replies_are_lost_before_or_after_the_effect(fault: Fault, done: bool, l
 
 
 def test_polls_may_answer_503_with_an_empty_body() -> None:
-    """A poll too can get an empty 503, and the operation goes on."""
+    """A poll can get an empty 503, and the operation continues."""
     client = Client()
     client.script(Match(kind="poll"), fault=Status(status=503))
     put = client.detach()
@@ -93,7 +93,7 @@ def test_polls_may_answer_503_with_an_empty_body() -> None:
 
 
 def test_a_late_answer_is_the_genuine_one() -> None:
-    """The fault late only delays the answer."""
+    """The fault Late only delays the answer."""
     client = Client()
     client.script(GET, fault=Late(delay_s=45))
 
@@ -102,7 +102,7 @@ def test_a_late_answer_is_the_genuine_one() -> None:
 
 
 def test_a_write_may_land_minutes_later() -> None:
-    """The fault lands: no answer, no effect now; later the request arrives and passes the checks of that time."""
+    """The fault Lands: no answer and no effect now; the request arrives later and is checked then."""
     client = Client()
     client.script(PUT, fault=Lands(after_s=180))
 
@@ -114,7 +114,7 @@ def test_a_write_may_land_minutes_later() -> None:
 
 
 def test_a_request_may_arrive_twice() -> None:
-    """The fault twice answers genuinely and delivers the same request again later, which the history shows."""
+    """The fault Twice gives the real answer and delivers the request again later; the history shows both."""
     client = Client()
     client.script(PUT, fault=Twice(after_s=3))
     assert client.detach().status == 200
@@ -125,7 +125,7 @@ def test_a_request_may_arrive_twice() -> None:
 
 
 def test_a_late_write_fails_under_if_match_when_the_nic_was_rewritten() -> None:
-    """A write that lands after somebody rewrote the NIC is refused because of its If-Match, and the history shows it."""
+    """A write that lands after another write of the NIC fails its If-Match, and the history shows it."""
     client = Client()
     client.script(PUT, fault=Lands(after_s=180))
     client.detach(if_match=client.get(NIC_A)["etag"])
@@ -139,7 +139,7 @@ def test_a_late_write_fails_under_if_match_when_the_nic_was_rewritten() -> None:
 
 @pytest.mark.parametrize("what", ["bumps-etag", "changes-tag", "adds-config", "drops-config"])
 def test_a_stranger_writes_between_our_get_and_our_put(what: str) -> None:
-    """The stranger acts right after the GET was answered: its etag is stale, and If-Match protects the change."""
+    """The other client writes right after our GET: our etag is stale, and If-Match protects its change."""
     client = Client()
     client.script(GET, fault=Stranger(what=what))
     seen = client.get(NIC_A)
@@ -151,7 +151,7 @@ def test_a_stranger_writes_between_our_get_and_our_put(what: str) -> None:
 
 
 def test_a_stranger_takes_the_address() -> None:
-    """A stranger that takes a free address makes our claim of it fail."""
+    """If another client takes a free address, our PUT with that address fails."""
     client = Client()
     client.detach()
     client.clock.advance(10)
@@ -161,7 +161,7 @@ def test_a_stranger_takes_the_address() -> None:
 
 
 def test_a_stranger_by_switch_acts_so_many_times() -> None:
-    """The switch stranger acts after the first GETs of NICs, stranger_times times."""
+    """With the switch `stranger`, another client writes after the first `stranger_times` GETs of NICs."""
     client = Client(stranger="changes-tag", stranger_times=1)
 
     etags = [client.get(NIC_A)["etag"] for _ in range(3)]
@@ -170,7 +170,7 @@ def test_a_stranger_by_switch_acts_so_many_times() -> None:
 
 
 def test_faults_by_chance_are_seeded() -> None:
-    """The rates strike about as often as they say, and the same requests in every run of a seed."""
+    """Faults strike about as often as their rate says, and the same requests in every run of a seed."""
 
     def statuses(seed: int) -> list[int]:
         client = Client(seed=seed, error_503_rate=0.3)
@@ -182,7 +182,7 @@ def test_faults_by_chance_are_seeded() -> None:
 
 
 def test_the_global_end_of_operations() -> None:
-    """The switch operation_end applies to every NIC operation, or with operation_end_rate to a part of them."""
+    """The switch operation_end applies to every NIC operation, or with operation_end_rate to a share of them."""
     client = Client(operation_end="failed-kept")
     put = client.detach()
     client.clock.advance(10)
@@ -195,7 +195,7 @@ def test_the_global_end_of_operations() -> None:
 
 
 def test_tokens_and_pages_can_be_struck_too() -> None:
-    """Scripts reach the token endpoint and the status pages."""
+    """Scripts also apply to the token endpoint and the status pages."""
     client = Client()
     client.script(Match(kind="token"), fault=Status(status=500))
     client.script(Match(kind="page", name="MIRRORA"), fault=Late(delay_s=9))

@@ -6,7 +6,7 @@ from tests.simulator.client import NIC_A, Client, error_of
 
 
 def test_the_history_tells_who_asked_what_and_what_came_of_it() -> None:
-    """Every request is kept with its time, principal, status, code, ids and the etags before and after."""
+    """The history has the principal, status, code, ids and etags before and after of every request."""
     client = Client()
     client.detach()
     client.attach()
@@ -19,7 +19,7 @@ def test_the_history_tells_who_asked_what_and_what_came_of_it() -> None:
 
 
 def test_bodies_and_paths_that_are_no_arm_are_refused_by_the_gateway() -> None:
-    """Broken JSON, a missing api-version, an unknown path, method, resource, group and subscription have their own answers."""
+    """Invalid JSON, a missing api-version, and an unknown path, method, resource, group or subscription have their own errors."""
     client = Client()
     ask = client.ask
 

@@ -4,7 +4,7 @@ from tests.simulator.client import GROUP, NIC_A, Client
 
 
 def test_resource_groups_and_subscriptions_as_az_asks_for_them() -> None:
-    """GET of groups, group, subscriptions and endpoints answer in ARM's shapes; paths ignore case."""
+    """Groups, subscriptions and endpoints read in ARM's form; paths ignore case."""
     client = Client()
 
     assert client.get("/subscriptions")["value"][0]["state"] == "Enabled"

@@ -4,7 +4,7 @@ from tests.simulator.client import Client, page
 
 
 def test_status_pages_say_what_the_member_is() -> None:
-    """Primary: 200 SUCCESS. Anything else: 503 FAILED. A liar says primary; hanging and refusing give no answer."""
+    """A primary answers 200 SUCCESS, others 503 FAILED. Mode lie answers SUCCESS; hang and refuse give no answer."""
     client = Client()
     client.cloud.members["HOST/INST"] = "primary"
 

@@ -1,4 +1,4 @@
-"""What a NIC PUT is refused for, and in which order."""
+"""The checks of a NIC PUT and their order."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ def with_more(**members: Any) -> World:
 
 
 def put_b(client: Client, *added: dict[str, Any], **properties: Any) -> tuple[int, str]:
-    """PUT NIC B with more configurations and properties; what it was refused with."""
+    """PUT NIC B with more configurations and properties; returns the error."""
     nic = client.get(NIC_B)
     configs(nic).extend(added)
     nic["properties"].update(properties)
@@ -27,7 +27,7 @@ def put_b(client: Client, *added: dict[str, Any], **properties: Any) -> tuple[in
 
 
 def test_the_order_of_checks_is_azures() -> None:
-    """Of many faults in one PUT the first in the order is answered; each one cured lets the next one show."""
+    """A PUT with many errors gets the first one in Azure's order; each fix reveals the next one."""
     client = Client(
         world=with_more(
             public_ips=(WorldPublicIp(name="broken", state="Failed"), WorldPublicIp(name="zonal", zones=("1",))),
@@ -105,7 +105,7 @@ def test_the_order_of_checks_is_azures() -> None:
     ],
 )
 def test_a_faulty_configuration_is_refused_and_nothing_changes(added: dict[str, Any], row: str) -> None:
-    """Each fault of an added ip configuration has its own 400, and the NIC stays as it was."""
+    """Each error in an added ip configuration has its own 400, and the NIC does not change."""
     client = Client()
     before = client.get(NIC_B)
 
@@ -114,7 +114,7 @@ def test_a_faulty_configuration_is_refused_and_nothing_changes(added: dict[str, 
 
 
 def test_a_public_ip_twice_in_one_put() -> None:
-    """The same public IP on two configurations of one PUT is refused."""
+    """A PUT with the same public IP on two configurations is refused."""
     assert put_b(Client(), vip("10.0.0.77"), vip("10.0.0.78", name="v2")) == (400, "PublicIPReferencedByMultipleIPConfigs")
 
 
@@ -139,7 +139,7 @@ def test_a_nic_needs_a_configuration_and_a_location() -> None:
 
 
 def test_if_match_may_be_ignored() -> None:
-    """If-Match on a NIC is honoured, or with the switch ignored; `*` and the present etag always pass."""
+    """If-Match on a NIC is checked unless the switch ignores it; `*` and the current etag pass."""
     client = Client()
     nic = client.get(NIC_B)
 
@@ -155,7 +155,7 @@ def test_if_match_may_be_ignored() -> None:
 
 
 def test_an_etag_goes_stale_at_completion() -> None:
-    """The etag of the PUT's own answer is not the NIC's any more once the operation has ended."""
+    """The etag in the answer to a PUT is stale once the operation has ended."""
     client = Client()
     etag = client.detach().json()["etag"]
     client.clock.advance(10)
@@ -164,7 +164,7 @@ def test_an_etag_goes_stale_at_completion() -> None:
 
 
 def test_a_reference_that_is_updating_is_a_429() -> None:
-    """A public IP that is being written is 429 ReferencedResourceNotProvisioned, without Retry-After."""
+    """A reference to a public IP that is being written gets 429 ReferencedResourceNotProvisioned, without Retry-After."""
     client = Client()
     new = f"{NETWORK}/publicIPAddresses/new"
     body = {"location": "eastus", "sku": {"name": "Standard"}, "zones": ["1", "2", "3"], "properties": {}}
@@ -178,7 +178,7 @@ def test_a_reference_that_is_updating_is_a_429() -> None:
 
 
 def test_skus_must_agree() -> None:
-    """A Standard balancer's pool takes no Basic public IP, and an availability set no mix of the two."""
+    """The pool of a Standard balancer refuses a Basic public IP, and an availability set refuses a mix of both."""
     balancer = f"{NETWORK}/loadBalancers/lb"
     world = with_more(
         public_ips=(WorldPublicIp(name="basic", sku="Basic"), WorldPublicIp(name="standard")),
@@ -201,7 +201,7 @@ def test_skus_must_agree() -> None:
 
 
 def test_a_reserved_nic_is_refused() -> None:
-    """A NIC held for a failed VM create answers NicReservedForAnotherVm until the time is over."""
+    """A NIC that is reserved for another VM answers NicReservedForAnotherVm until the reservation ends."""
     client = Client()
     client.cloud.nic_named("mirrorb280_z2").reserved_until = client.clock() + 180
 

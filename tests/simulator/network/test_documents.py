@@ -4,7 +4,7 @@ from tests.simulator.client import NIC_A, Client, configs
 
 
 def test_put_replaces_and_keeps_what_it_does_not_know() -> None:
-    """Absent members return to their defaults, unknown ones are given back, read-only ones are ignored."""
+    """A PUT resets absent members to their defaults, keeps unknown members and ignores read-only ones."""
     client = Client()
     nic = client.get(NIC_A)
     nic["properties"].update({"enableIPForwarding": True, "futureThing": {"x": 1}, "macAddress": "00-00"})
@@ -30,7 +30,7 @@ def test_put_replaces_and_keeps_what_it_does_not_know() -> None:
 
 
 def test_the_primary_configuration_comes_first() -> None:
-    """Whatever the order in the PUT, the answer shows the primary ip configuration first; it may change in one PUT."""
+    """The answer shows the primary ip configuration first, whatever the order in the PUT. One PUT can change the primary."""
     client = Client()
     nic = client.get(NIC_A)
     configs(nic).reverse()

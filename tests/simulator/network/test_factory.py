@@ -4,7 +4,7 @@ from tests.simulator.client import Client, configs
 
 
 def test_a_new_nic_is_there_at_once_with_the_lowest_free_address() -> None:
-    """A valid PUT of an absent NIC answers 201 Succeeded without an AO header."""
+    """A PUT of a new NIC answers 201 Succeeded without an operation URL."""
     client = Client()
 
     answer = client.nic("new")

@@ -1,4 +1,4 @@
-"""moveIpConfigurations: refused, working, refusing public addresses, slow, failing half-way."""
+"""moveIpConfigurations: its refusals, its success, and its failures."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def move(client: Client, version: str = NEW, body: Any = None) -> Any:
 
 
 def without_public(client: Client) -> None:
-    """Take the public IP off the VIP."""
+    """Remove the public IP from the VIP."""
     nic = client.get(NIC_A)
     del configs(nic)[1]["properties"]["publicIPAddress"]
     client.ask("PUT", NIC_A, nic)
@@ -47,7 +47,7 @@ def test_it_is_refused_where_the_feature_is_missing_or_the_version_unknown() -> 
 
 
 def test_it_moves_a_private_address_in_one_operation() -> None:
-    """202 with AO, Location, Retry-After; both NICs Updating; at the end the configuration is on the other NIC."""
+    """202 with operation URL, Location and Retry-After; both NICs are Updating; then the configuration is on the other NIC."""
     client = Client(move_ip_configurations="private")
     without_public(client)
 
@@ -76,7 +76,7 @@ def test_public_addresses_are_refused_or_travel_along() -> None:
 
 
 def test_it_may_answer_200_at_once() -> None:
-    """With move_answer=200 the move is done when it is answered."""
+    """With move_answer=200 the move is complete when it is answered."""
     client = Client(move_ip_configurations="all", move_answer=200)
 
     assert move(client).status == 200
@@ -96,7 +96,7 @@ def test_it_may_be_slow() -> None:
 
 
 def test_it_may_fail_half_way() -> None:
-    """With `half-way` the source has lost the configuration, the target has not got it, and both NICs are Failed."""
+    """With `half-way` the configuration leaves the source and does not reach the target; both NICs are Failed."""
     client = Client(move_ip_configurations="half-way")
     without_public(client)
     answer = move(client)
@@ -124,7 +124,7 @@ def test_a_failed_move_changes_nothing() -> None:
 
 
 def test_a_later_put_on_one_nic_cancels_the_move() -> None:
-    """A PUT of the source while the move runs wins; the move ends Canceled and attaches nothing."""
+    """A PUT of the source during the move supersedes it; the move ends Canceled and attaches nothing."""
     client = Client(move_ip_configurations="all")
     answer = move(client)
     client.clock.advance(2)
@@ -162,7 +162,7 @@ def test_bodies_without_items_are_refused(body: Any) -> None:
 
 
 def test_a_busy_nic_is_a_429() -> None:
-    """While another operation holds one of the NICs the move is refused for now."""
+    """A move is refused while another operation runs on one of the NICs."""
     client = Client(move_ip_configurations="all")
     client.ask("PUT", NIC_B, client.get(NIC_B))
 

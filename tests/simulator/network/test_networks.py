@@ -4,7 +4,7 @@ from tests.simulator.client import NIC_A, SUBNET, VNET, Client, error_of
 
 
 def test_vnet_changes_its_etag_with_the_addresses_in_it() -> None:
-    """A NIC that leaves a subnet is a new etag of the virtual network."""
+    """An address that a NIC frees gives the virtual network a new etag."""
     client = Client()
     before = client.get(VNET)["etag"]
 
@@ -15,7 +15,7 @@ def test_vnet_changes_its_etag_with_the_addresses_in_it() -> None:
 
 
 def test_subnet_lists_who_holds_addresses() -> None:
-    """GET of the subnet with $expand shows every ip configuration, one that is being released included."""
+    """GET of the subnet with $expand shows every ip configuration, including one that is being released."""
     client = Client()
     client.detach()
     expanded = client.get(f"{SUBNET}?$expand=ipConfigurations")["properties"]["ipConfigurations"]
@@ -28,7 +28,7 @@ def test_subnet_lists_who_holds_addresses() -> None:
 
 
 def test_check_ip_address_availability() -> None:
-    """CheckIPAddressAvailability tells free, taken and reserved addresses, and refuses one outside all subnets."""
+    """CheckIPAddressAvailability distinguishes free, taken and reserved addresses, and refuses one outside all subnets."""
     client = Client()
     url = f"{VNET}/CheckIPAddressAvailability?ipAddress="
 

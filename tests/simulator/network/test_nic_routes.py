@@ -4,7 +4,7 @@ from tests.simulator.client import NIC_A, PIP, Client, error_of, vip
 
 
 def test_delete_holds_references_until_its_end() -> None:
-    """DELETE answers 202 with Location; until its end the public IP cannot be deleted; then Location answers 204."""
+    """DELETE answers 202 with Location. Until it ends, the public IP cannot be deleted; then Location answers 204."""
     client = Client()
     client.detach()
     client.clock.advance(10)
@@ -26,7 +26,7 @@ def test_delete_holds_references_until_its_end() -> None:
 
 
 def test_a_nic_that_is_being_deleted_takes_no_write() -> None:
-    """A PUT while the DELETE runs is refused; afterwards it creates the NIC anew."""
+    """A PUT during the DELETE is refused; after it, a PUT creates a new NIC."""
     client = Client()
     nic = client.nic("new").json()
     client.ask("DELETE", nic["id"])
@@ -42,7 +42,7 @@ def test_a_nic_of_a_vm_is_not_deleted() -> None:
 
 
 def test_lists_may_lag_behind() -> None:
-    """With list_lag_s a new NIC is missing from the list for so long, but not from GET."""
+    """With list_lag_s a new NIC is missing from lists for that time, but a GET finds it."""
     client = Client(list_lag_s=60)
     nic = client.nic("new").json()
     listed = nic["id"].rpartition("/")[0]

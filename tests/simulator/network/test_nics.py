@@ -1,4 +1,4 @@
-"""How a NIC lives: its writes are accepted, superseded, refused or fail, and its VM decides how."""
+"""The life cycle of a NIC: writes are accepted, superseded, refused or fail."""
 
 import pytest
 
@@ -9,7 +9,7 @@ PUT = Match(method="PUT", kind="nic")
 
 
 def test_update_without_a_vm_is_synchronous_with_one_new_etag() -> None:
-    """A PUT of an unattached NIC answers 200 Succeeded without AO, and a GET shows the etag of the PUT."""
+    """A PUT of an unattached NIC answers 200 Succeeded without operation URL, and a GET shows the etag of the PUT."""
     client = Client()
     created = client.nic("new").json()
 
@@ -21,7 +21,7 @@ def test_update_without_a_vm_is_synchronous_with_one_new_etag() -> None:
 
 
 def test_put_on_a_running_vm_is_updating_with_the_new_content_and_two_etags() -> None:
-    """Accepted: 200, AO, body and GET already show the content with Updating; the end brings another etag."""
+    """200 with an operation URL; the body and a GET show the new content as Updating; the end gives another etag."""
     client = Client()
     before = client.get(NIC_A)
 
@@ -40,7 +40,7 @@ def test_put_on_a_running_vm_is_updating_with_the_new_content_and_two_etags() ->
 
 
 def test_a_failed_nic_is_repaired_by_putting_it_again() -> None:
-    """A PUT of a Failed NIC as it is ends in Succeeded."""
+    """A PUT of an unchanged Failed NIC ends in Succeeded."""
     client = Client()
     client.script(PUT, fault=Ends(how="failed-kept"))
     client.detach()
@@ -52,7 +52,7 @@ def test_a_failed_nic_is_repaired_by_putting_it_again() -> None:
 
 
 def test_a_second_put_supersedes_the_first() -> None:
-    """The earlier poll says Canceled and names both operations; the later content wins; nothing is freed in between."""
+    """Polls of the first operation say Canceled and name both; the later content wins; no address is freed in between."""
     client = Client()
     first = client.detach()
     client.clock.advance(5)
@@ -80,7 +80,7 @@ def test_a_second_put_supersedes_the_first() -> None:
     ],
 )
 def test_a_second_put_may_be_refused_instead(switch: str, expected: tuple[int, str]) -> None:
-    """With second_put=locked or conflict the running operation is left alone."""
+    """With second_put=locked or conflict the second PUT is refused and the running operation continues."""
     client = Client(second_put=switch)
     first = client.detach()
 
@@ -102,7 +102,7 @@ def test_a_second_put_may_be_refused_instead(switch: str, expected: tuple[int, s
     ],
 )
 def test_the_state_of_the_vm_decides(state: str, at_once: bool, after: float, final: str) -> None:
-    """A deallocated VM makes a write synchronous; a dead zone makes it slow or fail; a VM being deleted refuses."""
+    """A deallocated VM makes a write synchronous; in a dead zone it is slow or fails; on a VM being deleted it fails."""
     client = Client(vm_state={"MIRRORA": state})
 
     answer = client.detach()

@@ -9,7 +9,7 @@ PUT = Match(method="PUT", kind="nic")
 
 
 def test_an_ao_header_on_a_synchronous_put_is_a_switch() -> None:
-    """As until 2023, a synchronous PUT may carry an AO whose first poll says Succeeded."""
+    """A synchronous PUT can have an operation URL whose first poll says Succeeded, as until 2023."""
     client = Client(sync_ao=True)
 
     answer = client.nic("new")
@@ -20,7 +20,7 @@ def test_an_ao_header_on_a_synchronous_put_is_a_switch() -> None:
 
 
 def test_operation_id_is_the_request_id_of_the_write() -> None:
-    """x-ms-request-id of the write is the id in the AO header, which leads back to the host that the client used."""
+    """x-ms-request-id of the write is the id in the operation URL, which points to the host that the client used."""
     client = Client()
 
     answer = client.detach()
@@ -41,7 +41,7 @@ def test_operation_id_is_the_request_id_of_the_write() -> None:
     ],
 )
 def test_operations_end_badly_as_planned(how: str, status: str, code: str, state: str, kept: bool) -> None:
-    """A bad end is HTTP 200 with the error in the body; the content is kept or rolled back as the fault says."""
+    """A poll of a failed operation is HTTP 200 with the error in the body. The fault decides about a rollback of the content."""
     client = Client()
     client.script(PUT, fault=Ends(how=how))
 
@@ -58,7 +58,7 @@ def test_operations_end_badly_as_planned(how: str, status: str, code: str, state
 
 
 def test_a_gone_operation_answers_404_but_took_effect() -> None:
-    """Polls of an operation whose id is gone answer 404; the NIC gets there all the same."""
+    """Polls of a gone operation answer 404, but the write takes effect."""
     client = Client()
     client.script(PUT, fault=Ends(how="gone"))
 
@@ -71,7 +71,7 @@ def test_a_gone_operation_answers_404_but_took_effect() -> None:
 
 
 def test_a_hanging_operation_takes_so_much_longer() -> None:
-    """The fault hangs delays the end and nothing else."""
+    """The fault Hangs only delays the end of the operation."""
     client = Client()
     client.script(PUT, fault=Hangs(for_s=600))
 
@@ -83,7 +83,7 @@ def test_a_hanging_operation_takes_so_much_longer() -> None:
 
 
 def test_busy_after_completion() -> None:
-    """For some seconds after an operation, writes in the same subnet may get 429 ReferencedResourceNotProvisioned."""
+    """With the switch, writes in the same subnet get 429 ReferencedResourceNotProvisioned for some seconds after an operation."""
     client = Client(busy_after_completion_s=3)
     client.detach()
     client.clock.advance(10)
@@ -96,7 +96,7 @@ def test_busy_after_completion() -> None:
 
 
 def test_long_ao_urls_are_three_to_four_kilobytes_and_work() -> None:
-    """The AO URL of 2024 carries t, c, s and h, is 3 to 4 kB long, and is polled as it is."""
+    """The operation URL of 2024 has the parameters t, c, s and h, is 3 to 4 kB long, and can be polled."""
     client = Client(ao_url="long")
     put = client.detach()
     url = put.headers["azure-asyncoperation"]

@@ -4,7 +4,7 @@ from tests.simulator.client import NIC_A, PIP, Client
 
 
 def test_public_ip_changes_when_the_nic_operation_ends() -> None:
-    """The PIP's etag and back-reference change at the end of the NIC's operation though nobody PUT the PIP."""
+    """The public IP's etag and `ipConfiguration` change at the end of the NIC's operation, although nobody put the public IP."""
     client = Client()
     before = client.get(PIP)
 
@@ -36,7 +36,7 @@ def test_a_public_ip_has_two_etags_per_write() -> None:
 
 
 def test_a_dynamic_public_ip_has_an_address_only_while_attached() -> None:
-    """A Dynamic one that is on no NIC shows no ipAddress."""
+    """A dynamic public IP that is not attached shows no ipAddress."""
     client = Client()
     client.ask("PUT", PIP + "2", {"location": "eastus", "properties": {}})
     client.clock.advance(5)

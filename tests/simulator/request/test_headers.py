@@ -4,7 +4,7 @@ from tests.simulator.client import NIC_A, Client
 
 
 def test_get_has_an_etag_header_and_put_has_none() -> None:
-    """The ETag header of a GET is the body's; a PUT has it in the body only."""
+    """The ETag header of a GET equals the body's etag; a PUT has the etag in the body only."""
     client = Client()
     got = client.ask("GET", NIC_A)
 
@@ -13,7 +13,7 @@ def test_get_has_an_etag_header_and_put_has_none() -> None:
 
 
 def test_headers_that_every_answer_has() -> None:
-    """Ids, rate limits, caching and Front Door's marks are on good answers and on refusals."""
+    """Answers and errors have the headers for ids, rate limits, caching and Front Door."""
     client = Client()
     for answer in (client.ask("GET", NIC_A), client.ask("GET", NIC_A + "x")):
         found = answer.headers
@@ -26,7 +26,7 @@ def test_headers_that_every_answer_has() -> None:
 
 
 def test_style_of_2019() -> None:
-    """With the switches of 2019: pretty JSON with CRLF, `server`, no Front Door; errors of the gateway stay compact."""
+    """With the switches of 2019: JSON is indented with CRLF, `server` replaces Front Door's headers, ARM's errors are compact."""
     client = Client(json="pretty", front_door=False)
 
     got = client.ask("GET", NIC_A)
@@ -38,7 +38,7 @@ def test_style_of_2019() -> None:
 
 
 def test_the_client_request_id_comes_back_when_asked_for() -> None:
-    """x-ms-return-client-request-id: true echoes x-ms-client-request-id; a correlation id is taken over."""
+    """x-ms-return-client-request-id: true returns x-ms-client-request-id; the client's correlation id is used."""
     client = Client()
     asked = {"x-ms-client-request-id": "c1", "x-ms-return-client-request-id": "true", "x-ms-correlation-request-id": "k1"}
 

@@ -24,7 +24,7 @@ def waits(client: Client, put: Any, polls: int) -> list[str | None]:
     ],
 )
 def test_retry_after_of_a_nic_operation(profile: str, expected: list[str | None]) -> None:
-    """Retry-After escalates, stays, or is absent, as the profile says; the last poll has none."""
+    """Retry-After grows, is constant or is absent, depending on the profile; the last poll has none."""
     client = Client(retry_after=profile)
     put = client.detach()
 
@@ -34,7 +34,7 @@ def test_retry_after_of_a_nic_operation(profile: str, expected: list[str | None]
 
 
 def test_retry_after_of_a_public_ip_starts_at_one() -> None:
-    """A public IP's PUT is always Updating with AO and Retry-After 1; its polls escalate from 1, to 10."""
+    """The PUT of a public IP is always Updating with Retry-After 1; the values of its polls grow from 1 to 16 and end at 10."""
     client = Client()
     client.script(Match(kind="pip", method="PUT"), fault=Hangs(for_s=600))
     body = {"location": "eastus", "sku": {"name": "Standard"}, "properties": {"publicIPAllocationMethod": "Static"}}
@@ -47,7 +47,7 @@ def test_retry_after_of_a_public_ip_starts_at_one() -> None:
 
 
 def test_the_put_calls_own_time_comes_before_the_operation() -> None:
-    """With put_call_s the PUT's answer is delayed, and the operation takes its time after that."""
+    """With put_call_s the answer to the PUT is delayed, and the operation starts after it."""
     client = Client(put_call_s=(3.0, 10.0))
     put = client.detach()
 

@@ -4,7 +4,7 @@ from tests.simulator.client import NIC_B, PIP, Client, error_of
 
 
 def test_dropped_addresses_stay_held_until_the_operation_ends() -> None:
-    """While the release is Updating, a claim gets 400; afterwards it is accepted."""
+    """While the releasing operation runs, a PUT with the address gets 400; after it, the PUT is accepted."""
     client = Client()
     client.detach()
 
@@ -18,7 +18,7 @@ def test_dropped_addresses_stay_held_until_the_operation_ends() -> None:
 
 
 def test_release_at_acceptance_is_a_switch() -> None:
-    """With released_at=acceptance both writes run at the same time, and the public IP ends on the second NIC."""
+    """With released_at=acceptance both operations run at the same time, and the public IP ends on the second NIC."""
     client = Client(released_at="acceptance")
     client.detach()
 
@@ -28,7 +28,7 @@ def test_release_at_acceptance_is_a_switch() -> None:
 
 
 def test_states_and_ledger_tell_who_carried_the_address_when() -> None:
-    """The log of states and the log of the ledger hold every change with its time."""
+    """The states and the ledger's log have every change with its time."""
     client = Client()
     start = client.clock()
     client.detach()

@@ -10,7 +10,7 @@ from tests.simulator.client import Client
     [("before-completion", 2, 14), ("after-completion", 12, 24), ("never", None, None)],
 )
 def test_the_data_path_is_not_what_arm_says(data_path: str, left: float | None, reached: float | None) -> None:
-    """Traffic moves a while after acceptance, after completion, or never, as the switch data_path says."""
+    """Traffic moves some time after acceptance, after completion, or never, depending on the switch data_path."""
     client = Client(data_path=data_path)
     start = client.clock()
     client.detach()

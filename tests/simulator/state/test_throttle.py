@@ -4,7 +4,7 @@ from tests.simulator.client import NIC_A, NIC_B, Client, error_of
 
 
 def test_arm_buckets_empty_and_refill() -> None:
-    """With throttling=arm a burst gets 429 with Retry-After, refused calls cost nothing, and tokens come back with time."""
+    """With throttling=arm a burst gets 429 with Retry-After; refused calls take no tokens, and tokens return with time."""
     client = Client(throttling="arm", arm_reads=(5, 2))
 
     answers = [client.ask("GET", NIC_A) for _ in range(7)]
@@ -19,7 +19,7 @@ def test_arm_buckets_empty_and_refill() -> None:
 
 
 def test_polls_count_as_reads() -> None:
-    """Looking at the operation takes from the read bucket."""
+    """Polls take tokens from the read bucket."""
     client = Client(throttling="arm", arm_reads=(3, 0.1))
     put = client.detach()
 
@@ -27,7 +27,7 @@ def test_polls_count_as_reads() -> None:
 
 
 def test_the_network_providers_five_minutes() -> None:
-    """With throttling=nrp so many writes per 5 minutes pass; then 429 RetryableErrorDueToTooManyCalls, until the window moves."""
+    """With throttling=nrp, writes beyond the limit of five minutes get 429 RetryableErrorDueToTooManyCalls for a while."""
     client = Client(throttling="nrp", nrp_writes_per_5min=2)
 
     answers = [client.ask("PUT", NIC_A, client.get(NIC_A)) for _ in range(3)]
@@ -39,7 +39,7 @@ def test_the_network_providers_five_minutes() -> None:
 
 
 def test_throttling_may_come_without_retry_after() -> None:
-    """With throttle_retry_after off a 429 of throttling says no time."""
+    """Without throttle_retry_after, a 429 of throttling has no Retry-After."""
     client = Client(throttling="arm", arm_reads=(0.5, 1), throttle_retry_after=False)
 
     assert "retry-after" not in client.ask("GET", NIC_A).headers
