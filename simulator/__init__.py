@@ -1,1 +1,1 @@
-"""A small, seeded simulation of Azure Resource Manager and Microsoft.Network (see README.md); for tests only."""
+"""A small, seeded simulation of Azure Resource Manager and Microsoft.Network, for tests only; see README.md."""

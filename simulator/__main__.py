@@ -21,14 +21,14 @@ USAGE_ERROR = 2
 
 def _arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m simulator", description=__doc__)
-    parser.add_argument("--port", type=int, default=18080, help="http port on 127.0.0.1, 0 for a free one")
-    parser.add_argument("--tls-port", type=int, help="https port too, 0 for a free one (needs --tls-dir)")
-    parser.add_argument("--tls-dir", type=Path, help="where ca.pem, srv.pem and srv.key are written")
-    parser.add_argument("--world", type=Path, help="a JSON file with another world than the default one")
-    parser.add_argument("--fleet", type=int, help="a world of so many mirrors instead")
+    parser.add_argument("--port", type=int, default=18080, help="http port on 127.0.0.1; 0 for a free one")
+    parser.add_argument("--tls-port", type=int, help="also serve https on this port; 0 for a free one (needs --tls-dir)")
+    parser.add_argument("--tls-dir", type=Path, help="folder for ca.pem, srv.pem and srv.key")
+    parser.add_argument("--world", type=Path, help="a JSON file that describes the world")
+    parser.add_argument("--fleet", type=int, help="use a world with this many mirrors")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same ids, etags and times")
     parser.add_argument("--switches", default="{}", help='JSON, for example \'{"latency": "fixed:3"}\'')
-    parser.add_argument("--scale", type=float, default=1.0, help="how many times as fast the clock runs")
+    parser.add_argument("--scale", type=float, default=1.0, help="speed of the clock as a multiple of real time")
     found = parser.parse_args(words)
     if (found.tls_port is None) != (found.tls_dir is None):
         parser.error("--tls-port and --tls-dir belong together")
@@ -62,7 +62,7 @@ async def _serve(found: argparse.Namespace, cloud: Cloud) -> None:
 
 
 def main(words: list[str]) -> int:
-    """Run until a signal; 0 then, 2 for unusable arguments."""
+    """Serve until a signal arrives. Returns 0, or 2 for unusable arguments."""
     found = _arguments(words)
     try:
         switches = switched(Switches(), json.loads(found.switches))

@@ -1,4 +1,4 @@
-"""The HTTP and HTTPS edge of the simulated cloud: real sockets, real waiting, loopback only."""
+"""The HTTP and HTTPS server of the simulated cloud: real sockets, real delays, loopback only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Where a running simulator listens. tls_url and ca_file are '' and None without https."""
+    """A running simulator: where it listens, and its cloud. Without https, tls_url is '' and ca_file is None."""
 
     url: str
     tls_url: str
@@ -34,7 +34,7 @@ class Edge:
     cloud: Cloud
 
     def environment(self) -> dict[str, str]:
-        """What a user exports so that the Function app, an SDK or `az` find this simulator."""
+        """The environment variables with which the Function app, an SDK or `az` finds this simulator."""
         found = {
             "VIP_ARM_ENDPOINT": self.url,
             "VIP_ARM_AUDIENCE": "https://management.azure.com",
@@ -53,14 +53,14 @@ class Edge:
 
 
 def _loopback(host: str) -> str:
-    """The host if it is a loopback address; else raises ValueError: nobody shall take this for Azure."""
+    """The host if it is a loopback address, else ValueError: nobody may mistake the simulator for Azure."""
     if host == "localhost" or ipaddress.ip_address(host).is_loopback:
         return host
     raise ValueError(f"the simulator listens on loopback addresses only, not on {host}")
 
 
 class _Exact(web.Response):
-    """An answer without the Server header and content type that aiohttp adds: ARM's headers are compared with recordings."""
+    """A response without the Server and Content-Type headers that aiohttp adds; tests compare the headers with recordings."""
 
     async def _prepare_headers(self) -> None:
         wanted = {name.lower() for name in self.headers}
@@ -86,12 +86,12 @@ class _Front:
         return _Exact(status=answer.status, body=answer.body or None, headers=answer.headers)
 
     def _scale(self) -> float:
-        now = self._cloud.now
+        now = self._cloud.clock.now
         return now.scale if isinstance(now, ScaledClock) else 1.0
 
 
 def _drop(request: web.BaseRequest, answer: Response) -> None:
-    """End the connection without an answer: closed, or reset (RST) by a linger time of 0."""
+    """End the connection without an answer: close it, or reset it (RST, through a linger time of 0)."""
     transport = request.transport
     if transport is not None:
         raw: socket.socket | None = transport.get_extra_info("socket")
@@ -105,9 +105,9 @@ def _drop(request: web.BaseRequest, answer: Response) -> None:
 async def running(
     cloud: Cloud, port: int = 0, *, host: str = "127.0.0.1", tls_port: int | None = None, tls_dir: Path | None = None
 ) -> AsyncIterator[Edge]:
-    """Serve the cloud while the context is open. port 0: any free one. tls_port and tls_dir: https too, with ca.pem there.
+    """Serve the cloud while the context is open. port: 0 for a free one. tls_port, tls_dir: serve https too, with ca.pem there.
 
-    Raises ValueError for a host that is not loopback, OSError for a port that is taken.
+    Raises ValueError for a host that is not loopback, OSError for a port that is in use.
     """
     _loopback(host)
     server = web.Server(_Front(cloud), access_log=None, handler_cancellation=False)

@@ -1,4 +1,4 @@
-"""A certificate authority of the simulator's own, and a certificate for localhost, so that `az` can use https."""
+"""A certificate authority and a certificate for localhost, so that `az` can use https."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivate
 def make(directory: Path) -> tuple[Path, Path, Path]:
     """Write ca.pem, srv.pem and srv.key (mode 600) for localhost, 127.0.0.1 and ::1; returns their paths.
 
-    Made anew at every start and good for 30 days. The authority's own key is kept nowhere.
+    They are new at every start and valid for 30 days. The authority's private key is not stored.
     """
     directory.mkdir(parents=True, exist_ok=True)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -90,7 +90,7 @@ def make(directory: Path) -> tuple[Path, Path, Path]:
 
 
 def server_context(directory: Path) -> ssl.SSLContext:
-    """A context for the https edge with a certificate fresh from `make`."""
+    """A TLS context for the server, with a new certificate from `make`."""
     _, cert_file, key_file = make(directory)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert_file, key_file)

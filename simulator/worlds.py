@@ -1,4 +1,4 @@
-"""Ready-made worlds: the one mirror of the demo, and a fleet."""
+"""Ready-made worlds: the single mirror of the demo, and fleets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NSG = "Microsoft.Network/networkSecurityGroups"
 
 
 def default() -> World:
-    """One mirror of two members in two zones; MIRRORA is primary, its NIC holds the VIP 10.0.0.254 with my_vip_ip."""
+    """One mirror of two members in two zones. MIRRORA is primary, and its NIC holds the VIP 10.0.0.254 with my_vip_ip."""
     return World(
         vnets=(WorldVnet(),),
         public_ips=(WorldPublicIp(name="my_vip_ip", address="20.51.0.254"),),
@@ -49,7 +49,7 @@ def default() -> World:
 
 
 class FleetMirror(NamedTuple):
-    """The names of one mirror of a fleet. Members are NAME-A (holds the VIP at the start) and NAME-B."""
+    """The names of one mirror of a fleet. Its members are NAME-A, which holds the VIP at the start, and NAME-B."""
 
     name: str
     subscription: str
@@ -65,7 +65,7 @@ def fleet_subscription(number: int) -> str:
 
 
 def fleet_mirror(number: int, subscriptions: int = 1) -> FleetMirror:
-    """The names and addresses of mirror `number` (from 0) of a fleet over that many subscriptions."""
+    """The names and addresses of mirror `number` (from 0) of a fleet in this many subscriptions."""
     name = f"M{number:05d}"
     return FleetMirror(
         name,
@@ -83,7 +83,7 @@ def _fleet_address(place: int, which: int) -> str:
 
 
 def fleet(n: int, subscriptions: int = 1, *, public_ip: bool = False) -> World:
-    """N mirrors of two members, spread evenly over the subscriptions, VIPs on the A sides. public_ip: each with one."""
+    """A world of n mirrors, spread evenly over the subscriptions, each VIP on member A. public_ip: whether VIPs have one."""
     used = tuple(fleet_subscription(i) for i in range(subscriptions))
     vms, nics, pips, members = [], [], [], []
     for number in range(n):

@@ -1,1 +1,1 @@
-"""Who calls and what they may do: managed identity, tokens, roles and denials."""
+"""The managed identity endpoint, token checks and rights."""

@@ -1,4 +1,4 @@
-"""Who may do what: the 403s of a request, and the answer of Microsoft.Authorization/permissions."""
+"""Authorization: the 403 answers, and the answer of Microsoft.Authorization/permissions."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from simulator.core.errors import Refused
 
 if TYPE_CHECKING:
-    from simulator.access.identity import Principal
-    from simulator.cloud import Cloud
+    from simulator.core.principals import Principal
     from simulator.core.switches import Denial
     from simulator.core.wire import Json
+    from simulator.state.state import State
 
 
 def _covers(pattern: str, value: str) -> bool:
@@ -26,26 +26,26 @@ def _strikes(denial: Denial, who: Principal, scope: str) -> bool:
     return own_scope and denial.principal in ("*", who.name)
 
 
-def may(cloud: Cloud, who: Principal, action: str, scope: str) -> bool:
+def may(state: State, who: Principal, action: str, scope: str) -> bool:
     """Whether the principal holds the action on the scope (a resource id)."""
-    switches = cloud.switches
+    switches = state.switches
     if switches.granted != ("*",) and not any(_covers(pattern, action) for pattern in switches.granted):
         return False
     return not any(_strikes(d, who, scope) and _covers(d.action, action) for d in switches.denied)
 
 
-def check(cloud: Cloud, who: Principal, action: str, scope: str) -> None:
+def check(state: State, who: Principal, action: str, scope: str) -> None:
     """Raise Refused (403 AuthorizationFailed) unless the principal holds the action on the scope."""
-    if not may(cloud, who, action, scope):
+    if not may(state, who, action, scope):
         raise Refused("AuthorizationFailed", client=who.client_id, principal=who.object_id, action=action, scope=scope)
 
 
-def check_linked(cloud: Cloud, who: Principal, action: str, scope: str, references: tuple[tuple[str, str], ...]) -> None:
-    """Raise Refused (403 LinkedAuthorizationFailed) unless every referenced id may be joined. references: (action, id)."""
-    if cloud.switches.granted == ("*",) and not cloud.switches.denied:
+def check_linked(state: State, who: Principal, action: str, scope: str, references: tuple[tuple[str, str], ...]) -> None:
+    """Raise Refused (403 LinkedAuthorizationFailed) unless each referenced id may be joined. references: (action, id)."""
+    if state.switches.granted == ("*",) and not state.switches.denied:
         return
     for linked_action, linked in references:
-        if not may(cloud, who, linked_action, linked):
+        if not may(state, who, linked_action, linked):
             raise Refused(
                 "LinkedAuthorizationFailed",
                 client=who.client_id,
@@ -57,13 +57,13 @@ def check_linked(cloud: Cloud, who: Principal, action: str, scope: str, referenc
             )
 
 
-def permissions(cloud: Cloud, who: Principal, scope: str) -> Json:
+def permissions(state: State, who: Principal, scope: str) -> Json:
     """The effective permissions at a scope, as `GET {scope}/providers/Microsoft.Authorization/permissions` shows them."""
-    missing = [d.action for d in cloud.switches.denied if _strikes(d, who, scope)]
+    missing = [d.action for d in state.switches.denied if _strikes(d, who, scope)]
     if "*" in missing:
         return {"value": []}
     entry = {
-        "actions": list(cloud.switches.granted),
+        "actions": list(state.switches.granted),
         "notActions": missing,
         "dataActions": [],
         "notDataActions": [],

@@ -1,1 +1,1 @@
-"""The control API of the simulator itself: worlds, faults, history."""
+"""The test-only management API under /simulator."""

@@ -1,6 +1,7 @@
-"""Test-only management under /simulator: switches, faults, history, pages, VMs, strangers, the clock. No part of Azure.
+"""The test-only management API under /simulator: switches, faults, history, pages, VMs, other clients' writes, the clock.
 
-Not in the history, never throttled, no token. Every answer is JSON; faults of the request are 400 {"error": sentence}.
+It is not part of Azure: no token, no throttling, no entry in the history. Every answer is JSON; a faulty request gets
+400 or 404 with {"error": message}.
 """
 
 from __future__ import annotations
@@ -16,26 +17,27 @@ from simulator.core.faults import Match, fault_from_json
 from simulator.core.switches import VM_STATES, switched
 from simulator.core.wire import Json, Request, Response
 from simulator.members.pages import MODES
-from simulator.network import operations
+from simulator.network import nics, operations
 from simulator.state.clock import ScaledClock
 
 if TYPE_CHECKING:
-    from simulator.cloud import Cloud
+    from simulator.core.model import Operation
+    from simulator.state.state import State
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Ask:
-    """A management request. rest: the path behind the first word, for example a NIC's name."""
+class Call:
+    """A management request. rest: the path after the first segment, for example a NIC's name."""
 
     rest: str
     body: Json
     query: dict[str, str]
 
 
-_Action = Callable[["Cloud", Ask], Any]
+_Action = Callable[["State", Call], Any]
 
 
-def handle(cloud: Cloud, request: Request, path: str) -> Response:
+def handle(state: State, request: Request, path: str) -> Response:
     """Answer a management request; see README.md for the routes."""
     first, _, rest = path.partition("/")
     action = _ACTIONS.get((request.method, first))
@@ -49,7 +51,7 @@ def handle(cloud: Cloud, request: Request, path: str) -> Response:
         return _answer(400, {"error": "the body is not a JSON object"})
     try:
         query = dict(parse_qsl(request.target.partition("?")[2]))
-        value: Any = action(cloud, Ask(rest, body, query))
+        value: Any = action(state, Call(rest, body, query))
         return _answer(200, value)
     except KeyError as error:
         return _answer(404, {"error": f"not found: {error.args[0]}"})
@@ -70,97 +72,104 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-def _get_switches(cloud: Cloud, _ask: Ask) -> Any:
-    return cloud.switches
+def _get_switches(state: State, _call: Call) -> Any:
+    return state.switches
 
 
-def _put_switches(cloud: Cloud, ask: Ask) -> Any:
-    cloud.switches = switched(cloud.switches, ask.body)
-    return cloud.switches
+def _put_switches(state: State, call: Call) -> Any:
+    state.switches = switched(state.switches, call.body)
+    return state.switches
 
 
-def _history(cloud: Cloud, ask: Ask) -> Any:
-    since = float(ask.query.get("since", "-inf"))
-    return {"now": cloud.settle(), "value": [e for e in cloud.history if e.at >= since]}
+def _history(state: State, call: Call) -> Any:
+    since = float(call.query.get("since", "-inf"))
+    return {"now": state.clock.settle(), "value": [e for e in state.records.history if e.at >= since]}
 
 
-def _states(cloud: Cloud, _ask: Ask) -> Any:
-    now = cloud.settle()
-    shown = [{**_fields(s), "configs": [c._asdict() for c in s.configs]} for s in cloud.states]
-    return {"now": now, "value": shown, "held": cloud.ledger.log}
+def _states(state: State, _call: Call) -> Any:
+    now = state.clock.settle()
+    shown = [{**_fields(s), "configs": [c._asdict() for c in s.configs]} for s in state.records.states]
+    return {"now": now, "value": shown, "held": state.ledger.log}
 
 
 def _fields(value: Any) -> Json:
     return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
 
 
-def _carrier(cloud: Cloud, ask: Ask) -> Any:
-    return {"address": ask.rest, "carrier": cloud.carrier(ask.rest), "shown_on": cloud.shown_on(ask.rest)}
+def _carrier(state: State, call: Call) -> Any:
+    return {"address": call.rest, "carrier": state.carrier(call.rest), "shown_on": state.shown_on(call.rest)}
 
 
-def _operations(cloud: Cloud, _ask: Ask) -> Any:
-    cloud.settle()
-    return {"value": list(cloud.operations.values())}
+def _operations(state: State, _call: Call) -> Any:
+    state.clock.settle()
+    return {"value": [_shown_operation(one) for one in state.resources.operations.values()]}
 
 
-def _script(cloud: Cloud, ask: Ask) -> Any:
-    if unknown := ask.body.keys() - {"match", "fault", "times", "skip"}:
+def _shown_operation(operation: Operation) -> Json:
+    shown, outcome = _fields(operation), operation.outcome
+    del shown["outcome"]
+    error, finished_at = (outcome.error, outcome.at) if outcome else (None, None)
+    return {**shown, "status": operation.status, "error": error, "finished_at": finished_at}
+
+
+def _script(state: State, call: Call) -> Any:
+    if unknown := call.body.keys() - {"match", "fault", "times", "skip"}:
         raise ValueError(f"unknown members: {', '.join(sorted(unknown))}")
-    match = Match(**ask.body.get("match", {}))
-    fault = fault_from_json(ask.body.get("fault", {}))
-    cloud.script(match, fault=fault, times=int(ask.body.get("times", 1)), skip=int(ask.body.get("skip", 0)))
-    return {"scripts": len(cloud.scripts)}
+    match = Match(**call.body.get("match", {}))
+    fault = fault_from_json(call.body.get("fault", {}))
+    state.script(match, fault=fault, times=int(call.body.get("times", 1)), skip=int(call.body.get("skip", 0)))
+    return {"scripts": len(state.faults.scripts)}
 
 
-def _get_scripts(cloud: Cloud, _ask: Ask) -> Any:
-    return {"value": cloud.scripts}
+def _get_scripts(state: State, _call: Call) -> Any:
+    return {"value": state.faults.scripts}
 
 
-def _delete_scripts(cloud: Cloud, _ask: Ask) -> Any:
-    cloud.scripts.clear()
+def _delete_scripts(state: State, _call: Call) -> Any:
+    state.faults.scripts.clear()
     return {"scripts": 0}
 
 
-def _edit_nic(cloud: Cloud, ask: Ask) -> Any:
-    nic = cloud.nic_named(ask.rest)
-    cloud.stranger(nic, str(ask.body.get("what", "")), address=str(ask.body.get("address", "")))
+def _edit_nic(state: State, call: Call) -> Any:
+    nic = state.nic_named(call.rest)
+    nics.stranger_writes(state, nic, str(call.body.get("what", "")), address=str(call.body.get("address", "")))
     return {"nic": nic.name, "etag": nic.etag}
 
 
-def _page(cloud: Cloud, ask: Ask) -> Any:
-    mode = ask.body.get("mode")
+def _page(state: State, call: Call) -> Any:
+    mode = call.body.get("mode")
     if mode not in MODES:
         raise ValueError(f"mode {mode!r} is none of {', '.join(MODES)}")
-    if ask.rest not in cloud.members:
-        raise KeyError(ask.rest)
-    cloud.members[ask.rest] = str(mode)
-    return cloud.members
+    if call.rest not in state.resources.members:
+        raise KeyError(call.rest)
+    state.resources.members[call.rest] = str(mode)
+    return state.resources.members
 
 
-def _pages(cloud: Cloud, _ask: Ask) -> Any:
-    return cloud.members
+def _pages(state: State, _call: Call) -> Any:
+    return state.resources.members
 
 
-def _vm(cloud: Cloud, ask: Ask) -> Any:
-    state = ask.body.get("state")
-    if state not in VM_STATES:
-        raise ValueError(f"state {state!r} is none of {', '.join(VM_STATES)}")
-    for vm in cloud.vms.values():
-        if vm.name.lower() == ask.rest.lower():
-            vm.state = str(state)
-            return {"vm": vm.name, "state": operations.vm_state(cloud, vm)}
-    raise KeyError(ask.rest)
+def _vm(state: State, call: Call) -> Any:
+    wanted = call.body.get("state")
+    if wanted not in VM_STATES:
+        raise ValueError(f"state {wanted!r} is none of {', '.join(VM_STATES)}")
+    for vm in state.resources.vms.values():
+        if vm.name.lower() == call.rest.lower():
+            vm.state = str(wanted)
+            return {"vm": vm.name, "state": operations.vm_state(state, vm)}
+    raise KeyError(call.rest)
 
 
-def _clock(cloud: Cloud, ask: Ask) -> Any:
-    if not isinstance(cloud.now, ScaledClock):
-        raise ValueError("this cloud's clock cannot be scaled")  # noqa: TRY004 - becomes a 400
-    if "scale" in ask.body:
-        cloud.now.set_scale(float(ask.body["scale"]))
-    return {"now": cloud.now(), "scale": cloud.now.scale}
+def _clock(state: State, call: Call) -> Any:
+    if not isinstance(state.clock.now, ScaledClock):
+        raise ValueError("the clock of this cloud cannot be scaled")  # noqa: TRY004 - becomes a 400
+    if "scale" in call.body:
+        state.clock.now.set_scale(float(call.body["scale"]))
+    return {"now": state.clock.now(), "scale": state.clock.now.scale}
 
 
-def _errors(_cloud: Cloud, _ask: Ask) -> Any:
+def _errors(_cloud: State, _call: Call) -> Any:
     return {"value": [{"name": e.name, "status": e.status, "layer": e.layer} for e in ERRORS.values()]}
 
 

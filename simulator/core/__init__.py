@@ -1,1 +1,1 @@
-"""Values without state: ids, addresses, documents, errors, switches, faults."""
+"""Values and pure functions: messages, resource records, ids, addresses, errors, switches, faults, principals, history."""

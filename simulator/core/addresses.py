@@ -1,4 +1,4 @@
-"""Address arithmetic, cached: what lies in which subnet, and which address is the next free one."""
+"""Address arithmetic with caches: prefixes, reserved addresses and free addresses."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
-RESERVED_FIRST: Final = 4  # network, gateway and two for DNS; with the last address that makes Azure's five
+RESERVED_FIRST: Final = 4  # network, gateway and two for DNS; Azure also reserves the last address
 
 
 @lru_cache(maxsize=65536)
 def normal(address: str) -> str:
-    """The one spelling of an address, or '' if it is none."""
+    """The canonical spelling of an address, or '' if the text is not an address."""
     try:
         return str(ipaddress.ip_address(address))
     except ValueError:
@@ -35,14 +35,14 @@ def in_prefix(address: str, prefix: str) -> bool:
 
 @lru_cache(maxsize=65536)
 def is_reserved(address: str, prefix: str) -> bool:
-    """Whether Azure keeps this address of the prefix for itself: the first four and, in IPv4, the last."""
+    """Whether Azure reserves this address of the prefix: the first four and, in IPv4, the last."""
     network = _network(prefix)
     offset = int(ipaddress.ip_address(address)) - int(network.network_address)
     return offset < RESERVED_FIRST or (network.version == 4 and offset == network.num_addresses - 1)
 
 
 def free_in(prefix: str, taken: Container[str], version: str) -> Iterator[str]:
-    """The free addresses of a prefix in ascending order; none if the prefix is of the other ip version."""
+    """The free addresses of a prefix in ascending order; none if the prefix has the other IP version."""
     network = _network(prefix)
     if f"IPv{network.version}" != version:
         return

@@ -1,8 +1,9 @@
-"""Every error Azure is known to answer (azure.md section 7), by name: status, envelope and wording in one place.
+"""The error answers of Azure by name (docs/facts/azure.md section 7): status, envelope and message.
 
-A name is Azure's code; where one code stands for several rows, the name of the row follows a dot. `layer` decides the
-envelope: `nrp` has `details` (maybe empty), `gateway` has none and a `x-ms-failure-cause: gateway` header, `async` is the
-`error` of an operation that ended Failed or Canceled (HTTP 200), `empty` has no body at all.
+A row's name is Azure's code. Where several rows share a code, a dot and a suffix tell them apart. `layer` decides the
+envelope: `nrp` (Microsoft.Network) has `details`, possibly empty; `gateway` (ARM itself) has no `details` and the header
+`x-ms-failure-cause: gateway`; `async` is the `error` of an operation that ended Failed or Canceled, in an answer with
+status 200; `empty` has no body.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Layer = Literal["nrp", "gateway", "async", "empty"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorKind:
-    """One row. message: a format string over the context. detail: code and format string of the one entry in `details`.
+    """One row. message: a format string, filled from the context. detail: code and format string of the one entry in `details`.
 
     status: HTTP; 200 for layer async. retry_after: whether the answer carries Retry-After (seconds from the context).
     """
@@ -39,7 +40,7 @@ class ErrorKind:
 
 
 class Refused(Exception):
-    """A request that Azure refuses: the name of the row in ERRORS and the words for its message."""
+    """Raised for a request that Azure refuses. name: the row in ERRORS. context: values for its message."""
 
     def __init__(self, name: str, /, **context: object) -> None:
         super().__init__(name)
@@ -48,7 +49,7 @@ class Refused(Exception):
 
 
 class Words(dict[str, object]):
-    """The context of a message; what nobody knows reads as a plausible default, so that every row can be produced."""
+    """Values for a message. A missing value becomes a plausible default, so that a test can produce every row by name."""
 
     def __missing__(self, key: str) -> object:
         return DEFAULTS.get(key, f"<{key}>")
@@ -169,7 +170,7 @@ ERRORS: Final[Mapping[str, ErrorKind]] = dict(
         _row("InUseSubnetCannotBeDeleted", 400, "Subnet {name} is in use by {other} and cannot be deleted. In order to"
              " delete the subnet, delete all the resources within the subnet. See aka.ms/deletesubnet."),
         _row("InvalidRequestFormat", 400, "Cannot parse the request.", detail=("InvalidRequest", "{reason}")),
-        # 429, 409, 412: somebody else is at work
+        # 429, 409, 412: another operation is running
         _row("RetryableError.RetryableErrorDueToAnotherOperation", 429, _PENDING, retry_after=True,
              detail=("RetryableErrorDueToAnotherOperation", ("Operation {operation} ({operation_id}) is updating"
                      " resource {resource}. The call can be retried in {seconds} seconds."))),
@@ -213,7 +214,7 @@ ERRORS: Final[Mapping[str, ErrorKind]] = dict(
         _row("ResourceGroupNotFound", 404, "Resource group '{group}' could not be found.", layer="gateway"),
         _row("SubscriptionNotFound", 404, "The subscription '{subscription}' could not be found.", layer="gateway"),
         _row("NotFound", 404, "Resource {resource} not found."),
-        # the gateway's view of a malformed request
+        # malformed requests, refused by the gateway
         _row("MissingApiVersionParameter", 400, "The api-version query parameter (?api-version=) is required for all"
              " requests.", layer="gateway"),
         _row("InvalidRequestContent", 400, "The request content was invalid and could not be deserialized: '{reason}'.",
@@ -222,7 +223,7 @@ ERRORS: Final[Mapping[str, ErrorKind]] = dict(
         _row("HttpResourceNotFound", 404, "The request url is not found.", layer="gateway"),
         _row("MethodNotAllowed", 405, "The requested resource does not support http method '{method}'.",
              layer="gateway"),
-        # moveIpConfigurations: invented until seen (azure.md section 17 item 4)
+        # moveIpConfigurations: our assumption, never seen (docs/facts/azure.md section 14)
         _row("NoRegisteredProviderFound", 400, "No registered resource provider found for location '{location}' and"
              " API version '{api_version}' for type 'virtualNetworks/moveIpConfigurations'. The supported api-versions"
              " are '2025-07-01, 2025-09-01, 2026-01-01, 2026-03-01'. The supported locations are '{location}'.",
@@ -232,7 +233,7 @@ ERRORS: Final[Mapping[str, ErrorKind]] = dict(
         _row("MoveIpConfigurationsPublicIPAddressNotSupported", 400, "IP configuration {config} references public IP"
              " address {pip} and cannot be moved."),
         _row("MoveIpConfigurationsInvalidRequest", 400, "The move of IP configuration {config} is not valid: {reason}"),
-        # accepted, then failed
+        # errors of operations that were accepted and failed later
         _row("InternalExecutionError", 200, "An internal execution error occurred. Please retry later.",
              layer="async"),
         _row("OperationNotAllowed", 200, "Operation 'startTenantUpdate' is not allowed on VM '{vm_name}' since the VM"
@@ -244,7 +245,7 @@ ERRORS: Final[Mapping[str, ErrorKind]] = dict(
         _row("Canceled", 200, "Operation was canceled.", layer="async",
              detail=("CanceledAndSupersededDueToAnotherOperation", ("Operation {operation} ({operation_id}) was canceled"
                      " and superseded by operation {last_operation} ({later_id})."))),
-        # gateway trouble
+        # failures of the gateway
         _row("InternalServerError", 500, "Encountered internal server error. " + _DIAGNOSTICS, layer="gateway"),
         _row("ServerTimeout", 503, "The request timed out. " + _DIAGNOSTICS, layer="gateway"),
         _row("Empty.500", 500, layer="empty"),
@@ -254,7 +255,7 @@ ERRORS: Final[Mapping[str, ErrorKind]] = dict(
 
 
 def envelope(kind: ErrorKind, context: Mapping[str, object]) -> Json:
-    """The error's JSON: {"error": {code, message[, details]}}, or for layer async just what stands under "error"."""
+    """The error's JSON: {"error": {code, message[, details]}}, or for layer async the value of "error" alone."""
     words = Words(context)
     error: Json = {"code": kind.code, "message": kind.message.format_map(words)}
     if kind.layer != "gateway":

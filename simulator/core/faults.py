@@ -1,6 +1,7 @@
-"""Faults: what goes wrong on purpose. They strike after the genuine check, on the genuine path.
+"""Faults that a test can plan. A fault strikes after the request has passed Azure's own checks.
 
-`Cloud.script(match, fault=..., times=n)` plans one; the first planned fault that matches a request and is not used up strikes.
+`Cloud.script(match, fault=..., times=n)` plans one. Of the planned faults that match a request, the first one with
+strikes left is used.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ When: TypeAlias = Literal["before", "after"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The row `name` of ERRORS instead of the genuine answer; nothing is carried out.
+    """The row `name` of ERRORS instead of the real answer. The request has no effect.
 
-    retry_after: seconds of a Retry-After header; None is the row's own choice, 0 is no header. words: for the message.
-    A row of layer async on a write lets the operation be accepted and end that way.
+    retry_after: seconds for the Retry-After header; None leaves it to the row, 0 means no header. words: values for the
+    message. With a row of layer async a write is accepted, and its operation ends with this error.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """A bare HTTP status with this body (500 and 503 come empty, on polls too). after: the effect has happened."""
+    """A bare HTTP status with this body, also on polls. when: whether the status replaces the request or only its answer."""
 
     status: int
     body: bytes = b""
@@ -50,7 +51,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """No answer: the connection is dropped after after_s seconds. when: whether the request was carried out before."""
+    """No answer: the connection is dropped after after_s seconds. when: before or after the request takes effect."""
 
     when: When = "after"
     after_s: float = 0.0
@@ -59,31 +60,31 @@ class Lost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Late:
-    """The genuine answer, delay_s seconds later."""
+    """The real answer, delay_s seconds late."""
 
     delay_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lands:
-    """No answer now, and the request is carried out after_s seconds later, as if it had hung somewhere on its way."""
+    """No answer, and the request arrives after_s seconds later, as if the network had delayed it."""
 
     after_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Twice:
-    """The genuine answer now, and the same request arrives once more after_s seconds later."""
+    """The real answer, and the same request arrives again after_s seconds later."""
 
     after_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ends:
-    """The accepted operation ends like this. after_s: so long after acceptance, instead of the usual latency.
+    """How the accepted operation ends. after_s: seconds from acceptance to the end; None keeps the usual latency.
 
     how: succeeded, failed-kept (Failed, new content stays), failed-rolled-back, canceled (rolled back, as if
-    another writer had won), not-allowed (VM marked for deletion), gone (succeeds, but its polls answer 404), or the
+    another write had superseded it), not-allowed (VM marked for deletion), gone (succeeds, but its polls answer 404), or the
     name of an async row of ERRORS (Failed, content stays). On a VM-less NIC the write becomes asynchronous.
     """
 
@@ -97,14 +98,14 @@ class Ends:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hangs:
-    """The accepted operation takes for_s seconds more than it would."""
+    """The accepted operation takes for_s seconds longer than usual."""
 
     for_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stranger:
-    """Right after the answer somebody else writes to the NIC: one of STRANGERS. address: for takes-address."""
+    """Another client writes to the NIC right after the answer. what: one of STRANGERS. address: for takes-address."""
 
     what: str
     address: str = ""
@@ -130,7 +131,7 @@ FAULTS: Final[Mapping[str, type[Any]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """Which requests a fault is for; what is left out matches all.
+    """Which requests a fault applies to. An empty field matches everything.
 
     method: as in HTTP. kind: the route, for example nic, pip, subnet, poll, result, permissions, move, token, page.
     name: the resource's own name, any case. path: a regular expression found in the path. principal: its name.
@@ -143,7 +144,7 @@ class Match:
     principal: str = ""
 
     def fits(self, request: Request, kind: str, name: str, principal: str) -> bool:
-        """Whether the fault is for this request."""
+        """Whether the fault applies to this request."""
         return (
             (not self.method or self.method == request.method)
             and (not self.kind or self.kind == kind)
@@ -155,7 +156,7 @@ class Match:
 
 @dataclass(slots=True)
 class Script:
-    """A planned fault: strikes on the fitting requests number skip + 1 to skip + times. struck: how often it has."""
+    """A planned fault. It skips the first `skip` matching requests and strikes the next `times`. struck: strikes so far."""
 
     match: Match
     fault: Fault

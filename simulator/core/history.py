@@ -1,4 +1,4 @@
-"""What the cloud remembers: every request with its answer, and every state each NIC has been in."""
+"""The records that the cloud keeps: requests with their answers, states of NICs, and holders of addresses."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
-    """One request and its answer. at: seconds of the cloud's clock. who: the principal's name. kind: as in faults.Match.
+class Arrival:
+    """A request as it arrived. at: seconds of the cloud's clock. who: the principal's name. kind: as in faults.Match.
 
-    resource: the id asked about. status: 0 if the request has not arrived yet (fault lands). code: of the
-    error, or ''. etag_before, etag_after: of the resource, or ''. fault: what struck, or ''. lost: the client got no answer.
+    resource: the id of the resource that the path names.
     """
 
     at: float
@@ -25,6 +24,15 @@ class Exchange:
     who: str
     request_body: bytes
     client_request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange(Arrival):
+    """A request and its answer. status: 0 if the request is still on its way (fault lands). code: of the error, or ''.
+
+    etag_before, etag_after: of the resource, or ''. fault: the fault that struck, or ''. lost: the client got no answer.
+    """
+
     status: int = 0
     code: str = ""
     request_id: str = ""
@@ -38,10 +46,10 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class NicState:
-    """One state of a NIC, as a GET shows it from `at` on.
+    """The state of a NIC from `at` on, as a GET shows it.
 
     cause: put, completed, failed, rolled-back, canceled, deleting, deleted, moved, stranger or world. who: the
-    principal that caused it, '' for the cloud itself. configs: its ip configurations, addresses and public IPs (keys).
+    principal that caused it, '' if the cloud did. configs: its ip configurations, addresses and public IPs (keys).
     """
 
     at: float
@@ -56,9 +64,9 @@ class NicState:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The ledger from `at` on: who holds an address or public IP. what: 'vnet key|address' or a public IP's key.
+    """The holder of an address or public IP from `at` on. what: 'vnet key|address' or a public IP's key.
 
-    nic: its name, or '' once the address is free. A released address may be held long after the NIC stopped showing it.
+    nic: its name, or '' if the address is free. A NIC may hold an address long after it stopped showing it.
     """
 
     at: float

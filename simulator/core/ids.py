@@ -1,4 +1,4 @@
-"""Ids: deterministic GUIDs and etags from the seed, and resource ids taken apart."""
+"""Generated ids (GUIDs and etags, the same for each seed), and resource ids."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Ids:
-    """GUIDs and etags that are the same for the same seed and the same order of requests."""
+    """A source of GUIDs and etags. The same seed and the same order of requests give the same ids."""
 
     def __init__(self, seed: int) -> None:
         self._bits = random.Random(seed * 3 + 1).getrandbits
@@ -27,8 +27,23 @@ class Ids:
         return f"{self._bits(bits):0{bits // 4}X}"
 
 
+class ResourceRef(NamedTuple):
+    """A resource id with its parts as spelled. key: the id in lower case."""
+
+    id: str
+    key: str
+    name: str
+    subscription: str
+    group: str
+
+
+def ref(resource_id: str, name: str, subscription: str, group: str) -> ResourceRef:
+    """The reference to the resource of this id and these parts."""
+    return ResourceRef(resource_id, resource_id.lower(), name, subscription, group)
+
+
 class Parts(NamedTuple):
-    """A resource id taken apart. type: 'Microsoft.Network/networkInterfaces' as spelled; child is '' where there is none."""
+    """The parts of a resource id as spelled. type: for example 'networkInterfaces'. child_type, child: '' if there is none."""
 
     subscription: str
     group: str
@@ -41,7 +56,7 @@ class Parts(NamedTuple):
 
 @lru_cache(maxsize=65536)
 def parts_of(resource_id: str) -> Parts | None:
-    """Take a resource id apart, or None if it is not one of a resource in a resource group."""
+    """The parts of a resource id, or None if it does not name a resource in a resource group."""
     pieces = resource_id.strip("/").split("/")
     if len(pieces) not in (8, 10):
         return None
@@ -57,5 +72,5 @@ def resource_id(subscription: str, group: str, kind: str, name: str, provider: s
 
 
 def vnet_of(subnet_key: str) -> str:
-    """The key of the virtual network that a subnet's key lies in."""
+    """The key of the virtual network of a subnet, from the key of the subnet."""
     return subnet_key.partition("/subnets/")[0]

@@ -1,4 +1,4 @@
-"""The records the cloud is made of. Documents are replaced, never changed in place, so that copies can share them."""
+"""The records of resources and operations. Documents are replaced and never changed in place, so they can be shared."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
+    from simulator.core.ids import ResourceRef
     from simulator.core.wire import Json
 
-State: TypeAlias = Literal["Succeeded", "Updating", "Failed", "Deleting"]
+ProvisioningState: TypeAlias = Literal["Succeeded", "Updating", "Failed", "Deleting"]
 Status: TypeAlias = Literal["InProgress", "Succeeded", "Failed", "Canceled"]
+OperationKind: TypeAlias = Literal["nic", "pip", "delete", "vnet", "move"]
 
 
 class ConfigFacts(NamedTuple):
-    """What the ledger needs of an ip configuration. subnet, pip: keys (lower-case ids); pip is '' without a public IP."""
+    """What the ledger needs to know of an ip configuration. subnet, pip: keys (lower-case ids); pip is '' without a public IP."""
 
     name: str
     subnet: str
@@ -24,7 +26,7 @@ class ConfigFacts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ConfigDoc:
-    """An ip configuration as it was put. top: unknown members beside name and properties; properties: with defaults."""
+    """An ip configuration as a client put it. top: unknown members beside name and properties. properties: with defaults."""
 
     name: str
     top: Json
@@ -33,7 +35,7 @@ class ConfigDoc:
 
 @dataclass(frozen=True, slots=True)
 class NicDoc:
-    """A NIC's content as it was put, read-only members left out, unknown ones kept, defaults filled in, primary first."""
+    """A NIC's content as a client put it: without read-only members, with unknown ones and defaults, primary first."""
 
     location: str
     top: Json
@@ -45,7 +47,7 @@ class NicDoc:
 
     @property
     def behind_balancer(self) -> bool:
-        """Whether an ip configuration is in a load balancer's or application gateway's pool: such writes are asynchronous."""
+        """Whether an ip configuration is in a pool of a load balancer or application gateway; such writes are asynchronous."""
         return any(_BALANCED & c.properties.keys() for c in self.configs)
 
 
@@ -57,8 +59,18 @@ _BALANCED = {
 
 
 @dataclass(slots=True)
+class Group:
+    """A resource group."""
+
+    subscription: str
+    name: str
+    location: str
+    tags: Json = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Vm:
-    """A virtual machine: only what its NICs need. state: see Switches.vm_state. zone: '' is regional."""
+    """A virtual machine, as far as its NICs need it. state: see Switches.vm_state. zone: '' for a regional VM."""
 
     id: str
     key: str
@@ -69,10 +81,19 @@ class Vm:
     state: str = "running"
 
 
+class Outcome(NamedTuple):
+    """How an operation ended. error: as its polls show it, None if it succeeded."""
+
+    status: Status
+    error: Json | None
+    at: float
+
+
 @dataclass(slots=True)
 class Operation:
-    """An asynchronous operation. Its status changes when the clock passes ends_at (`Cloud.settle`), never by a timer.
+    """An asynchronous operation. It ends when the clock passes ends_at (`EventClock.settle`), never by a timer.
 
+    ending: how it is planned to end, see switches.ENDINGS. outcome: None while it runs.
     first_headers: ids of the answer that accepted the write; operationResults repeats them.
     """
 
@@ -83,63 +104,103 @@ class Operation:
     resource: str
     started_at: float
     ends_at: float
-    kind: Literal["nic", "pip", "delete", "vnet", "move"]
+    kind: OperationKind
     ending: str = "succeeded"
-    status: Status = "InProgress"
-    error: Json | None = None
     polls: int = 0
-    finished_at: float | None = None
     first_headers: dict[str, str] = field(default_factory=dict)
+    outcome: Outcome | None = None
+
+    @property
+    def status(self) -> Status:
+        """The status as a poll shows it."""
+        return self.outcome.status if self.outcome else "InProgress"
 
 
 @dataclass(slots=True)
-class Nic:
+class Resource:
+    """What every resource has: its id, its etag and its provisioning state."""
+
+    ref: ResourceRef
+    etag: str
+    state: ProvisioningState
+
+    @property
+    def id(self) -> str:
+        """The resource id as spelled when the resource was created."""
+        return self.ref.id
+
+    @property
+    def key(self) -> str:
+        """The id in lower case: ARM ignores case."""
+        return self.ref.key
+
+    @property
+    def name(self) -> str:
+        """The last part of the id."""
+        return self.ref.name
+
+    @property
+    def subscription(self) -> str:
+        """The subscription as spelled in the id."""
+        return self.ref.subscription
+
+    @property
+    def group(self) -> str:
+        """The resource group as spelled in the id."""
+        return self.ref.group
+
+
+@dataclass(slots=True)
+class NicReadOnly:
+    """Members of a NIC that clients can read but not set. extra, extra_dns: as given in the world's document."""
+
+    guid: str
+    suffix: str
+    mac: str
+    extra: Json = field(default_factory=dict)
+    extra_dns: Json = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Nic(Resource):
     """A network interface.
 
-    stable: the content before the running operation, for a roll-back. created_at: for lists that lag. extra,
-    extra_dns: read-only members of its world's document.
+    stable: the content before the running operation, for a rollback. created_at: for lists that lag behind.
+    bodies: rendered answers by api-version, dropped at each change.
     """
 
-    id: str
-    key: str
-    name: str
-    subscription: str
-    group: str
-    guid: str
-    etag: str
-    state: State
     doc: NicDoc
     stable: NicDoc
-    suffix: str
+    read_only: NicReadOnly
     created_at: float
-    extra: Json
-    extra_dns: Json
     vm: Vm | None = None
-    mac: str = ""
     reserved_until: float = 0.0
     operation: Operation | None = None
     last_operation: str = "PutNicOperation"
     bodies: dict[str, bytes] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class PublicIp:
-    """A public IP address. shown_holder: id of the ip configuration the resource shows; changes when the NIC operation ends."""
+@dataclass(frozen=True, slots=True)
+class PublicIpDoc:
+    """A public IP's content as a client put it, without read-only members."""
 
-    id: str
-    key: str
-    name: str
-    subscription: str
-    group: str
-    guid: str
-    etag: str
-    state: State
     location: str
     top: Json
     properties: Json
-    sku: str
-    tier: str
-    zones: tuple[str, ...]
+    sku: str = "Basic"
+    tier: str = "Regional"
+    zones: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class PublicIp(Resource):
+    """A public IP address.
+
+    shown_holder: id of the ip configuration that the resource shows; it changes when the operation of the NIC ends.
+    """
+
+    guid: str
+    doc: PublicIpDoc
     address: str
     shown_holder: str = ""
     operation: Operation | None = None
@@ -148,7 +209,7 @@ class PublicIp:
 
 @dataclass(slots=True)
 class Subnet:
-    """A subnet. busy_until: until then writes to NICs in it answer 429 (switch busy_after_completion_s)."""
+    """A subnet. busy_until: writes to NICs in it answer 429 until then (switch busy_after_completion_s)."""
 
     id: str
     key: str
@@ -156,40 +217,26 @@ class Subnet:
     prefixes: tuple[str, ...]
     properties: Json
     etag: str
-    state: State = "Succeeded"
+    state: ProvisioningState = "Succeeded"
     busy_until: float = 0.0
 
 
 @dataclass(slots=True)
-class Vnet:
+class Vnet(Resource):
     """A virtual network with its subnets by lower-case name. suffix: the domain name suffix of all its NICs."""
 
-    id: str
-    key: str
-    name: str
-    subscription: str
-    group: str
     guid: str
-    etag: str
-    state: State
     location: str
+    suffix: str
     top: Json
     properties: Json
     subnets: dict[str, Subnet]
-    suffix: str
     operation: Operation | None = None
 
 
 @dataclass(slots=True)
-class Plain:
-    """Any other resource (NSG, load balancer, ...): kept as it was put, so that references to it can be checked."""
+class Plain(Resource):
+    """Any other resource (NSG, load balancer, ...), stored as a client put it, so that references to it can be checked."""
 
-    id: str
-    key: str
-    name: str
     type: str
-    subscription: str
-    group: str
-    etag: str
-    state: State
     doc: Json

@@ -1,4 +1,4 @@
-"""The switches: which of Azure's known and possible behaviours the simulated cloud shows. Defaults first, see README.md."""
+"""Switches: each selects one of Azure's known or possible behaviours. README.md lists them all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Denial:
-    """One right that is missing. action and scope end in * for a prefix; scope is a resource id; principal '*' is everyone."""
+    """A missing right. action, scope: a trailing * makes it a prefix. scope: a resource id. principal: '*' is everyone."""
 
     action: str
     scope: str = "*"
@@ -39,24 +39,24 @@ class Denial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switches:
-    """Every knob of the cloud (azure.md section 16). Seconds end in _s, chances (0 to 1 per request) in _rate.
+    """All switches of the cloud (docs/facts/azure.md section 16). Seconds end in _s, probabilities (0 to 1) in _rate.
 
-    An unknown choice raises ValueError: a test must not run with a default in place of what it asked for.
+    Raises ValueError for an unknown choice, so that no test runs with a default instead of what it asked for.
     """
 
     released_at: str = "operation-end"  # when an address that a PUT dropped can be claimed by another NIC
     second_put: str = "supersede"  # a PUT to a NIC that is Updating: cancels the running one; 429 locked; 409 conflict
     if_match: str = "honoured"  # on NICs
     retry_after: str = "base-4"  # on accepted writes and InProgress polls
-    sync_ao: bool = False  # an AO header on synchronous PUTs too (until 2023)
-    ao_url: str = "long"  # 3 to 4 kB with t, c, s, h (since 2024), or short
+    sync_ao: bool = False  # an Azure-AsyncOperation header on synchronous PUTs too (until 2023)
+    ao_url: str = "long"  # operation URLs of 3 to 4 kB with t, c, s, h (since 2024), or short ones
     json: str = "compact"  # or pretty with CRLF (until about 2023)
     front_door: bool = True  # headers of 2024 (x-cache, x-msedge-ref, global rates) or of 2019 (server)
-    async_notification: bool = True  # Azure-AsyncNotification beside the AO header (since 2021)
+    async_notification: bool = True  # Azure-AsyncNotification beside Azure-AsyncOperation (since 2021)
 
     latency: str = "modern"  # of a NIC operation on a running VM: modern, 2019, 2022 or fixed:SECONDS
     latency_of: Mapping[str, str] = field(default_factory=dict)  # NIC name -> latency, for slow zones
-    latency_balancer_s: float = 1.0  # of a NIC without VM but in a balancer's pool
+    latency_balancer_s: float = 1.0  # of a NIC without VM that is in a balancer's pool
     latency_pip_s: float = 1.0  # of a public IP PUT
     latency_vnet_s: float = 2.0  # of a virtual network or subnet PUT
     latency_delete_s: float = 8.0  # of every DELETE
@@ -66,17 +66,17 @@ class Switches:
     read_call_s: tuple[float, float] = (0.0, 0.0)  # every other call
 
     data_path: str = "before-completion"
-    data_path_s: float = 2.0  # so long after acceptance (before-completion, at most the whole operation) or completion
+    data_path_s: float = 2.0  # delay after acceptance (before-completion; at most the whole operation) or after completion
     busy_after_completion_s: float = 0.0  # 429 ReferencedResourceNotProvisioned on NICs of the subnet after an operation
     operation_end: str = "succeeded"  # of every NIC operation on a VM or balancer
-    operation_end_rate: float = 1.0  # chance that operation_end is not simply succeeded
+    operation_end_rate: float = 1.0  # probability of operation_end; otherwise succeeded
 
-    lost_before_rate: float = 0.0  # the request is not carried out and the connection closes
-    lost_after_rate: float = 0.0  # the request is carried out and the connection closes
-    reset_rate: float = 0.0  # the connection is reset; half of the time the request was carried out
-    error_500_rate: float = 0.0  # 500 with an empty body, nothing done (polls too)
-    error_503_rate: float = 0.0  # 503 with an empty body, nothing done (polls too)
-    late_rate: float = 0.0  # the answer comes late_s later
+    lost_before_rate: float = 0.0  # the connection closes before the request takes effect
+    lost_after_rate: float = 0.0  # the connection closes after the request took effect
+    reset_rate: float = 0.0  # the connection is reset, half of the time after the request took effect
+    error_500_rate: float = 0.0  # 500 with an empty body and no effect (polls too)
+    error_503_rate: float = 0.0  # 503 with an empty body and no effect (polls too)
+    late_rate: float = 0.0  # the answer comes late_s late
     late_s: float = 45.0
 
     throttling: str = "off"  # arm: buckets per subscription, principal and kind; nrp: Microsoft.Network's 5 minutes
@@ -84,7 +84,7 @@ class Switches:
     arm_reads: tuple[float, float] = (250.0, 25.0)  # bucket size, refill per second
     arm_writes: tuple[float, float] = (200.0, 10.0)
     arm_deletes: tuple[float, float] = (200.0, 10.0)
-    arm_global_factor: float = 15.0  # the bucket of a whole subscription is so many times larger
+    arm_global_factor: float = 15.0  # size of the bucket of a whole subscription, as a multiple
     nrp_writes_per_5min: int = 1000
     nrp_reads_per_5min: int = 10000
 
@@ -93,12 +93,12 @@ class Switches:
     token_expired: bool = False  # every token counts as expired
     token_lifetime_s: float = 86399.0
 
-    stranger: str = "none"  # who writes between our GET and our PUT, and what
+    stranger: str = "none"  # what another client writes after a GET of a NIC
     stranger_times: int = 1  # how often
     vm_state: Mapping[str, str] = field(default_factory=dict)  # VM name -> running, deallocated, deleting, zone-dead-a/b/c
-    list_lag_s: float = 0.0  # a new NIC is missing from lists for so long
+    list_lag_s: float = 0.0  # how long a new NIC is missing from lists
     move_ip_configurations: str = "feature-missing"
-    move_answer: int = 202  # or 200: done at once
+    move_answer: int = 202  # or 200: complete at once
     history_max: int = 20000  # requests remembered
 
     def __post_init__(self) -> None:
@@ -119,7 +119,7 @@ RATES: Final = tuple(f.name for f in dataclasses.fields(Switches) if f.name.ends
 
 
 def switched(switches: Switches, changes: Mapping[str, Any]) -> Switches:
-    """The switches with some changed, from JSON values (lists become tuples). Raises ValueError for an unknown name or value."""
+    """A copy of the switches with changes from JSON (lists become tuples). Raises ValueError for an unknown name or value."""
     fields = {f.name: f for f in dataclasses.fields(Switches)}
     values: dict[str, Any] = {}
     for name, value in changes.items():

@@ -1,7 +1,4 @@
-"""What goes into the simulated cloud and comes out of it: one request, one answer, no sockets.
-
-The pure part of the simulator knows HTTP only in this shape; `server.py` turns it into real connections.
-"""
+"""HTTP requests and responses as values, without sockets. `server.py` translates them to and from real connections."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ class Request:
     """One HTTP request.
 
     method: upper case. target: path and query as sent. headers: names in lower case. body: as sent.
-    scheme: of the connection, for the URLs in the answer; the edge sets it.
+    scheme: of the connection, for URLs in the answer; the server sets it.
     """
 
     method: str
@@ -33,7 +30,7 @@ class Request:
 
     @property
     def base_url(self) -> str:
-        """The URL the client used to reach us, without a trailing slash: AO and Location must point back there."""
+        """The URL at which the client reached us, without a trailing slash. Operation URLs and Location point there."""
         return f"{self.scheme}://{self.headers.get('host', DEFAULT_HOST)}"
 
 
@@ -41,9 +38,9 @@ class Request:
 class Response:
     """One HTTP answer.
 
-    headers: names in lower case (HTTP does not care; look-ups do). delay_s: how long the edge waits before it sends the
-    answer. lost: the edge drops the connection instead of answering; what the request did has happened, unless
-    the fault said otherwise. reset: with `lost`, the connection is reset (RST) instead of closed (FIN).
+    headers: names in lower case. delay_s: how long the server waits before it sends the answer. lost: the server drops the
+    connection instead of answering; the fault decides whether the request took effect. reset: with `lost`, the
+    connection is reset (RST) instead of closed (FIN).
     """
 
     status: int
@@ -54,7 +51,7 @@ class Response:
     reset: bool = False
 
     def json(self) -> Json:
-        """The body as a JSON object; raises ValueError if it is none."""
+        """The body as a JSON object; raises ValueError if it is not one."""
         value = json.loads(self.body)
         if not isinstance(value, dict):
             raise ValueError("the body is not a JSON object")  # noqa: TRY004 - the text is at fault, not the type
@@ -66,7 +63,7 @@ _pretty = json.JSONEncoder(indent=2, ensure_ascii=False).encode
 
 
 def encode(value: Json, style: str) -> bytes:
-    """JSON as ARM writes it: compact since 2024, `pretty` with CRLF line ends until about 2023 (azure.md section 4)."""
+    """JSON as ARM writes it: compact since 2024, `pretty` with CRLF until about 2023 (docs/facts/azure.md section 4)."""
     if style == "compact":
         return _compact(value).encode()
     return _pretty(value).replace("\n", "\r\n").encode()

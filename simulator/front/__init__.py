@@ -1,1 +1,1 @@
-"""Azure Resource Manager's front door: which requests are heard, throttled, refused or struck by a fault."""
+"""The front of ARM: order of checks, throttling, faults, history, and resources outside Microsoft.Network."""

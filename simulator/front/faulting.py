@@ -1,38 +1,41 @@
-"""Where faults meet requests: which one is planned, what it does to the answer, and who writes behind the client's back."""
+"""Faults on their way: which fault a request meets, what the client gets, and writes of other clients."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from simulator.core.errors import ERRORS, envelope
 from simulator.core.faults import Answer, Fault, Lands, Late, Lost, Match, Script, Status, Stranger, Twice
 from simulator.core.history import Exchange
 from simulator.core.switches import RATES
 from simulator.core.wire import Request, Response, encode
+from simulator.network import nics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from simulator.cloud import Cloud
     from simulator.request.routes import Route
     from simulator.request.visit import Visit
+    from simulator.state.state import State
+
+    Answerer: TypeAlias = Callable[[State, Request], Response]
 
 
-def planned(cloud: Cloud, request: Request, where: Route, who: str) -> Script | None:
-    """The fault for this request: the first script that fits, else one by chance (switches *_rate), else none."""
-    for script in cloud.scripts:
+def planned(state: State, request: Request, where: Route, who: str) -> Script | None:
+    """The fault for this request: the first script that matches, else a random one (switches *_rate), else none."""
+    for script in state.faults.scripts:
         if script.struck < script.times and script.match.fits(request, where.kind, where.name, who):
             return script
-    switches = cloud.switches
+    switches = state.switches
     if not any(getattr(switches, name) for name in RATES if name != "operation_end_rate"):
         return None
-    fault = _by_chance(cloud)
+    fault = _by_chance(state)
     return Script(Match(), fault) if fault is not None else None
 
 
-def _by_chance(cloud: Cloud) -> Fault | None:
-    switches, chance = cloud.switches, cloud.fault_rng.random
+def _by_chance(state: State) -> Fault | None:
+    switches, chance = state.switches, state.faults.rng.random
     if chance() < switches.lost_before_rate:
         return Lost(when="before")
     if chance() < switches.lost_after_rate:
@@ -46,8 +49,8 @@ def _by_chance(cloud: Cloud) -> Fault | None:
     return Late(delay_s=switches.late_s) if chance() < switches.late_rate else None
 
 
-def never_arrives(visit: Visit, script: Script) -> Response | None:
-    """For the faults Lands and Twice: let the request arrive (again) later. An answer only if there is none now (Lands)."""
+def never_arrives(visit: Visit, script: Script, *, again: Answerer) -> Response | None:
+    """Faults Lands and Twice: pass the request to `again` later. Returns an answer if the request is not processed now."""
     fault = script.fault
     if not isinstance(fault, Lands | Twice):
         return None
@@ -56,26 +59,24 @@ def never_arrives(visit: Visit, script: Script) -> Response | None:
         visit.script = None
         return None
     script.struck += 1
-    from simulator.front.front import handle
-
-    cloud, request = visit.cloud, visit.request
-    cloud.later(cloud.at + fault.after_s, lambda: _land(cloud, request, handle))
+    state, request = visit.state, visit.request
+    state.clock.later(state.clock.at + fault.after_s, lambda: _land(state, request, again))
     if isinstance(fault, Twice):
         visit.script = None
         return None
-    cloud.history.append(_unanswered(visit))
+    state.records.history.append(_unanswered(visit))
     return Response(503, {}, lost=True)
 
 
-def _land(cloud: Cloud, request: Request, handle: Callable[[Cloud, Request], Response]) -> None:
-    handle(cloud, replace(request, headers={**request.headers, "x-simulator-late": "1"}))
+def _land(state: State, request: Request, again: Answerer) -> None:
+    again(state, replace(request, headers={**request.headers, "x-simulator-late": "1"}))
 
 
 def _unanswered(visit: Visit) -> Exchange:
     where, request = visit.route, visit.request
     client_id = request.headers.get("x-ms-client-request-id", "")
     return Exchange(
-        visit.cloud.at,
+        visit.state.clock.at,
         request.method,
         request.target,
         where.kind,
@@ -89,7 +90,7 @@ def _unanswered(visit: Visit) -> Exchange:
 
 
 def delivered(visit: Visit, response: Response) -> Response:
-    """The answer as the client gets it: late, lost, or replaced although the request was carried out."""
+    """The answer as the client gets it: late, lost, or replaced although the request took effect."""
     if isinstance(visit.fault, Status) and visit.fault.when == "after":
         return replace(response, status=visit.fault.status, body=visit.fault.body)
     return _late_or_lost(visit.fault, response)
@@ -103,10 +104,10 @@ def _late_or_lost(fault: Fault | None, response: Response) -> Response:
     return response
 
 
-def outside(cloud: Cloud, request: Request, where: Route, handler: Callable[[Cloud, Request], Response]) -> Response:
-    """Answer a request that is not for ARM (a token, a status page), with the faults that fit any HTTP server."""
-    script = planned(cloud, request, where, "")
-    response = handler(cloud, request)
+def outside(state: State, request: Request, where: Route, handler: Answerer) -> Response:
+    """Answer a request that is not for ARM (a token, a status page), with the faults that any HTTP server can show."""
+    script = planned(state, request, where, "")
+    response = handler(state, request)
     if script is None:
         return response
     if script.skip > 0:
@@ -123,30 +124,30 @@ def outside(cloud: Cloud, request: Request, where: Route, handler: Callable[[Clo
 
 
 def strangers(visit: Visit, status: int) -> None:
-    """After a GET of a NIC was answered, somebody else may write to it: a scripted Stranger, or the switch `stranger`."""
-    cloud = visit.cloud
-    nic = cloud.nics.get(visit.route.id.lower()) if visit.route.kind == "nic" else None
+    """Let another client write to the NIC after a GET: a planned Stranger, or the switch `stranger`."""
+    state = visit.state
+    nic = state.resources.nics.get(visit.route.id.lower()) if visit.route.kind == "nic" else None
     if nic is None:
         return
     if isinstance(visit.fault, Stranger):
-        cloud.stranger(nic, visit.fault.what, address=visit.fault.address)
+        nics.stranger_writes(state, nic, visit.fault.what, address=visit.fault.address)
     elif (
-        cloud.switches.stranger != "none"
+        state.switches.stranger != "none"
         and visit.request.method == "GET"
         and status == 200
-        and cloud.strangers_seen < cloud.switches.stranger_times
+        and state.faults.strangers_seen < state.switches.stranger_times
     ):
-        cloud.strangers_seen += 1
-        cloud.stranger(nic, cloud.switches.stranger)
+        state.faults.strangers_seen += 1
+        nics.stranger_writes(state, nic, state.switches.stranger)
 
 
-def etag_of(cloud: Cloud, where: Route) -> str:
-    """The etag of the resource a request is about, for the history."""
+def etag_of(state: State, where: Route) -> str:
+    """The etag of the resource that a request names, for the history."""
     key = where.id.lower()
     if where.kind == "nic":
-        found = cloud.nics.get(key)
+        found = state.resources.nics.get(key)
         return found.etag if found else ""
     if where.kind == "pip":
-        pip = cloud.pips.get(key)
+        pip = state.resources.pips.get(key)
         return pip.etag if pip else ""
     return ""

@@ -1,4 +1,4 @@
-"""The front: one request in, one answer out, by ARM's order of checks; faults strike here, after the genuine check."""
+"""The front of ARM: one request in, one answer out, in ARM's order of checks. Faults strike after these checks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from simulator.control import management
 from simulator.core.errors import Refused, envelope
 from simulator.core.faults import Answer
 from simulator.core.history import Exchange
+from simulator.core.principals import ANONYMOUS
 from simulator.core.wire import Request, Response, encode
 from simulator.front import faulting, resources
 from simulator.members import pages
@@ -24,8 +25,9 @@ from simulator.request.visit import Stopped, Visit
 from simulator.state import throttle
 
 if TYPE_CHECKING:
-    from simulator.cloud import Cloud
+    from simulator.core.principals import Token
     from simulator.core.switches import Switches
+    from simulator.state.state import State
 
 _REPEATED: Final = ("x-ms-correlation-request-id", "x-ms-arm-service-request-id")
 Handler = Callable[[Visit], Reply]
@@ -38,28 +40,28 @@ _HANDLERS: Final[dict[str, Handler]] = {
 }
 
 
-def handle(cloud: Cloud, request: Request) -> Response:
-    """Answer one request at the cloud's present time. Never raises for anything a client can send."""
-    cloud.settle()
+def handle(state: State, request: Request) -> Response:
+    """Answer one request at the current time. Never raises, whatever a client sends."""
+    state.clock.settle()
     path, _, query = request.target.partition("?")
     if not path.startswith("/"):
         path = "/" + path.partition("://")[2].partition("/")[2]
     where = route(path)
     match where.kind:
         case "token":
-            return faulting.outside(cloud, request, where, identity.handle_token)
+            return faulting.outside(state, request, where, identity.handle_token)
         case "page":
-            return faulting.outside(cloud, request, where, pages.handle_page)
+            return faulting.outside(state, request, where, pages.handle_page)
         case "simulator":
-            return management.handle(cloud, request, where.name)
+            return management.handle(state, request, where.name)
         case "endpoints":
             return resources.endpoints(request)
-    token = identity.token_of(cloud, request)
-    who = token.principal if token else identity.ANONYMOUS
-    visit = Visit(cloud, request, where, _query(query), who)
-    script = faulting.planned(cloud, request, where, who.name)
+    token = identity.token_of(state, request)
+    who = token.principal if token else ANONYMOUS
+    visit = Visit(state, request, where, _query(query), who)
+    script = faulting.planned(state, request, where, who.name)
     visit.script = script
-    if script is not None and (response := faulting.never_arrives(visit, script)):
+    if script is not None and (response := faulting.never_arrives(visit, script, again=handle)):
         return response
     return _answered(visit, token)
 
@@ -69,17 +71,17 @@ def _query(text: str) -> Mapping[str, str]:
     return dict(parse_qsl(text, keep_blank_values=True))
 
 
-def _answered(visit: Visit, token: identity.Token | None) -> Response:
-    cloud = visit.cloud
+def _answered(visit: Visit, token: Token | None) -> Response:
+    state = visit.state
     rates: dict[str, str] = {}
-    before = faulting.etag_of(cloud, visit.route)
+    before = faulting.etag_of(state, visit.route)
     try:
         rates = _throttle(visit)
-        identity.check_token(cloud, visit.request, token)
+        identity.check_token(state, visit.request, token)
         reply = _dispatch(visit)
-        visit.strike()  # reads are struck here; writes were, before they took effect
+        visit.strike()  # for reads; writes have called it before they took effect
     except Refused as refused:
-        reply = refusal(cloud, visit.route, refused)
+        reply = refusal(state, visit.route, refused)
     except Stopped as stopped:
         reply = stopped.reply
     response = _response(visit, reply, rates)
@@ -89,19 +91,19 @@ def _answered(visit: Visit, token: identity.Token | None) -> Response:
 
 
 def _throttle(visit: Visit) -> dict[str, str]:
-    cloud, where = visit.cloud, visit.route
+    state, where = visit.state, visit.route
     call = throttle.CALLS.get(visit.request.method, "writes")
     if not where.subscription:
         return {}
-    rates = cloud.limits.arm(cloud.switches, where.subscription.lower(), visit.who.name, call, cloud.at)
+    rates = state.limits.arm(state.switches, where.subscription.lower(), visit.who.name, call, state.clock.at)
     if where.type.startswith("Microsoft.Network/") or where.kind in ("poll", "result"):
-        cloud.limits.nrp(cloud.switches, where.subscription.lower(), call, cloud.at)
+        state.limits.nrp(state.switches, where.subscription.lower(), call, state.clock.at)
     return rates
 
 
 def _dispatch(visit: Visit) -> Reply:
-    cloud, where = visit.cloud, visit.route
-    if where.subscription and where.subscription.lower() not in cloud.subscriptions:
+    state, where = visit.state, visit.route
+    if where.subscription and where.subscription.lower() not in state.resources.subscriptions:
         raise Refused("SubscriptionNotFound", subscription=where.subscription)
     handler = _HANDLERS.get(where.kind)
     if handler is None:
@@ -111,8 +113,8 @@ def _dispatch(visit: Visit) -> Reply:
     return handler(visit)
 
 
-def refusal(cloud: Cloud, where: Route, refused: Refused) -> Reply:
-    """The answer that a refusal becomes: its row's status and envelope, and Retry-After where the row has one."""
+def refusal(state: State, where: Route, refused: Refused) -> Reply:
+    """The answer to a refused request: its row's status and envelope, and Retry-After if the row has one."""
     kind, context = refused.kind, dict(refused.context)
     if kind.layer == "empty":
         return Reply(kind.status, None, nrp=False)
@@ -127,35 +129,35 @@ def refusal(cloud: Cloud, where: Route, refused: Refused) -> Reply:
     if kind.layer == "gateway":
         reply.headers["x-ms-failure-cause"] = "gateway"
     if kind.status == 401:
-        reply.headers["www-authenticate"] = f'Bearer authorization_uri="https://login.windows.net/{cloud.world.tenant}"'
+        reply.headers["www-authenticate"] = f'Bearer authorization_uri="https://login.windows.net/{state.world.tenant}"'
     asked = context.get("retry_after")
     throttled = kind.name.startswith(("SubscriptionRequests", "ResourceRequests", "RetryableErrorDueToTooMany"))
     if isinstance(asked, int):
         reply.retry_after = str(asked) if asked else None
-    elif kind.retry_after and (not throttled or cloud.switches.throttle_retry_after):
+    elif kind.retry_after and (not throttled or state.switches.throttle_retry_after):
         reply.retry_after = str(context.get("seconds", 11))
     return reply
 
 
 def _response(visit: Visit, reply: Reply, rates: dict[str, str]) -> Response:
-    cloud, operation, switches = visit.cloud, reply.operation, visit.cloud.switches
+    state, operation, switches = visit.state, reply.operation, visit.state.switches
     gateway_error = "x-ms-failure-cause" in reply.headers
-    request_id = operation.id if operation else cloud.ids.guid()
-    found = headers.common(cloud, visit.request, request_id, gateway_error=gateway_error)
+    request_id = operation.id if operation else state.ids.guid()
+    found = headers.common(state, visit.request, request_id, gateway_error=gateway_error)
     found.update(rates)
     found.update(reply.headers)
     if reply.nrp:
-        found["x-ms-arm-service-request-id"] = cloud.ids.guid()
+        found["x-ms-arm-service-request-id"] = state.ids.guid()
     if operation is not None:
         for name in _REPEATED:
             found[name] = operation.first_headers.setdefault(name, found[name])
     base, version = visit.request.base_url, visit.query.get("api-version", "")
     if operation is not None and reply.announce:
-        found["azure-asyncoperation"] = url(cloud, operation, "operations", base, version)
-        if switches.async_notification and "Subnet" not in operation.name:  # recorded: never with subnets
+        found["azure-asyncoperation"] = url(state, operation, "operations", base, version)
+        if switches.async_notification and "Subnet" not in operation.name:  # recordings never show it with subnets
             found["azure-asyncnotification"] = "Enabled"
     if operation is not None and reply.location:
-        found["location"] = url(cloud, operation, "operationResults", base, version)
+        found["location"] = url(state, operation, "operationResults", base, version)
     if reply.retry_after is not None:
         found["retry-after"] = reply.retry_after
     if reply.etag:
@@ -171,9 +173,9 @@ def _response(visit: Visit, reply: Reply, rates: dict[str, str]) -> Response:
 
 def _call_s(visit: Visit, switches: Switches) -> float:
     if visit.call_s is not None:
-        return 0.0  # the handler drew it already, because the operation goes on after it
+        return 0.0  # the handler has drawn it, because the operation starts after the call
     low, high = switches.read_call_s
-    return visit.cloud.latency_rng.uniform(low, high) if high else 0.0
+    return visit.state.latency_rng.uniform(low, high) if high else 0.0
 
 
 def _remember(visit: Visit, reply: Reply, response: Response, before: str) -> None:
@@ -182,9 +184,9 @@ def _remember(visit: Visit, reply: Reply, response: Response, before: str) -> No
     response.headers.pop("x-simulator-error", None)
     fault = visit.fault
     struck = "" if fault is None else fault.name if isinstance(fault, Answer) else type(fault).__name__.lower()
-    visit.cloud.history.append(
+    visit.state.records.history.append(
         Exchange(
-            visit.cloud.at,
+            visit.state.clock.at,
             request.method,
             request.target,
             where.kind,
@@ -197,7 +199,7 @@ def _remember(visit: Visit, reply: Reply, response: Response, before: str) -> No
             response.headers.get("x-ms-request-id", ""),
             reply.operation.id if reply.operation else "",
             before,
-            faulting.etag_of(visit.cloud, where),
+            faulting.etag_of(visit.state, where),
             struck,
             response.lost,
             response.delay_s,

@@ -1,1 +1,1 @@
-"""The status pages of the mirror's members."""
+"""The status pages of the mirror members."""

@@ -1,24 +1,23 @@
-"""Members' status pages, `/csp/bin/mirror_status.cxw`: primary 200 SUCCESS, anything else 503 FAILED (iris.md)."""
+"""The members' status pages, `/csp/bin/mirror_status.cxw`: 200 SUCCESS from a primary, 503 FAILED from any other member."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from simulator.core.wire import Request, Response
+from simulator.request.routes import route
 
 if TYPE_CHECKING:
-    from simulator.cloud import Cloud
+    from simulator.state.state import State
 
-# hang: no answer for an hour. refuse: the connection is reset. lie: says primary whatever the member is.
+# hang: no answer for an hour. refuse: the connection is reset. lie: SUCCESS although the member is not primary.
 MODES: Final = ("primary", "backup", "hang", "refuse", "lie", "error")
 HANG_S: Final = 3600.0
 
 
-def handle_page(cloud: Cloud, request: Request) -> Response:
-    """Answer as the member's mode says; 404 for a member the world does not have."""
-    from simulator.request.routes import route
-
-    mode = cloud.members.get(route(request.target.partition("?")[0]).name)
+def handle_page(state: State, request: Request) -> Response:
+    """Answer according to the member's mode; 404 for an unknown member."""
+    mode = state.resources.members.get(route(request.target.partition("?")[0]).name)
     headers = {"content-type": "text/html; charset=utf-8", "cache-control": "no-cache"}
     match mode:
         case "primary" | "lie":

@@ -1,1 +1,1 @@
-"""Microsoft.Network: NICs, their operations, public IPs, virtual networks and the preview move."""
+"""Microsoft.Network: NICs, operations, public IPs, virtual networks, checks of a PUT and moveIpConfigurations."""

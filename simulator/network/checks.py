@@ -1,6 +1,6 @@
-"""The checks of a NIC PUT, in Azure's order (azure.md section 16): each function raises Refused, or passes.
+"""The checks of a NIC PUT, in Azure's order (docs/facts/azure.md section 16). Each raises Refused or returns.
 
-Throttling, the token, the rights and the group come before, in `arm.py`, as they do for every request.
+Throttling, token, rights and resource group are checked before, as for every request.
 """
 
 from __future__ import annotations
@@ -10,39 +10,32 @@ from typing import TYPE_CHECKING
 from simulator.core import addresses
 from simulator.core.errors import Refused
 from simulator.core.ids import parts_of, vnet_of
-from simulator.core.model import ConfigDoc, ConfigFacts, Nic, NicDoc, Plain, PublicIp, Subnet, Vnet
-from simulator.network import nics
+from simulator.core.model import ConfigDoc, ConfigFacts, Nic, NicDoc, Operation, Plain, PublicIp, Subnet, Vnet
+from simulator.network import operations
 from simulator.state.ledger import address_key
 
 if TYPE_CHECKING:
-    from simulator.cloud import Cloud
+    from simulator.state.state import State
 
 
-def check_put(cloud: Cloud, nic_id: str, nic: Nic | None, doc: NicDoc, if_match: str, base_url: str, api_version: str) -> None:
-    """All checks of a NIC PUT after rights and group. nic: the NIC as it is, None if it is new. if_match: '' for none."""
-    _check_shape(cloud, nic_id, nic, doc)
-    check_etag(cloud, nic, if_match)
-    _check_references(cloud, nic_id, doc)
-    _check_zone_and_sku(cloud, nic, doc)
-    _check_ledger(cloud, nic_id, doc)
+def check_put(state: State, nic_id: str, nic: Nic | None, doc: NicDoc, if_match: str, base_url: str, api_version: str) -> None:
+    """All checks of a NIC PUT after rights and group. nic: the existing NIC, None for a new one. if_match: '' for none."""
+    _check_shape(state, nic_id, nic, doc)
+    check_etag(state, nic, if_match)
+    _check_references(state, nic_id, doc)
+    _check_zone_and_sku(state, nic, doc)
+    _check_ledger(state, nic_id, doc)
     if nic is not None:
-        if cloud.at < nic.reserved_until:
+        if state.clock.at < nic.reserved_until:
             raise Refused("NicReservedForAnotherVm")
-        nics.check_lock(cloud, nic, base_url, api_version)
-
-
-def find_subnet(cloud: Cloud, key: str) -> Subnet | None:
-    """The subnet of this key (lower-case id)."""
-    vnet_key, _, name = key.partition("/subnets/")
-    vnet = cloud.vnets.get(vnet_key)
-    return vnet.subnets.get(name) if vnet else None
+        check_lock(state, nic, base_url, api_version)
 
 
 def _config_id(nic_id: str, name: str) -> str:
     return f"{nic_id}/ipConfigurations/{name}"
 
 
-def _check_shape(cloud: Cloud, nic_id: str, nic: Nic | None, doc: NicDoc) -> None:
+def _check_shape(state: State, nic_id: str, nic: Nic | None, doc: NicDoc) -> None:
     name = nic_id.rpartition("/")[2]
     if not doc.facts:
         raise Refused("InvalidIPConfigCount", name=name)
@@ -56,7 +49,7 @@ def _check_shape(cloud: Cloud, nic_id: str, nic: Nic | None, doc: NicDoc) -> Non
                 raise Refused("IpConfigDeleteNotSupported", config_name=old.name)
     seen: dict[str, str] = {}
     for fact, config in zip(doc.facts, doc.configs, strict=True):
-        _check_address(cloud, _config_id(nic_id, fact.name), fact, config)
+        _check_address(state, _config_id(nic_id, fact.name), fact, config)
         if not fact.primary and "applicationGatewayBackendAddressPools" in config.properties:
             raise Refused(
                 "ApplicationGatewayLoadBalancingNotSupportedOnSecondaryIpConfigurations",
@@ -77,14 +70,14 @@ def _check_shape(cloud: Cloud, nic_id: str, nic: Nic | None, doc: NicDoc) -> Non
             seen[thing] = fact.name
 
 
-def _check_address(cloud: Cloud, config_id: str, fact: ConfigFacts, config: ConfigDoc) -> None:
+def _check_address(state: State, config_id: str, fact: ConfigFacts, config: ConfigDoc) -> None:
     if config.properties["privateIPAllocationMethod"] != "Static":
         return
     if not fact.address:
         raise Refused("PrivateIPAddressMissing", config=config_id)
-    subnet = find_subnet(cloud, fact.subnet)
+    subnet = state.resources.subnet(fact.subnet)
     if subnet is None:
-        return  # a missing subnet is a missing reference, which is checked later
+        return  # a missing subnet is a missing reference; _check_references refuses it
     home = next((p for p in subnet.prefixes if addresses.in_prefix(fact.address, p)), None)
     if home is None:
         raise Refused("PrivateIPAddressNotInSubnet", address=fact.address, prefix=subnet.prefixes[0])
@@ -92,9 +85,9 @@ def _check_address(cloud: Cloud, config_id: str, fact: ConfigFacts, config: Conf
         raise Refused("PrivateIPAddressInReservedRange", address=fact.address, prefix=home)
 
 
-def check_etag(cloud: Cloud, resource: Nic | PublicIp | Vnet | None, if_match: str) -> None:
-    """Raise Refused (412) if an If-Match header names another etag than the resource's. NICs: if the switch says so."""
-    if not if_match or (isinstance(resource, Nic | None) and cloud.switches.if_match == "ignored"):
+def check_etag(state: State, resource: Nic | PublicIp | Vnet | None, if_match: str) -> None:
+    """Raise Refused (412) if an If-Match header does not match the resource's etag. On NICs a switch can turn this off."""
+    if not if_match or (isinstance(resource, Nic | None) and state.switches.if_match == "ignored"):
         return
     if resource is None or (if_match != "*" and if_match != resource.etag):
         raise Refused(
@@ -105,15 +98,15 @@ def check_etag(cloud: Cloud, resource: Nic | PublicIp | Vnet | None, if_match: s
         )
 
 
-def _check_references(cloud: Cloud, nic_id: str, doc: NicDoc) -> None:
+def _check_references(state: State, nic_id: str, doc: NicDoc) -> None:
     for _, reference in doc.references:
-        found = find(cloud, reference)
+        found = find(state, reference)
         if found is None:
             raise Refused("InvalidResourceReference", resource=reference, nic=nic_id)
-        if isinstance(found, Subnet) and cloud.at < found.busy_until:
+        if isinstance(found, Subnet) and state.clock.at < found.busy_until:
             raise Refused(
                 "RetryableError.ReferencedResourceNotProvisioned",
-                busy=_busy_name(cloud, nic_id, found),
+                busy=_busy_name(state, nic_id, found),
                 used_by=nic_id.rpartition("/")[2],
                 state="Updating",
                 last_operation="InternalOperation",
@@ -131,63 +124,68 @@ def _check_references(cloud: Cloud, nic_id: str, doc: NicDoc) -> None:
             )
 
 
-def _busy_name(cloud: Cloud, nic_id: str, subnet: Subnet) -> str:
-    nic = cloud.nics.get(nic_id.lower())
+def _busy_name(state: State, nic_id: str, subnet: Subnet) -> str:
+    nic = state.resources.nics.get(nic_id.lower())
     return (nic.vm.availability_set if nic and nic.vm else "") or subnet.id
 
 
-def find(cloud: Cloud, reference: str) -> Nic | PublicIp | Vnet | Subnet | Plain | None:
-    """The resource an id refers to; of a load balancer's pools and rules only the load balancer is looked for."""
+def find(state: State, reference: str) -> Nic | PublicIp | Vnet | Subnet | Plain | None:
+    """The resource that an id refers to. For a load balancer's pools and rules it is the load balancer."""
     key = reference.lower()
-    found = cloud.pips.get(key) or cloud.nics.get(key) or cloud.vnets.get(key) or cloud.plain.get(key)
+    found = (
+        state.resources.pips.get(key)
+        or state.resources.nics.get(key)
+        or state.resources.vnets.get(key)
+        or state.resources.plain.get(key)
+    )
     if found is not None:
         return found
     parts = parts_of(reference)
     if parts is None or not parts.child:
         return None
     if parts.type.lower() == "virtualnetworks":
-        return find_subnet(cloud, key)
-    return cloud.plain.get(key.rpartition("/")[0].rpartition("/")[0])
+        return state.resources.subnet(key)
+    return state.resources.plain.get(key.rpartition("/")[0].rpartition("/")[0])
 
 
-def _check_zone_and_sku(cloud: Cloud, nic: Nic | None, doc: NicDoc) -> None:
+def _check_zone_and_sku(state: State, nic: Nic | None, doc: NicDoc) -> None:
     for fact, config in zip(doc.facts, doc.configs, strict=True):
-        pip = cloud.pips.get(fact.pip)
+        pip = state.resources.pips.get(fact.pip)
         if pip is None:
             continue
         vm = nic.vm if nic else None
-        if vm is not None and vm.zone and vm.zone not in pip.zones:
+        if vm is not None and vm.zone and vm.zone not in pip.doc.zones:
             raise Refused(
                 "ComputeResourceZoneConstraintDoesNotMatchPublicIPAddressZoneConstraint",
                 vm=vm.id,
                 zone=vm.zone,
                 pip=pip.id,
-                pip_zone=",".join(pip.zones) or "Regional",
+                pip_zone=",".join(pip.doc.zones) or "Regional",
             )
         for pool in config.properties.get("loadBalancerBackendAddressPools", ()):
-            balancer = find(cloud, pool["id"])
-            sku = (balancer.doc.get("sku") or {}).get("name", "Basic") if isinstance(balancer, Plain) else pip.sku
-            if balancer is not None and sku != pip.sku:
-                raise Refused("PublicIPAndLBSkuDoNotMatch", sku=sku, balancer=balancer.id, other_sku=pip.sku, pip=pip.id)
+            balancer = find(state, pool["id"])
+            sku = (balancer.doc.get("sku") or {}).get("name", "Basic") if isinstance(balancer, Plain) else pip.doc.sku
+            if balancer is not None and sku != pip.doc.sku:
+                raise Refused("PublicIPAndLBSkuDoNotMatch", sku=sku, balancer=balancer.id, other_sku=pip.doc.sku, pip=pip.id)
         if vm is not None and vm.availability_set:
-            _check_availability_set(cloud, vm.availability_set, pip)
+            _check_availability_set(state, vm.availability_set, pip)
 
 
-def _check_availability_set(cloud: Cloud, name: str, pip: PublicIp) -> None:
-    for other in cloud.nics.values():
+def _check_availability_set(state: State, name: str, pip: PublicIp) -> None:
+    for other in state.resources.nics.values():
         if other.vm is None or other.vm.availability_set != name:
             continue
         for fact in other.doc.facts:
-            theirs = cloud.pips.get(fact.pip)
-            if theirs is not None and theirs is not pip and theirs.sku != pip.sku:
+            theirs = state.resources.pips.get(fact.pip)
+            if theirs is not None and theirs is not pip and theirs.doc.sku != pip.doc.sku:
                 raise Refused("DifferentSkuLoadBalancersAndPublicIPAddressNotAllowed", pip=pip.id, other=theirs.id)
 
 
-def _check_ledger(cloud: Cloud, nic_id: str, doc: NicDoc) -> None:
+def _check_ledger(state: State, nic_id: str, doc: NicDoc) -> None:
     for fact, config in zip(doc.facts, doc.configs, strict=True):
         config_id = _config_id(nic_id, fact.name)
         if fact.address:
-            held = cloud.ledger.foreign_holder(address_key(vnet_of(fact.subnet), fact.address), nic_id.lower())
+            held = state.ledger.foreign_holder(address_key(vnet_of(fact.subnet), fact.address), nic_id.lower())
             if held is not None:
                 raise Refused(
                     "PrivateIPAddressIsAllocated",
@@ -196,10 +194,35 @@ def _check_ledger(cloud: Cloud, nic_id: str, doc: NicDoc) -> None:
                     other=_config_id(held[0].id, held[1]),
                 )
         if fact.pip:
-            held = cloud.ledger.foreign_holder(fact.pip, nic_id.lower())
+            held = state.ledger.foreign_holder(fact.pip, nic_id.lower())
             if held is not None:
                 pip = config.properties["publicIPAddress"]["id"]
                 raise Refused("PublicIPAddressInUse", config=config_id, pip=pip, other=_config_id(held[0].id, held[1]))
+
+
+def check_lock(state: State, nic: Nic, base_url: str, api_version: str) -> None:
+    """Raise Refused (429 or 409) if the NIC's operation cannot be superseded: a DELETE, or because of the switch second_put."""
+    operation = nic.operation
+    deleting = operation is not None and operation.kind == "delete"
+    if operation is None or (state.switches.second_put == "supersede" and not deleting):
+        return
+    if deleting or state.switches.second_put == "locked":
+        raise locked(state, nic, operation)
+    raise Refused(
+        "AnotherOperationInProgress",
+        operation_url=operations.url(state, operation, "operations", base_url, api_version),
+    )
+
+
+def locked(state: State, nic: Nic, operation: Operation) -> Refused:
+    """The refusal (429) of a write to a NIC while this operation runs on it."""
+    return Refused(
+        "RetryableError.RetryableErrorDueToAnotherOperation",
+        operation=operation.name,
+        operation_id=operation.id,
+        resource=nic.id,
+        seconds=max(1, min(int(operation.ends_at - state.clock.at + 0.999), 60)),
+    )
 
 
 def check_delete(nic: Nic) -> None:

@@ -1,7 +1,7 @@
-"""NIC documents: from the body of a PUT to what is kept, and from what is kept to the body of an answer.
+"""NIC documents: the body of a PUT becomes a NicDoc, and a NIC becomes the body of an answer.
 
-PUT replaces: absent members return to their defaults, unknown ones are kept and given back, read-only ones are ignored
-(azure.md sections 6, 12 and 16). Which members an answer shows depends on the api-version, as recorded.
+A PUT replaces the document: absent members return to their defaults, unknown members are kept, read-only members are
+ignored (docs/facts/azure.md sections 6, 12 and 16). The members of an answer depend on the api-version, as recorded.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _JOINS: Final = {
     "applicationGatewayBackendAddressPools": "Microsoft.Network/applicationGateways/backendAddressPools/join/action",
     "applicationSecurityGroups": "Microsoft.Network/applicationSecurityGroups/joinIpConfiguration/action",
 }
-# Read-only members of a world's document that are given back as they are, because nothing here works them out.
+# Read-only members of a world's document that answers show unchanged, because the simulator does not compute them.
 GIVEN_READ_ONLY: Final = frozenset(
     {
         "macAddress",
@@ -74,11 +74,10 @@ NIC_TYPE: Final = "Microsoft.Network/networkInterfaces"
 
 
 def read_nic(body: Mapping[str, Any], nic_id: str, kept: Mapping[str, tuple[str, str]]) -> NicDoc:
-    """The content that a PUT asks for. Dynamic addresses that are still to be chosen are '' in the facts.
+    """The content that a PUT asks for. Dynamic addresses that are not chosen yet are '' in the facts.
 
-    kept: name -> (subnet key, address) of the ip configurations so far: a dynamic one keeps its address while it stays in
-    its subnet. Raises Refused for a body whose shape is wrong in a way that no later check names (types, names,
-    references that are no ids).
+    kept: name -> (subnet key, address) of the current ip configurations: a dynamic one keeps its address while it stays in
+    its subnet. Raises Refused for a malformed body (types, names, references that are not ids).
     """
     properties = as_object(body.get("properties"), "properties")
     raw_configs = as_array(properties.get("ipConfigurations"), "ipConfigurations")
@@ -143,7 +142,7 @@ def _read_config(raw: object, nic_id: str, kept: Mapping[str, tuple[str, str]], 
         raise Refused("InvalidRequestFormat", reason="an ip configuration has no name")
     given_id = config.get("id")
     if given_id and str(given_id).lower() != f"{nic_id}/ipConfigurations/{name}".lower():
-        # An ip configuration moved with its old id names another NIC (azure.md section 12); the wording is ours.
+        # The old id of a moved ip configuration names another NIC (docs/facts/azure.md section 12). The message is ours.
         raise Refused("InvalidRequestFormat", reason=f"the id {given_id} is not that of ip configuration {name}")
     given = as_object(config.get("properties"), f"ipConfigurations/{name}")
     properties = {k: v for k, v in given.items() if k not in _READ_ONLY_CONFIG and v is not None}
@@ -169,7 +168,7 @@ def _read_config(raw: object, nic_id: str, kept: Mapping[str, tuple[str, str]], 
 
 
 def kept_addresses(doc: NicDoc | None) -> dict[str, tuple[str, str]]:
-    """What `read_nic` needs to know of the content so far."""
+    """The argument `kept` of `read_nic`, from the current content."""
     return {f.name: (f.subnet, f.address) for f in doc.facts} if doc else {}
 
 
@@ -210,17 +209,17 @@ def with_addresses(doc: NicDoc, chosen: Mapping[str, str]) -> NicDoc:
 
 def shown_nic(nic: Nic, api_version: str) -> Json:
     """The NIC as an answer shows it to this api-version."""
-    doc, attached = nic.doc, nic.vm is not None
+    doc, read_only, attached = nic.doc, nic.read_only, nic.vm is not None
     properties: Json = {
         "provisioningState": nic.state,
-        "resourceGuid": nic.guid,
+        "resourceGuid": read_only.guid,
         "ipConfigurations": [shown_config(nic, config) for config in doc.configs],
-        "dnsSettings": {**doc.dns, "appliedDnsServers": [], "internalDomainNameSuffix": nic.suffix, **nic.extra_dns},
+        "dnsSettings": {**doc.dns, "appliedDnsServers": [], "internalDomainNameSuffix": read_only.suffix, **read_only.extra_dns},
     }
-    if not nic.suffix:
+    if not read_only.suffix:
         del properties["dnsSettings"]["internalDomainNameSuffix"]
-    if attached and nic.mac:
-        properties["macAddress"] = nic.mac
+    if attached and read_only.mac:
+        properties["macAddress"] = read_only.mac
     if api_version >= "2021-05-01":
         properties["vnetEncryptionSupported"] = False
     for name, default, since in _DEFAULTS:
@@ -234,7 +233,7 @@ def shown_nic(nic: Nic, api_version: str) -> Json:
         properties["virtualMachine"] = {"id": nic.vm.id}
     properties["hostedWorkloads"] = []
     properties["tapConfigurations"] = []
-    properties.update(nic.extra)
+    properties.update(read_only.extra)
     if api_version >= "2021-08-01":
         properties["allowPort25Out"] = True
     shown: Json = {"name": nic.name, "id": nic.id, "etag": nic.etag, "properties": properties, "type": NIC_TYPE}

@@ -1,4 +1,4 @@
-"""Virtual networks and subnets, CheckIPAddressAvailability, and the route of moveIpConfigurations."""
+"""Requests about virtual networks and subnets, with CheckIPAddressAvailability and moveIpConfigurations."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simulator.core import addresses
 from simulator.core.errors import Refused
+from simulator.core.ids import ref
 from simulator.core.model import Subnet, Vnet
 from simulator.network import checks, documents, moves, operations
-from simulator.populate import new_suffix
+from simulator.network.factory import new_suffix
 from simulator.request.reply import Reply
 from simulator.state.latency import retry_after_accepted
 from simulator.state.ledger import address_key
@@ -33,7 +34,7 @@ def shown_vnet(visit: Visit, vnet: Vnet) -> Json:
     properties.update({"virtualNetworkPeerings": [], "enableDdosProtection": False, "enableVmProtection": False})
     properties.update(vnet.properties)
     if visit.api_version > "2020-04-01":
-        del properties["enableVmProtection"]  # recorded answers show it only before, even where it was put
+        del properties["enableVmProtection"]  # recorded answers show it only until then, even if a client put it
     if visit.api_version >= _IPAM_SINCE:
         properties["privateEndpointVNetPolicies"] = "Disabled"
         properties["addressSpace"] = {"ipamPoolPrefixAllocations": [], **vnet.properties.get("addressSpace", {})}
@@ -43,7 +44,7 @@ def shown_vnet(visit: Visit, vnet: Vnet) -> Json:
 
 
 def shown_subnet(visit: Visit, subnet: Subnet) -> Json:
-    """The subnet as an answer shows it; $expand=ipConfigurations shows more of each ip configuration than its id."""
+    """The subnet as an answer shows it. $expand=ipConfigurations shows whole ip configurations instead of their ids."""
     expand = "ipconfigurations" in visit.query.get("$expand", "").lower()
     properties: Json = {"provisioningState": subnet.state}
     if len(subnet.prefixes) == 1:
@@ -64,25 +65,25 @@ def shown_subnet(visit: Visit, subnet: Subnet) -> Json:
 
 
 def _configs_in(visit: Visit, subnet: Subnet, *, expand: bool) -> list[Json]:
-    """Every ip configuration that holds an address here, released ones of running operations included.
+    """Every ip configuration that holds an address in the subnet, including those that a running operation releases.
 
-    The list of ids is kept until the ledger changes: a subnet of a fleet has tens of thousands.
+    The list of ids is cached until the ledger changes, because the subnet of a fleet has tens of thousands.
     """
-    version = len(visit.cloud.ledger.log)
-    kept = visit.cloud.subnet_configs.get(subnet.key)
+    version = len(visit.state.ledger.log)
+    kept = visit.state.resources.subnet_configs.get(subnet.key)
     if not expand and kept is not None and kept[0] == version:
         return kept[1]
     found: list[Json] = []
     vnet_key = subnet.key.partition("/subnets/")[0]
     seen: set[str] = set()
-    for nic in visit.cloud.nics.values():
+    for nic in visit.state.resources.nics.values():
         held = [(f, c) for f, c in zip(nic.doc.facts, nic.doc.configs, strict=True) if f.subnet == subnet.key]
         for fact, config in held:
             seen.add(fact.address)
             config_id = f"{nic.id}/ipConfigurations/{fact.name}"
             found.append(documents.shown_config(nic, config) if expand else {"id": config_id})
         for fact in nic.stable.facts:
-            holder = visit.cloud.ledger.holder(address_key(vnet_key, fact.address))
+            holder = visit.state.ledger.holder(address_key(vnet_key, fact.address))
             if fact.subnet == subnet.key and fact.address not in seen and holder is not None and holder[0] is nic:
                 seen.add(fact.address)
                 found.append({"id": f"{nic.id}/ipConfigurations/{fact.name}"})
@@ -90,17 +91,17 @@ def _configs_in(visit: Visit, subnet: Subnet, *, expand: bool) -> list[Json]:
                     old = next(c for c in nic.stable.configs if c.name == fact.name)
                     found[-1] = documents.shown_config(nic, old)
     if not expand:
-        visit.cloud.subnet_configs[subnet.key] = (version, found)
+        visit.state.resources.subnet_configs[subnet.key] = (version, found)
     return found
 
 
 def _vnet(visit: Visit) -> Reply:
     visit.only("GET", "HEAD", "PUT", "DELETE")
-    cloud = visit.cloud
+    state = visit.state
     verb = {"PUT": "write", "DELETE": "delete"}.get(visit.request.method, "read")
     visit.allow(f"{_VNET}/{verb}")
     visit.require_group()
-    vnet = cloud.vnets.get(visit.route.id.lower())
+    vnet = state.resources.vnets.get(visit.route.id.lower())
     if visit.request.method == "PUT":
         return _put_vnet(visit, vnet)
     if vnet is None:
@@ -128,33 +129,29 @@ def _read_subnet(vnet_id: str, body: Mapping[str, Any], etag: str) -> Subnet:
 
 
 def _put_vnet(visit: Visit, vnet: Vnet | None) -> Reply:
-    cloud, where, body = visit.cloud, visit.route, visit.body()
+    state, where, body = visit.state, visit.route, visit.body()
     given = documents.as_object(body.get("properties"), "properties")
     documents.as_object(given.get("addressSpace"), "addressSpace")
-    etag = cloud.ids.etag()
+    etag = state.ids.etag()
     items = documents.as_array(given.get("subnets"), "subnets")
     subnets = [_read_subnet(where.id, documents.as_object(item, "subnets"), etag) for item in items]
-    checks.check_etag(cloud, vnet, visit.request.headers.get("if-match", ""))
+    checks.check_etag(state, vnet, visit.request.headers.get("if-match", ""))
     visit.strike()
     created = vnet is None
     if vnet is None:
-        location = str(body.get("location") or cloud.world.location)
+        location = str(body.get("location") or state.world.location)
         vnet = Vnet(
-            where.id,
-            where.id.lower(),
-            where.name,
-            where.subscription,
-            where.group,
-            cloud.ids.guid(),
+            ref(where.id, where.name, where.subscription, where.group),
             etag,
             "Updating",
-            location,
-            {},
-            {},
-            {},
-            new_suffix(cloud),
+            guid=state.ids.guid(),
+            location=location,
+            suffix=new_suffix(state),
+            top={},
+            properties={},
+            subnets={},
         )
-        cloud.vnets[vnet.key] = vnet
+        state.resources.vnets[vnet.key] = vnet
     vnet.properties = {k: v for k, v in given.items() if k not in _READ_ONLY and v is not None}
     vnet.top = {k: v for k, v in body.items() if k not in _TOP and v is not None}
     vnet.subnets = {subnet.name.lower(): subnet for subnet in subnets}
@@ -162,36 +159,36 @@ def _put_vnet(visit: Visit, vnet: Vnet | None) -> Reply:
 
 
 def _changing(visit: Visit, vnet: Vnet, name: str, subnet: Subnet | None, *, created: bool) -> Reply:
-    """Start the operation that ends with the virtual network and its subnets Succeeded."""
-    cloud = visit.cloud
-    seconds = cloud.switches.latency_vnet_s + visit.draw_call_s()
-    operation = operations.start(cloud, name, "vnet", vnet.id, vnet.subscription, seconds, "succeeded")
-    operations.apply_fault(cloud, operation, visit.ending())
-    vnet.state, vnet.etag, vnet.operation = "Updating", cloud.ids.etag(), operation
+    """Start the operation of a write; at its end the virtual network and its subnets are Succeeded or Failed."""
+    state = visit.state
+    seconds = state.switches.latency_vnet_s + visit.draw_call_s()
+    operation = operations.start(state, name, "vnet", vnet, seconds)
+    operations.apply_fault(state, operation, visit.ending())
+    vnet.state, vnet.etag, vnet.operation = "Updating", state.ids.etag(), operation
     for one in vnet.subnets.values():
         one.etag = vnet.etag
 
     def end() -> None:
-        operations.end_plain(cloud, operation)
+        operations.end_plain(state, operation)
         if vnet.operation is operation:
-            state = "Succeeded" if operation.status == "Succeeded" else "Failed"
-            vnet.operation, vnet.etag, vnet.state = None, cloud.ids.etag(), state  # type: ignore[assignment]
+            vnet.operation, vnet.etag = None, state.ids.etag()
+            vnet.state = "Succeeded" if operation.status == "Succeeded" else "Failed"
             for one in vnet.subnets.values():
                 one.state, one.etag = vnet.state, vnet.etag
 
-    cloud.later(operation.ends_at, end)
+    state.clock.later(operation.ends_at, end)
     body = shown_subnet(visit, subnet) if subnet else shown_vnet(visit, vnet)
-    retry = retry_after_accepted(cloud.switches.retry_after, "vnet")
+    retry = retry_after_accepted(state.switches.retry_after, "vnet")
     return Reply(201 if created else 200, body, operation, announce=True, retry_after=retry, delay_s=visit.call_s or 0.0)
 
 
 def _subnet(visit: Visit) -> Reply:
     visit.only("GET", "HEAD", "PUT", "DELETE")
-    cloud = visit.cloud
+    state = visit.state
     verb = {"PUT": "write", "DELETE": "delete"}.get(visit.request.method, "read")
     visit.allow(f"{_VNET}/subnets/{verb}")
     visit.require_group()
-    vnet = cloud.vnets.get(visit.route.id.lower().partition("/subnets/")[0])
+    vnet = state.resources.vnets.get(visit.route.id.lower().partition("/subnets/")[0])
     if vnet is None:
         raise Refused("ResourceNotFound", kind=_VNET, name=visit.route.id.partition("/subnets/")[0].rpartition("/")[2])
     subnet = vnet.subnets.get(visit.route.name.lower())
@@ -211,33 +208,31 @@ def _subnet(visit: Visit) -> Reply:
 
 
 def _delete(visit: Visit, vnet: Vnet, subnet: Subnet | None) -> Reply:
-    cloud = visit.cloud
+    state = visit.state
     for one in (subnet,) if subnet else tuple(vnet.subnets.values()):
         used = _configs_in(visit, one, expand=False)
         if used:
             raise Refused("InUseSubnetCannotBeDeleted", name=one.name, other=used[0]["id"])
     visit.strike()
     operation = operations.start(
-        cloud,
+        state,
         "DeleteSubnetOperation" if subnet else "DeleteVirtualNetworkOperation",
         "delete",
-        vnet.id,
-        vnet.subscription,
-        cloud.switches.latency_delete_s,
-        "succeeded",
+        vnet,
+        state.switches.latency_delete_s,
     )
-    operations.apply_fault(cloud, operation, visit.ending())
+    operations.apply_fault(state, operation, visit.ending())
 
     def end() -> None:
-        operations.end_plain(cloud, operation)
+        operations.end_plain(state, operation)
         if operation.status == "Succeeded":
             if subnet is not None:
                 vnet.subnets.pop(subnet.name.lower(), None)
             else:
-                cloud.vnets.pop(vnet.key, None)
+                state.resources.vnets.pop(vnet.key, None)
 
-    cloud.later(operation.ends_at, end)
-    retry = retry_after_accepted(cloud.switches.retry_after, "delete")
+    state.clock.later(operation.ends_at, end)
+    retry = retry_after_accepted(state.switches.retry_after, "delete")
     return Reply(202, None, operation, announce=True, location=True, retry_after=retry)
 
 
@@ -247,7 +242,7 @@ def _vnets(visit: Visit) -> Reply:
     visit.allow(f"{_VNET}/read", f"/subscriptions/{where.subscription}")
     found = [
         shown_vnet(visit, vnet)
-        for vnet in visit.cloud.vnets.values()
+        for vnet in visit.state.resources.vnets.values()
         if vnet.subscription.lower() == where.subscription.lower()
         and (not where.group or vnet.group.lower() == where.group.lower())
     ]
@@ -258,7 +253,7 @@ def _subnets(visit: Visit) -> Reply:
     visit.only("GET")
     visit.allow(f"{_VNET}/subnets/read")
     visit.require_group()
-    vnet = visit.cloud.vnets.get(visit.route.id.lower())
+    vnet = visit.state.resources.vnets.get(visit.route.id.lower())
     if vnet is None:
         raise Refused("ResourceNotFound", kind=_VNET, name=visit.route.id.rpartition("/")[2])
     return Reply(200, {"value": [shown_subnet(visit, subnet) for subnet in vnet.subnets.values()]})
@@ -269,7 +264,7 @@ def _check_ip(visit: Visit) -> Reply:
     visit.only("GET")
     visit.allow(f"{_VNET}/read")
     visit.require_group()
-    vnet = visit.cloud.vnets.get(visit.route.id.lower())
+    vnet = visit.state.resources.vnets.get(visit.route.id.lower())
     if vnet is None:
         raise Refused("ResourceNotFound")
     address = addresses.normal(visit.query.get("ipAddress", ""))
@@ -279,7 +274,7 @@ def _check_ip(visit: Visit) -> Reply:
     home = next((prefix for prefix in prefixes if addresses.in_prefix(address, prefix)), None)
     if home is None:
         raise Refused("PrivateIPAddressNotInAnySubnet", address=address, vnet=vnet.id)
-    ledger = visit.cloud.ledger
+    ledger = visit.state.ledger
     reserved = addresses.is_reserved(address, home)
     available = not reserved and address_key(vnet.key, address) not in ledger
     body: Json = {"available": available, "isPlatformReserved": reserved}

@@ -1,4 +1,4 @@
-"""Requests about NICs, and the polls of operations."""
+"""Requests about NICs and their ip configurations, and polls of operations."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ DELETE: Final = "Microsoft.Network/networkInterfaces/delete"
 
 
 def shown(visit: Visit, nic: Nic) -> bytes:
-    """The NIC's body for this api-version, kept until the NIC changes."""
-    style = visit.cloud.switches.json
+    """The NIC's encoded body for this api-version, cached until the NIC changes."""
+    style = visit.state.switches.json
     key = visit.api_version if style == "compact" else f"{visit.api_version} {style}"
     body = nic.bodies.get(key)
     if body is None:
@@ -49,71 +49,71 @@ def _nic(visit: Visit) -> Reply:
 
 def _existing(visit: Visit) -> Nic:
     visit.require_group()
-    nic = visit.cloud.nics.get(visit.route.id.lower())
+    nic = visit.state.resources.nics.get(visit.route.id.lower())
     if nic is None:
         raise Refused("ResourceNotFound")
     return nic
 
 
 def _put(visit: Visit) -> Reply:
-    cloud, where, request = visit.cloud, visit.route, visit.request
+    state, where, request = visit.state, visit.route, visit.request
     visit.allow(WRITE)
     body = visit.body()
-    nic = cloud.nics.get(where.id.lower())
+    nic = state.resources.nics.get(where.id.lower())
     doc = documents.read_nic(body, where.id, documents.kept_addresses(nic.doc if nic else None))
-    rights.check_linked(cloud, visit.who, WRITE, where.id, doc.references)
+    rights.check_linked(state, visit.who, WRITE, where.id, doc.references)
     visit.require_group()
     if not doc.location:
         raise Refused("LocationRequired")
     nic_id = nic.id if nic else where.id
     if_match = request.headers.get("if-match", "")
-    checks.check_put(cloud, nic_id, nic, doc, if_match, request.base_url, visit.api_version)
+    checks.check_put(state, nic_id, nic, doc, if_match, request.base_url, visit.api_version)
     visit.strike()
     nic, operation, created, asynchronous = nics.accept_put(
-        cloud, nic_id, doc, who=visit.who.name, delay_s=visit.draw_call_s(), fault=visit.ending()
+        state, nic_id, doc, who=visit.who.name, delay_s=visit.draw_call_s(), fault=visit.ending()
     )
     reply = Reply(201 if created else 200, shown(visit, nic), operation, delay_s=visit.call_s or 0.0)
-    reply.announce = asynchronous or cloud.switches.sync_ao
+    reply.announce = asynchronous or state.switches.sync_ao
     if asynchronous:
-        reply.retry_after = retry_after_accepted(cloud.switches.retry_after, "nic")
+        reply.retry_after = retry_after_accepted(state.switches.retry_after, "nic")
     return reply
 
 
 def _patch(visit: Visit) -> Reply:
-    """UpdateTags: replaces the tags, answers 200 at once."""
+    """UpdateTags: replace the tags and answer 200 at once."""
     visit.allow(WRITE)
     tags = documents.as_object(visit.body().get("tags"), "tags")
     nic = _existing(visit)
     visit.strike()
-    nics.replace_tags(visit.cloud, nic, dict(tags), visit.who.name)
+    nics.replace_tags(visit.state, nic, dict(tags), visit.who.name)
     return Reply(200, shown(visit, nic))
 
 
 def _delete(visit: Visit) -> Reply:
-    cloud = visit.cloud
+    state = visit.state
     visit.allow(DELETE)
     visit.require_group()
-    nic = cloud.nics.get(visit.route.id.lower())
+    nic = state.resources.nics.get(visit.route.id.lower())
     if nic is None:
         return Reply(204)
     checks.check_delete(nic)
-    nics.check_lock(cloud, nic, visit.request.base_url, visit.api_version)
+    checks.check_lock(state, nic, visit.request.base_url, visit.api_version)
     visit.strike()
-    operation = nics.accept_delete(cloud, nic, visit.who.name, visit.ending())
-    retry = retry_after_accepted(cloud.switches.retry_after, "delete")
+    operation = nics.accept_delete(state, nic, visit.who.name, visit.ending())
+    retry = retry_after_accepted(state.switches.retry_after, "delete")
     return Reply(202, None, operation, announce=True, location=True, retry_after=retry)
 
 
 def _list(visit: Visit) -> Reply:
     visit.only("GET")
-    cloud, where = visit.cloud, visit.route
+    state, where = visit.state, visit.route
     visit.allow(READ, f"/subscriptions/{where.subscription}")
     if where.group:
         visit.require_group()
-    newest = cloud.at - cloud.switches.list_lag_s
+    newest = state.clock.at - state.switches.list_lag_s
     found = [
         documents.shown_nic(nic, visit.api_version)
-        for nic in cloud.nics.values()
+        for nic in state.resources.nics.values()
         if nic.subscription.lower() == where.subscription.lower()
         and (not where.group or nic.group.lower() == where.group.lower())
         and nic.created_at <= newest
@@ -141,9 +141,9 @@ def _configs(visit: Visit) -> Reply:
 
 
 def cloud_nic(visit: Visit) -> Nic:
-    """The NIC that the path of a child resource lies in. Raises Refused (404)."""
+    """The NIC that a child resource belongs to. Raises Refused (404)."""
     nic_key = visit.route.id.lower().partition("/ipconfigurations")[0]
-    nic = visit.cloud.nics.get(nic_key)
+    nic = visit.state.resources.nics.get(nic_key)
     if nic is None:
         raise Refused("NotFound", resource=visit.route.id)
     return nic
@@ -151,8 +151,8 @@ def cloud_nic(visit: Visit) -> Nic:
 
 def _poll(visit: Visit) -> Reply:
     visit.only("GET")
-    cloud = visit.cloud
-    operation = cloud.operations.get(visit.route.name)
+    state = visit.state
+    operation = state.resources.operations.get(visit.route.name)
     if operation is None or operation.ending == "gone":
         raise Refused("NotFound", resource=f"operation {visit.route.name}")
     visit.strike()
@@ -160,26 +160,26 @@ def _poll(visit: Visit) -> Reply:
         status = "Canceled" if visit.fault.name == "Canceled" else "Failed"
         return Reply(200, {"status": status, "error": envelope(ERRORS[visit.fault.name], visit.fault.words)})
     if operation.status == "InProgress":
-        retry = retry_after_poll(cloud.switches.retry_after, operation.kind, operation.polls)
+        retry = retry_after_poll(state.switches.retry_after, operation.kind, operation.polls)
         operation.polls += 1
         return Reply(200, {"status": "InProgress"}, retry_after=retry)
     body: Json = {"status": operation.status}
-    if operation.error is not None:
-        body["error"] = operation.error
+    if operation.outcome is not None and operation.outcome.error is not None:
+        body["error"] = operation.outcome.error
     return Reply(200, body)
 
 
 def _result(visit: Visit) -> Reply:
-    """Location: 202 while it runs; 204 after a DELETE, 200 and nothing to say after a move; with the operation's ids."""
+    """Poll of Location: 202 while the operation runs, then 204 after a DELETE and an empty 200 after a move."""
     visit.only("GET")
-    cloud = visit.cloud
-    operation = cloud.operations.get(visit.route.name)
+    state = visit.state
+    operation = state.resources.operations.get(visit.route.name)
     if operation is None or operation.ending == "gone":
         raise Refused("NotFound", resource=f"operation {visit.route.name}")
     reply = Reply(204, None, operation, announce=True, location=True)
     if operation.status == "InProgress":
         reply.status = 202
-        reply.retry_after = retry_after_poll(cloud.switches.retry_after, operation.kind, operation.polls)
+        reply.retry_after = retry_after_poll(state.switches.retry_after, operation.kind, operation.polls)
     elif operation.kind == "move":
         reply.status = 200
     return reply

@@ -1,60 +1,62 @@
-"""Asynchronous operations: started, superseded, finished, and their URLs."""
+"""Asynchronous operations: their start, their end and their URLs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from simulator.core.errors import ERRORS, envelope
 from simulator.core.faults import Ends, Hangs
-from simulator.core.model import Nic, Operation, Status, Vm
+from simulator.core.model import Nic, Operation, OperationKind, Outcome, Resource, Status, Vm
 
 if TYPE_CHECKING:
-    from simulator.cloud import Cloud
     from simulator.core.wire import Json
+    from simulator.state.state import State
 
-Kind = Literal["nic", "pip", "delete", "vnet", "move"]
 
-
-def start(cloud: Cloud, name: str, kind: Kind, resource: str, subscription: str, seconds: float, ending: str) -> Operation:
-    """A new operation that takes so long from now; its id is also the x-ms-request-id of the write."""
+def start(
+    state: State, name: str, kind: OperationKind, resource: Resource, seconds: float, ending: str = "succeeded"
+) -> Operation:
+    """A new operation that ends in `seconds`; its id is also the x-ms-request-id of the write."""
     operation = Operation(
-        cloud.ids.guid(),
+        state.ids.guid(),
         name,
-        subscription,
-        cloud.world.location,
-        resource,
-        cloud.at,
-        cloud.at + seconds,
+        resource.subscription,
+        state.world.location,
+        resource.id,
+        state.clock.at,
+        state.clock.at + seconds,
         kind,
         ending,
     )
-    cloud.operations[operation.id] = operation
+    state.resources.operations[operation.id] = operation
     return operation
 
 
-def instant(cloud: Cloud, nic: Nic) -> Operation:
-    """An operation that nobody can poll, for writes from behind."""
-    return Operation("", "InternalOperation", nic.subscription, cloud.world.location, nic.id, cloud.at, cloud.at, "nic")
+def instant(state: State, nic: Nic) -> Operation:
+    """An operation that ends at once and cannot be polled, for writes of other clients."""
+    return Operation(
+        "", "InternalOperation", nic.subscription, state.world.location, nic.id, state.clock.at, state.clock.at, "nic"
+    )
 
 
-def apply_fault(cloud: Cloud, operation: Operation, fault: Ends | Hangs | None) -> None:
+def apply_fault(state: State, operation: Operation, fault: Ends | Hangs | None) -> None:
     """Change how and when the operation will end."""
     match fault:
         case Ends():
             operation.ending = fault.how
             if fault.after_s is not None:
-                operation.ends_at = cloud.at + fault.after_s
+                operation.ends_at = state.clock.at + fault.after_s
         case Hangs():
             operation.ends_at += fault.for_s
 
 
-def finish(cloud: Cloud, operation: Operation, status: Status, error: Json | None = None) -> None:
-    """The operation is over."""
-    operation.status, operation.error, operation.finished_at = status, error, cloud.at
+def finish(state: State, operation: Operation, status: Status, error: Json | None = None) -> None:
+    """End the operation with this status."""
+    operation.outcome = Outcome(status, error, state.clock.at)
 
 
-def supersede(cloud: Cloud, nic: Nic, by: Operation) -> None:
-    """Cancel the NIC's running operation because a later write has come; its poll answers 200 Canceled from now on."""
+def supersede(state: State, nic: Nic, by: Operation) -> None:
+    """Cancel the NIC's running operation, because a later write has been accepted. Its polls answer Canceled from now on."""
     earlier = nic.operation
     if earlier is None:
         return
@@ -64,50 +66,48 @@ def supersede(cloud: Cloud, nic: Nic, by: Operation) -> None:
         "last_operation": by.name,
         "later_id": by.id,
     }
-    finish(cloud, earlier, "Canceled", envelope(ERRORS["Canceled"], words))
+    finish(state, earlier, "Canceled", envelope(ERRORS["Canceled"], words))
     nic.operation = None
 
 
-def vm_state(cloud: Cloud, vm: Vm) -> str:
-    """The VM's state: the switch, else its own."""
-    return cloud.switches.vm_state.get(vm.name, vm.state)
+def vm_state(state: State, vm: Vm) -> str:
+    """The VM's state: from the switch vm_state if set there, else its own."""
+    return state.switches.vm_state.get(vm.name, vm.state)
 
 
-def mark_busy(cloud: Cloud, subnet_key: str, seconds: float) -> None:
-    """For so long, writes to NICs in the subnet answer 429 ReferencedResourceNotProvisioned."""
-    vnet_key, _, name = subnet_key.partition("/subnets/")
-    vnet = cloud.vnets.get(vnet_key)
-    subnet = vnet.subnets.get(name) if vnet else None
+def mark_busy(state: State, subnet_key: str, seconds: float) -> None:
+    """For this long, answer writes to NICs in the subnet with 429 ReferencedResourceNotProvisioned."""
+    subnet = state.resources.subnet(subnet_key)
     if subnet is not None:
-        subnet.busy_until = cloud.at + seconds
+        subnet.busy_until = state.clock.at + seconds
 
 
-# Of the lengths recorded in 2024 (azure.md section 4): the whole URL has 3 to 4 kB.
+# As long as recorded in 2024 (docs/facts/azure.md section 4): the whole URL has 3 to 4 kB.
 _CERTIFICATE = "MIIHhzCCBm-gAwIBAgITHgTqkPDiXMXxRCBkngAABOqQ8DANBgkqhkiG9w0BAQsFADBEMRMw" * 35
 _SIGNATURE = "s1gn4tur3-0f-th3-s1mul4t0r_" * 13
 TICKS_AT_1970 = 621355968000000000
 
 
-def url(cloud: Cloud, operation: Operation, kind: str, base_url: str, api_version: str) -> str:
-    """The operation's URL at the base the client used. kind: operations or operationResults."""
+def url(state: State, operation: Operation, kind: str, base_url: str, api_version: str) -> str:
+    """The operation's URL, at the base URL that the client used. kind: operations or operationResults."""
     short = (
         f"{base_url}/subscriptions/{operation.subscription}/providers/Microsoft.Network/locations/"
         f"{operation.location}/{kind}/{operation.id}?api-version={api_version}"
     )
-    if cloud.switches.ao_url == "short":
+    if state.switches.ao_url == "short":
         return short
     ticks = int(operation.started_at * 10_000_000) + TICKS_AT_1970
     return f"{short}&t={ticks:018d}&c={_CERTIFICATE}&s={_SIGNATURE}&h={operation.id.replace('-', '')}simulated"
 
 
-def end_plain(cloud: Cloud, operation: Operation) -> None:
-    """End an operation that concerns no NIC, as planned."""
+def end_plain(state: State, operation: Operation) -> None:
+    """End an operation as planned, without effects on a NIC."""
     if operation.status != "InProgress":
         return
     if operation.ending in ("succeeded", "gone"):
-        finish(cloud, operation, "Succeeded")
+        finish(state, operation, "Succeeded")
         return
     rows = {"canceled": "Canceled", "not-allowed": "OperationNotAllowed"}
     row = ERRORS[operation.ending if operation.ending in ERRORS else rows.get(operation.ending, "InternalExecutionError")]
     words = {"operation": operation.name, "operation_id": operation.id}
-    finish(cloud, operation, "Canceled" if operation.ending == "canceled" else "Failed", envelope(row, words))
+    finish(state, operation, "Canceled" if operation.ending == "canceled" else "Failed", envelope(row, words))

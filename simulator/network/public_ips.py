@@ -1,4 +1,4 @@
-"""Public IP addresses: GET, PUT, DELETE, lists. A PUT cannot attach: `ipConfiguration` is read-only and follows the NICs."""
+"""Requests about public IPs. A PUT cannot attach one: `ipConfiguration` is read-only and follows the NICs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from simulator.core import addresses
 from simulator.core.errors import Refused
-from simulator.core.model import Operation, PublicIp
+from simulator.core.ids import ref
+from simulator.core.model import Operation, PublicIp, PublicIpDoc
 from simulator.network import checks, operations
 from simulator.network.documents import as_array, as_object
-from simulator.populate import new_public_address
+from simulator.network.factory import new_public_address
 from simulator.request.reply import Reply
 from simulator.state.latency import retry_after_accepted
 
@@ -27,10 +28,10 @@ _TOP: Final = frozenset({"name", "id", "etag", "type", "location", "properties",
 
 
 def shown_pip(pip: PublicIp, api_version: str) -> Json:
-    """The public IP as an answer shows it. A dynamic one has an address only while it is attached."""
+    """The public IP as an answer shows it. A dynamic one shows an address only while it is attached."""
     properties: Json = {"provisioningState": pip.state, "resourceGuid": pip.guid}
-    if pip.properties.get("publicIPAllocationMethod") == "Static":
-        # A new address is not yet in the answer that accepts its creation (recorded in aso-2024).
+    if pip.doc.properties.get("publicIPAllocationMethod") == "Static":
+        # The answer that accepts a creation does not show the new address yet (recorded in aso-2024).
         creating = pip.operation is not None and pip.operation.name == "CreatePublicIpAddressOperation"
         if not creating:
             properties["ipAddress"] = pip.address
@@ -40,17 +41,17 @@ def shown_pip(pip: PublicIp, api_version: str) -> Json:
     properties.update({"idleTimeoutInMinutes": 4, "ipTags": []})
     if api_version >= "2022-01-01":
         properties["ddosSettings"] = {"protectionMode": "VirtualNetworkInherited"}
-    properties.update(pip.properties)
+    properties.update(pip.doc.properties)
     label = (properties.get("dnsSettings") or {}).get("domainNameLabel")
     if label:
-        fqdn = f"{label}.{pip.location}.cloudapp.azure.com"
+        fqdn = f"{label}.{pip.doc.location}.cloudapp.azure.com"
         properties["dnsSettings"] = {**properties["dnsSettings"], "fqdn": fqdn}
     if pip.shown_holder:
         properties["ipConfiguration"] = {"id": pip.shown_holder}
-    shown: Json = {"name": pip.name, "id": pip.id, "etag": pip.etag, "location": pip.location, **pip.top}
-    if pip.zones:
-        shown["zones"] = list(pip.zones)
-    sku = {"name": pip.sku, "tier": pip.tier} if api_version >= "2020-11-01" else {"name": pip.sku}
+    shown: Json = {"name": pip.name, "id": pip.id, "etag": pip.etag, "location": pip.doc.location, **pip.doc.top}
+    if pip.doc.zones:
+        shown["zones"] = list(pip.doc.zones)
+    sku = {"name": pip.doc.sku, "tier": pip.doc.tier} if api_version >= "2020-11-01" else {"name": pip.doc.sku}
     return {**shown, "properties": properties, "type": _TYPE, "sku": sku}
 
 
@@ -63,60 +64,50 @@ def _pip(visit: Visit) -> Reply:
             return _delete(visit)
     visit.allow("Microsoft.Network/publicIPAddresses/read")
     visit.require_group()
-    pip = visit.cloud.pips.get(visit.route.id.lower())
+    pip = visit.state.resources.pips.get(visit.route.id.lower())
     if pip is None:
         raise Refused("ResourceNotFound")
     return Reply(200, shown_pip(pip, visit.api_version), etag=pip.etag)
 
 
 def _put(visit: Visit) -> Reply:
-    cloud, where = visit.cloud, visit.route
+    state, where = visit.state, visit.route
     visit.allow("Microsoft.Network/publicIPAddresses/write")
     body = visit.body()
     visit.require_group()
-    pip = cloud.pips.get(where.id.lower())
+    pip = state.resources.pips.get(where.id.lower())
     location = body.get("location")
     if not isinstance(location, str) or not location:
         raise Refused("LocationRequired")
-    checks.check_etag(cloud, pip, visit.request.headers.get("if-match", ""))
+    checks.check_etag(state, pip, visit.request.headers.get("if-match", ""))
     given = as_object(body.get("properties"), "properties")
     properties = {k: v for k, v in given.items() if k not in _READ_ONLY and v is not None}
     sku = as_object(body.get("sku"), "sku")
     as_object(given.get("dnsSettings"), "dnsSettings")
     zones = tuple(str(zone) for zone in as_array(body.get("zones"), "zones"))
     visit.strike()
+    doc = PublicIpDoc(
+        location,
+        {k: v for k, v in body.items() if k not in _TOP and v is not None},
+        properties,
+        sku.get("name") or "Basic",
+        sku.get("tier") or "Regional",
+        zones,
+    )
     created = pip is None
     if pip is None:
-        pip = PublicIp(
-            where.id,
-            where.id.lower(),
-            where.name,
-            where.subscription,
-            where.group,
-            cloud.ids.guid(),
-            "",
-            "Updating",
-            location,
-            {},
-            {},
-            "Basic",
-            "Regional",
-            (),
-            addresses.normal(str(given.get("ipAddress", ""))) or new_public_address(cloud),
-        )
-        cloud.pips[pip.key] = pip
-    pip.properties, pip.location = properties, location
-    pip.top = {k: v for k, v in body.items() if k not in _TOP and v is not None}
-    pip.sku, pip.tier = sku.get("name") or "Basic", sku.get("tier") or "Regional"
-    pip.zones = zones
+        guid = state.ids.guid()
+        own = ref(where.id, where.name, where.subscription, where.group)
+        address = addresses.normal(str(given.get("ipAddress", ""))) or new_public_address(state)
+        pip = PublicIp(own, "", "Updating", guid, doc, address)
+        state.resources.pips[pip.key] = pip
+    pip.doc = doc
     name = "CreatePublicIpAddressOperation" if created else "PutPublicIpAddressOperation"
-    operation = operations.start(
-        cloud, name, "pip", pip.id, pip.subscription, cloud.switches.latency_pip_s + visit.draw_call_s(), "succeeded"
-    )
-    operations.apply_fault(cloud, operation, visit.ending())
-    pip.state, pip.etag, pip.operation, pip.last_operation = "Updating", cloud.ids.etag(), operation, name
+    operation = operations.start(state, name, "pip", pip, state.switches.latency_pip_s + visit.draw_call_s())
+    operations.apply_fault(state, operation, visit.ending())
+    pip.state, pip.etag, pip.operation, pip.last_operation = "Updating", state.ids.etag(), operation, name
     record = pip
-    cloud.later(operation.ends_at, lambda: _end_put(visit, record, operation))
+    state.clock.later(operation.ends_at, lambda: _end_put(visit, record, operation))
     reply = Reply(
         201 if created else 200,
         shown_pip(pip, visit.api_version),
@@ -124,7 +115,7 @@ def _put(visit: Visit) -> Reply:
         announce=True,
         delay_s=visit.call_s or 0.0,
     )
-    reply.retry_after = retry_after_accepted(cloud.switches.retry_after, "pip")
+    reply.retry_after = retry_after_accepted(state.switches.retry_after, "pip")
     return reply
 
 
@@ -132,36 +123,34 @@ def _end_put(visit: Visit, pip: PublicIp, operation: Operation) -> None:
     if operation.status != "InProgress":
         return
     good = operation.ending in ("succeeded", "gone")
-    operations.end_plain(visit.cloud, operation)
+    operations.end_plain(visit.state, operation)
     if pip.operation is operation:
-        pip.operation, pip.state, pip.etag = None, "Succeeded" if good else "Failed", visit.cloud.ids.etag()
+        pip.operation, pip.state, pip.etag = None, "Succeeded" if good else "Failed", visit.state.ids.etag()
 
 
 def _delete(visit: Visit) -> Reply:
-    cloud = visit.cloud
+    state = visit.state
     visit.allow("Microsoft.Network/publicIPAddresses/delete")
     visit.require_group()
-    pip = cloud.pips.get(visit.route.id.lower())
+    pip = state.resources.pips.get(visit.route.id.lower())
     if pip is None:
         return Reply(204)
-    held = cloud.ledger.holder(pip.key)
+    held = state.ledger.holder(pip.key)
     if held is not None:
         raise Refused("PublicIPAddressCannotBeDeleted", pip=pip.id, other=f"{held[0].id}/ipConfigurations/{held[1]}")
     visit.strike()
-    seconds = cloud.switches.latency_delete_s
-    operation = operations.start(
-        cloud, "DeletePublicIpAddressOperation", "delete", pip.id, pip.subscription, seconds, "succeeded"
-    )
-    operations.apply_fault(cloud, operation, visit.ending())
+    seconds = state.switches.latency_delete_s
+    operation = operations.start(state, "DeletePublicIpAddressOperation", "delete", pip, seconds)
+    operations.apply_fault(state, operation, visit.ending())
     pip.state, pip.operation, record = "Deleting", operation, pip
 
     def end() -> None:
-        operations.end_plain(cloud, operation)
-        if operation.status == "Succeeded" and cloud.pips.get(record.key) is record:
-            del cloud.pips[record.key]
+        operations.end_plain(state, operation)
+        if operation.status == "Succeeded" and state.resources.pips.get(record.key) is record:
+            del state.resources.pips[record.key]
 
-    cloud.later(operation.ends_at, end)
-    retry = retry_after_accepted(cloud.switches.retry_after, "delete")
+    state.clock.later(operation.ends_at, end)
+    retry = retry_after_accepted(state.switches.retry_after, "delete")
     return Reply(202, None, operation, announce=True, location=True, retry_after=retry)
 
 
@@ -173,7 +162,7 @@ def _list(visit: Visit) -> Reply:
         visit.require_group()
     found = [
         shown_pip(pip, visit.api_version)
-        for pip in visit.cloud.pips.values()
+        for pip in visit.state.resources.pips.values()
         if pip.subscription.lower() == where.subscription.lower()
         and (not where.group or pip.group.lower() == where.group.lower())
     ]

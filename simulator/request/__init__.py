@@ -1,1 +1,1 @@
-"""One request on its way through: its route, its reply and their headers."""
+"""One request on its way through ARM: its route, its visit, its reply and the common headers."""

@@ -1,4 +1,4 @@
-"""The headers of ARM's answers, as recorded (azure.md section 4)."""
+"""The headers of ARM's answers, as recorded (docs/facts/azure.md section 4)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from simulator.cloud import Cloud
     from simulator.core.wire import Request
+    from simulator.state.state import State
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -30,21 +30,21 @@ def _times(second: int) -> tuple[str, str, str]:
     return date, f"{day}T{clock}Z".replace("-", "").replace(":", ""), f"{day}T{clock}Z"
 
 
-def common(cloud: Cloud, request: Request, request_id: str, *, gateway_error: bool) -> dict[str, str]:
-    """What every answer of ARM carries. request_id: x-ms-request-id; for a write it is the id of its operation.
+def common(state: State, request: Request, request_id: str, *, gateway_error: bool) -> dict[str, str]:
+    """The headers of every answer of ARM. request_id: x-ms-request-id; for a write it is the id of its operation.
 
-    gateway_error: answers that come from ARM itself show no `server`.
+    gateway_error: the answer comes from ARM itself and has no `server` header.
     """
-    date, compact, iso = _times(int(cloud.at))
-    correlation = request.headers.get("x-ms-correlation-request-id") or cloud.ids.guid()
+    date, compact, iso = _times(int(state.clock.at))
+    correlation = request.headers.get("x-ms-correlation-request-id") or state.ids.guid()
     headers = dict(_ALWAYS)
     headers["date"] = date
     headers["x-ms-request-id"] = request_id
     headers["x-ms-correlation-request-id"] = correlation
-    headers["x-ms-routing-request-id"] = f"{cloud.world.location.upper()}:{compact}:{correlation}"
-    if cloud.switches.front_door:
+    headers["x-ms-routing-request-id"] = f"{state.world.location.upper()}:{compact}:{correlation}"
+    if state.switches.front_door:
         headers["x-cache"] = "CONFIG_NOCACHE"
-        headers["x-msedge-ref"] = f"Ref A: {cloud.ids.hex(128)} Ref B: SIM000000000000 Ref C: {iso}"
+        headers["x-msedge-ref"] = f"Ref A: {state.ids.hex(128)} Ref B: SIM000000000000 Ref C: {iso}"
     elif not gateway_error:
         headers["server"] = "Microsoft-HTTPAPI/2.0, Microsoft-HTTPAPI/2.0"  # recorded twice, once per hop
     if request.headers.get("x-ms-return-client-request-id", "").lower() == "true":

@@ -1,4 +1,4 @@
-"""What a handler gives back before it becomes an HTTP answer."""
+"""What a handler returns, before it becomes an HTTP response."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Reply:
-    """An answer of a handler. body: a JSON document, bytes already encoded, or None for an empty body.
+    """The answer of a handler. body: a JSON document, encoded bytes, or None for an empty body.
 
-    operation: whose id becomes x-ms-request-id. announce: put the AO header (and Location, if location) on the answer.
-    retry_after: seconds, as text. etag: for the ETag header (GET only). nrp: came from Microsoft.Network, not the gateway.
+    operation: its id becomes x-ms-request-id. announce: add the Azure-AsyncOperation header (with `location` also
+    Location). retry_after: seconds, as text. etag: for the ETag header (GET only). nrp: from Microsoft.Network, not ARM.
     """
 
     status: int

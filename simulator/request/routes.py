@@ -1,4 +1,4 @@
-"""Which resource and which verb a path means. ARM's paths ignore case; names are given back as spelled."""
+"""Routes: what a path names. ARM's paths ignore case; names keep their spelling."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _VNET_CALLS: Final = {"checkipaddressavailability": "check-ip", "moveipconfigura
 
 
 class Route(NamedTuple):
-    """What a path means. kind: nic, nic-config, nics, pip, pips, vnet, vnets, subnet, subnets, check-ip, move, vm, plain,
+    """What a path names. kind: nic, nic-config, nics, pip, pips, vnet, vnets, subnet, subnets, check-ip, move, vm, plain,
     plains, poll, result, permissions, group, groups, subscription, subscriptions, provider, endpoints, token, page, simulator
     or unknown. type: as in 'Microsoft.Network/networkInterfaces'. id: of the resource (for permissions: of the scope).
     """
@@ -33,7 +33,7 @@ class Route(NamedTuple):
 
 @lru_cache(maxsize=65536)
 def route(path: str) -> Route:  # noqa: PLR0911 - one return per kind of path
-    """The meaning of a path (without its query)."""
+    """The route of a path (without its query)."""
     pieces = [unquote(piece) for piece in path.split("/") if piece]
     lower = [piece.lower() for piece in pieces]
     if lower[:2] == ["metadata", "endpoints"]:

@@ -1,4 +1,4 @@
-"""One request on its way through the cloud: what it asks, who asks, and the fault that may strike it."""
+"""One request on its way through the cloud, with its caller and the fault that may strike it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from simulator.request.reply import Reply
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from simulator.access.identity import Principal
-    from simulator.cloud import Cloud
+    from simulator.core.principals import Principal
     from simulator.core.wire import Json, Request
     from simulator.request.routes import Route
+    from simulator.state.state import State
 
 
 class Stopped(Exception):
-    """A fault has struck and the request goes no further; `reply` is what the client gets, if anything."""
+    """Raised when a fault ends the processing of a request. reply: what the client gets, if anything."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.status)
@@ -32,10 +32,10 @@ class Stopped(Exception):
 class Visit:
     """A request with everything a handler needs.
 
-    fault: what has struck, None before. call_s: the drawn time of a write's own call, None if none was drawn.
+    script: the fault planned for it. fault: the fault that has struck. call_s: the duration of a write's own call, if drawn.
     """
 
-    cloud: Cloud
+    state: State
     request: Request
     route: Route
     query: Mapping[str, str]
@@ -47,7 +47,7 @@ class Visit:
 
     @property
     def api_version(self) -> str:
-        """The api-version of the query; there is one by the time a handler runs."""
+        """The api-version of the query. The front refuses requests without one."""
         return self.query.get("api-version", "")
 
     def body(self) -> Json:
@@ -61,13 +61,13 @@ class Visit:
         return value
 
     def allow(self, action: str, scope: str = "") -> None:
-        """Raise Refused (403) unless the caller holds the action on the scope (default: the resource asked about)."""
-        rights.check(self.cloud, self.who, action, scope or self.route.id)
+        """Raise Refused (403) unless the caller holds the action on the scope (default: the resource of the path)."""
+        rights.check(self.state, self.who, action, scope or self.route.id)
 
     def require_group(self) -> None:
         """Raise Refused (404) unless the resource group exists."""
         key = (self.route.subscription.lower(), self.route.group.lower())
-        if key not in self.cloud.groups:
+        if key not in self.state.resources.groups:
             raise Refused("ResourceGroupNotFound", group=self.route.group)
 
     def only(self, *methods: str) -> None:
@@ -76,9 +76,9 @@ class Visit:
             raise Refused("MethodNotAllowed", method=self.request.method)
 
     def strike(self) -> None:
-        """All checks have passed: now the planned fault strikes, before anything is done.
+        """Let the planned fault strike. Handlers call this after all checks have passed and before anything changes.
 
-        Raises Refused or Stopped if the fault is one that prevents the effect; the others are left in `fault`.
+        Raises Refused or Stopped if the fault prevents the effect; other faults are left in `fault`.
         """
         if self.reached:
             return
@@ -104,7 +104,7 @@ class Visit:
                 raise Stopped(Reply(503, None, nrp=False))
 
     def ending(self) -> Ends | Hangs | None:
-        """What the fault says about the operation that is about to start."""
+        """What the fault says about the end of the operation that is about to start."""
         match self.fault:
             case Ends() | Hangs():
                 return self.fault
@@ -113,7 +113,7 @@ class Visit:
         return None
 
     def draw_call_s(self) -> float:
-        """How long this write's own call takes (switch put_call_s)."""
-        low, high = self.cloud.switches.put_call_s
-        self.call_s = self.cloud.latency_rng.uniform(low, high) if high else 0.0
+        """Draw the duration of this write's own call (switch put_call_s)."""
+        low, high = self.state.switches.put_call_s
+        self.call_s = self.state.latency_rng.uniform(low, high) if high else 0.0
         return self.call_s

@@ -1,1 +1,1 @@
-"""What the simulated Azure remembers: resources, clocks, rate limits and the network's path."""
+"""All data of one simulated cloud: resources, event clock, address ledger, data path, rate limits, latencies and its world."""

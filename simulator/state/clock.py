@@ -1,4 +1,4 @@
-"""Clocks for a cloud: the real one, maybe faster, and one that a test moves by hand."""
+"""Clocks for a cloud: real time at any speed, and a clock that a test moves by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 
 class ScaledClock:
-    """Real time, `scale` times as fast; also changes its speed without a jump. Called, it gives seconds since 1970."""
+    """Real time, `scale` times as fast. Changing the speed makes no jump."""
 
     def __init__(self, scale: float = 1.0) -> None:
         self._real, self._shown, self.scale = time.monotonic(), time.time(), 1.0
@@ -17,7 +17,7 @@ class ScaledClock:
         return self._shown + (time.monotonic() - self._real) * self.scale
 
     def set_scale(self, scale: float) -> None:
-        """From now on run `scale` times as fast. Raises ValueError unless it is positive."""
+        """Run `scale` times as fast from now on. Raises ValueError unless it is positive."""
         if not scale > 0:
             raise ValueError(f"the clock's scale must be positive, not {scale}")
         self._shown, self._real = self(), time.monotonic()
@@ -25,13 +25,13 @@ class ScaledClock:
 
 
 class HandClock:
-    """A clock that stands still until somebody moves it."""
+    """A clock that stands still until it is moved."""
 
     def __init__(self, at: float = 1_780_000_000.0) -> None:
         self.at = at
 
     def __call__(self) -> float:
-        """Seconds, as last set."""
+        """Seconds since 1970."""
         return self.at
 
     def advance(self, seconds: float) -> None:

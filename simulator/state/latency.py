@@ -1,4 +1,4 @@
-"""How long things take, and when the cloud says to look again (azure.md sections 4 and 9)."""
+"""How long operations take, and the Retry-After values of their answers (docs/facts/azure.md sections 4 and 9)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ESCALATING: Final = {
 
 
 def nic_latency_s(spec: str, rng: random.Random) -> float:
-    """Seconds a NIC operation on a running VM takes. spec: modern, 2019, 2022 or fixed:SECONDS; else ValueError."""
+    """Seconds that a NIC operation on a running VM takes. spec: modern, 2019, 2022 or fixed:SECONDS; else ValueError."""
     match spec:
         case "modern":
             if rng.random() < _MODERN_TAIL:
@@ -50,7 +50,7 @@ def retry_after_accepted(profile: str, kind: str) -> str | None:
 
 
 def retry_after_poll(profile: str, kind: str, polls: int) -> str | None:
-    """Retry-After of the poll number `polls` (from 0) that still says InProgress."""
+    """Retry-After of poll number `polls` (from 0), which says InProgress."""
     if profile == "none":
         return None
     if profile == "flat-10":

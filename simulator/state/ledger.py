@@ -1,4 +1,4 @@
-"""Who holds which private address and public IP. A NIC's dropped addresses stay held until its operation ends."""
+"""Who holds which private address and public IP. A NIC keeps the addresses that a PUT dropped until its operation ends."""
 
 from __future__ import annotations
 
@@ -19,16 +19,13 @@ def address_key(vnet_key: str, address: str) -> str:
 
 
 def keys_of(config: ConfigFacts) -> tuple[str, ...]:
-    """What an ip configuration needs to hold: its address and, if it has one, its public IP."""
+    """The keys that an ip configuration holds: its address and, if it has one, its public IP."""
     own = address_key(vnet_of(config.subnet), config.address)
     return (own, config.pip) if config.pip else (own,)
 
 
 class Ledger:
-    """Holders by key. changed: called with each key that a NIC takes or lets go.
-
-    `log` has every change with its time, for checkers that ask who held what when.
-    """
+    """The holder of each key. changed: called with each key that a NIC takes or frees. log: every change with its time."""
 
     def __init__(self, clock: Callable[[], float], changed: Callable[[str], None]) -> None:
         self._clock, self._changed = clock, changed
@@ -44,12 +41,12 @@ class Ledger:
         return self._holders.get(key)
 
     def foreign_holder(self, key: str, nic_key: str) -> tuple[Nic, str] | None:
-        """The holder if it is another NIC than this one."""
+        """The holder if it is a different NIC, else None."""
         found = self._holders.get(key)
         return None if found is None or found[0].key == nic_key else found
 
     def claim(self, nic: Nic, configs: Iterable[ConfigFacts]) -> None:
-        """Let the NIC hold what these ip configurations need. The caller has checked that it may."""
+        """Let the NIC hold the keys of these ip configurations. The caller has checked that no other NIC holds them."""
         mine = self._by_nic.setdefault(nic.key, set())
         for config in configs:
             for key in keys_of(config):
@@ -62,7 +59,7 @@ class Ledger:
                     self.log.append(Held(self._clock(), key, nic.name, config.name))
 
     def keep_only(self, nic: Nic, configs: Iterable[ConfigFacts]) -> set[str]:
-        """Free everything the NIC holds but what these ip configurations need. Returns the freed keys."""
+        """Free all keys of the NIC except those of these ip configurations. Returns the freed keys."""
         mine = self._by_nic.get(nic.key, set())
         freed = mine - {key for config in configs for key in keys_of(config)}
         if not freed:

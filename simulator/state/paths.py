@@ -1,4 +1,4 @@
-"""The data path: which NIC the traffic to an address reaches, which is not the same as what ARM says (azure.md section 9)."""
+"""The data path: which NIC the traffic to an address reaches. ARM may show another (docs/facts/azure.md section 9)."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import itertools
 
 
 class Paths:
-    """Changes of the data path by address: from a time on the address leads to a NIC, or no longer to that NIC."""
+    """The changes of the data path, by address."""
 
     def __init__(self) -> None:
         self._changes: dict[str, list[tuple[float, int, str, bool]]] = {}
         self._order = itertools.count()
 
     def leads(self, address: str, nic: str, at: float) -> None:
-        """From `at` on the address leads to this NIC."""
+        """From `at` on, traffic to the address reaches this NIC."""
         self._add(address, at, nic, leads=True)
 
     def leaves(self, address: str, nic: str, at: float) -> None:
-        """From `at` on the address no longer leads to this NIC."""
+        """From `at` on, traffic to the address no longer reaches this NIC."""
         self._add(address, at, nic, leads=False)
 
     def carrier(self, address: str, at: float) -> str:
-        """The NIC the address leads to at that time, or ''."""
+        """The NIC that traffic to the address reaches at that time, or ''."""
         carrier = ""
         for since, _, nic, leads in self._changes.get(address, ()):
             if since > at:

@@ -1,4 +1,4 @@
-"""Rate limits: ARM's token buckets and Microsoft.Network's five minutes (azure.md section 8); enforced by switch."""
+"""Rate limits of ARM (token buckets) and Microsoft.Network (five-minute windows); docs/facts/azure.md section 8."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Bucket:
         self.at = at
 
     def refill(self, size: float, per_s: float, now: float) -> float:
-        """The level at `now`."""
+        """Refill the bucket up to `now`; returns its level."""
         if now > self.at:
             self.level = min(size, self.level + (now - self.at) * per_s)
             self.at = now
@@ -31,14 +31,14 @@ class _Bucket:
 
 
 class Limits:
-    """The state of all limits of one cloud."""
+    """The state of all rate limits of one cloud."""
 
     def __init__(self) -> None:
         self._buckets: dict[tuple[str, ...], _Bucket] = {}
         self._windows: dict[tuple[str, str], deque[float]] = {}
 
     def arm(self, switches: Switches, subscription: str, principal: str, call: Call, now: float) -> dict[str, str]:
-        """Take one call from ARM's buckets; returns the rate headers. Raises Refused (429) if enforced and empty."""
+        """Take one call from ARM's buckets; returns the rate-limit headers. Raises Refused (429) if enforced and empty."""
         size, per_s = getattr(switches, f"arm_{call}")
         factor = switches.arm_global_factor
         own = self._bucket((subscription, principal, call), size, now)
@@ -46,7 +46,7 @@ class Limits:
         level = own.refill(size, per_s, now)
         total = whole.refill(size * factor, per_s * factor, now)
         if switches.throttling in ("arm", "both") and (level < 1.0 or total < 1.0):
-            # Asking again earlier is answered with a new value and not processed; it takes nothing from the bucket.
+            # A refused call takes nothing from the bucket; a call before Retry-After is refused with a new value.
             wait = max((1.0 - level) / per_s, (1.0 - total) / (per_s * factor))
             raise Refused(
                 "SubscriptionRequestsThrottled",
@@ -64,7 +64,7 @@ class Limits:
         return rates
 
     def nrp(self, switches: Switches, subscription: str, call: Call, now: float) -> None:
-        """Count one call to Microsoft.Network. Raises Refused (429) if enforced and over the limit."""
+        """Count one call to Microsoft.Network. Raises Refused (429) if it exceeds the limit and the limit is enforced."""
         if switches.throttling not in ("nrp", "both"):
             return
         side = "reads" if call == "reads" else "writes"

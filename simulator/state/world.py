@@ -1,4 +1,4 @@
-"""What a simulated cloud holds when it starts: a description, as frozen values or as JSON."""
+"""The description of what a simulated cloud contains at the start, as frozen values or as JSON."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class WorldVnet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorldPublicIp:
-    """A public IP address; zone-redundant by default, as a VIP that changes zones needs it."""
+    """A public IP address; zone-redundant by default, because a VIP that changes zones needs it."""
 
     name: str
     address: str = ""
@@ -61,7 +61,7 @@ class WorldVm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorldConfig:
-    """An ip configuration. address '' is a dynamic one. subnet, public_ip: names in the NIC's group, or full ids."""
+    """An ip configuration. address: '' for a dynamic one. subnet, public_ip: names in the NIC's group, or full ids."""
 
     name: str
     address: str = ""
@@ -74,8 +74,8 @@ class WorldConfig:
 class WorldNic:
     """A NIC; its first ip configuration is the primary one.
 
-    vm: the name of its virtual machine in the same group, '' for none. document: more members of the body, as in a
-    PUT (tags, properties, unknown ones); a document with ipConfigurations of its own replaces `configs`.
+    vm: the name of its virtual machine in the same group, '' for none. document: more members of the body, as in a PUT
+    (tags, properties, unknown ones); its ipConfigurations, if any, replace `configs`.
     """
 
     name: str
@@ -109,7 +109,7 @@ class WorldMember:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """Everything there is at the start. Resource groups are those that the resources name, and the extra ones here."""
+    """Everything that exists at the start. Resource groups: those that the resources name, and `groups`."""
 
     location: str = "eastus"
     tenant: str = TENANT
@@ -154,6 +154,6 @@ def _built(kind: type[Any], value: object, where: str) -> Any:
 
 
 def world_from_json(text: str) -> World:
-    """A world from JSON whose members are those of World. Raises ValueError that names the faulty place."""
+    """A world from a JSON object with the members of World. Raises ValueError that names the faulty place."""
     world = _built(World, json.loads(text), "")
     return cast("World", world)

@@ -1,9 +1,9 @@
-"""Copies the exchanges that the tests replay out of recordings of real Azure into data/tapes/.
+"""Copies the exchanges that the tests replay from recordings of real Azure into data/tapes/.
 
-Run `.venv/bin/python -m tests.simulator.conformance.extract RECORDINGS SDISTS` where RECORDINGS is the folder of recordings
-beside this project and SDISTS a folder into which the two source distributions named below were unpacked; needs PyYAML.
-Nothing is edited but the form: header lists are joined, JSON bodies are parsed (and their style noted), runs of `x`
-that replaced signatures are counted.
+Run `.venv/bin/python -m tests.simulator.conformance.extract RECORDINGS SDISTS`. RECORDINGS is a folder of recordings
+(data/README.md names them), SDISTS a folder with the two unpacked source distributions named below. Needs PyYAML.
+Only the form changes: header lists are joined, JSON bodies are parsed (and their style noted), runs of `x` that
+replaced signatures are counted.
 """
 
 import importlib
@@ -102,7 +102,7 @@ def _headers(headers: dict[str, list[str]]) -> dict[str, str]:
 
 
 def _counted(text: str) -> str:
-    """Runs of 20 or more x as `{x*N}`: signatures were replaced by as many x, and only their length matters."""
+    """Runs of 20 or more x as `{x*N}`: the recorders replaced signatures by x, and only their length matters."""
     return re.sub(r"x{20,}", lambda run: f"{{x*{len(run[0])}}}", text)
 
 
@@ -141,12 +141,12 @@ def steps(recording: Path, selection: Selection) -> Iterator[dict[str, Any]]:
 
 
 def find(recordings: Path, sdists: Path, name: str) -> Path:
-    """Where a recording lies: in a sdist unpacked anywhere below `sdists`, or below `recordings`."""
+    """The path of a recording: in an sdist unpacked anywhere below `sdists`, or below `recordings`."""
     return next(iter(sdists.glob(f"**/{name}")), sdists / name) if name.startswith("azure-mgmt") else recordings / name
 
 
 def main(recordings: str, sdists: str) -> None:
-    """Write every tape anew."""
+    """Write all tapes."""
     TAPES.mkdir(parents=True, exist_ok=True)
     for name, selection in SELECTIONS.items():
         path = find(Path(recordings), Path(sdists), selection.recording)
@@ -155,7 +155,7 @@ def main(recordings: str, sdists: str) -> None:
 
 
 def dumps(tape: dict[str, Any]) -> str:
-    """The text of a tape: one line per step, so that a change shows as one line."""
+    """The text of a tape, with one line per step, so that a diff shows one line per change."""
     lines = ",\n".join(json.dumps(step, separators=(",", ":")) for step in tape["steps"])
     return f'{{"source":{json.dumps(tape["source"])},"steps":[\n{lines}\n]}}\n'
 

@@ -1,8 +1,8 @@
 """Compares a recorded answer with a simulated one, field by field and header by header.
 
-Guids, etags and other names that each side makes up must correspond one to one over a whole recording: where the
-recorded etag stayed, the simulated one has to stay, where it changed, it has to change, and where two fields were the
-same (operation id and request id, a NIC's etag and its ip configuration's), they have to be the same.
+GUIDs, etags and other generated names must correspond one to one over a whole recording: the simulated etag must change
+exactly where the recorded one changed, and fields that were equal (operation id and request id, the etags of a NIC and
+of its ip configuration) must be equal.
 """
 
 import re
@@ -18,7 +18,7 @@ _GUID: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}
 _COUNTED: Final = re.compile(r"\{x\*(\d+)\}")
 _ISO: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"
 
-# Members whose values each side makes up, with the form that both must have.
+# Members with generated values, and the form that both values must have.
 _OPAQUE: Final[Mapping[str, re.Pattern[str]]] = {
     "internalDomainNameSuffix": re.compile(r"[0-9a-z]{26}\.[a-z]{2,3}\.internal\.cloudapp\.net"),
     "macAddress": re.compile(r"([0-9A-F]{2}-){5}[0-9A-F]{2}"),
@@ -52,7 +52,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """Stands for a member or header that is not there."""
+    """The value of a member or header that does not exist."""
 
     def __repr__(self) -> str:
         return "(absent)"
@@ -62,14 +62,14 @@ ABSENT: Final = Absent()
 
 
 class Names:
-    """The correspondence between names that the recorded cloud and the simulated one made up."""
+    """The correspondence between the generated names of the recorded cloud and of the simulated one."""
 
     def __init__(self) -> None:
         self.simulated: dict[str, str] = {}
         self.recorded: dict[str, str] = {}
 
     def agree(self, recorded: str, simulated: str) -> bool:
-        """Whether the two stand for each other; names that were never seen do from now on."""
+        """Whether the two names correspond. New names correspond from now on."""
         agreed = self.simulated.get(recorded, simulated) == simulated and self.recorded.get(simulated, recorded) == recorded
         self.simulated[recorded] = simulated
         self.recorded[simulated] = recorded
@@ -90,7 +90,7 @@ class Names:
 def compare(step: Step, response: Response, names: Names, *, ignored_headers: Mapping[str, str]) -> Iterator[Difference]:
     """Every difference between the recorded answer of the step and the simulated one.
 
-    ignored_headers: names (lower case) with the reason why nothing can be said about them.
+    ignored_headers: names (lower case), each with the reason why it cannot be compared.
     """
     if step.status != response.status:
         yield Difference(step.no, "status", step.status, response.status)
@@ -136,7 +136,7 @@ def _same_text(recorded: str, simulated: str, names: Names) -> bool:
 
 
 def _same_url(recorded: str, simulated: str, names: Names) -> bool:
-    """Whether host, path and api-version agree, and the signed parameters are the same, of about the same length."""
+    """Whether host, path, api-version and the names of all parameters agree, and the lengths are similar."""
     ours, theirs = urlsplit(simulated), urlsplit(_COUNTED.sub(lambda run: "x" * int(run[1]), recorded))
     ours_query, theirs_query = parse_qs(ours.query), parse_qs(theirs.query)
     return (

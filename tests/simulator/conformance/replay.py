@@ -18,7 +18,7 @@ _START: Final = 1_600_000_000.0
 
 
 class Replay:
-    """One run of a tape. Time is the recording's: the cloud's clock stands at the date of the answer being compared."""
+    """One run of a tape. The cloud's clock shows the recorded date of the answer that is being compared."""
 
     def __init__(self, tape: Tape, scenario: Scenario) -> None:
         self.tape, self.scenario = tape, scenario
@@ -33,7 +33,7 @@ class Replay:
             yield from self.judge(step, handle(self.cloud, self.request(step)))
 
     def request(self, step: Step) -> Request:
-        """What to send now: the recorded request with the names of the simulated cloud. Moves the clock to the step."""
+        """The recorded request with the names of the simulated cloud. Moves the clock to the step."""
         first = self.tape.steps[0].date
         if step.no in self.scenario.seconds:
             self.time = _START + self.scenario.seconds[step.no]
@@ -46,7 +46,7 @@ class Replay:
         return Request(step.method, self._target(step), headers, body)
 
     def judge(self, step: Step, response: Response) -> Iterator[Difference]:
-        """How the answer differs from the recorded one; remembers the names that it brought."""
+        """The differences between the answer and the recorded one. Learns the names in the answer."""
         for name in ("azure-asyncoperation", "location"):
             recorded, simulated = step.answer_headers.get(name), response.headers.get(name)
             if recorded and simulated and (found := _OPERATION.search(recorded)):
@@ -55,7 +55,7 @@ class Replay:
         return compare(step, response, self.names, ignored_headers=ignored)
 
     def _target(self, step: Step) -> str:
-        """Where the request goes: an operation under the URL that the simulated cloud gave for it."""
+        """The target of the request. For an operation it is the URL that the simulated cloud returned."""
         found = _OPERATION.search(step.target)
         if found and found[0] in self.urls:
             url = urlsplit(self.urls[found[0]])

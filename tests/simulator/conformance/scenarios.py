@@ -1,4 +1,4 @@
-"""What the simulated cloud must look like for each tape, and what is known to differ, each with its reason."""
+"""The simulated cloud for each tape, and the accepted differences with their reasons."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from tests.simulator.conformance import worlds
 from tests.simulator.conformance.matching import Difference
 from tests.simulator.conformance.tapes import load
 
-# Headers of the connection, not of the answer: the edge or the recorder's proxy sets them.
+# Headers of the connection: the server or the recorder's proxy sets them.
 _CONNECTION: Final = {
     "connection": "says whether the connection stays open",
     "content-length": "follows from the body, and recorders that redact do not adjust it",
@@ -48,11 +48,11 @@ _ASO_ONLY: Final = dict.fromkeys(
     ),
     "stripped by the recorder of azure-service-operator",
 )
-# Headers about which a recording says nothing, with the reason.
+# Headers that cannot be compared, with the reason.
 KIT_HEADERS: Final = _CONNECTION | _KIT_ONLY
 ASO_HEADERS: Final = _CONNECTION | _ASO_ONLY
 
-# How Azure looked in the year of the traffic.
+# Azure's behaviour in the year of the traffic.
 _2024: Final = Switches(latency_vnet_s=5.0, latency_pip_s=0.5, latency_balancer_s=0.0)
 _2021: Final = replace(
     _2024, sync_ao=True, ao_url="short", json="pretty", front_door=False, retry_after="base-10", latency_vnet_s=2.5
@@ -63,21 +63,21 @@ _ASO: Final = replace(_2024, front_door=False, json="pretty", ao_url="short")
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """A difference that is known and accepted: where (a regular expression over `no WHERE`) and why."""
+    """An accepted difference: where (a regular expression over `no WHERE`) and why."""
 
     where: str
     reason: str
 
     def covers(self, difference: Difference) -> bool:
-        """Whether the difference is the one meant."""
+        """Whether it allows this difference."""
         return re.fullmatch(self.where, f"{difference.no} {difference.where}") is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One tape and its cloud. before: what happens in the cloud, outside the tape, before the exchange of that number.
+    """The cloud of a tape. before: what happens in the cloud before the exchange of that number, outside the tape.
 
-    seconds: when an exchange happened, counted from the tape's start, where the recorder dropped the date.
+    seconds: the times of exchanges without a recorded date, from the start of the tape.
     """
 
     world: World
@@ -103,12 +103,12 @@ def _vnet_latency(seconds: float) -> Callable[[Cloud], None]:
 
 
 def _bump(nic_name: str) -> Callable[[Cloud], None]:
-    """A load balancer changes its rules for the NIC, which gives the NIC a new etag."""
+    """A change in a load balancer's rules gives the NIC a new etag."""
     return lambda cloud: cloud.stranger(cloud.nic_named(nic_name), "bumps-etag")
 
 
 def _attach(nic_name: str, vm_name: str) -> Callable[[Cloud], None]:
-    """A VM takes the NIC: it gets its address of the wire, and a new etag."""
+    """Attaching the NIC to a VM gives it a MAC address and a new etag."""
 
     def change(cloud: Cloud) -> None:
         nic = cloud.nic_named(nic_name)
@@ -122,7 +122,7 @@ def _attach(nic_name: str, vm_name: str) -> Callable[[Cloud], None]:
 
 
 def _empty(location: str, tape: str, *, others: tuple[WorldPlain, ...] = ()) -> World:
-    """Nothing but the tape's resource groups."""
+    """A world with the tape's resource groups only."""
     targets = (step.target for step in load(tape).steps)
     groups = {found[1] for target in targets if (found := re.search(r"/resourceGroups/([^/?]+)", target))}
     return World(location=location, groups=tuple(sorted(groups)), others=others)
@@ -146,7 +146,7 @@ _BALANCER: Final = WorldPlain(
 
 
 def scenarios() -> dict[str, Scenario]:
-    """Every tape that is replayed as it is, by name."""
+    """The scenario of every replayed tape, by name."""
     kit, aso = KIT_HEADERS, ASO_HEADERS
     return {
         "cli-2024-ip-config": Scenario(_empty("westus", "cli-2024-ip-config", others=(_BALANCER,)), _2024, kit),

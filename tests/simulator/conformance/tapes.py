@@ -1,4 +1,4 @@
-"""Recorded exchanges as values: what was sent to real Azure, what it answered, and when."""
+"""Recorded exchanges with real Azure as values."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ DATA: Final = Path(__file__).parent / "data"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One exchange. no: its number in the recording. Bodies are parsed JSON, None where there was none.
+    """One exchange. no: its number in the recording. Bodies are parsed JSON, None if empty.
 
     style: how the recorded JSON was written, `compact` or `pretty` (with CRLF). Header names are in lower case.
     """
@@ -30,14 +30,14 @@ class Step:
 
     @property
     def date(self) -> datetime | None:
-        """When Azure answered, to the second; None where the recorder dropped the header."""
+        """The time of the answer, to the second; None if the recorder removed the header."""
         text = self.answer_headers.get("date")
         return parsedate_to_datetime(text) if text else None
 
 
 @dataclass(frozen=True, slots=True)
 class Tape:
-    """A recording's kept exchanges in the order of time."""
+    """The selected exchanges of a recording, in order of time."""
 
     name: str
     source: str
@@ -73,5 +73,5 @@ def _step(item: Mapping[str, Any]) -> Step:
 
 
 def nic_documents(folder: str = "nics") -> dict[str, Any]:
-    """The recorded NICs, by file name without the ending; folder `nics-assembled` holds those not recorded."""
+    """The recorded NICs, by file name without extension. Folder `nics-assembled` has documents assembled by hand."""
     return {path.stem: json.loads(path.read_text()) for path in sorted((DATA / folder).glob("*.json"))}

@@ -1,4 +1,4 @@
-"""The data beside these tests is what was recorded."""
+"""The tapes and documents match their sources."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ SDISTS = ROOT / ".cache" / "sdists"
 
 @pytest.mark.parametrize("name", SELECTIONS)
 def test_a_tape_is_what_its_recording_holds(name: str) -> None:
-    """Copied anew from the recording, a tape comes out as it is; skipped where the recordings are not at hand."""
+    """Extracting the recording again gives the same tape. Skipped if the recordings are not available."""
     selection = SELECTIONS[name]
     recording = find(RECORDINGS, SDISTS, selection.recording)
     if not recording.exists():

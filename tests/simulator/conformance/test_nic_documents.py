@@ -1,4 +1,4 @@
-"""A NIC as real Azure documented it can live in the simulated Azure: what was recorded is what is read."""
+"""Recorded NIC documents work in the simulated Azure: reads return what was recorded."""
 
 import json
 import re
@@ -19,20 +19,20 @@ ASSEMBLED = nic_documents("nics-assembled")
 # From the table in data/README.md: the api-version under which each document was read.
 _ROW = re.compile(r"^\| ([\w-]+)\.json \|.*\| ([\d-]{10}) \|$", re.MULTILINE)
 VERSIONS = dict(_ROW.findall((DATA / "README.md").read_text()))
-# A NIC of a NetApp volume says that it is the primary one, though it is on no VM: such NICs are not simulated.
+# The NIC of a NetApp volume is `primary` although it has no VM. The simulator has no such NICs.
 KNOWN = {"2020-sdk-hosted": ["body/properties/primary"]}
 READ_ONLY = re.compile(r"/(etag|resourceGuid|internalDomainNameSuffix|internalFqdn|appliedDnsServers.*|macAddress)$")
 FAST = Switches(latency="fixed:1", latency_balancer_s=1.0)
 
 
 class Clock:
-    """A clock that a test moves."""
+    """A clock that a test moves by hand."""
 
     def __init__(self) -> None:
         self.t = 1_600_000_000.0
 
     def __call__(self) -> float:
-        """Seconds now."""
+        """Seconds since 1970."""
         return self.t
 
 
@@ -49,7 +49,7 @@ def _differences(document: Any, response: Response, names: Names) -> list[Differ
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_a_recorded_nic_reads_as_recorded(name: str) -> None:
-    """A NIC made from a recorded document is shown with the recorded members and values to the recorded api-version."""
+    """A NIC created from a recorded document reads with the recorded members and values, at the recorded api-version."""
     document = RECORDED[name]
     cloud = Cloud(worlds.around([document], location=document["location"]), now=Clock(), switches=FAST)
 
@@ -61,7 +61,7 @@ def test_a_recorded_nic_reads_as_recorded(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*RECORDED, *ASSEMBLED])
 def test_putting_a_nic_back_as_it_was_read_changes_nothing(name: str) -> None:
-    """GET, PUT of the same body, GET: the document is the same but for its etags."""
+    """GET, PUT of the same body, GET: only the etags of the document change."""
     document = {**RECORDED, **ASSEMBLED}[name]
     version = VERSIONS.get(name, "2023-11-01")
     clock = Clock()
@@ -79,7 +79,7 @@ def test_putting_a_nic_back_as_it_was_read_changes_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", ASSEMBLED)
 def test_members_nobody_knows_are_kept(name: str) -> None:
-    """Every member of an assembled document that a client may set is shown, with its value, by the simulated cloud."""
+    """The simulated cloud shows every member of an assembled document that a client can set, with its value."""
     document = ASSEMBLED[name]
     cloud = Cloud(worlds.around([document], location=document["location"]), now=Clock(), switches=FAST)
 

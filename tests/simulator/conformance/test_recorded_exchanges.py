@@ -23,7 +23,7 @@ def _assert_explained(differences: list[Difference], scenario: Scenario) -> None
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_answer_of_the_tape_is_the_recorded_one(name: str) -> None:
-    """Sent the recorded requests at the recorded times, the simulator answers like Azure, but for listed reasons."""
+    """The simulator answers the recorded requests, at the recorded times, as Azure did, except for listed differences."""
     scenario = SCENARIOS[name]
 
     differences = list(Replay(load(name), scenario).run())
@@ -33,7 +33,7 @@ def test_every_answer_of_the_tape_is_the_recorded_one(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_every_answer_over_a_socket_is_the_recorded_one(name: str) -> None:
-    """The HTTP server adds and changes nothing: what a client receives is what was recorded, headers included."""
+    """The HTTP server changes nothing: the client receives what was recorded, including the headers."""
     scenario = SCENARIOS[name]
     replay = Replay(load(name), scenario)
     differences: list[Difference] = []
@@ -46,7 +46,7 @@ async def test_every_answer_over_a_socket_is_the_recorded_one(name: str) -> None
 
 
 async def _send(session: aiohttp.ClientSession, url: str, request: Request) -> Response:
-    """Send over plain http what was recorded over https; the scheme in the answer's URLs is put right again."""
+    """Send over plain http what was recorded over https, and restore the scheme in the answer's URLs."""
     target = URL(url + request.target, encoded=True)
     async with session.request(request.method, target, headers=request.headers, data=request.body or None) as answer:
         headers: dict[str, str] = {}

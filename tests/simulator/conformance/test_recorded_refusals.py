@@ -1,4 +1,4 @@
-"""Errors recorded on other resources: the simulator says the same about NICs, word for word but for the names."""
+"""Errors recorded on other resources: the simulator gives the same errors for NICs, word for word except for names."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _OLD: Final = Switches(latency="fixed:20", json="pretty", front_door=False, ao_u
 
 
 class _Simulated:
-    """The default world with a clock that stands still until it is told to move."""
+    """The default world with a clock that stands still until it is moved."""
 
     def __init__(self, switches: Switches) -> None:
         self.time = 1_600_000_000.0
@@ -66,7 +66,7 @@ def test_a_locked_nic_answers_429_as_recorded() -> None:
 
 
 def test_a_reference_that_is_being_updated_answers_429_as_recorded() -> None:
-    """A PUT that names a public IP under way: 429 without Retry-After (NAT gateway, 2024)."""
+    """A PUT that names a public IP that is being written: 429 without Retry-After (NAT gateway, 2024)."""
     simulated = _Simulated(replace(_OLD, latency_pip_s=5.0))
     pip = f"{_NETWORK}/publicIPAddresses/new"
     simulated.ask(

@@ -1,4 +1,4 @@
-"""Simulated worlds from recorded documents: what a NIC refers to must exist before it can be read or put back."""
+"""Simulated worlds from recorded NIC documents, with the resources that the NICs refer to."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -13,9 +13,9 @@ _ID: Final = re.compile(
 
 
 def around(documents: Iterable[Any], *, location: str, **more: Any) -> World:
-    """A world that holds these NICs as documented, and everything that they refer to, reduced to its existence.
+    """A world with these NICs and with minimal versions of all resources that they refer to.
 
-    Subnets are made wide enough for the recorded addresses. more: members of World.
+    The prefixes of subnets contain the recorded addresses. more: members of World.
     """
     nics = list(documents)
     prefixes = {subnet: prefix for nic in nics for subnet, prefix in _subnets(nic)}
@@ -65,7 +65,7 @@ def nic(document: Any) -> WorldNic:
 
 
 def _subnets(document: Any) -> Iterator[tuple[str, str]]:
-    """The subnets that a NIC is in, each with the IPv4 network of 256 addresses around the NIC's address."""
+    """The subnets of a NIC, each with the /24 IPv4 network of the NIC's address."""
     for config in document["properties"]["ipConfigurations"]:
         address = config["properties"]["privateIPAddress"]
         if ":" not in address:
@@ -82,7 +82,7 @@ def _place(entry: dict[str, Any]) -> dict[str, str]:
 
 
 def _references(value: Any, member: str = "") -> Iterator[str]:
-    """Every id a document refers to, but for its own and those of its parts."""
+    """Every id that a document refers to, except its own and those of its parts."""
     if isinstance(value, dict):
         for key, item in value.items():
             own = key == "id" and "etag" in value

@@ -1,4 +1,4 @@
-"""Whatever a client sends, the cloud answers; it never raises, and what it refuses changes nothing."""
+"""Every request gets an answer: the cloud never raises, and a refused request changes nothing."""
 
 import copy
 import json
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from simulator.core.wire import Request
 from simulator.front.front import handle
-from tests.simulator.desk import GROUP, NETWORK, NIC_A, PIP, SUBNET, VNET, Desk, configs, vip
+from tests.simulator.client import GROUP, NETWORK, NIC_A, PIP, SUBNET, VNET, Client, configs, vip
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["", "x", "10.0.0.9", NIC_A, PIP, SUBNET]),
@@ -19,6 +19,8 @@ JSON = st.recursive(
     ),
     max_leaves=5,
 )
+
+
 TARGETS = [NIC_A, f"{NETWORK}/networkInterfaces/new", PIP, PIP + "2", VNET, SUBNET, GROUP, f"{NETWORK}/networkSecurityGroups/nsg"]
 
 
@@ -46,25 +48,25 @@ def replaced(document: Any, at: tuple[Any, ...], value: Any) -> Any:
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_any_json_anywhere_in_a_body_gets_an_answer(data: st.DataObject) -> None:
-    """A document with any JSON at any place is accepted or refused with a 4xx envelope; a refusal changes no etag."""
-    desk = Desk()
+    """A document with any JSON at any place is accepted, or refused with a 4xx error; a refusal changes no etag."""
+    client = Client()
     target = data.draw(st.sampled_from(TARGETS))
-    answer = desk.ask("GET", target)
-    document = answer.json() if answer.status == 200 else desk.get(NIC_A if "networkInterfaces" in target else PIP)
+    answer = client.ask("GET", target)
+    document = answer.json() if answer.status == 200 else client.get(NIC_A if "networkInterfaces" in target else PIP)
     if "ipConfigurations" in document.get("properties", {}) and "networkInterfaces" in target:
         configs(document).append(vip("10.0.0.77", name="more", applicationSecurityGroups=[{"id": PIP}]))
     body = replaced(document, data.draw(st.sampled_from(places(document))), data.draw(JSON))
-    etags = [nic.etag for nic in desk.cloud.nics.values()]
+    etags = [nic.etag for nic in client.cloud.nics.values()]
 
-    put = desk.ask("PUT", target, body)
+    put = client.ask("PUT", target, body)
 
     assert put.status in (200, 201) or 400 <= put.status < 500
     if put.status >= 400:
         assert {"code", "message"} <= put.json()["error"].keys()
-        assert [nic.etag for nic in desk.cloud.nics.values()] == etags
-    desk.clock.advance(60)
-    assert desk.ask("GET", target).status in (200, 404)
-    assert desk.ask("GET", SUBNET).status in (200, 404)
+        assert [nic.etag for nic in client.cloud.nics.values()] == etags
+    client.clock.advance(60)
+    assert client.ask("GET", target).status in (200, 404)
+    assert client.ask("GET", SUBNET).status in (200, 404)
 
 
 @settings(max_examples=200, deadline=None)
@@ -95,18 +97,18 @@ def test_any_json_anywhere_in_a_body_gets_an_answer(data: st.DataObject) -> None
     body=st.sampled_from([b"", b"{}", b"[]", b"\xff", json.dumps({"properties": None}).encode()]),
 )
 def test_any_path_gets_an_answer(method: str, pieces: list[str], query: str, body: bytes) -> None:
-    """Any path, method and query is answered, management included."""
-    desk = Desk()
-    headers = {"authorization": desk.cloud.bearer(), "x-identity-header": desk.cloud.identity_header}
+    """Any path, method and query gets an answer, also under /simulator."""
+    client = Client()
+    headers = {"authorization": client.cloud.bearer(), "x-identity-header": client.cloud.identity_header}
 
-    answer = handle(desk.cloud, Request(method, "/" + "/".join(pieces) + query, headers, body))
+    answer = handle(client.cloud, Request(method, "/" + "/".join(pieces) + query, headers, body))
 
     assert 200 <= answer.status < 600
 
 
 @pytest.mark.parametrize("token", ["", "Bearer", "Bearer x", "Bearer a.b.c", "Basic x", "Bearer é.x.y"])
 def test_any_token_gets_an_answer(token: str) -> None:
-    """Whatever stands in Authorization, the answer is a 401."""
-    desk = Desk()
+    """Any invalid Authorization header gets a 401."""
+    client = Client()
 
-    assert desk.ask("GET", NIC_A, authorization=token).status == 401
+    assert client.ask("GET", NIC_A, authorization=token).status == 401

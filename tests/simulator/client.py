@@ -1,7 +1,7 @@
-"""A client without sockets for the tests of the pure part: one cloud, one clock moved by hand, one principal."""
+"""A client without sockets for tests: one cloud, one clock moved by hand, one principal."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,10 +23,11 @@ PIP = f"{NETWORK}/publicIPAddresses/my_vip_ip"
 VNET = f"{NETWORK}/virtualNetworks/vnet"
 SUBNET = f"{VNET}/subnets/default"
 NSG = f"{NETWORK}/networkSecurityGroups/nsg"
+TOKEN = "/msi/token?api-version=2019-08-01&resource=https://management.azure.com/"
 
 
-class Desk:
-    """Requests to one cloud; NIC operations take 10 s and AO URLs are short unless the switches say otherwise."""
+class Client:
+    """Requests to one cloud. By default NIC operations take 10 s and operation URLs are short."""
 
     def __init__(self, *, seed: int = 1, world: World | None = None, **switches: Any) -> None:
         self.clock = HandClock()
@@ -40,7 +41,7 @@ class Desk:
         return self.cloud.script(match, fault=fault, times=times, skip=skip)
 
     def ask(self, method: str, target: str, body: Any = None, /, **headers: str) -> Response:
-        """One request with a good token; the api-version is added where the target has none."""
+        """One request with a valid token. Adds the api-version if the target has none."""
         if "api-version" not in target:
             target += ("&" if "?" in target else "?") + f"api-version={VERSION}"
         sent = {"authorization": self.cloud.bearer(), "host": "127.0.0.1:18080"}
@@ -54,7 +55,7 @@ class Desk:
         return answer.json()
 
     def poll(self, answer: Response) -> Response:
-        """One look at the operation that the answer announced."""
+        """Poll once the operation that the answer announced."""
         url = answer.headers["azure-asyncoperation"]
         return self.ask("GET", url.removeprefix("http://127.0.0.1:18080"))
 
@@ -71,11 +72,22 @@ class Desk:
         return self.ask("PUT", NIC_B, nic, **headers)
 
     def nic(self, name: str, *more: Mapping[str, Any], **members: Any) -> Response:
-        """PUT a NIC of this name, with one dynamic configuration and the ones given."""
+        """PUT a NIC of this name with one dynamic ip configuration and these ones."""
         first = {"name": "ipconfig1", "properties": {"subnet": {"id": SUBNET}, "primary": True}}
         properties = {"ipConfigurations": [first, *more], **members.pop("properties", {})}
         body = {"location": "eastus", "properties": properties, **members}
         return self.ask("PUT", f"{NETWORK}/networkInterfaces/{name}", body)
+
+
+def ask_token(client: Client, target: str = TOKEN, **headers: str) -> Response:
+    """GET the managed identity endpoint, with the correct identity header unless other headers are given."""
+    sent = headers or {"x-identity-header": client.cloud.identity_header}
+    return handle(client.cloud, Request("GET", target, sent))
+
+
+def page(client: Client, member: str) -> Response:
+    """GET a member's status page."""
+    return handle(client.cloud, Request("GET", f"/pages/{member}/csp/bin/mirror_status.cxw"))
 
 
 def configs(nic: Any) -> list[Any]:
@@ -98,19 +110,7 @@ def vip(address: str = "10.0.0.254", pip: str = PIP, name: str = "vip", **proper
 
 
 def error_of(answer: Response) -> tuple[int, str]:
-    """Status and code; the code of the first detail behind a colon if there is one."""
+    """The status and the code of an error, followed by a colon and the code of its detail, if any."""
     error = answer.json()["error"]
     inner = [detail["code"] for detail in error.get("details", [])]
     return answer.status, ":".join([error["code"], *inner])
-
-
-def strings(value: Any) -> Iterator[str]:
-    """Every string in a document."""
-    if isinstance(value, dict):
-        for item in value.values():
-            yield from strings(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from strings(item)
-    elif isinstance(value, str):
-        yield value
