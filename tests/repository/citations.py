@@ -18,7 +18,9 @@ _PARTS: Final = r"(?:vipcore|tests|simulator|serve|demo|bench|agent|docs|\.ci)"
 _ENDINGS: Final = r"(?:py|md|mac|json|toml|txt|svg)"
 _NUMBERS: Final = r"\d+(?:(?:, *|\s+and\s+|\s+to\s+)\d+)*"
 _GAP: Final = r"\s+(?:#\s+)?"  # a citation may go on in the next line of a comment
-_SECTIONS: Final = re.compile(rf"(?P<page>[\w./-]+\.md){_GAP}sections?{_GAP}(?P<numbers>{_NUMBERS})(?:{_GAP}item (?P<item>\d+))?")
+_SECTIONS: Final = re.compile(
+    rf"(?P<page>[\w./-]+\.md)`?{_GAP}sections?{_GAP}(?P<numbers>{_NUMBERS})(?:{_GAP}item (?P<item>\d+))?"
+)
 _PAGE: Final = re.compile(r"(?<![\w./-])docs/[\w/-]+\.md")
 _HEADING: Final = re.compile(r'(?<![\w./-])(?P<page>docs/[\w/-]+\.md), "(?P<heading>[^"]+)"')
 _DECISION: Final = re.compile(r"docs/adr/(?P<number>\d{4})")
@@ -197,7 +199,7 @@ def bare_citations() -> list[str]:
     for source in code():
         for one in _SECTION.finditer(source.text):
             standard = re.search(r"RFC \d+[;,:]?$", source.text[: one.end("before")])
-            if not (one["before"] or "").endswith(".md") and not standard:
+            if not (one["before"] or "").rstrip("`").endswith(".md") and not standard:
                 wrong.append(f"{source.at(one.start())}: {one[0].strip()!r}")
     return wrong
 

@@ -71,6 +71,7 @@ def test_bare_citation_is_found(text: str, monkeypatch: pytest.MonkeyPatch) -> N
         "RFC 9530 section 2",
         "the port's contract",
         "docs/api.md section 6",
+        "`docs/api.md` section 6",
     ],
 )
 def test_citation_that_can_be_followed_is_not_bare(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,6 +88,7 @@ def test_citation_that_can_be_followed_is_not_bare(text: str, monkeypatch: pytes
         "docs/facts/azure.md sections 3 to 99",
         "docs/facts/azure.md section 17 item 99",
         "docs/facts/none.md section 1",
+        "`docs/api.md` section 99",
         'docs/api.md, "No such heading"',
     ],
 )
