@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.promises import slips, stage
+from tests.promises import harness, line_mutants
 from tests.promises.edits import Patches
 from tests.promises.simulation import run_seed
 from vipcore import instants
@@ -71,7 +71,7 @@ def _timer_off() -> Patches:
     async def nothing(*_: Any, **__: Any) -> None:
         return
 
-    return [(stage, "run_pass", nothing)]
+    return [(harness, "run_pass", nothing)]
 
 
 def _no_takeover() -> Patches:
@@ -121,7 +121,7 @@ def _short_lease() -> Patches:
 
 
 def _lease_ignored() -> Patches:
-    return [(head.Head, "take_lease", lambda self, now, *, margin_s=0.0: False)]
+    return [(head.Head, "lease_live", lambda self, now, *, margin_s=0.0: False)]
 
 
 def _no_rewrite() -> Patches:
@@ -369,7 +369,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("the head is replaced blindly", 8, _blind_commit),
     Mutant("an unreadable NIC counts as empty", 9, _unreadable_is_empty),
     Mutant("the preflight is skipped", 10, _no_preflight),
-    *(Mutant(*slip) for slip in slips.SEEN),
+    *(Mutant(*slip) for slip in line_mutants.SEEN),
 )
 
 

@@ -12,7 +12,8 @@ from simulator import worlds
 from simulator.core.faults import Hangs, Lands, Lost, Match, Status
 from simulator.core.switches import Switches
 from simulator.state.world import WorldConfig, WorldNic
-from tests.promises.acts import (
+from tests.promises.harness import Fate, Harness, Node
+from tests.promises.helpers import (
     ALWAYS,
     ATTACH,
     DETACH,
@@ -31,7 +32,6 @@ from tests.promises.acts import (
     timer,
     virtual,
 )
-from tests.promises.stage import Fate, Node, Stage
 from vipcore.entry import claims
 from vipcore.model import Page
 
@@ -43,7 +43,7 @@ class Effects(Fate):
         self.seen: list[tuple[float, str]] = []
 
     async def before(self, node: Node, label: str) -> None:
-        self.seen.append((node.stage.loop.time(), label))
+        self.seen.append((node.harness.loop.time(), label))
 
     def count(self) -> Counter[str]:
         """How often each was sent; table calls by kind."""
@@ -60,10 +60,10 @@ GET = "arm GET networkInterfaces"
 POLLS = "arm GET operations"
 
 
-def watched(**stage: Any) -> tuple[Stage, Node, Effects]:
-    """A stage whose effects are written down."""
+def watched(**harness: Any) -> tuple[Harness, Node, Effects]:
+    """A harness whose effects are written down."""
     effects = Effects()
-    found = Stage(fate=effects, **stage)
+    found = Harness(fate=effects, **harness)
     return found, found.node("n1"), effects
 
 
@@ -73,17 +73,17 @@ def watched(**stage: Any) -> tuple[Stage, Node, Effects]:
 @virtual
 async def test_an_accepted_claim_ends_on_its_member() -> None:
     """The VIP, private and public address, ends on the claimant's NIC, and 200 says so only then. (I1, I4)"""
-    stage, node, _ = watched()
+    harness, node, _ = watched()
 
     outcome = await node.claim("MIRRORB")
 
     assert (outcome.outcome, outcome.holder, outcome.from_member, outcome.epoch) == ("moved", "MIRRORB", "MIRRORA", 1)
-    config = stage.cloud.nic_named(NIC_B).doc.facts[-1]
+    config = harness.cloud.nic_named(NIC_B).doc.facts[-1]
     assert (config.name, config.address) == ("vip", "10.0.0.254")
     assert config.pip.endswith("/my_vip_ip")
     assert [phase.name for phase in outcome.phases][-3:] == ["detach", "attach", "verify"]
     assert abs(sum(phase.ms for phase in outcome.phases) - outcome.total_ms) <= 20
-    await assert_kept(stage, on=NIC_B)
+    await assert_kept(harness, on=NIC_B)
 
 
 @virtual
@@ -99,80 +99,80 @@ async def test_nothing_else_changes_on_a_nic() -> None:
         replace(nic, document=more, configs=(*nic.configs, WorldConfig(name="backup", address=f"10.0.0.3{i}")))
         for i, nic in enumerate(found.nics)
     )
-    stage = Stage(world=replace(found, nics=nics))
-    node, before = stage.node("n1"), other_content(stage)
+    harness = Harness(world=replace(found, nics=nics))
+    node, before = harness.node("n1"), other_content(harness)
 
     await node.claim("MIRRORB")
     await node.claim("MIRRORA", claim_id="back")
 
-    assert other_content(stage) == before
-    await assert_kept(stage, on=NIC_A)
+    assert other_content(harness) == before
+    await assert_kept(harness, on=NIC_A)
 
 
 @virtual
 async def test_a_claim_is_accepted_once() -> None:
     """The same signed request is refused for ever after, and so is an older one of that key. (I6)"""
-    stage, node, _ = watched()
+    harness, node, _ = watched()
     at = node.now()
     await asyncio.sleep(1.0)
     later = node.now()
     await node.claim("MIRRORB", issued_at=later)
-    rows = len(await stage.trail())
+    rows = len(await harness.trail())
 
     for issued_at in (later, at):
         assert (await refused(node.claim("MIRRORB", issued_at=issued_at))).code == "claim-replayed"
     await asyncio.sleep(4000.0)
     assert (await refused(node.claim("MIRRORB", issued_at=later))).code == "claim-replayed"
-    assert len(await stage.trail()) == rows
+    assert len(await harness.trail()) == rows
 
 
 @virtual
 async def test_a_refused_claim_changes_nothing() -> None:
     """A refused request leaves a row and no more: no write, no desired, no epoch. (I7)"""
-    stage, node, _ = watched()
-    stage.cloud.script(Match(kind="nic", name=NIC_B), fault=Status(status=404), times=ALWAYS)
+    harness, node, _ = watched()
+    harness.cloud.script(Match(kind="nic", name=NIC_B), fault=Status(status=404), times=ALWAYS)
 
     await refused(node.move("MIRRORB"))
 
-    head = await stage.head()
+    head = await harness.head()
     assert (head.desired, head.epoch, head.recorded_claim, head.swap, head.lease) == (None, 0, None, None, None)
-    assert (puts(stage), await events(stage)) == ([], ["move.refused"])
+    assert (puts(harness), await events(harness)) == ([], ["move.refused"])
 
 
 @virtual
 async def test_the_epoch_rises_with_each_change_of_desired() -> None:
     """The epoch rises by one with each change of desired and with nothing else. (I2)"""
-    stage, node, _ = watched()
+    harness, node, _ = watched()
     epochs = []
     for permit, member in enumerate(["MIRRORB", "MIRRORB", "MIRRORA", "MIRRORA", "MIRRORB"]):
         epochs.append((await node.claim(member, claim_id=f"c{permit}")).epoch)
 
     assert epochs == [1, 1, 2, 2, 3]
-    assert (await stage.head()).epoch == 3
+    assert (await harness.head()).epoch == 3
 
 
 @virtual
 async def test_the_intent_is_committed_before_the_first_write() -> None:
     """No NIC is written before a committed row says why, and the hint for the timer went out before that row. (I3)"""
-    stage, node, effects = watched()
+    harness, node, effects = watched()
 
     await node.claim("MIRRORB")
 
     before = effects.until(PUT)
     assert before.count("table commit") == 1
     assert before.index("table put_hint") < before.index("table commit")
-    first = (await stage.trail())[0]
+    first = (await harness.trail())[0]
     assert (first.columns["Event"], first.columns["Outcome"]) == ("claim.accepted", "decided")
 
 
 @virtual
 async def test_every_write_has_its_row() -> None:
     """Each NIC write whose answer came has one row with ARM's request id, which is the operation's id too. (I3)"""
-    stage, node, _ = watched()
+    harness, node, _ = watched()
     await node.claim("MIRRORB")
 
-    rows = [row.columns for row in await stage.trail() if row.columns["Event"] == "nic.write"]
-    assert [row["ArmRequestIds"] for row in rows] == [sent.request_id for sent in puts(stage)]
+    rows = [row.columns for row in await harness.trail() if row.columns["Event"] == "nic.write"]
+    assert [row["ArmRequestIds"] for row in rows] == [sent.request_id for sent in puts(harness)]
     assert [row["Member"] for row in rows] == ["MIRRORA", "MIRRORB"]
     assert len({row["OperationId"] for row in rows}) == 1
 
@@ -183,17 +183,17 @@ async def test_every_write_has_its_row() -> None:
 @virtual
 async def test_the_requests_of_a_swap() -> None:
     """A swap reads each NIC once before, writes each once, and verifies each with one read after its write."""
-    stage, node, effects = watched()
+    harness, node, effects = watched()
 
     await node.claim("MIRRORB")
 
-    asked = Counter((seen.method, seen.target.split("?")[0].split("/providers/", 1)[-1]) for seen in stage.cloud.history)
+    asked = Counter((seen.method, seen.target.split("?")[0].split("/providers/", 1)[-1]) for seen in harness.cloud.history)
     polls = sum(number for (_, what), number in asked.items() if "/operations/" in what)
     assert 4 <= polls <= 30
     assert {number for (method, what), number in asked.items() if method == "GET" and "/operations/" not in what} == {1, 2}
     assert effects.until(PUT).count(GET) == 2
     assert (effects.count()[GET], effects.count()[PUT]) == (4, 2)
-    await assert_kept(stage, on=NIC_B)
+    await assert_kept(harness, on=NIC_B)
 
 
 @virtual
@@ -214,7 +214,7 @@ async def test_readings_that_are_young_stand_in() -> None:
 @virtual
 async def test_the_reads_before_the_first_write_go_out_side_by_side() -> None:
     """Before the first write there are one table read, one transaction, and reads that wait only for the id they ask about."""
-    stage, node, effects = watched()
+    harness, node, effects = watched()
 
     await node.claim("MIRRORB")
 
@@ -228,14 +228,14 @@ async def test_the_reads_before_the_first_write_go_out_side_by_side() -> None:
     nics_read_by = next(when for when, label in at if label == "table put_hint")
     assert min(preflight) <= nics_read_by
     assert len(set(preflight)) == 2
-    assert stage.loop.time() > 6.0
+    assert harness.loop.time() > 6.0
 
 
 @pytest.mark.parametrize("kind", ["claim", "move"])
 @virtual
 async def test_a_confirmed_claim_costs_three_round_trips_to_the_table(kind: str) -> None:
     """A claim or move for where the VIP is already writes no NIC and makes at most three round trips to the table."""
-    stage, node, effects = watched()
+    harness, node, effects = watched()
     await node.claim("MIRRORB")
     await asyncio.sleep(600.0)
     effects.seen.clear()
@@ -247,18 +247,18 @@ async def test_a_confirmed_claim_costs_three_round_trips_to_the_table(kind: str)
     assert count[PUT] == 0
     assert sum(number for label, number in count.items() if label.startswith("table")) <= 3
     assert count[GET] == 2
-    assert (await events(stage))[-1] == f"{kind}.confirmed"
+    assert (await events(harness))[-1] == f"{kind}.confirmed"
 
 
 @virtual
 async def test_confirmations_leave_one_row_a_minute() -> None:
     """Confirmations like the last one of that key write at most one row a minute; the next row says how many were left out."""
-    stage, node, _ = watched()
+    harness, node, _ = watched()
     for permit in range(70):
         assert (await node.claim("MIRRORA", claim_id=f"c{permit}")).outcome == "confirmed"
         await asyncio.sleep(1.0)
 
-    rows = await details(stage, "claim.confirmed")
+    rows = await details(harness, "claim.confirmed")
     assert len(rows) == 2
     assert "like the one before were left out" in rows[1]
 
@@ -284,8 +284,8 @@ async def test_a_claim_costs_the_same_whatever_the_trail() -> None:
 @virtual
 async def test_a_second_request_for_what_is_under_way_gets_its_outcome() -> None:
     """The same claim again, another claim for that member and a move wait for the swap under way and get its outcome. (I4)"""
-    stage, node, _ = watched()
-    other = stage.node("n2")
+    harness, node, _ = watched()
+    other = harness.node("n2")
     first = asyncio.create_task(node.claim("MIRRORB"))
     await asyncio.sleep(1.0)
 
@@ -296,16 +296,16 @@ async def test_a_second_request_for_what_is_under_way_gets_its_outcome() -> None
     assert {outcome.outcome for outcome in outcomes} == {"moved"}
     assert len({outcome.operation_id for outcome in outcomes}) == 1
     assert len({(outcome.epoch, outcome.total_ms, outcome.from_member) for outcome in outcomes}) == 1
-    assert len(puts(stage)) == 2
-    await assert_kept(stage, on=NIC_B)
+    assert len(puts(harness)) == 2
+    await assert_kept(harness, on=NIC_B)
 
 
 @pytest.mark.parametrize("apart_s", [0.0, 0.02, 0.1, 1.0, 3.1, 3.5, 6.1])
 @virtual
 async def test_two_claimants(apart_s: float) -> None:
     """Of two members that claim at the same time one ends with the VIP, and the other is told that it was superseded. (I1, I2)"""
-    stage, node, _ = watched()
-    other = stage.node("n2")
+    harness, node, _ = watched()
+    other = harness.node("n2")
     await asyncio.sleep(1.0)
 
     async def claim(at: Node, member: str) -> str:
@@ -320,19 +320,19 @@ async def test_two_claimants(apart_s: float) -> None:
     said = {"MIRRORB": await b, "MIRRORA": await a}
     await timer(node, 240.0)
 
-    head = await stage.head()
+    head = await harness.head()
     assert head.desired is not None
     assert said[head.desired] in {"moved", "confirmed"}
     loser = said["MIRRORA" if head.desired == "MIRRORB" else "MIRRORB"]
     assert loser in {"claim-superseded", "moved", "confirmed"}
-    await assert_kept(stage, on=NIC_A if head.desired == "MIRRORA" else NIC_B)
+    await assert_kept(harness, on=NIC_A if head.desired == "MIRRORA" else NIC_B)
 
 
 @virtual
 async def test_a_to_b_to_a_within_seconds() -> None:
     """A to B to A within seconds ends on A with the epochs in order. (I2)"""
-    stage, node, _ = watched()
-    other = stage.node("n2")
+    harness, node, _ = watched()
+    other = harness.node("n2")
     first = asyncio.create_task(refused(node.claim("MIRRORB")))
     await asyncio.sleep(1.0)
     second = asyncio.create_task(refused(other.claim("MIRRORA", claim_id="c2")))
@@ -342,7 +342,7 @@ async def test_a_to_b_to_a_within_seconds() -> None:
 
     assert (third.holder, third.epoch) == ("MIRRORB", 3)
     assert (await first).code == (await second).code == "claim-superseded"
-    await assert_kept(stage, on=NIC_B)
+    await assert_kept(harness, on=NIC_B)
 
 
 class Slow(Fate):
@@ -360,8 +360,8 @@ class Slow(Fate):
 async def test_a_look_that_was_repeated_grows_old_again() -> None:
     """Who looked twice because of one write looks once more after the next one, and never confirms what has moved. (I2, I4)"""
     slow = Slow()
-    stage = Stage(fate=slow, switches=Switches(latency="fixed:1"))
-    first, second, third = (stage.node(f"n{number}") for number in (1, 2, 3))
+    harness = Harness(fate=slow, switches=Switches(latency="fixed:1"))
+    first, second, third = (harness.node(f"n{number}") for number in (1, 2, 3))
     await first.claim("MIRRORB")
     slow.seconds = {"n2": 0.5, "n3": 4.0}
     back = asyncio.create_task(second.claim("MIRRORA", claim_id="back"))
@@ -372,15 +372,15 @@ async def test_a_look_that_was_repeated_grows_old_again() -> None:
 
     assert (await back).outcome == "moved"
     assert outcome.outcome == "moved"
-    await assert_kept(stage, on=NIC_B)
+    await assert_kept(harness, on=NIC_B)
 
 
 @virtual
 async def test_nobody_drives_while_a_lease_is_live() -> None:
     """While a driver's lease is live nobody else writes a NIC and nothing is confirmed, until it has ended. (I2)"""
-    stage, node, _ = watched()
-    other = stage.node("n2")
-    stage.cloud.script(DETACH, fault=Hangs(for_s=60.0))
+    harness, node, _ = watched()
+    other = harness.node("n2")
+    harness.cloud.script(DETACH, fault=Hangs(for_s=60.0))
     first = asyncio.create_task(refused(node.claim("MIRRORB")))
     await asyncio.sleep(5.0)
 
@@ -388,16 +388,16 @@ async def test_nobody_drives_while_a_lease_is_live() -> None:
 
     assert back.outcome == "moved"
     assert (await first).code == "claim-superseded"
-    writers = [seen.trace.node.name for seen in stage.journal.puts]
+    writers = [seen.trace.node.name for seen in harness.journal.puts]
     assert writers == sorted(writers)
-    await assert_kept(stage, on=NIC_A)
+    await assert_kept(harness, on=NIC_A)
 
 
 @virtual
 async def test_a_driver_whose_process_died() -> None:
     """The agent's retry at another instance takes over when the dead driver's lease has run out, and finishes. (I1, I2)"""
-    stage, node, _ = watched()
-    other = stage.node("n2")
+    harness, node, _ = watched()
+    other = harness.node("n2")
     claim = asyncio.create_task(node.claim("MIRRORB"))
     await asyncio.sleep(1.0)
     node.kill()
@@ -406,9 +406,9 @@ async def test_a_driver_whose_process_died() -> None:
 
     claim.cancel()
     assert outcome.outcome == "moved"
-    assert stage.loop.time() < 70.0
-    assert "swap.resumed" in await events(stage)
-    await assert_kept(stage, on=NIC_B)
+    assert harness.loop.time() < 70.0
+    assert "swap.resumed" in await events(harness)
+    await assert_kept(harness, on=NIC_B)
 
 
 class DieSending(Fate):
@@ -421,15 +421,15 @@ class DieSending(Fate):
         self.writes += label == PUT
         if self.writes == 2 and label == PUT:
             self.writes += 1
-            node.stage.cloud.script(ATTACH, fault=Lands(after_s=100.0))
-            node.stage.loop.call_later(0.05, node.kill)
+            node.harness.cloud.script(ATTACH, fault=Lands(after_s=100.0))
+            node.harness.loop.call_later(0.05, node.kill)
 
 
 @virtual
 async def test_a_write_that_lands_after_its_driver_died() -> None:
     """A dead driver's write that lands long after its successor has moved the VIP elsewhere fails: its etag is gone. (I2)"""
-    stage = Stage(fate=DieSending())
-    node, other = stage.node("n1"), stage.node("n2")
+    harness = Harness(fate=DieSending())
+    node, other = harness.node("n1"), harness.node("n2")
     claim = asyncio.create_task(node.claim("MIRRORB"))
     await asyncio.sleep(20.0)
     assert node.dead
@@ -439,9 +439,9 @@ async def test_a_write_that_lands_after_its_driver_died() -> None:
 
     claim.cancel()
     assert outcome.outcome == "moved"
-    assert any("Rewrote the NIC of MIRRORB" in detail for detail in await details(stage, "nic.write"))
-    assert 412 in [sent.status for sent in puts(stage)]
-    await assert_kept(stage, on=NIC_A)
+    assert any("Rewrote the NIC of MIRRORB" in detail for detail in await details(harness, "nic.write"))
+    assert 412 in [sent.status for sent in puts(harness)]
+    await assert_kept(harness, on=NIC_A)
 
 
 # -- several of everything ---------------------------------------------------------------------------------------------
@@ -470,14 +470,14 @@ def several() -> tuple[Any, dict[str, Any]]:
 async def test_all_vips_move_together(member: str, nic: str) -> None:
     """All VIPs of a mirror move together, in one write per NIC. (I1)"""
     world, doc = several()
-    stage = Stage(world=world, document=doc)
-    node = stage.node("n1")
+    harness = Harness(world=world, document=doc)
+    node = harness.node("n1")
 
     assert (await node.claim(member)).outcome == "moved"
 
-    assert len(puts(stage)) == 2
+    assert len(puts(harness)) == 2
     for address in ("10.0.0.254", "10.0.0.253", "10.0.0.252"):
-        await assert_kept(stage, on=nic, address=address)
+        await assert_kept(harness, on=nic, address=address)
 
 
 @virtual
@@ -493,16 +493,16 @@ async def test_vips_that_are_split_over_the_members() -> None:
             replace(third, configs=(*third.configs, first.configs[3])),
         ),
     )
-    stage = Stage(world=spread, document=doc)
-    node = stage.node("n1")
+    harness = Harness(world=spread, document=doc)
+    node = harness.node("n1")
 
     outcome = await node.claim("MIRRORB")
 
     assert outcome.outcome == "moved"
-    assert len(puts(stage)) == 3
-    assert stage.loop.time() < 8.0
+    assert len(puts(harness)) == 3
+    assert harness.loop.time() < 8.0
     for address in ("10.0.0.254", "10.0.0.253", "10.0.0.252"):
-        await assert_kept(stage, on=NIC_B, address=address)
+        await assert_kept(harness, on=NIC_B, address=address)
 
 
 # -- dry runs and outcomes that lie in between ---------------------------------------------------------------------------
@@ -511,7 +511,7 @@ async def test_vips_that_are_split_over_the_members() -> None:
 @virtual
 async def test_the_dry_run_of_a_move() -> None:
     """A move's dry run says the steps and the checks, and changes neither Azure nor the table."""
-    stage, node, effects = watched()
+    harness, node, effects = watched()
     body = json.dumps({"to": "MIRRORB", "reason": "drill", "operator": "op", "dry_run": True}).encode()
 
     answer = await claims.move(node.controller, "PROD", body, "correlation")
@@ -520,15 +520,15 @@ async def test_the_dry_run_of_a_move() -> None:
     assert [(step["action"], step["member"]) for step in answer["steps"]] == [("detach", "MIRRORA"), ("attach", "MIRRORB")]
     assert all(check["ok"] is True for check in answer["checks"]), answer["checks"]
     assert not [label for label in effects.count() if label.startswith("table") and label != "table load_head"]
-    assert (puts(stage), await events(stage)) == ([], [])
+    assert (puts(harness), await events(harness)) == ([], [])
 
 
 @virtual
 async def test_the_dry_run_says_what_would_stop_the_move() -> None:
     """A dry run shows each check that would stop the move, with its reason."""
-    stage, node, _ = watched()
+    harness, node, _ = watched()
     await node.freeze()
-    stage.cloud.script(Match(method="GET", kind="nic", name=NIC_B), fault=Status(status=403), times=ALWAYS)
+    harness.cloud.script(Match(method="GET", kind="nic", name=NIC_B), fault=Status(status=403), times=ALWAYS)
     body = json.dumps({"to": "MIRRORB", "reason": "drill", "operator": "op", "dry_run": True}).encode()
 
     answer = await claims.move(node.controller, "PROD", body, "correlation")
@@ -543,12 +543,12 @@ async def test_a_vip_on_no_member() -> None:
     """`from` is null where the VIP was on no member, and only one NIC is written."""
     found = worlds.default()
     nobody = replace(found, nics=(replace(found.nics[0], configs=found.nics[0].configs[:1]), found.nics[1]))
-    stage = Stage(world=nobody)
+    harness = Harness(world=nobody)
 
-    outcome = await stage.node("n1").claim("MIRRORB")
+    outcome = await harness.node("n1").claim("MIRRORB")
 
-    assert (outcome.outcome, outcome.from_member, len(puts(stage))) == ("moved", None, 1)
-    await assert_kept(stage, on=NIC_B)
+    assert (outcome.outcome, outcome.from_member, len(puts(harness))) == ("moved", None, 1)
+    await assert_kept(harness, on=NIC_B)
 
 
 @virtual
@@ -556,13 +556,13 @@ async def test_a_vip_that_is_half_right_is_put_right() -> None:
     """A configuration of the VIP's name with another address or without its public IP is no VIP: it is written anew."""
     found = worlds.default()
     wrong = (found.nics[0].configs[0], WorldConfig(name="vip", address="10.0.0.77"))
-    stage = Stage(world=replace(found, nics=(replace(found.nics[0], configs=wrong), found.nics[1])))
+    harness = Harness(world=replace(found, nics=(replace(found.nics[0], configs=wrong), found.nics[1])))
 
-    outcome = await stage.node("n1").claim("MIRRORA")
+    outcome = await harness.node("n1").claim("MIRRORA")
 
     assert outcome.outcome == "moved"
-    assert stage.holders("10.0.0.77") == []
-    await assert_kept(stage, on=NIC_A)
+    assert harness.holders("10.0.0.77") == []
+    await assert_kept(harness, on=NIC_A)
 
 
 @virtual
@@ -581,11 +581,11 @@ async def test_a_move_with_a_status_page_against_it_in_a_dry_run() -> None:
         "MIRRORA": {"nic": NIC_A, "status_url": "http://10.0.0.4:52773/a"},
         "MIRRORB": {"nic": NIC_B, "status_url": "http://10.0.0.5:52773/b"},
     }
-    stage = Stage(document=document(members=members), switches=Switches(latency="fixed:3"))
-    stage.pages = {"MIRRORA": Page.PRIMARY}
+    harness = Harness(document=document(members=members), switches=Switches(latency="fixed:3"))
+    harness.pages = {"MIRRORA": Page.PRIMARY}
     body = json.dumps({"to": "MIRRORB", "reason": "drill", "operator": "op", "dry_run": True}).encode()
 
-    answer = await claims.move(stage.node("n1").controller, "PROD", body, "correlation")
+    answer = await claims.move(harness.node("n1").controller, "PROD", body, "correlation")
 
     against = next(check for check in answer["checks"] if check["name"] == "status pages")
     assert (against["ok"], "MIRRORA says that it is primary" in against["detail"]) == (False, True)
@@ -594,11 +594,11 @@ async def test_a_move_with_a_status_page_against_it_in_a_dry_run() -> None:
 @virtual
 async def test_a_page_that_cannot_be_read_is_not_shown_as_agreeing() -> None:
     """A dry run says of a page that it could not be read; that is neither for the move nor against it. (I9)"""
-    stage = Stage(document=paged_document())
-    stage.pages = {"MIRRORB": Page.PRIMARY}
+    harness = Harness(document=paged_document())
+    harness.pages = {"MIRRORB": Page.PRIMARY}
     body = json.dumps({"to": "MIRRORB", "reason": "drill", "operator": "op", "dry_run": True}).encode()
 
-    answer = await claims.move(stage.node("n1").controller, "PROD", body, "correlation")
+    answer = await claims.move(harness.node("n1").controller, "PROD", body, "correlation")
 
     pages = next(check for check in answer["checks"] if check["name"] == "status pages")
     assert (pages["ok"], pages["detail"]) == (None, "the page of MIRRORA could not be read; it stops nothing")
@@ -607,24 +607,24 @@ async def test_a_page_that_cannot_be_read_is_not_shown_as_agreeing() -> None:
 @virtual
 async def test_a_swap_survives_a_lost_answer_of_both_writes() -> None:
     """Both writes took effect and neither answer arrived: fresh reads find that, and the claim says moved. (I3)"""
-    stage, node, _ = watched()
+    harness, node, _ = watched()
     for match in (DETACH, ATTACH):
-        stage.cloud.script(match, fault=Lost(when="after"))
+        harness.cloud.script(match, fault=Lost(when="after"))
 
     outcome, _ = await agent(node, "MIRRORB")
 
     assert outcome.outcome == "moved"
-    unknown = [row for row in await stage.trail() if row.columns.get("Outcome") == "unknown"]
+    unknown = [row for row in await harness.trail() if row.columns.get("Outcome") == "unknown"]
     assert len(unknown) == 2
-    cured(stage)
-    await assert_kept(stage, on=NIC_B)
+    cured(harness)
+    await assert_kept(harness, on=NIC_B)
 
 
 @virtual
 async def test_from_is_what_the_driver_saw() -> None:
     """A newer decision that waits for an older one's driver tells where the VIP was when its own driver took it up."""
-    stage = Stage()
-    node, second = stage.node("n1"), stage.node("n2")
+    harness = Harness()
+    node, second = harness.node("n1"), harness.node("n2")
     await node.move("MIRRORA")
     overtaken = asyncio.create_task(refused(node.claim("MIRRORB", claim_id="b")))
     await asyncio.sleep(1.0)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.promises.acts import NIC_A, agent, stranger_puts, virtual
-from tests.promises.stage import DOCUMENT, Stage
+from tests.promises.harness import DOCUMENT, Harness
+from tests.promises.helpers import NIC_A, agent, stranger_puts, virtual
 from vipcore.entry import status
 from vipcore.errors import Refusal
 from vipcore.ledger.audit import row_key
@@ -19,9 +19,9 @@ from vipcore.settings.document import Fault
 Rows = dict[str, dict[str, Any]]
 
 
-async def moved(stage: Stage) -> Any:
+async def moved(harness: Harness) -> Any:
     """A controller after two swaps, with a trail of several rows."""
-    node = stage.node("one")
+    node = harness.node("one")
     await agent(node, "MIRRORB")
     await agent(node, "MIRRORA", claim_id="d")
     return node.controller
@@ -30,8 +30,8 @@ async def moved(stage: Stage) -> Any:
 @virtual
 async def test_status_of_a_mirror_at_rest() -> None:
     """Desired, epoch, a placement from a fresh read, readiness of every member, the last swap with its phases."""
-    stage = Stage()
-    controller = await moved(stage)
+    harness = Harness()
+    controller = await moved(harness)
 
     shown = await status.mirror(controller, "PROD")
 
@@ -51,9 +51,9 @@ async def test_status_of_a_mirror_at_rest() -> None:
 @virtual
 async def test_status_reads_what_is_there_and_not_what_was_decided() -> None:
     """A NIC that lost the VIP by hand shows so at once, though the head says otherwise."""
-    stage = Stage()
-    controller = await moved(stage)
-    stranger_puts(stage, NIC_A, drop="vip", seconds=1.0)
+    harness = Harness()
+    controller = await moved(harness)
+    stranger_puts(harness, NIC_A, drop="vip", seconds=1.0)
     await asyncio.sleep(5)
 
     shown = await status.mirror(controller, "PROD")
@@ -63,8 +63,8 @@ async def test_status_reads_what_is_there_and_not_what_was_decided() -> None:
 @virtual
 async def test_faulty_mirror_is_listed_with_its_fault() -> None:
     """A mirror with a faulty configuration is in the list, with the fault and nothing else; its own routes answer 500."""
-    stage = Stage(config=config.Config(faulty={"PROD": (Fault("/mirrors/PROD/hold_s", "must be 0 or more"),)}))
-    controller = stage.node("one").controller
+    harness = Harness(config=config.Config(faulty={"PROD": (Fault("/mirrors/PROD/hold_s", "must be 0 or more"),)}))
+    controller = harness.node("one").controller
 
     assert (await status.mirrors(controller))["mirrors"] == [
         {"mirror": "PROD", "fault": "/mirrors/PROD/hold_s: must be 0 or more"}
@@ -77,8 +77,8 @@ async def test_faulty_mirror_is_listed_with_its_fault() -> None:
 @virtual
 async def test_trail_comes_in_pages_newest_first() -> None:
     """Every row is in exactly one page; `next` is the `before` of the page after, and null at the end."""
-    stage = Stage()
-    controller = await moved(stage)
+    harness = Harness()
+    controller = await moved(harness)
     everything = (await status.trail(controller, "PROD", {}))["records"]
     for limit in (1, 2, 3, len(everything), len(everything) + 1):
         seqs, query = [], {"limit": str(limit)}
@@ -94,10 +94,10 @@ async def test_trail_comes_in_pages_newest_first() -> None:
 @virtual
 async def test_chain_verifies_in_pages_of_any_size() -> None:
     """Pages of the verification add up to the whole trail, and end at the head's hash. (I8)"""
-    stage = Stage()
-    controller = await moved(stage)
+    harness = Harness()
+    controller = await moved(harness)
     whole = await status.verify(controller, "PROD", {})
-    head = await stage.head()
+    head = await harness.head()
     assert whole == {"intact": True, "records": head.seq, "head_hash": head.head_hash, "keyed_from": None}
     for limit in (1, 2, 3, head.seq):
         records, query = 0, {"limit": str(limit)}
@@ -114,7 +114,7 @@ async def test_chain_verifies_in_pages_of_any_size() -> None:
 @virtual
 async def test_empty_trail_is_intact() -> None:
     """A mirror that nothing ever happened to has an intact trail of no rows."""
-    controller = Stage().node("one").controller
+    controller = Harness().node("one").controller
 
     assert await status.verify(controller, "PROD", {}) == {
         "intact": True, "records": 0, "head_hash": "0" * 64, "keyed_from": None,
@@ -142,10 +142,10 @@ def test_tampering_in_the_table_is_found(name: str, limit: str) -> None:
 
     @virtual
     async def story() -> None:
-        stage = Stage()
-        controller = await moved(stage)
-        head = await stage.head()
-        TAMPERED[name](stage.ledger.rows["PROD"], head.seq)
+        harness = Harness()
+        controller = await moved(harness)
+        head = await harness.head()
+        TAMPERED[name](harness.ledger.rows["PROD"], head.seq)
         page = await status.verify(controller, "PROD", {"limit": limit})
         for _ in range(head.seq + 2):
             if page["intact"] and "next" in page:
@@ -161,9 +161,9 @@ def test_tampering_in_the_table_is_found(name: str, limit: str) -> None:
 @virtual
 async def test_row_put_between_two_others_is_found() -> None:
     """A forged row under a RowKey between two others shows in every viewer, so the verification must see it too. (I8)"""
-    stage = Stage()
-    controller = await moved(stage)
-    rows = stage.ledger.rows["PROD"]
+    harness = Harness()
+    controller = await moved(harness)
+    rows = harness.ledger.rows["PROD"]
     rows[row_key(2) + "x"] = rows[row_key(2)] | {"RowKey": row_key(2) + "x", "Detail": "nothing happened"}
 
     assert (await status.verify(controller, "PROD", {}))["intact"] is False
@@ -172,10 +172,10 @@ async def test_row_put_between_two_others_is_found() -> None:
 @virtual
 async def test_tail_that_was_rewritten_is_found_by_the_heads_hash() -> None:
     """A last row rewritten together with its hash fits its predecessor, but not the head. (I8)"""
-    stage = Stage()
-    controller = await moved(stage)
-    head = await stage.head()
-    last = stage.ledger.rows["PROD"][row_key(head.seq)]
+    harness = Harness()
+    controller = await moved(harness)
+    head = await harness.head()
+    last = harness.ledger.rows["PROD"][row_key(head.seq)]
     last["Detail"] = "nothing happened"
     last["Hash"] = digest(last, None)
 
@@ -191,15 +191,15 @@ def test_head_that_was_set_back_or_removed_is_found(limit: str, back: bool) -> N
 
     @virtual
     async def story() -> None:
-        stage = Stage()
-        controller = await moved(stage)
-        older = stage.ledger.heads["PROD"]
-        await agent(stage.node("two"), "MIRRORB", claim_id="e")
+        harness = Harness()
+        controller = await moved(harness)
+        older = harness.ledger.heads["PROD"]
+        await agent(harness.node("two"), "MIRRORB", claim_id="e")
         if back:
-            stage.ledger.heads["PROD"] = older
+            harness.ledger.heads["PROD"] = older
         else:
-            del stage.ledger.heads["PROD"]
-        head = await stage.head()
+            del harness.ledger.heads["PROD"]
+        head = await harness.head()
         first = max(1, head.seq - head.seq % int(limit) + 1 - int(limit)) if limit != "5000" else 1
 
         page = await status.verify(controller, "PROD", {"limit": limit, "from": str(first)})
@@ -215,10 +215,10 @@ def test_head_that_was_set_back_or_removed_is_found(limit: str, back: bool) -> N
 @virtual
 async def test_broken_trail_tells_how_many_rows_were_read() -> None:
     """`records` is how many rows there were to check, also where one of them is broken."""
-    stage = Stage()
-    controller = await moved(stage)
-    head = await stage.head()
-    stage.ledger.rows["PROD"][row_key(2)].update(Detail="nothing happened")
+    harness = Harness()
+    controller = await moved(harness)
+    head = await harness.head()
+    harness.ledger.rows["PROD"][row_key(2)].update(Detail="nothing happened")
 
     page = await status.verify(controller, "PROD", {})
 
@@ -228,9 +228,9 @@ async def test_broken_trail_tells_how_many_rows_were_read() -> None:
 @virtual
 async def test_rows_that_are_committed_during_a_check_break_nothing() -> None:
     """A row that is written between the reading of the head and of the rows is the next look's."""
-    stage = Stage()
-    controller = await moved(stage)
-    node = stage.node("two")
+    harness = Harness()
+    controller = await moved(harness)
+    node = harness.node("two")
 
     async def freezes() -> None:
         for _ in range(10):
@@ -245,8 +245,8 @@ async def test_rows_that_are_committed_during_a_check_break_nothing() -> None:
 async def test_keyed_trail_says_from_where_it_is_keyed() -> None:
     """`keyed_from` is the first row under the audit key; without that key the chain cannot be called intact."""
     parsed = document.read(json.dumps(DOCUMENT))
-    stage = Stage(config=config.Config(mirrors=parsed.mirrors, seal=Seal(b"k" * 32)))
-    controller = await moved(stage)
+    harness = Harness(config=config.Config(mirrors=parsed.mirrors, seal=Seal(b"k" * 32)))
+    controller = await moved(harness)
 
     assert (await status.verify(controller, "PROD", {}))["keyed_from"] == 1
     controller.config = config.Config(mirrors=parsed.mirrors)
@@ -261,7 +261,7 @@ def test_numbers_of_the_query(name: str, text: str) -> None:
 
     @virtual
     async def story() -> None:
-        controller = Stage().node("one").controller
+        controller = Harness().node("one").controller
         views = [status.trail] if name == "before" else [status.verify] if name == "from" else [status.trail, status.verify]
         for view in views:
             with pytest.raises(Refusal, match="body-invalid"):
@@ -273,9 +273,9 @@ def test_numbers_of_the_query(name: str, text: str) -> None:
 @virtual
 async def test_from_behind_the_end_is_no_broken_chain() -> None:
     """Asking from beyond the last row is a mistake of the asker and not a sign of tampering."""
-    stage = Stage()
-    controller = await moved(stage)
-    head = await stage.head()
+    harness = Harness()
+    controller = await moved(harness)
+    head = await harness.head()
 
     assert (await status.verify(controller, "PROD", {"from": str(head.seq + 1)}))["records"] == 0
     with pytest.raises(Refusal, match="body-invalid"):

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from tests.promises.harness import Harness
 from tests.promises.ledger import MemoryLedger
 from tests.promises.loop import run
-from tests.promises.stage import Stage
 from vipcore.errors import CommitUnknown
 from vipcore.ledger.audit import Entry, Row
 from vipcore.ledger.head import Head
@@ -44,7 +44,7 @@ def test_lost_answer_of_a_commit(lands: bool, meanwhile: bool) -> None:
 
     async def main() -> None:
         ledger = Lossy(lands=lands, meanwhile=meanwhile)
-        store = Stage().node("n").controller.store
+        store = Harness().node("n").controller.store
         store.ledger = ledger
 
         stored = await store.commit(Head(mirror="PROD"), decide)
@@ -66,7 +66,7 @@ def test_a_lost_commit_without_a_row_is_never_taken_for_ours() -> None:
 
     async def main() -> None:
         ledger = Lossy(lands=True, meanwhile=False)
-        store = Stage().node("n").controller.store
+        store = Harness().node("n").controller.store
         store.ledger = ledger
         seen: list[str | None] = []
 
@@ -91,7 +91,7 @@ def test_who_is_cut_off_knows_what_was_sent() -> None:
             raise AssertionError("it hangs")
 
     async def main() -> None:
-        store = Stage().node("n").controller.store
+        store = Harness().node("n").controller.store
         store.ledger = Hanging()
         sent: list[Row] = []
 

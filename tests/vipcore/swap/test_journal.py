@@ -3,16 +3,16 @@
 import asyncio
 from typing import Any
 
-from tests.promises.acts import details, refused, virtual
-from tests.promises.stage import Fate, Node, Stage
+from tests.promises.harness import Fate, Harness, Node
+from tests.promises.helpers import details, refused, virtual
 from vipcore.settings.config import Config
 
 
 @virtual
 async def test_an_accepted_claim_tells_what_was_left_out_before_it() -> None:
     """The next row says how many were left out, also where the claim goes through; the one after it does not say it again."""
-    stage = Stage()
-    node = stage.node("n1")
+    harness = Harness()
+    node = harness.node("n1")
     await node.claim("MIRRORB")
     for _ in range(3):
         await asyncio.sleep(1)
@@ -24,17 +24,17 @@ async def test_an_accepted_claim_tells_what_was_left_out_before_it() -> None:
     await node.claim("MIRRORB")
     await refused(node.claim("MIRRORA", age_s=60))
 
-    told = [*await details(stage, "claim.accepted"), *await details(stage, "claim.refused")]
+    told = [*await details(harness, "claim.accepted"), *await details(harness, "claim.refused")]
     assert [detail for detail in told if "left out" in detail] == ["Desired was MIRRORB. 2 like the one before were left out."]
 
 
 @virtual
 async def test_the_first_change_of_holder_counts_as_one() -> None:
     """Where the VIP was on another member before anybody was desired, the first claim is a change of holder too."""
-    stage = Stage()
-    assert stage.config is not None
-    node = stage.node("n1")
-    node.controller.config = Config(mirrors=stage.config.mirrors, max_changes=2)
+    harness = Harness()
+    assert harness.config is not None
+    node = harness.node("n1")
+    node.controller.config = Config(mirrors=harness.config.mirrors, max_changes=2)
 
     await node.claim("MIRRORB")
     await node.claim("MIRRORA")
@@ -51,9 +51,9 @@ async def test_a_head_hash_is_logged_though_the_answer_to_its_commit_was_lost() 
             if label == "table commit":
                 raise TimeoutError
 
-    stage = Stage()
-    node = stage.node("n1")
-    stage.fate = Lost()
+    harness = Harness()
+    node = harness.node("n1")
+    harness.fate = Lost()
 
     frozen = await node.freeze()
 

@@ -12,7 +12,8 @@ import pytest
 
 from simulator.core.errors import ERRORS
 from simulator.core.faults import Answer, Match
-from tests.promises.acts import (
+from tests.promises.harness import Harness
+from tests.promises.helpers import (
     ALWAYS,
     ATTACH,
     DETACH,
@@ -27,7 +28,6 @@ from tests.promises.acts import (
     timer,
     virtual,
 )
-from tests.promises.stage import Stage
 
 ANSWERED_WITHIN_S: Final = 200.0
 ASYNC: Final = {name for name, row in ERRORS.items() if row.layer == "async"}
@@ -99,9 +99,9 @@ def test_every_row_has_its_expectation() -> None:
 @virtual
 async def test_an_error_that_strikes_a_write_once(place: str, name: str) -> None:
     """A passing error of a write is outlived within the request; another is told at once, and the agent's next try ends well."""
-    stage = Stage()
-    node, before = stage.node("n1"), other_content(stage)
-    struck = stage.cloud.script(WRITES[place], fault=Answer(name=name))
+    harness = Harness()
+    node, before = harness.node("n1"), other_content(harness)
+    struck = harness.cloud.script(WRITES[place], fault=Answer(name=name))
 
     outcome, refusals = await agent(node, "MIRRORB")
 
@@ -109,8 +109,8 @@ async def test_an_error_that_strikes_a_write_once(place: str, name: str) -> None
     assert (outcome.outcome, outcome.holder, outcome.from_member) == ("moved", "MIRRORB", "MIRRORA")
     assert [refusal.code for refusal in refusals] == ([] if name in PASSING else [CODES[name]])
     assert all(says_what_to_do(name, refusal.detail) for refusal in refusals), refusals
-    await assert_kept(stage, on=NIC_B)
-    assert other_content(stage) == before
+    await assert_kept(harness, on=NIC_B)
+    assert other_content(harness) == before
 
 
 @pytest.mark.parametrize("name", sorted(ERRORS))
@@ -118,9 +118,9 @@ async def test_an_error_that_strikes_a_write_once(place: str, name: str) -> None
 @virtual
 async def test_an_error_that_strikes_every_write(place: str, name: str) -> None:
     """An error that stays is told in time with its code and what to do; what was not detached stays; the timer ends it later."""
-    stage = Stage()
-    node, before = stage.node("n1"), other_content(stage)
-    stage.cloud.script(WRITES[place], fault=Answer(name=name), times=ALWAYS)
+    harness = Harness()
+    node, before = harness.node("n1"), other_content(harness)
+    harness.cloud.script(WRITES[place], fault=Answer(name=name), times=ALWAYS)
 
     if place == "detach" and name in ASYNC - {"Canceled"}:
         # The operation failed but the address has left the NIC: the swap goes on, and nothing is wrong for the new holder.
@@ -130,15 +130,15 @@ async def test_an_error_that_strikes_every_write(place: str, name: str) -> None:
         assert refusal.code == CODES[name]
         assert refusal.retry_after_s is not None
         assert says_what_to_do(name, refusal.detail), refusal.detail
-        assert stage.loop.time() <= ANSWERED_WITHIN_S
+        assert harness.loop.time() <= ANSWERED_WITHIN_S
         if place == "detach":
-            assert stage.holders() == [NIC_A]
-        await assert_kept(stage, on=None)
-    cured(stage)
+            assert harness.holders() == [NIC_A]
+        await assert_kept(harness, on=None)
+    cured(harness)
     await timer(node, 900.0)
 
-    await assert_kept(stage, on=NIC_B)
-    assert other_content(stage) == before
+    await assert_kept(harness, on=NIC_B)
+    assert other_content(harness) == before
 
 
 @pytest.mark.parametrize("name", SYNC)
@@ -146,9 +146,9 @@ async def test_an_error_that_strikes_every_write(place: str, name: str) -> None:
 @virtual
 async def test_an_error_that_strikes_the_look_at_a_nic(nic: str, name: str) -> None:
     """A NIC that cannot be read is unknown: nothing is written, the claim is recorded, and the timer carries it out. (I9)"""
-    stage = Stage()
-    node, before = stage.node("n1"), other_content(stage)
-    stage.cloud.script(Match(method="GET", kind="nic", name=nic), fault=Answer(name=name), times=ALWAYS)
+    harness = Harness()
+    node, before = harness.node("n1"), other_content(harness)
+    harness.cloud.script(Match(method="GET", kind="nic", name=nic), fault=Answer(name=name), times=ALWAYS)
 
     refusal = await refused(node.claim("MIRRORB"))
 
@@ -160,14 +160,14 @@ async def test_an_error_that_strikes_the_look_at_a_nic(nic: str, name: str) -> N
         assert refusal.code == ("azure-failed" if name in SILENT | CHANGED else CODES[name])
     assert missing or ERRORS[name].layer == "empty" or says_what_to_do(name, refusal.detail) or name in CHANGED
     assert "Nothing was changed" in refusal.detail
-    assert stage.holders() == [NIC_A]
-    assert (await stage.head()).recorded_claim is not None
-    assert (await stage.head()).epoch == 0
-    cured(stage)
+    assert harness.holders() == [NIC_A]
+    assert (await harness.head()).recorded_claim is not None
+    assert (await harness.head()).epoch == 0
+    cured(harness)
     await timer(node, 120.0)
 
-    await assert_kept(stage, on=NIC_B)
-    assert other_content(stage) == before
+    await assert_kept(harness, on=NIC_B)
+    assert other_content(harness) == before
 
 
 @pytest.mark.parametrize("name", SYNC)
@@ -175,45 +175,45 @@ async def test_an_error_that_strikes_the_look_at_a_nic(nic: str, name: str) -> N
 @virtual
 async def test_an_error_that_strikes_a_read_of_the_preflight(kind: str, name: str) -> None:
     """A read of the preflight that fails stops nothing; only a public IP that does not exist stops the swap. (I10)"""
-    stage = Stage()
-    node = stage.node("n1")
-    stage.cloud.script(Match(method="GET", kind=kind), fault=Answer(name=name), times=ALWAYS)
+    harness = Harness()
+    node = harness.node("n1")
+    harness.cloud.script(Match(method="GET", kind=kind), fault=Answer(name=name), times=ALWAYS)
 
     if kind == "pip" and ERRORS[name].status == 404:
         refusal = await refused(node.claim("MIRRORB"))
         assert refusal.code == "azure-failed"
         assert "my_vip_ip does not exist" in refusal.detail
-        assert stage.holders() == [NIC_A]
-        cured(stage)
+        assert harness.holders() == [NIC_A]
+        cured(harness)
         await timer(node, 60.0)
     else:
         assert (await node.claim("MIRRORB")).outcome == "moved"
 
-    await assert_kept(stage, on=NIC_B)
+    await assert_kept(harness, on=NIC_B)
 
 
 @pytest.mark.parametrize("name", SYNC)
 @virtual
 async def test_an_error_that_strikes_one_look_at_an_operation(name: str) -> None:
     """A look at an operation that leads to nothing costs nothing: the next one, or the NIC itself, tells how it ended."""
-    stage = Stage()
-    node = stage.node("n1")
-    stage.cloud.script(POLL, fault=Answer(name=name))
+    harness = Harness()
+    node = harness.node("n1")
+    harness.cloud.script(POLL, fault=Answer(name=name))
 
     assert (await node.claim("MIRRORB")).outcome == "moved"
 
-    await assert_kept(stage, on=NIC_B)
+    await assert_kept(harness, on=NIC_B)
 
 
 @pytest.mark.parametrize("name", SYNC)
 @virtual
 async def test_an_error_that_strikes_every_look_at_an_operation(name: str) -> None:
     """Where operations cannot be looked at at all the NICs tell; a throttle, which Azure means, is waited for in between."""
-    stage = Stage()
-    node = stage.node("n1")
-    stage.cloud.script(POLL, fault=Answer(name=name), times=ALWAYS)
+    harness = Harness()
+    node = harness.node("n1")
+    harness.cloud.script(POLL, fault=Answer(name=name), times=ALWAYS)
 
     assert (await node.claim("MIRRORB")).outcome == "moved"
-    assert stage.loop.time() < (60.0 if name in THROTTLED else 15.0)
+    assert harness.loop.time() < (60.0 if name in THROTTLED else 15.0)
 
-    await assert_kept(stage, on=NIC_B)
+    await assert_kept(harness, on=NIC_B)
