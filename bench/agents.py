@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import stage
+from bench import harness
 from bench.client import AGENT
 from bench.numbers import Goal, Section, p50, p99
 from bench.swaps import Say
@@ -25,7 +25,7 @@ def measure(folder: Path, *, runs: int, say: Say) -> Section:
     tls.server_context(here)
     agent, imports, kib, plain_kib = [], [], [], []
     with _listening() as (listener, port):
-        config = stage.agent_config(here, f"https://localhost:{port}/api", "M00000", "M00000-A")
+        config = harness.agent_config(here, f"https://localhost:{port}/api", "M00000", "M00000-A")
         config.write_text(config.read_text() + f"ca_file = {here / 'ca.pem'}\n")
         for _ in range(runs + 2):
             took_s, rss = _first_byte(listener, config)
@@ -63,7 +63,7 @@ def _first_byte(listener: socket.socket, config: Path) -> tuple[float, float]:
     words = [sys.executable, str(AGENT), "--config", str(config), "claim", "--event", "manual", "--force", "--deadline", "60"]
     began = time.perf_counter()
     with subprocess.Popen(
-        words, env=stage.plain(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        words, env=harness.plain(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
             connection, _ = listener.accept()
@@ -81,9 +81,11 @@ def _imports() -> tuple[float, float]:
     """Seconds of an interpreter that imports what any https client imports; peak memory of a second one, in KiB."""
     words = [sys.executable, "-c", "import ssl, http.client"]
     began = time.perf_counter()
-    subprocess.run(words, env=stage.plain(), stdin=subprocess.DEVNULL, check=True)
+    subprocess.run(words, env=harness.plain(), stdin=subprocess.DEVNULL, check=True)
     took_s = time.perf_counter() - began
     words[-1] += "; print(open('/proc/self/status').read())"
-    told = subprocess.run(words, env=stage.plain(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout.decode()
+    told = subprocess.run(
+        words, env=harness.plain(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True
+    ).stdout.decode()
     found = re.search(r"VmHWM:\s+(\d+) kB", told)
     return took_s, float(found[1]) if found else 0.0

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from bench import stage
+from bench import harness
 
 AGENT: Final = Path(__file__).resolve().parent.parent / "agent" / "vip_agent.py"
 ANSWER_S: Final = 230.0
@@ -58,7 +58,7 @@ def signed(url: str, mirror: str, member: str, *, dry_run: bool = False) -> tupl
         body["dry_run"] = True
     data = json.dumps(body).encode()
     second, key_id = int(now.timestamp()), member.lower()
-    headers = _SIGN(stage.secret_of(key_id), key_id, urlsplit(target).path, data, second, second + 60, f"nonce-{uuid.uuid4()}")
+    headers = _SIGN(harness.secret_of(key_id), key_id, urlsplit(target).path, data, second, second + 60, f"nonce-{uuid.uuid4()}")
     return target, data, headers
 
 
@@ -96,7 +96,7 @@ async def agent(config: Path, *, python: str) -> tuple[dict[str, Any], float]:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env=stage.plain(),
+        env=harness.plain(),
     )
     said, _ = await process.communicate()
     took_s = time.perf_counter() - began

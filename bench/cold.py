@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench import client, others, stage
+from bench import client, harness, others
 from bench.numbers import Goal, Section, p50
 from bench.swaps import Say
 from serve import azurite
@@ -57,18 +57,18 @@ async def measure(folder: Path, *, runs: int, bare_runs: int, seed: int, say: Sa
     found: dict[str, list[Start]] = {}
     with contextlib.ExitStack() as stack:
         table = stack.enter_context(azurite.running())
-        azure = stack.enter_context(stage.azure(folder, stage.fleet(1), seed=seed, switches={}, name="azure-cold"))
-        document = stage.document([0], 1)
-        with stage.app(folder, azure, table, document, name="cold") as app:
+        azure = stack.enter_context(harness.azure(folder, harness.fleet(1), seed=seed, switches={}, name="azure-cold"))
+        document = harness.document([0], 1)
+        with harness.app(folder, azure, table, document, name="cold") as app:
             async with client.session() as session:  # the table and the mirror's head are there: a cold start is no first use
                 name = others.mirror(0, azure).name
                 await client.claim(session, app.url, name, f"{name}-A")
-        ours = stage.app_environment(azure, table, folder / "cold.json", "cold")
+        ours = harness.app_environment(azure, table, folder / "cold.json", "cold")
         for compiled, times in ((True, runs), (False, bare_runs)):
             words = "with bytecode" if compiled else "without bytecode"
             say(f"cold start {words}: {times} starts of each app")
             for _ in range(times):
-                for app_name, environment in (("empty", {**stage.plain(), "PORT": "0", "APP_DIR": str(empty)}), ("ours", ours)):
+                for app_name, environment in (("empty", {**harness.plain(), "PORT": "0", "APP_DIR": str(empty)}), ("ours", ours)):
                     start = await asyncio.to_thread(_start, environment, app_name, name, compiled=compiled)
                     found.setdefault(f"{app_name}, {words}", []).append(start)
     _report(section, found)

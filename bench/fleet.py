@@ -84,18 +84,18 @@ def outage(mirrors: int, subscriptions: int, *, seed: int, latency: str = "", in
 
     async def story() -> tuple[Fleet, list[Any]]:
         switches = Switches(latency=latency, throttling="both", history_max=1)
-        stage = Fleet(mirrors, subscriptions, switches=switches, seed=seed, instances=instances)
-        return stage, await stage.claim_all()
+        harness = Fleet(mirrors, subscriptions, switches=switches, seed=seed, instances=instances)
+        return harness, await harness.claim_all()
 
     gc.collect()
     began = time.process_time()
-    stage, swaps = run(story())
+    harness, swaps = run(story())
     cpu_s = time.process_time() - began
     first = min(swap.asked_at for swap in swaps)
     took = sorted(swap.placed_at - swap.asked_at for swap in swaps)
     operation_s = float(latency.partition(":")[2] or 10.0)
     calls: Counter[str] = Counter()
-    for (method, _), count in stage.calls.items():
+    for (method, _), count in harness.calls.items():
         calls[method] += count
     # How many places in the order of asking the unluckiest mirror lost.
     by_asking = sorted(swaps, key=lambda swap: swap.asked_at)
@@ -111,11 +111,11 @@ def outage(mirrors: int, subscriptions: int, *, seed: int, latency: str = "", in
         median_s=statistics.median(took),
         reads=calls["GET"] / mirrors,
         writes=calls["PUT"] / mirrors,
-        throttled=stage.throttled,
+        throttled=harness.throttled,
         attempts_max=max(swap.attempts for swap in swaps),
         overtaken=overtaken,
-        dark_median_s=statistics.median(stage.dark_s()),
-        dark_max_s=max(stage.dark_s()),
+        dark_median_s=statistics.median(harness.dark_s()),
+        dark_max_s=max(harness.dark_s()),
         cpu_ms=cpu_s / mirrors * 1000,
     )
 

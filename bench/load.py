@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
-from bench import client, stage
+from bench import client, harness
 from bench.numbers import Goal, Section, p50, p99
 from bench.swaps import Say
 from serve import azurite
@@ -40,11 +40,11 @@ def measure(folder: Path, *, mirrors: int, seed: int, say: Say) -> Section:
     path.write_text(json.dumps(document))
     world = worlds.fleet(mirrors, SUBSCRIPTIONS)
     switches = {"latency": f"fixed:{OPERATION_S}", "history_max": 1}
-    with azurite.running() as table, stage.azure(folder, world, seed=seed, switches=switches, name="azure-load") as azure:
+    with azurite.running() as table, harness.azure(folder, world, seed=seed, switches=switches, name="azure-load") as azure:
         settings = folder / "load-settings.json"
-        settings.write_text(json.dumps(stage.app_environment(azure, table, path, "load")))
+        settings.write_text(json.dumps(harness.app_environment(azure, table, path, "load")))
         words = [sys.executable, "-m", "bench.load", str(settings), str(mirrors)]
-        done = subprocess.run(words, cwd=ROOT, env=stage.plain(), stdout=subprocess.PIPE, timeout=LIMIT_S, check=True)
+        done = subprocess.run(words, cwd=ROOT, env=harness.plain(), stdout=subprocess.PIPE, timeout=LIMIT_S, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     delays = found.pop("delays_s")
     rows = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.stage import Azure, plain
+from bench.harness import Azure, plain
 from simulator import worlds
 from simulator.worlds import FleetMirror
 from tests.interop.azurecli import AZ, ROOT, Cli

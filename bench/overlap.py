@@ -9,7 +9,7 @@ import contextlib
 from pathlib import Path
 from typing import Any, Final
 
-from bench import client, others, stage
+from bench import client, harness, others
 from bench.numbers import Goal, Section, p50, p99
 from bench.swaps import Say
 from serve import azurite
@@ -62,14 +62,14 @@ async def _overlap(
 ) -> list[float]:
     """Ratios of swaps there and back on four mirrors; the first two of each teach `auto` what works and are left out."""
     mirrors = 4
-    world = stage.fleet(mirrors, public_ip=public_ip)
+    world = harness.fleet(mirrors, public_ip=public_ip)
     with (
-        stage.azure(folder, world, seed=seed, switches={"latency": f"fixed:{operation_s}", **switches}) as azure,
-        stage.app(
+        harness.azure(folder, world, seed=seed, switches={"latency": f"fixed:{operation_s}", **switches}) as azure,
+        harness.app(
             folder,
             azure,
             table,
-            stage.document(range(mirrors), mirrors, strategy=strategy, public_ip=public_ip),
+            harness.document(range(mirrors), mirrors, strategy=strategy, public_ip=public_ip),
             name=folder.name,
         ) as app,
     ):
@@ -78,7 +78,7 @@ async def _overlap(
 
 
 async def _there_and_back(
-    session: Any, app: stage.App, azure: stage.Azure, operation_s: int, *, warm: int, runs: int
+    session: Any, app: harness.App, azure: harness.Azure, operation_s: int, *, warm: int, runs: int
 ) -> list[float]:
     first = others.mirror(0, azure).name
     await client.claim(session, app.url, first, f"{first}-A")
@@ -106,8 +106,8 @@ async def _at_once(
     with contextlib.ExitStack() as stack:
         where = folder / "at-once"
         where.mkdir()
-        azure = stack.enter_context(stage.azure(where, stage.fleet(mirrors, at_once=True), seed=seed, switches={}))
-        app = stack.enter_context(stage.app(where, azure, table, stage.document([0], mirrors), name="atonce"))
+        azure = stack.enter_context(harness.azure(where, harness.fleet(mirrors, at_once=True), seed=seed, switches={}))
+        app = stack.enter_context(harness.app(where, azure, table, harness.document([0], mirrors), name="atonce"))
         async with client.session() as session:
             name = others.mirror(0, azure).name
             mine = []

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from bench import client, others, stage
+from bench import client, harness, others
 from bench.numbers import Goal, Section, p50, p99
 from serve import azurite
 from tests.interop.azurecli import Cli
@@ -61,8 +61,8 @@ class Lane:
     """One Retry-After: its simulator and its app, and which mirror is for what."""
 
     retry_after: str
-    azure: stage.Azure
-    app: stage.App
+    azure: harness.Azure
+    app: harness.App
     cli: Cli
     size: Size
     folder: Path
@@ -95,7 +95,7 @@ class Lane:
         """The real agent, from its start to its exit."""
         name = others.mirror(number, self.azure).name
         member = f"{name}-B"
-        config = stage.agent_config(self.folder, self.app.url, name, member)
+        config = harness.agent_config(self.folder, self.app.url, name, member)
         await asyncio.sleep(delay_s)
         since = self.azure_now()
         _, took_s = await client.agent(config, python=sys.executable)
@@ -160,8 +160,8 @@ async def lane(folder: Path, table: azurite.Azurite, retry_after: str, size: Siz
     own = [n for each in OPERATION_S for way in ("ours", "ours, agent") for n in numbers(size, way, each)]
     name = retry_after.replace("-", "")
     with (
-        stage.azure(folder, stage.fleet(count), seed=seed, switches=switches, name=f"azure-{name}") as azure,
-        stage.app(folder, azure, table, stage.document(own, count), name=name) as app,
+        harness.azure(folder, harness.fleet(count), seed=seed, switches=switches, name=f"azure-{name}") as azure,
+        harness.app(folder, azure, table, harness.document(own, count), name=name) as app,
     ):
         cli = await asyncio.to_thread(others.log_in, folder / f"az-{name}", azure)
         agents = folder / f"agents-{name}"

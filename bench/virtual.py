@@ -73,7 +73,7 @@ class Swapped:
 
 @dataclass
 class Fleet:
-    """The stage. Made inside a running loop; `claim_all` is the outage."""
+    """The harness. Made inside a running loop; `claim_all` is the outage."""
 
     mirrors: int
     subscriptions: int = 1

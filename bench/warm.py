@@ -12,7 +12,7 @@ from azure.core import MatchConditions
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from bench import client, others, stage
+from bench import client, harness, others
 from bench.numbers import Goal, Section, p50, p99
 from bench.swaps import Say
 from serve import azurite
@@ -29,8 +29,8 @@ async def measure(folder: Path, *, runs: int, each: int, seed: int, say: Say) ->
     mirrors = AT_ONCE + 1
     with contextlib.ExitStack() as stack:
         table = stack.enter_context(azurite.running())
-        azure = stack.enter_context(stage.azure(folder, stage.fleet(mirrors), seed=seed, switches={}, name="azure-warm"))
-        app = stack.enter_context(stage.app(folder, azure, table, stage.document(range(mirrors), mirrors), name="warm"))
+        azure = stack.enter_context(harness.azure(folder, harness.fleet(mirrors), seed=seed, switches={}, name="azure-warm"))
+        app = stack.enter_context(harness.app(folder, azure, table, harness.document(range(mirrors), mirrors), name="warm"))
         names = [others.mirror(number, azure).name for number in range(mirrors)]
         async with client.session() as session, bare_table(table) as bare:
             ours, reads, transactions = await _turn_by_turn(session, app, names[-1], bare, runs)
@@ -56,7 +56,7 @@ async def measure(folder: Path, *, runs: int, each: int, seed: int, say: Say) ->
 
 
 async def _turn_by_turn(
-    session: aiohttp.ClientSession, app: stage.App, name: str, bare: "Bare", runs: int
+    session: aiohttp.ClientSession, app: harness.App, name: str, bare: "Bare", runs: int
 ) -> tuple[list[float], list[float], list[float]]:
     ours, reads, transactions = [], [], []
     for _ in range(5):
@@ -69,7 +69,7 @@ async def _turn_by_turn(
     return ours, reads, transactions
 
 
-async def _at_once(session: aiohttp.ClientSession, app: stage.App, names: list[str], each: int) -> float:
+async def _at_once(session: aiohttp.ClientSession, app: harness.App, names: list[str], each: int) -> float:
     """Claims per second with so many mirrors at once, each with `each` claims one after the other."""
     for name in names:
         await _confirmed(session, app, name)
@@ -82,7 +82,7 @@ async def _at_once(session: aiohttp.ClientSession, app: stage.App, names: list[s
     return len(names) * each / took
 
 
-async def _confirmed(session: aiohttp.ClientSession, app: stage.App, name: str) -> client.Answer:
+async def _confirmed(session: aiohttp.ClientSession, app: harness.App, name: str) -> client.Answer:
     answer = await client.claim(session, app.url, name, f"{name}-A")
     if answer.status != 200 or answer.body["outcome"] != "confirmed":
         raise RuntimeError(f"{name}: {answer.status} {answer.body}")

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from demo import show, stage, trail
-from demo.stage import MEMBERS, MIRROR, Stage
+from demo import harness, show, trail
+from demo.harness import MEMBERS, MIRROR, Harness
 from serve.azurite import AzuriteError
 from serve.process import ProcessError
 
@@ -39,7 +39,7 @@ def main(words: list[str]) -> int:
     folder = Path(tempfile.mkdtemp(prefix="mirror-vip-demo-"))
     try:
         show.heading("Setting up")
-        with stage.standing(folder, seed=asked.seed, latency=asked.latency, say=show.line) as standing:
+        with harness.standing(folder, seed=asked.seed, latency=asked.latency, say=show.line) as standing:
             play(standing)
     except (DemoError, ProcessError, AzuriteError, urllib.error.URLError) as fault:
         print(f"\ndemo: {fault}\nThe logs are in {folder}", file=sys.stderr)
@@ -59,7 +59,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def play(standing: Stage) -> None:
+def play(standing: Harness) -> None:
     """The story. Raises DemoError where it ends otherwise than it should."""
     show.heading("MIRRORA is primary; its agent claims what it has")
     show.line(f"VIP 10.0.0.254 before: {show.holder(standing.status())}")
@@ -84,13 +84,13 @@ def play(standing: Stage) -> None:
     show_writes(standing)
 
     show.heading("Audit trail, read with azure-data-tables")
-    rows = trail.read(standing.table, stage.TABLE_NAME, MIRROR)
+    rows = trail.read(standing.table, harness.TABLE_NAME, MIRROR)
     show.table(("seq", "at (UTC)", "event", "epoch", "member", "took", "outcome"), [show.event(row) for row in rows])
     check(answer, after, standing, rows)
     show.line(f"{len(rows)} rows, none missing; every hash recomputed and equal, the last one {rows[-1]['Hash'][:16]}...")
 
 
-def claim(standing: Stage, member: str, event: str) -> dict[str, Any]:
+def claim(standing: Harness, member: str, event: str) -> dict[str, Any]:
     """Run the real agent as `^ZMIRROR` does; the controller's answer. Raises DemoError unless the VIP is there."""
     command = [sys.executable, str(AGENT), "--config", str(standing.agents[member])]
     command += ["claim", "--event", event, "--deadline", str(DEADLINE_S)]
@@ -115,7 +115,7 @@ def wait(agent: "subprocess.Popen[str]", began: float) -> str:
             show.line(f"... {time.monotonic() - began:3.0f} s, the agent waits for the VIP")
 
 
-def show_writes(standing: Stage) -> None:
+def show_writes(standing: Harness) -> None:
     """Each PUT on a NIC: when, which, what it carried, and how it was answered."""
     rows = []
     for asked in standing.writes():
@@ -127,7 +127,7 @@ def show_writes(standing: Stage) -> None:
     show.table(("at (UTC)", "NIC", "ip configurations sent", "answer", "ARM's request id"), rows)
 
 
-def check(answer: dict[str, Any], after: dict[str, Any], standing: Stage, rows: list[dict[str, Any]]) -> None:
+def check(answer: dict[str, Any], after: dict[str, Any], standing: Harness, rows: list[dict[str, Any]]) -> None:
     """Hold what was shown against what is promised. Raises DemoError."""
     placed = {"state": "placed", "members": ["MIRRORB"]}
     if answer["outcome"] != "moved" or after["placement"] != placed:

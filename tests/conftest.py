@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo import stage
-from demo.stage import Stage
+from demo import harness
+from demo.harness import Harness
 from serve import azurite as azurite_service
 
 
@@ -17,8 +17,8 @@ def azurite() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def served_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def served_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """Our app in Microsoft's runtime, with a simulated Azure whose NIC operations take 0.3 s, Azurite, and two agents."""
     folder = tmp_path_factory.mktemp("served")
-    with stage.standing(folder, seed=0, latency="fixed:0.3", say=lambda _: None) as standing:
+    with harness.standing(folder, seed=0, latency="fixed:0.3", say=lambda _: None) as standing:
         yield standing

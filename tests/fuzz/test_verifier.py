@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.served.http.door import signed
+from tests.served.http.http_client import signed
 from vipcore.entry import signatures
 from vipcore.errors import Refusal
 from vipcore.model import Key

@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Final
 
-from tests.served.http.door import signed
+from tests.served.http.http_client import signed
 from vipcore.entry import signatures
 from vipcore.errors import Refusal
 from vipcore.model import Key

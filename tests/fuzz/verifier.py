@@ -16,7 +16,7 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
-from tests.served.http.door import signed
+from tests.served.http.http_client import signed
 from vipcore.errors import Refusal
 from vipcore.model import Key
 

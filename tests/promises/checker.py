@@ -1,6 +1,6 @@
 """The promises of contract section 9, judged from outside: by what the cloud, the table and the answers show, not by our code.
 
-`check(stage)` returns every violation as a sentence that begins with the promise's number. It knows the journal (who sent what
+`check(harness)` returns every violation as a sentence that begins with the promise's number. It knows the journal (who sent what
 when, every commit, every look and answer), the cloud's own history and the mirrors document; of the core it uses only the values.
 """
 
@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from simulator.core.history import Exchange
+from tests.promises.harness import START, Harness
 from tests.promises.journal import Change, Commit, Put, Trace
-from tests.promises.stage import START, Stage
 from vipcore.errors import Refusal
 from vipcore.ledger import columns
 from vipcore.ledger.head import Head
@@ -55,11 +55,11 @@ INTENT = (*ACCEPTED, "swap.resumed", "drift.found")
 DECIDED = (*ACCEPTED, "claim.confirmed", "move.confirmed")
 
 
-def check(stage: Stage, *, ended: bool = True, etags: bool = True) -> list[str]:
+def check(harness: Harness, *, ended: bool = True, etags: bool = True) -> list[str]:
     """All violations. `ended`: whether the quiet period is over; `etags`: whether this cloud honours If-Match on NICs."""
     found: list[str] = []
-    assert stage.config is not None
-    judge = _Judge(stage, etags)
+    assert harness.config is not None
+    judge = _Judge(harness, etags)
     found += judge.crashes()
     found += judge.writes()
     found += judge.leases()
@@ -69,8 +69,8 @@ def check(stage: Stage, *, ended: bool = True, etags: bool = True) -> list[str]:
     found += judge.worklist()
     if etags:
         found += judge.foreign_properties()
-    for mirror in stage.config.mirrors.values():
-        found += chain(stage, mirror.name)
+    for mirror in harness.config.mirrors.values():
+        found += chain(harness, mirror.name)
         found += judge.heads(mirror)
         found += judge.rules(mirror)
         if ended:
@@ -78,9 +78,9 @@ def check(stage: Stage, *, ended: bool = True, etags: bool = True) -> list[str]:
     return found
 
 
-def chain(stage: Stage, mirror: str) -> Iterator[str]:
+def chain(harness: Harness, mirror: str) -> Iterator[str]:
     """I8, with a hash check of its own."""
-    rows = stage.ledger.rows.get(mirror, {})
+    rows = harness.ledger.rows.get(mirror, {})
     entities = [rows[key] for key in sorted(rows, reverse=True)]
     previous = "0" * 64
     for number, entity in enumerate(entities, 1):
@@ -93,7 +93,7 @@ def chain(stage: Stage, mirror: str) -> Iterator[str]:
         if previous != entity["Hash"]:
             yield f"I8 {mirror}: row {number} does not hash to its Hash"
             return
-    head = stage.ledger.heads.get(mirror)
+    head = harness.ledger.heads.get(mirror)
     if head and (head[0]["Seq"], head[0]["HeadHash"]) != (len(entities), previous):
         yield f"I8 {mirror}: the head does not match the last row"
 
@@ -121,12 +121,12 @@ def _ours(doc: Any, mirror: Mirror) -> set[str]:
 
 
 class _Judge:
-    def __init__(self, stage: Stage, etags: bool) -> None:
-        self.stage, self.journal, self.etags = stage, stage.journal, etags
-        assert stage.config is not None
-        self.mirrors = stage.config.mirrors
+    def __init__(self, harness: Harness, etags: bool) -> None:
+        self.harness, self.journal, self.etags = harness, harness.journal, etags
+        assert harness.config is not None
+        self.mirrors = harness.config.mirrors
         self.of_nic = {member.nic_id.rsplit("/", 1)[-1]: m for m in self.mirrors.values() for member in m.members}
-        puts = [exchange for exchange in stage.cloud.history if exchange.method in ("PUT", "POST")]
+        puts = [exchange for exchange in harness.cloud.history if exchange.method in ("PUT", "POST")]
         self.accepted = [(self._put(exchange), exchange) for exchange in puts if exchange.status in (200, 201, 202)]
         self.by_operation = {exchange.operation_id: put for put, exchange in self.accepted}
         for change in self.journal.changes:
@@ -289,7 +289,7 @@ class _Judge:
             return
         gone = _ours(put.before, self.of_nic[put.nic]) - _ours(put.after, self.of_nic[put.nic])
         trapped = put.landed is not None and put.landed < self.journal.traps.get(put.head.desired, -1.0)
-        scarce = any(exchange.status == 429 for exchange in self.stage.cloud.history)
+        scarce = any(exchange.status == 429 for exchange in self.harness.cloud.history)
         # An instance's requests share what was read of rights, and with it what could not be.
         denied = any(trace.denied_reads for trace in self.journal.traces if trace.node is put.trace.node)
         if gone and trapped and not scarce and not denied:
@@ -345,7 +345,7 @@ class _Judge:
                     p.nic == nic and p.landed is not None and since <= p.sent and p.landed <= commit.at for p in self.journal.puts
                 )
                 unread = commit.trace.looks.get(nic, frozenset()) is None
-                if landed or unread or nics[member].lower() not in self.stage.cloud.nics:
+                if landed or unread or nics[member].lower() not in self.harness.cloud.nics:
                     del owed[member]
                 elif member not in after.swap.maybe_in_flight:
                     yield f"I2 trace {commit.trace.number} forgot at {commit.at:.1f} s that a dead driver may write {nic}"
@@ -365,7 +365,7 @@ class _Judge:
 
     def _left_us(self, put: Put) -> bool:
         """Whether the cloud has ever seen it; an instance that died before may never have sent it."""
-        return any(exchange.client_request_id == str(put.number) for exchange in self.stage.cloud.history)
+        return any(exchange.client_request_id == str(put.number) for exchange in self.harness.cloud.history)
 
     def _rewrote(self, completed: Commit) -> Iterator[str]:
         """I2: who took over a lease that ran out wrote every NIC that its owner may have had a write in flight to."""
@@ -386,7 +386,7 @@ class _Judge:
                 written = any(p.nic == nic and p.status in (200, 201) and p.sent >= commit.at for p in trace.puts)
                 moved = self._etag_moved(trace, nic, commit.at)
                 unread = nic in trace.looks and trace.looks[nic] is None
-                if not written and not moved and not unread and nic in {n.name for n in self.stage.cloud.nics.values()}:
+                if not written and not moved and not unread and nic in {n.name for n in self.harness.cloud.nics.values()}:
                     yield f"I2 trace {trace.number} completed a swap taken over without a rewrite of {nic}"
 
     def _etag_moved(self, trace: Trace, nic: str, since: float) -> bool:
@@ -488,9 +488,9 @@ class _Judge:
             if by_claim:
                 yield from self._not_contradicted(commit, mirror)
             if old.desired and old.desired != new.desired:
-                assert self.stage.config is not None
-                recent = [at for at in changes if commit.at - at < self.stage.config.max_changes_s - SKEW_S]
-                if by_claim and len(recent) >= self.stage.config.max_changes:
+                assert self.harness.config is not None
+                recent = [at for at in changes if commit.at - at < self.harness.config.max_changes_s - SKEW_S]
+                if by_claim and len(recent) >= self.harness.config.max_changes:
                     yield f"I7 a claim was the change of holder number {len(recent) + 1} at {commit.at:.1f} s"
                 changes.append(commit.at)
             for row in commit.rows:
@@ -636,13 +636,13 @@ class _Judge:
 
     def end(self, mirror: Mirror) -> Iterator[str]:
         """I1: the VIP is where the last decision says, and nowhere else; nothing is left to do."""
-        stored = self.stage.ledger.heads.get(mirror.name)
+        stored = self.harness.ledger.heads.get(mirror.name)
         head = columns.from_entity(*stored) if stored else None
         if head is None or head.desired is None:
             return
-        self.stage.cloud.settle()
+        self.harness.cloud.settle()
         for member in mirror.members:
-            nic = self.stage.cloud.nics.get(member.nic_id.lower())
+            nic = self.harness.cloud.nics.get(member.nic_id.lower())
             if nic is None:
                 continue
             if member.name == head.desired and not (_carries(nic.doc, mirror) and nic.state == "Succeeded"):
@@ -651,7 +651,7 @@ class _Judge:
                 yield f"I1 {member.name} carries {_ours(nic.doc, mirror)}, desired is {head.desired}"
         if head.swap is not None or head.lease is not None:
             yield f"I1 epoch {head.epoch} is unfinished: swap {head.swap is not None}, lease {head.lease}"
-        if mirror.name in self.stage.ledger.worklist and head.recorded_claim is None:
+        if mirror.name in self.harness.ledger.worklist and head.recorded_claim is None:
             yield f"I1 the hint of {mirror.name} is left although there is no work"
 
 

@@ -14,10 +14,10 @@ from typing import Any
 from simulator.core.faults import Lands, Match
 from simulator.core.switches import Switches
 from simulator.state.world import World
-from tests.promises import scenes
+from tests.promises import worlds
 from tests.promises.checker import check
+from tests.promises.harness import START, Fate, Harness, Node
 from tests.promises.loop import run
-from tests.promises.stage import START, Fate, Node, Stage
 from vipcore.errors import Refusal
 
 POINTS = ("before", "between", "after", "late")
@@ -26,7 +26,7 @@ SUPERSEDED = ("claim-superseded", "move-superseded")
 LATE_S = 75.0
 """After the lease of the dead driver has run out and its successor is at work."""
 
-Act = Callable[[Stage, Node], Awaitable[Any]]
+Act = Callable[[Harness, Node], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Scenario:
 
     name: str
     act: Act
-    world: World = field(default_factory=scenes.world)
-    document: dict[str, Any] = field(default_factory=scenes.document)
+    world: World = field(default_factory=worlds.world)
+    document: dict[str, Any] = field(default_factory=worlds.document)
     switches: Switches = field(default_factory=lambda: Switches(latency="fixed:1.5"))
     prepare: Act | None = None
     member: str = "MIRRORB"
@@ -66,8 +66,8 @@ class KillAt(Fate):
         if self.point == "before":
             node.kill()
         elif self.point == "late":
-            node.stage.cloud.script(Match(method=label.split()[1]), fault=Lands(after_s=LATE_S))
-            node.stage.loop.call_later(0.025, node.kill)
+            node.harness.cloud.script(Match(method=label.split()[1]), fault=Lands(after_s=LATE_S))
+            node.harness.loop.call_later(0.025, node.kill)
 
     async def between(self, node: Node, label: str) -> None:
         if self.armed and self.point == "between" and node.name == "victim" and self.count == self.at:
@@ -82,7 +82,7 @@ async def claim_until(
     node: Node, member: str, *, began_ago: float = 0.0, claim_id: str = "c", event: str = "NotifyBecomePrimary"
 ) -> str:
     """What the agent does: claim until the VIP is there or the claim is superseded. Returns the outcome or the last code."""
-    loop = node.stage.loop
+    loop = node.harness.loop
     began = loop.time() - began_ago
     wait = 0.5
     while True:
@@ -110,18 +110,18 @@ async def move_until(node: Node, to: str) -> str:
     return code
 
 
-async def quiet(stage: Stage, node: Node, *, within_s: float = 5000.0) -> None:
+async def quiet(harness: Harness, node: Node, *, within_s: float = 5000.0) -> None:
     """The timer alone, every 30 s while there is work, until nothing is left to do, to watch or to judge again for an hour."""
-    end = stage.loop.time() + within_s
-    while stage.loop.time() < end:
+    end = harness.loop.time() + within_s
+    while harness.loop.time() < end:
         await node.tick()
-        stage.cloud.settle()
-        if not stage.ledger.worklist and stage.cloud.next_event_at() is None:
+        harness.cloud.settle()
+        if not harness.ledger.worklist and harness.cloud.next_event_at() is None:
             return
-        heads = [await stage.ledger.load_head(mirror) for mirror in stage.ledger.worklist]
-        now = START + timedelta(seconds=stage.loop.time())
+        heads = [await harness.ledger.load_head(mirror) for mirror in harness.ledger.worklist]
+        now = START + timedelta(seconds=harness.loop.time())
         watched = max((head.late_writes.until for head in heads), default=now)
-        if stage.cloud.next_event_at() is not None or any(head.swap or head.lease or head.frozen for head in heads):
+        if harness.cloud.next_event_at() is not None or any(head.swap or head.lease or head.frozen for head in heads):
             await asyncio.sleep(30.0)
         elif any(head.recorded_claim for head in heads):
             await asyncio.sleep(300.0)
@@ -129,46 +129,46 @@ async def quiet(stage: Stage, node: Node, *, within_s: float = 5000.0) -> None:
             await asyncio.sleep(max(120.0, (watched - now).total_seconds() + 6.0))  # only hints grow old
 
 
-async def _go_on(stage: Stage, scenario: Scenario, way: str, began: float) -> None:
+async def _go_on(harness: Harness, scenario: Scenario, way: str, began: float) -> None:
     if scenario.again:
-        await scenario.again(stage, stage.node("again"))
+        await scenario.again(harness, harness.node("again"))
     if way == "retry" and scenario.retries:
         await asyncio.sleep(1.0)
-        ago = stage.loop.time() - began
-        await claim_until(stage.node("retry"), scenario.member, began_ago=ago)
+        ago = harness.loop.time() - began
+        await claim_until(harness.node("retry"), scenario.member, began_ago=ago)
     elif way == "other":
         await asyncio.sleep(0.3)
-        await move_until(stage.node("other"), scenario.other)
-    await quiet(stage, stage.node("timer"))
+        await move_until(harness.node("other"), scenario.other)
+    await quiet(harness, harness.node("timer"))
 
 
-async def _schedule(scenario: Scenario, at: int, point: str, way: str) -> tuple[list[str], list[str], Stage]:
-    """One schedule. Returns (labels of the victim's effects, violations, stage)."""
+async def _schedule(scenario: Scenario, at: int, point: str, way: str) -> tuple[list[str], list[str], Harness]:
+    """One schedule. Returns (labels of the victim's effects, violations, harness)."""
     fate = KillAt(at, point)
-    stage = Stage(world=scenario.world, document=scenario.document, switches=scenario.switches, fate=fate)
+    harness = Harness(world=scenario.world, document=scenario.document, switches=scenario.switches, fate=fate)
     if scenario.prepare:
-        await scenario.prepare(stage, stage.node("prepare"))
-    victim = stage.node("victim")
-    began, fate.armed = stage.loop.time(), True
-    acting = asyncio.create_task(_acted(scenario, stage, victim))
+        await scenario.prepare(harness, harness.node("prepare"))
+    victim = harness.node("victim")
+    began, fate.armed = harness.loop.time(), True
+    acting = asyncio.create_task(_acted(scenario, harness, victim))
     dying = asyncio.create_task(victim.died.wait())
     await asyncio.wait([acting, dying], return_when=asyncio.FIRST_COMPLETED)
     dying.cancel()
     try:
-        await asyncio.wait_for(_go_on(stage, scenario, way, began), 8000.0)
+        await asyncio.wait_for(_go_on(harness, scenario, way, began), 8000.0)
     except TimeoutError:
-        return fate.labels, ["I1 nobody came to an end within 8000 s", *check(stage)], stage
-    return fate.labels, check(stage), stage
+        return fate.labels, ["I1 nobody came to an end within 8000 s", *check(harness)], harness
+    return fate.labels, check(harness), harness
 
 
-async def _acted(scenario: Scenario, stage: Stage, victim: Node) -> None:
+async def _acted(scenario: Scenario, harness: Harness, victim: Node) -> None:
     try:
-        await scenario.act(stage, victim)
+        await scenario.act(harness, victim)
     except Refusal:
         return
 
 
-def schedule(scenario: Scenario, at: int, point: str, way: str) -> tuple[list[str], list[str], Stage]:
+def schedule(scenario: Scenario, at: int, point: str, way: str) -> tuple[list[str], list[str], Harness]:
     """Run one schedule on a loop of its own."""
     return run(_schedule(scenario, at, point, way))
 
@@ -197,41 +197,41 @@ def sweep(scenario: Scenario, *, every: int = 1, ways: tuple[str, ...] = WAYS) -
 # -- scenarios -------------------------------------------------------------------------------------------------------------
 
 
-async def _claims(stage: Stage, node: Node) -> None:
+async def _claims(harness: Harness, node: Node) -> None:
     await node.claim("MIRRORB")
 
 
-async def _moves(stage: Stage, node: Node) -> None:
+async def _moves(harness: Harness, node: Node) -> None:
     await node.move("MIRRORB")
 
 
-async def _ticks(stage: Stage, node: Node) -> None:
-    await quiet(stage, node)
+async def _ticks(harness: Harness, node: Node) -> None:
+    await quiet(harness, node)
 
 
-async def _first_died(stage: Stage, node: Node) -> None:
+async def _first_died(harness: Harness, node: Node) -> None:
     """A driver before the victim died while Azure worked on its detach."""
-    first = stage.node("first")
+    first = harness.node("first")
     task = asyncio.create_task(first.claim("MIRRORB"))
-    while not stage.journal.puts or stage.journal.puts[0].landed is None:
+    while not harness.journal.puts or harness.journal.puts[0].landed is None:
         await asyncio.sleep(0.05)
     first.kill()
     task.cancel()
 
 
-async def _first_died_late(stage: Stage, node: Node) -> None:
+async def _first_died_late(harness: Harness, node: Node) -> None:
     """The same, and its detach has not arrived in Azure yet."""
-    stage.cloud.script(Match(method="PUT", kind="nic"), fault=Lands(after_s=57.0))
-    first = stage.node("first")
+    harness.cloud.script(Match(method="PUT", kind="nic"), fault=Lands(after_s=57.0))
+    first = harness.node("first")
     task = asyncio.create_task(first.claim("MIRRORB"))
-    while not stage.journal.puts:
+    while not harness.journal.puts:
         await asyncio.sleep(0.02)
     await asyncio.sleep(0.025)
     first.kill()
     task.cancel()
 
 
-async def _recorded_in_freeze(stage: Stage, node: Node) -> None:
+async def _recorded_in_freeze(harness: Harness, node: Node) -> None:
     await node.freeze()
     try:
         await node.claim("MIRRORB")
@@ -239,18 +239,18 @@ async def _recorded_in_freeze(stage: Stage, node: Node) -> None:
         return
 
 
-async def _thaws(stage: Stage, node: Node) -> None:
+async def _thaws(harness: Harness, node: Node) -> None:
     await node.unfreeze()
     await node.tick()
 
 
-async def _lifted(stage: Stage, node: Node) -> None:
+async def _lifted(harness: Harness, node: Node) -> None:
     await node.unfreeze()
 
 
-async def _second_claimant(stage: Stage, node: Node) -> None:
+async def _second_claimant(harness: Harness, node: Node) -> None:
     """Both claim; the second comes to another instance while the first is under way."""
-    second = stage.node("second")
+    second = harness.node("second")
 
     async def later() -> None:
         await asyncio.sleep(0.6)
@@ -268,11 +268,11 @@ async def _acted_quietly(work: Awaitable[Any]) -> None:
         return
 
 
-async def _stranger_dropped(stage: Stage, node: Node) -> None:
+async def _stranger_dropped(harness: Harness, node: Node) -> None:
     """The VIP was placed, and somebody removed it by hand."""
     await node.claim("MIRRORB")
-    await quiet(stage, node)
-    stage.cloud.stranger(stage.cloud.nic_named("nic-b"), "drops-config")
+    await quiet(harness, node)
+    harness.cloud.stranger(harness.cloud.nic_named("nic-b"), "drops-config")
 
 
 def _moves_as(how: str) -> Switches:
@@ -280,29 +280,29 @@ def _moves_as(how: str) -> Switches:
 
 
 def _three(**extra: Any) -> dict[str, Any]:
-    return scenes.document(3, **extra)
+    return worlds.document(3, **extra)
 
 
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario("plain swap", _claims),
-    Scenario("public IP", _claims, scenes.world(public=True), scenes.document(public=True)),
-    Scenario("several VIPs", _claims, scenes.world(3, 3, public=True, split=True), _three(vips=3, public=True)),
-    Scenario("VIP on nobody", _claims, scenes.world(holder=None)),
+    Scenario("public IP", _claims, worlds.world(public=True), worlds.document(public=True)),
+    Scenario("several VIPs", _claims, worlds.world(3, 3, public=True, split=True), _three(vips=3, public=True)),
+    Scenario("VIP on nobody", _claims, worlds.world(holder=None)),
     Scenario("takeover", _claims, prepare=_first_died),
     Scenario("takeover with a late write", _claims, prepare=_first_died_late),
     Scenario("operator's move", _moves, retries=False),
     Scenario("unfreeze with a recorded claim", _thaws, prepare=_recorded_in_freeze, again=_lifted),
-    Scenario("two claimants", _second_claimant, scenes.world(3), _three()),
+    Scenario("two claimants", _second_claimant, worlds.world(3), _three()),
     Scenario("drift repair", _ticks, prepare=_stranger_dropped, retries=False),
-    Scenario("overlap, kept to the end", _claims, document=scenes.document(strategy="put")),
+    Scenario("overlap, kept to the end", _claims, document=worlds.document(strategy="put")),
     Scenario(
         "overlap, freed at acceptance",
         _claims,
-        document=scenes.document(strategy="put"),
+        document=worlds.document(strategy="put"),
         switches=Switches(latency="fixed:1.5", released_at="acceptance"),
     ),
-    Scenario("one call", _claims, document=scenes.document(strategy="atomic"), switches=_moves_as("private")),
-    Scenario("one call that ends half-way", _claims, document=scenes.document(strategy="atomic"), switches=_moves_as("half-way")),
+    Scenario("one call", _claims, document=worlds.document(strategy="atomic"), switches=_moves_as("private")),
+    Scenario("one call that ends half-way", _claims, document=worlds.document(strategy="atomic"), switches=_moves_as("half-way")),
     Scenario(
         "write refused while locked", _claims, switches=Switches(latency="fixed:1.5", second_put="locked"), prepare=_first_died
     ),

@@ -1,4 +1,4 @@
-"""One line of the core changed, as a slip of the hand would change it, and put back afterwards.
+"""Change one line of the core, as a slip of the hand would, and put it back afterwards.
 
 `edited(function, (old, new), ...)` compiles the function anew with these pieces of its source replaced; a piece that is not there
 exactly once raises, so a defect cannot quietly come to change nothing when the core is rewritten.
@@ -26,5 +26,5 @@ def edited(function: Any, *edits: tuple[str, str]) -> Patches:
     owner, _, name = function.__qualname__.rpartition(".")
     if owner:
         return [(getattr(module, owner), name, changed)]
-    users = [found for key, found in sys.modules.items() if key.startswith(("vipcore", "tests.promises.stage"))]
+    users = [found for key, found in sys.modules.items() if key.startswith(("vipcore", "tests.promises.harness"))]
     return [(user, name, changed) for user in users if vars(user).get(name) is function]

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.promises import slips
+from tests.promises import line_mutants
 from tests.promises.edits import Patches
 from tests.promises.simulation import run_seed
 from vipcore import instants
@@ -372,7 +372,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("the head is replaced blindly", 8, _blind_commit),
     Mutant("an unreadable NIC counts as empty", 9, _unreadable_is_empty),
     Mutant("the preflight is skipped", 10, _no_preflight),
-    *(Mutant(*slip) for slip in slips.SEEN),
+    *(Mutant(*slip) for slip in line_mutants.SEEN),
 )
 
 

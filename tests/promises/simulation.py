@@ -20,11 +20,11 @@ from typing import Any
 
 from simulator.core.faults import Answer, Ends, Fault, Hangs, Lands, Lost, Match, Status, Twice
 from simulator.core.switches import Denial, Switches
-from tests.promises import scenes
+from tests.promises import worlds
 from tests.promises.checker import check
 from tests.promises.crashes import SUPERSEDED, quiet
+from tests.promises.harness import Fate, Harness, Node, parsed
 from tests.promises.loop import run
-from tests.promises.stage import Fate, Node, Stage, parsed
 from vipcore.errors import CommitUnknown, Refusal, Unreachable
 from vipcore.model import Outcome, Page
 
@@ -63,14 +63,14 @@ class Chaos(Fate):
         if roll < weather.kill:
             node.kill()
         elif roll < weather.kill + weather.pause:
-            node.paused_until = node.stage.loop.time() + self.rng.choice((2.0, 10.0, 30.0, 60.0, 120.0)) * self.rng.random()
+            node.paused_until = node.harness.loop.time() + self.rng.choice((2.0, 10.0, 30.0, 60.0, 120.0)) * self.rng.random()
 
     async def before(self, node: Node, label: str) -> None:
         if self.calm:
             return
         await self._strike(node)
         if label.startswith("table") and self.rng.random() < self.weather.away:
-            node.stage.table_away_until = node.stage.loop.time() + self.rng.uniform(1.0, 30.0)
+            node.harness.table_away_until = node.harness.loop.time() + self.rng.uniform(1.0, 30.0)
         if label == "table commit" and self.losing.random() < self.weather.lose:
             raise CommitUnknown("lost on its way there")
 
@@ -97,7 +97,7 @@ class Simulation:
         public, paged = rng.random() < 0.25, rng.random() < 0.25
         holder = rng.randrange(self.members) if rng.random() < 0.85 else None
         self.extra = random.Random(f"{seed}/extra")
-        self.names = scenes.MEMBERS[: self.members]
+        self.names = worlds.MEMBERS[: self.members]
         self.primary = self.names[holder or 0]
         self.calm = Switches(
             latency=rng.choice(("fixed:0.6", "fixed:1.2", "fixed:2.5", "fixed:5", "2022")),
@@ -108,7 +108,7 @@ class Simulation:
             denied=(Denial(action=self.extra.choice(BLIND)),) if self.extra.random() < 0.1 else (),
         )
         crowd = self.crowd = 200 if rng.random() < 0.2 else 0
-        document = scenes.document(
+        document = worlds.document(
             self.members,
             vips,
             crowd=crowd,
@@ -117,10 +117,10 @@ class Simulation:
             strategy=rng.choice(("auto", "auto", "put", "atomic")),
             hold_s=rng.choice((0, 5, 30)),
         )
-        world = scenes.world(self.members, vips, public=public, holder=holder, split=vips == 2 and rng.random() < 0.2)
+        world = worlds.world(self.members, vips, public=public, holder=holder, split=vips == 2 and rng.random() < 0.2)
         self.chaos = Chaos(Weather.draw(rng), random.Random(seed * 7 + 1), random.Random(seed * 7 + 2))
         config = replace(_parsed_of(document), max_changes=rng.choice((3, 6, 100, 100)))
-        self.stage = Stage(world=world, document=document, seed=seed, switches=self._rough(), fate=self.chaos, config=config)
+        self.harness = Harness(world=world, document=document, seed=seed, switches=self._rough(), fate=self.chaos, config=config)
         self.paged = paged
         self.trap = self._trap(holder) if rng.random() < 0.08 else None
         self.last_until = 40.0 + 80.0 * rng.random()
@@ -153,10 +153,10 @@ class Simulation:
     def _trap(self, holder: int | None) -> str | None:
         """A member whose NIC we may not write until the quiet period: whoever looks first knows that the VIP cannot go there."""
         name = self.rng.choice([name for index, name in enumerate(self.names) if index != holder])
-        scope = f"/subscriptions/{scenes.SUB}/resourceGroups/rg/providers/Microsoft.Network/networkInterfaces/{nic_of(name)}"
+        scope = f"/subscriptions/{worlds.SUB}/resourceGroups/rg/providers/Microsoft.Network/networkInterfaces/{nic_of(name)}"
         denial = Denial(action="Microsoft.Network/networkInterfaces/write", scope=scope)
-        self.stage.cloud.switches = replace(self.stage.cloud.switches, denied=(denial, *self.calm.denied))
-        self.stage.journal.traps[name] = float("inf")
+        self.harness.cloud.switches = replace(self.harness.cloud.switches, denied=(denial, *self.calm.denied))
+        self.harness.journal.traps[name] = float("inf")
         return name
 
     def _fault(self) -> Fault:
@@ -184,7 +184,7 @@ class Simulation:
 
     def new_node(self) -> Node:
         self.made += 1
-        node = self.stage.node(f"n{self.made}", skew_s=self.rng.uniform(-SKEW_S, SKEW_S))
+        node = self.harness.node(f"n{self.made}", skew_s=self.rng.uniform(-SKEW_S, SKEW_S))
         self.nodes.append(node)
         return node
 
@@ -199,7 +199,7 @@ class Simulation:
     async def agent(self, member: str, event: str, claim_id: str, *, stubborn: bool) -> None:
         """A member's agent: claims until the VIP is there, superseded, or (unless stubborn) no longer primary."""
         rng = random.Random(f"{self.seed}/{claim_id}")
-        loop, began, wait = self.stage.loop, self.stage.loop.time(), 0.5
+        loop, began, wait = self.harness.loop, self.harness.loop.time(), 0.5
         while stubborn or self.primary == member:
             node = rng.choice(self.nodes)
             if not node.dead:
@@ -230,9 +230,9 @@ class Simulation:
         await asyncio.sleep(at)
         self.primary = member
         if self.paged:
-            self.stage.pages = {name: Page.PRIMARY if name == member else Page.NOT_PRIMARY for name in self.names}
+            self.harness.pages = {name: Page.PRIMARY if name == member else Page.NOT_PRIMARY for name in self.names}
             if self.rng.random() < 0.3:
-                self.stage.pages[self.rng.choice(self.names)] = Page.UNKNOWN
+                self.harness.pages[self.rng.choice(self.names)] = Page.UNKNOWN
         event = "NotifyBecomePrimary" if self.rng.random() < 0.7 else "CheckBecomePrimaryOK"
         stubborn = self.rng.random() < 0.4
         if (
@@ -264,8 +264,8 @@ class Simulation:
 
     async def stranger(self, at: float) -> None:
         await asyncio.sleep(at)
-        nic = self.stage.cloud.nic_named(nic_of(self.rng.choice(self.names)))
-        self.stage.cloud.stranger(nic, self.rng.choice(EDITS))
+        nic = self.harness.cloud.nic_named(nic_of(self.rng.choice(self.names)))
+        self.harness.cloud.stranger(nic, self.rng.choice(EDITS))
 
     async def clocks(self) -> None:
         """Clocks step, within what two instances may differ."""
@@ -296,7 +296,7 @@ class Simulation:
         await asyncio.sleep(at)
         faults = (Status(status=500), Answer(name="AuthorizationFailed"), Lost(when="before"))
         match = Match(method="GET", kind="nic", name=nic_of(self.rng.choice(self.names)))
-        self.stage.cloud.script(match, fault=self.rng.choice(faults), times=self.rng.randrange(3, 40))
+        self.harness.cloud.script(match, fault=self.rng.choice(faults), times=self.rng.randrange(3, 40))
 
     async def trouble(self, at: float) -> None:
         """A planned fault for some of the next writes."""
@@ -306,7 +306,7 @@ class Simulation:
         while method == "POST" and isinstance(fault, Twice):
             # A move in one call has no etag: one that the network delivers again after a later move back is a move by hand to us.
             fault = self._fault()
-        self.stage.cloud.script(Match(method=method), fault=fault, skip=self.rng.randrange(2))
+        self.harness.cloud.script(Match(method=method), fault=fault, skip=self.rng.randrange(2))
 
     async def lifts(self) -> None:
         """After the troubles an operator lifts every freeze, also one that a paused instance sets when it wakes."""
@@ -344,12 +344,12 @@ class Simulation:
     async def settle(self) -> list[str]:
         """The quiet period: everything works again, agents go on, the timer ticks."""
         self.chaos.calm = True
-        self.stage.cloud.switches = self.calm
-        self.stage.journal.traps = {name: self.stage.loop.time() for name in self.stage.journal.traps}
-        self.stage.cloud.scripts.clear()
-        self.stage.table_away_until = 0.0
+        self.harness.cloud.switches = self.calm
+        self.harness.journal.traps = {name: self.harness.loop.time() for name in self.harness.journal.traps}
+        self.harness.cloud.scripts.clear()
+        self.harness.table_away_until = 0.0
         if self.paged:
-            self.stage.pages = {name: Page.PRIMARY if name == self.primary else Page.NOT_PRIMARY for name in self.names}
+            self.harness.pages = {name: Page.PRIMARY if name == self.primary else Page.NOT_PRIMARY for name in self.names}
         for node in self.nodes:
             if node.dead:
                 self.nodes.remove(node)
@@ -360,19 +360,19 @@ class Simulation:
             _, waiting = await asyncio.wait(self.agents, timeout=QUIET_S)
             if waiting:
                 found.append(f"I1 {len(waiting)} agents still wait {QUIET_S:g} s after all troubles ended")
-        await asyncio.sleep(max(60.0, *(node.paused_until - self.stage.loop.time() + 40.0 for node in self.nodes)))
+        await asyncio.sleep(max(60.0, *(node.paused_until - self.harness.loop.time() + 40.0 for node in self.nodes)))
         for task in keeping:
             task.cancel()
         sweeper = self.new_node()
         for _ in range(20 if self.crowd else 0):  # the sweep comes by within ten minutes
             await sweeper.tick()
             await asyncio.sleep(30.0)
-        await quiet(self.stage, sweeper)
-        return found + check(self.stage, etags=self.calm.if_match == "honoured")
+        await quiet(self.harness, sweeper)
+        return found + check(self.harness, etags=self.calm.if_match == "honoured")
 
 
 def nic_of(member: str) -> str:
-    """The name of a member's NIC in these scenes."""
+    """The name of a member's NIC in these worlds."""
     return f"nic-{member[-1].lower()}"
 
 

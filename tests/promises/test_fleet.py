@@ -16,7 +16,7 @@ OPERATION_S = 8.0
 def outage(
     mirrors: int, subscriptions: int = 1, *, seed: int = 0, instances: int = 1, **switches: Any
 ) -> tuple[Fleet, list[Swapped]]:
-    """All mirrors claim at once; the stage afterwards and how each fared."""
+    """All mirrors claim at once; the harness afterwards and how each fared."""
     chosen = {"latency": f"fixed:{OPERATION_S:g}", "throttling": "both", "history_max": 1, **switches}
 
     async def story() -> tuple[Fleet, list[Swapped]]:

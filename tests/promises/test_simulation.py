@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.promises import mutants, slips
+from tests.promises import line_mutants, mutants
 from tests.promises.simulation import run_seed
 
 FIXED = range(1, 121)
@@ -35,8 +35,8 @@ def test_a_seed_replays_exactly() -> None:
     histories = []
     for _ in range(2):
         _, simulation = run_seed(7)
-        answers = [(trace.asked, trace.answered, repr(trace.answer)) for trace in simulation.stage.journal.traces]
-        histories.append((answers, simulation.stage.ledger.rows))
+        answers = [(trace.asked, trace.answered, repr(trace.answer)) for trace in simulation.harness.journal.traces]
+        histories.append((answers, simulation.harness.ledger.rows))
     assert histories[0] == histories[1]
 
 
@@ -50,8 +50,8 @@ def test_a_broken_promise_is_seen_soon(name: str) -> None:
     assert mutants.hunt(mutant, most=30) is not None
 
 
-@pytest.mark.parametrize("slip", slips.SLIPS, ids=lambda slip: slip[0])
-def test_every_slip_still_changes_the_core(slip: slips.Slip) -> None:
+@pytest.mark.parametrize("slip", line_mutants.SLIPS, ids=lambda slip: slip[0])
+def test_every_slip_still_changes_the_core(slip: line_mutants.Slip) -> None:
     """The piece of source that a slip changes is where it was: otherwise it would break nothing, and prove nothing."""
     _, _, make = slip
     assert make()

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import pytest
 
-from demo import stage, trail
-from demo.stage import Stage
+from demo import harness, trail
+from demo.harness import Harness
 from serve import process
 
 AGENT: Final = Path(__file__).resolve().parents[3] / "agent" / "vip_agent.py"
@@ -40,7 +40,7 @@ def ask(url: str, method: str = "GET", *, key: str = "", body: object = None, he
         return answer.status, shown, raw
 
 
-def operator(served: Stage, method: str, path: str, body: object = None) -> Answer:
+def operator(served: Harness, method: str, path: str, body: object = None) -> Answer:
     """An operator's request, with the function key."""
     return ask(f"{served.api}/{path}", method, key=served.function_key, body=body)
 
@@ -56,13 +56,13 @@ def claim(config: Path, member_event: str = "NotifyBecomePrimary", deadline_s: i
     return said
 
 
-def primary(served: Stage, member: str) -> None:
+def primary(served: Harness, member: str) -> None:
     """Let the status pages say that this member is primary and the other is not."""
-    for name in stage.MEMBERS:
+    for name in harness.MEMBERS:
         served.set_page(name, "primary" if name == member else "backup")
 
 
-def test_claim_of_the_new_primary_moves_the_vip(served_app: Stage) -> None:
+def test_claim_of_the_new_primary_moves_the_vip(served_app: Harness) -> None:
     """A 200 to the agent means that the VIP is there, as the network and a fresh read of the NICs say. (I4)"""
     primary(served_app, "MIRRORB")
 
@@ -74,7 +74,7 @@ def test_claim_of_the_new_primary_moves_the_vip(served_app: Stage) -> None:
     assert len(served_app.writes()) == 2
 
 
-def test_claim_where_the_vip_is_writes_no_nic(served_app: Stage) -> None:
+def test_claim_where_the_vip_is_writes_no_nic(served_app: Harness) -> None:
     """A claim that finds the VIP in place is confirmed, and no NIC is written."""
     primary(served_app, "MIRRORB")
     claim(served_app.agents["MIRRORB"])
@@ -86,11 +86,11 @@ def test_claim_where_the_vip_is_writes_no_nic(served_app: Stage) -> None:
     assert len(served_app.writes()) == before
 
 
-def test_trail_verifies_for_the_app_and_for_an_auditor(served_app: Stage) -> None:
+def test_trail_verifies_for_the_app_and_for_an_auditor(served_app: Harness) -> None:
     """The chain holds by the app's own route and recomputed without its code; a changed row is found. (I8)"""
     claim(served_app.agents["MIRRORB"], "manual")
 
-    rows = trail.read(served_app.table, stage.TABLE_NAME, stage.MIRROR)
+    rows = trail.read(served_app.table, harness.TABLE_NAME, harness.MIRROR)
     _, _, verdict = operator(served_app, "GET", "mirrors/PROD/audit/verify")
 
     assert trail.fault(rows) == ""
@@ -100,7 +100,7 @@ def test_trail_verifies_for_the_app_and_for_an_auditor(served_app: Stage) -> Non
     assert trail.fault([rows[0], *rows[2:]]) != ""
 
 
-def test_operator_moves_freezes_and_reads(served_app: Stage) -> None:
+def test_operator_moves_freezes_and_reads(served_app: Harness) -> None:
     """The operator's routes do what the README's `curl` lines say."""
     move = {"to": "MIRRORA", "reason": "test", "operator": "pat", "force": True}
     frozen = {"reason": "test", "operator": "pat"}
@@ -128,7 +128,7 @@ def test_operator_moves_freezes_and_reads(served_app: Stage) -> None:
         ("GET", "mirrors/PROD/audit?limit=none", None, 400, "body-invalid"),
     ],
 )
-def test_refusal_is_a_problem_document(served_app: Stage, method: str, path: str, body: object, status: int, code: str) -> None:
+def test_refusal_is_a_problem_document(served_app: Harness, method: str, path: str, body: object, status: int, code: str) -> None:
     """Every error of the app is problem+json with its code and a correlation id."""
     answered, headers, problem = operator(served_app, method, path, body)
 
@@ -139,7 +139,7 @@ def test_refusal_is_a_problem_document(served_app: Stage, method: str, path: str
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "mirrors"), ("GET", "mirrors/PROD"), ("POST", "mirrors/PROD/moves")])
-def test_operators_routes_want_a_function_key(served_app: Stage, method: str, path: str) -> None:
+def test_operators_routes_want_a_function_key(served_app: Harness, method: str, path: str) -> None:
     """Without the key the host answers 401 with an empty body; the app is not asked."""
     status, headers, body = ask(f"{served_app.api}/{path}", method, key="wrong", body=None if method == "GET" else {})
 
@@ -147,12 +147,12 @@ def test_operators_routes_want_a_function_key(served_app: Stage, method: str, pa
     assert "x-correlation-id" not in headers
 
 
-def test_health_tells_its_state_and_nothing_else(served_app: Stage) -> None:
+def test_health_tells_its_state_and_nothing_else(served_app: Harness) -> None:
     """`/health` is open to anyone and says ok."""
     assert ask(f"{served_app.api}/health")[::2] == (200, {"status": "ok"})
 
 
-def test_broken_configuration_serves_only_health(tmp_path: Path, served_app: Stage) -> None:
+def test_broken_configuration_serves_only_health(tmp_path: Path, served_app: Harness) -> None:
     """A document that can't be parsed stops every route but `/health`; all faults are in the log, by name."""
     settings = {**served_app.settings, "VIP_MIRRORS": '{"mirrors": ', "VIP_CLOCK_SKEW_S": "soon"}
     log = tmp_path / "log"
@@ -165,7 +165,7 @@ def test_broken_configuration_serves_only_health(tmp_path: Path, served_app: Sta
     assert "VIP_MIRRORS" in log.read_text()
 
 
-def wait_for_writes(served: Stage, count: int) -> None:
+def wait_for_writes(served: Harness, count: int) -> None:
     """Until the simulated Azure has received so many NIC writes, at most 30 s."""
     give_up_at = time.monotonic() + 30
     while len(served.writes()) < count:
@@ -180,7 +180,7 @@ def test_killed_driver_is_succeeded(tmp_path: Path) -> None:
     tries again at the second one, which waits for the dead one's lease and goes on.
     """
     with contextlib.ExitStack() as stack:
-        served = stack.enter_context(stage.standing(tmp_path, seed=0, latency="fixed:2", say=lambda _: None))
+        served = stack.enter_context(harness.standing(tmp_path, seed=0, latency="fixed:2", say=lambda _: None))
         primary(served, "MIRRORB")
         first = stack.enter_context(process.running("serve", environment=served.settings, log=tmp_path / "first.log"))
         config = tmp_path / "first.ini"
@@ -199,6 +199,6 @@ def test_killed_driver_is_succeeded(tmp_path: Path) -> None:
         assert said["exit"] == 0
         assert served.carrier() == "mirrorb280_z2"
         assert served.status()["placement"] == {"state": "placed", "members": ["MIRRORB"]}
-        rows = trail.read(served.table, stage.TABLE_NAME, stage.MIRROR)
+        rows = trail.read(served.table, harness.TABLE_NAME, harness.MIRROR)
         assert trail.fault(rows) == ""
         assert [row["Event"] for row in rows][-1] in {"swap.completed", "claim.confirmed"}

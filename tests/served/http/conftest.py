@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.served.http import door as doors
-from tests.served.http.door import Door
+from tests.served.http import http_client
+from tests.served.http.http_client import HttpClient
 
 
 @pytest.fixture(scope="session")
-def door(tmp_path_factory: pytest.TempPathFactory, azurite: str) -> Iterator[Door]:
+def client(tmp_path_factory: pytest.TempPathFactory, azurite: str) -> Iterator[HttpClient]:
     """The app as it is served, on a fleet of mirrors. At its end, no key may stand in its log."""
-    with doors.opened(tmp_path_factory.mktemp("door"), azurite) as opened:
+    with http_client.opened(tmp_path_factory.mktemp("client"), azurite) as opened:
         yield opened
-        leaked = doors.leaks(opened)
+        leaked = http_client.leaks(opened)
     assert leaked == []

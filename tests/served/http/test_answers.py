@@ -10,7 +10,7 @@ import pytest
 import referencing
 import referencing.jsonschema
 
-from tests.served.http.door import Door, Mirror, Reply, exchange
+from tests.served.http.http_client import HttpClient, Mirror, Reply, exchange
 from vipcore.entry import openapi
 
 DOCUMENT: Any = json.loads(json.dumps(openapi.document()))
@@ -29,7 +29,7 @@ def closed(schema: Any) -> Any:
 
 
 REGISTRY: Any = referencing.Registry().with_resource(
-    "urn:door", referencing.Resource.from_contents(closed(DOCUMENT), default_specification=referencing.jsonschema.DRAFT202012)
+    "urn:client", referencing.Resource.from_contents(closed(DOCUMENT), default_specification=referencing.jsonschema.DRAFT202012)
 )
 
 
@@ -38,7 +38,7 @@ def assert_described(reply: Reply, method: str, path: str, *, openly: bool = Fal
     described = DOCUMENT["paths"][path][method]["responses"][str(reply.status)]
     media_type = reply.headers["content-type"].partition(";")[0]
     schema = described["content"][media_type]["schema"]
-    root = {"$ref": f"urn:door#/components/schemas/{schema['$ref'].rsplit('/', 1)[1]}"} if "$ref" in schema else None
+    root = {"$ref": f"urn:client#/components/schemas/{schema['$ref'].rsplit('/', 1)[1]}"} if "$ref" in schema else None
     if root and not openly:
         jsonschema.Draft202012Validator(root, registry=REGISTRY).validate(reply.json)
     else:
@@ -49,95 +49,95 @@ def assert_described(reply: Reply, method: str, path: str, *, openly: bool = Fal
 
 
 @pytest.fixture(scope="module")
-def moved(door: Door) -> Mirror:
+def moved(client: HttpClient) -> Mirror:
     """A mirror after a claim of B."""
-    mirror = door.take(pages=True)
-    reply = door.claim(mirror, mirror.b, event="CheckBecomePrimaryOK")
+    mirror = client.take(pages=True)
+    reply = client.claim(mirror, mirror.b, event="CheckBecomePrimaryOK")
     assert (reply.status, reply.code) == (409, "peer-still-primary")
-    door.azure("PUT", f"pages/{mirror.a}", {"mode": "backup"})
-    door.azure("PUT", f"pages/{mirror.b}", {"mode": "primary"})
-    reply = door.claim(mirror, mirror.b)
+    client.azure("PUT", f"pages/{mirror.a}", {"mode": "backup"})
+    client.azure("PUT", f"pages/{mirror.b}", {"mode": "primary"})
+    reply = client.claim(mirror, mirror.b)
     assert reply.status == 200, reply
     return mirror
 
 
-def test_claim_moves_the_vip(door: Door) -> None:
+def test_claim_moves_the_vip(client: HttpClient) -> None:
     """200 `moved`: the packets of the VIP reach the claimant's NIC, and the answer names phases and times. (I1, I4)"""
-    mirror = door.take()
+    mirror = client.take()
 
-    reply = door.claim(mirror, mirror.b, evidence={"journal": 12})
+    reply = client.claim(mirror, mirror.b, evidence={"journal": 12})
 
     assert_described(reply, "post", "/mirrors/{mirror}/claims")
     assert reply.json["outcome"] == "moved"
     assert (reply.json["from"], reply.json["holder"], reply.json["epoch"]) == (mirror.a, mirror.b, 1)
     assert reply.json["phases"]
-    assert door.carrier(mirror) == mirror.nic_b
+    assert client.carrier(mirror) == mirror.nic_b
 
 
-def test_claim_for_what_is_there_is_confirmed(door: Door, moved: Mirror) -> None:
+def test_claim_for_what_is_there_is_confirmed(client: HttpClient, moved: Mirror) -> None:
     """200 `confirmed`: no NIC is written. (I4)"""
-    writes = door.writes()
+    writes = client.writes()
 
-    reply = door.claim(moved, moved.b)
+    reply = client.claim(moved, moved.b)
 
     assert_described(reply, "post", "/mirrors/{mirror}/claims")
     assert reply.json["outcome"] == "confirmed"
-    assert door.writes() == writes
+    assert client.writes() == writes
 
 
-def test_dry_run_of_a_claim_spends_nothing(door: Door, moved: Mirror) -> None:
+def test_dry_run_of_a_claim_spends_nothing(client: HttpClient, moved: Mirror) -> None:
     """A dry run answers from the head alone, writes no row, no NIC, and leaves its `issued_at` unspent."""
-    rows, writes = door.audit(moved), door.writes()
-    headers, body, path = door.prepared(moved, moved.b, dry_run=True)
-    first = exchange(door.url, "POST", path, headers=headers, body=body)
-    second = exchange(door.url, "POST", path, headers=headers, body=body)
+    rows, writes = client.audit(moved), client.writes()
+    headers, body, path = client.prepared(moved, moved.b, dry_run=True)
+    first = exchange(client.url, "POST", path, headers=headers, body=body)
+    second = exchange(client.url, "POST", path, headers=headers, body=body)
 
     assert_described(first, "post", "/mirrors/{mirror}/claims")
     assert first.json == second.json == {
         "outcome": "planned", "desired": moved.b, "epoch": 1, "frozen": None, "in_progress": None,
     }  # fmt: skip
-    assert (door.audit(moved), door.writes()) == (rows, writes)
+    assert (client.audit(moved), client.writes()) == (rows, writes)
 
 
-def test_refused_dry_run_leaves_no_row(door: Door, moved: Mirror) -> None:
+def test_refused_dry_run_leaves_no_row(client: HttpClient, moved: Mirror) -> None:
     """A dry run writes nothing, not even its refusal."""
-    rows = door.audit(moved)
+    rows = client.audit(moved)
 
-    assert door.claim(moved, moved.b, dry_run=True, member=moved.a).code == "key-not-for-member"
-    assert door.claim(moved, moved.b, dry_run=True, age_ms=-1).code == "body-invalid"
-    assert door.audit(moved) == rows
+    assert client.claim(moved, moved.b, dry_run=True, member=moved.a).code == "key-not-for-member"
+    assert client.claim(moved, moved.b, dry_run=True, age_ms=-1).code == "body-invalid"
+    assert client.audit(moved) == rows
 
 
-def test_dry_run_of_a_move_shows_steps_and_checks(door: Door, moved: Mirror) -> None:
+def test_dry_run_of_a_move_shows_steps_and_checks(client: HttpClient, moved: Mirror) -> None:
     """A move's dry run names the NIC writes it would make and what would stop it, and makes none."""
-    rows, writes = door.audit(moved), door.writes()
+    rows, writes = client.audit(moved), client.writes()
 
-    reply = door.move(moved, moved.a, dry_run=True)
+    reply = client.move(moved, moved.a, dry_run=True)
 
     assert_described(reply, "post", "/mirrors/{mirror}/moves")
     assert [(step["action"], step["member"]) for step in reply.json["steps"]] == [("detach", moved.b), ("attach", moved.a)]
     assert {check["name"]: check["ok"] for check in reply.json["checks"]}["status pages"] is False
-    assert (door.audit(moved), door.writes()) == (rows, writes)
+    assert (client.audit(moved), client.writes()) == (rows, writes)
 
 
-def test_move_moves_and_its_rows_carry_its_correlation_id(door: Door) -> None:
+def test_move_moves_and_its_rows_carry_its_correlation_id(client: HttpClient) -> None:
     """An operator's move moves; the id of its answer is in the rows it left and in the log."""
-    mirror = door.take()
+    mirror = client.take()
 
-    reply = door.move(mirror, mirror.b)
+    reply = client.move(mirror, mirror.b)
 
     assert_described(reply, "post", "/mirrors/{mirror}/moves")
     correlation_id = reply.headers["x-correlation-id"]
-    rows = door.audit(mirror)
+    rows = client.audit(mirror)
     assert {row["correlation_id"] for row in rows} == {correlation_id}
     assert [row["event"] for row in rows] == ["swap.completed", *["nic.write"] * (len(rows) - 2), "move.accepted"]
     assert rows[-1]["actor"] == "operator:ann"
-    assert correlation_id in door.log.read_text()
+    assert correlation_id in client.log.read_text()
 
 
-def test_status_of_one_and_of_all(door: Door, moved: Mirror) -> None:
+def test_status_of_one_and_of_all(client: HttpClient, moved: Mirror) -> None:
     """Status shows placement and readiness from reads; the list shows every mirror, a faulty one with its fault."""
-    one, every = door.operator("GET", f"/mirrors/{moved.name}"), door.operator("GET", "/mirrors")
+    one, every = client.operator("GET", f"/mirrors/{moved.name}"), client.operator("GET", "/mirrors")
 
     assert_described(one, "get", "/mirrors/{mirror}")
     assert_described(every, "get", "/mirrors")
@@ -149,31 +149,31 @@ def test_status_of_one_and_of_all(door: Door, moved: Mirror) -> None:
     assert listed[moved.name]["desired"] == moved.b
 
 
-def test_freeze_is_set_and_lifted(door: Door) -> None:
+def test_freeze_is_set_and_lifted(client: HttpClient) -> None:
     """PUT answers with the freeze, DELETE without one; both leave a row with the operator's words."""
-    mirror = door.take()
+    mirror = client.take()
     path = f"/mirrors/{mirror.name}/freeze"
 
-    put = door.operator("PUT", path, {"reason": "upgrade", "operator": "ann", "until": "2099-01-01T00:00:00+01:00"})
-    again = door.operator("PUT", path, {"reason": "upgrade, longer", "operator": "bob"})
-    gone = door.operator("DELETE", path + "?operator=ann&reason=done")
-    twice = door.operator("DELETE", path + "?operator=ann&reason=done")
+    put = client.operator("PUT", path, {"reason": "upgrade", "operator": "ann", "until": "2099-01-01T00:00:00+01:00"})
+    again = client.operator("PUT", path, {"reason": "upgrade, longer", "operator": "bob"})
+    gone = client.operator("DELETE", path + "?operator=ann&reason=done")
+    twice = client.operator("DELETE", path + "?operator=ann&reason=done")
 
     for reply, method in ((put, "put"), (again, "put"), (gone, "delete"), (twice, "delete")):
         assert_described(reply, method, "/mirrors/{mirror}/freeze")
     assert put.json["frozen"]["until"] == "2098-12-31T23:00:00.000000Z"
     assert (again.json["frozen"]["until"], again.json["frozen"]["at"]) == (None, put.json["frozen"]["at"])
     assert gone.json == twice.json == {"mirror": mirror.name, "frozen": None}
-    assert [(row["event"], row["actor"]) for row in door.audit(mirror)] == [
+    assert [(row["event"], row["actor"]) for row in client.audit(mirror)] == [
         ("unfrozen", "operator:ann"), ("frozen", "operator:bob"), ("frozen", "operator:ann"),
     ]  # fmt: skip
 
 
-def test_trail_in_pages(door: Door, moved: Mirror) -> None:
+def test_trail_in_pages(client: HttpClient, moved: Mirror) -> None:
     """Newest first; `next` leads through all pages to null, and every row is in exactly one."""
     seqs, path = [], f"/mirrors/{moved.name}/audit?limit=2"
     while True:
-        page = door.operator("GET", path)
+        page = client.operator("GET", path)
         assert_described(page, "get", "/mirrors/{mirror}/audit")
         seqs += [row["seq"] for row in page.json["records"]]
         if page.json["next"] is None:
@@ -184,15 +184,15 @@ def test_trail_in_pages(door: Door, moved: Mirror) -> None:
     assert len(seqs) >= 4
 
 
-def test_chain_verifies_in_pages(door: Door, moved: Mirror) -> None:
+def test_chain_verifies_in_pages(client: HttpClient, moved: Mirror) -> None:
     """The whole chain verifies, in one look and page by page, and is keyed from the first row. (I8)"""
-    whole = door.operator("GET", f"/mirrors/{moved.name}/audit/verify")
+    whole = client.operator("GET", f"/mirrors/{moved.name}/audit/verify")
     assert_described(whole, "get", "/mirrors/{mirror}/audit/verify")
     assert (whole.json["intact"], whole.json["keyed_from"]) == (True, 1)
 
     records, path = 0, f"/mirrors/{moved.name}/audit/verify?limit=2"
     while True:
-        page = door.operator("GET", path)
+        page = client.operator("GET", path)
         assert_described(page, "get", "/mirrors/{mirror}/audit/verify")
         records += page.json["records"]
         if "next" not in page.json:
@@ -201,32 +201,32 @@ def test_chain_verifies_in_pages(door: Door, moved: Mirror) -> None:
     assert (records, page.json["head_hash"]) == (whole.json["records"], whole.json["head_hash"])
 
 
-def test_last_hash_is_in_the_log(door: Door, moved: Mirror) -> None:
+def test_last_hash_is_in_the_log(client: HttpClient, moved: Mirror) -> None:
     """Each new head hash goes to the log, a second place of trust, so that a cut-off tail shows. (I8)"""
-    head_hash = door.operator("GET", f"/mirrors/{moved.name}/audit/verify").json["head_hash"]
+    head_hash = client.operator("GET", f"/mirrors/{moved.name}/audit/verify").json["head_hash"]
 
-    assert f"hash={head_hash}" in door.log.read_text()
+    assert f"hash={head_hash}" in client.log.read_text()
 
 
-def test_health_tells_nothing_else(door: Door) -> None:
+def test_health_tells_nothing_else(client: HttpClient) -> None:
     """`/health` needs no key and says one word."""
-    reply = door.raw("GET", "/health")
+    reply = client.raw("GET", "/health")
 
     assert_described(reply, "get", "/health")
     assert reply.json == {"status": "degraded"}
 
 
-def test_openapi_document_is_served_to_anybody(door: Door) -> None:
+def test_openapi_document_is_served_to_anybody(client: HttpClient) -> None:
     """`/openapi.json` needs no key and is the document that the code makes."""
-    reply = door.raw("GET", "/openapi.json")
+    reply = client.raw("GET", "/openapi.json")
 
     assert_described(reply, "get", "/openapi.json", openly=True)
     assert reply.json == DOCUMENT
 
 
-def test_every_served_route_is_described(door: Door) -> None:
+def test_every_served_route_is_described(client: HttpClient) -> None:
     """The functions that the runtime indexed and the operations of the document are the same."""
-    indexed = re.findall(r"Function Name: (\w+)", door.log.read_text())
+    indexed = re.findall(r"Function Name: (\w+)", client.log.read_text())
 
     assert {*indexed} - {"reconcile_timer"} == {route.name for route in openapi.ROUTES}
 
@@ -235,22 +235,22 @@ def test_every_served_route_is_described(door: Door) -> None:
     ("method", "path"),
     [(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method, found in item.items() if found["security"]],
 )
-def test_operators_routes_need_a_function_key(door: Door, moved: Mirror, method: str, path: str) -> None:
+def test_operators_routes_need_a_function_key(client: HttpClient, moved: Mirror, method: str, path: str) -> None:
     """Without a function key, or with a wrong one, the host answers 401 without a body; `?code=` opens as the header does."""
     where = path.replace("{mirror}", moved.name)
 
     for headers, query in (({}, ""), ({"x-functions-key": "wrong"}, ""), ({}, "?code=wrong"), ({"x-functions-key": ""}, "")):
-        reply = door.raw(method, where + query, headers=headers, body=b"{}" if method != "GET" else None)
+        reply = client.raw(method, where + query, headers=headers, body=b"{}" if method != "GET" else None)
         assert (reply.status, reply.body) == (401, b"")
-    assert door.raw(method, f"{where}?code={door.functions_key}").status in (200, 400)
+    assert client.raw(method, f"{where}?code={client.functions_key}").status in (200, 400)
 
 
 @pytest.mark.parametrize(
     ("method", "path"),
     [("GET", "/nothing"), ("GET", "/mirrors/X/claims"), ("PATCH", "/mirrors"), ("GET", "/mirrors/a/b/c/d"), ("GET", "/")],
 )
-def test_what_is_no_route_is_the_hosts_404(door: Door, method: str, path: str) -> None:
+def test_what_is_no_route_is_the_hosts_404(client: HttpClient, method: str, path: str) -> None:
     """An unknown route or method is answered by the host: 404 without a body."""
-    reply = door.operator(method, path)
+    reply = client.operator(method, path)
 
     assert (reply.status, reply.body) == (404, b"")

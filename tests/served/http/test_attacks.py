@@ -15,14 +15,14 @@ from urllib.parse import urlsplit
 import pytest
 from azure.data.tables import TableClient, TableServiceClient, UpdateMode
 
-from tests.served.http.door import Door, Mirror, Reply, exchange, signed
+from tests.served.http.http_client import HttpClient, Mirror, Reply, exchange, signed
 
 FORMULAS = ['=HYPERLINK("http://x","y")', "+1+1", "-1+1", "@SUM(A1)", "|cmd", "\uff1d1+1"]
 
 
-def send(door: Door, lines: list[tuple[str, str]], path: str, body: bytes, *, method: str = "POST") -> Reply:
+def send(client: HttpClient, lines: list[tuple[str, str]], path: str, body: bytes, *, method: str = "POST") -> Reply:
     """A request whose header lines go out as they are, doubled ones too."""
-    parts = urlsplit(door.url)
+    parts = urlsplit(client.url)
     head = [f"{method} {path} HTTP/1.1", f"Host: {parts.netloc}", "Connection: close", *(f"{n}: {v}" for n, v in lines)]
     with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=30) as connection:
         connection.sendall("\r\n".join(head).encode() + f"\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
@@ -35,9 +35,9 @@ def send(door: Door, lines: list[tuple[str, str]], path: str, body: bytes, *, me
     return Reply(status=int(status.split()[1]), headers={k.lower(): v for k, v in headers.items()}, body=content)
 
 
-def trails(door: Door) -> dict[tuple[str, str], str]:
+def trails(client: HttpClient) -> dict[tuple[str, str], str]:
     """Every entity of the table, by its keys, as its etag: two looks are equal if nothing at all was written between them."""
-    with TableClient.from_connection_string(door.table, door.table_name) as table:
+    with TableClient.from_connection_string(client.table, client.table_name) as table:
         return {
             (e["PartitionKey"], e["RowKey"]): str(e.metadata["etag"])
             for e in table.list_entities()
@@ -46,52 +46,52 @@ def trails(door: Door) -> dict[tuple[str, str], str]:
 
 
 @pytest.fixture(scope="module")
-def victim(door: Door) -> Mirror:
+def victim(client: HttpClient) -> Mirror:
     """A mirror whose VIP a genuine claim brought to B; its A is the attackers' aim."""
-    mirror = door.take()
-    assert door.claim(mirror, mirror.b).status == 200
+    mirror = client.take()
+    assert client.claim(mirror, mirror.b).status == 200
     return mirror
 
 
 @pytest.fixture
-def unchanged(door: Door, victim: Mirror) -> Iterator[None]:
+def unchanged(client: HttpClient, victim: Mirror) -> Iterator[None]:
     """After the attack no NIC, no head and no row is other than before. (I7)"""
-    before = (door.writes(), trails(door), door.state(victim))
+    before = (client.writes(), trails(client), client.state(victim))
     yield
-    assert (door.writes(), trails(door), door.state(victim)) == before
+    assert (client.writes(), trails(client), client.state(victim)) == before
 
 
-def prepared(door: Door, mirror: Mirror) -> tuple[list[tuple[str, str]], bytes, str]:
+def prepared(client: HttpClient, mirror: Mirror) -> tuple[list[tuple[str, str]], bytes, str]:
     """A genuine claim of A that nobody has sent."""
-    headers, body, path = door.prepared(mirror, mirror.a)
+    headers, body, path = client.prepared(mirror, mirror.a)
     return list(headers.items()), body, path
 
 
 @pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize("name", ["Signature", "Signature-Input", "Content-Digest", "Content-Type"])
-def test_doubled_header_is_refused(door: Door, victim: Mirror, name: str) -> None:
+def test_doubled_header_is_refused(client: HttpClient, victim: Mirror, name: str) -> None:
     """A signed header that comes twice is joined by the host; the signature does not hold for the joined value. (I6)"""
-    lines, body, path = prepared(door, victim)
+    lines, body, path = prepared(client, victim)
     value = dict(lines)[name]
 
     for extra in (value, "sha-256=:AAAA:" if name == "Content-Digest" else "x=:AAAA:" if name == "Signature" else "x=()"):
         for doubled in ([*lines, (name, extra)], [(name, extra), *lines]):
-            reply = send(door, doubled, path, body)
+            reply = send(client, doubled, path, body)
             # Two content types are refused by the HTTP server itself, as no request may have them.
             assert (reply.status, reply.code) in [(401, "signature-invalid"), *([(400, "")] if name == "Content-Type" else [])]
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_two_signatures_with_our_tag_are_refused(door: Door, victim: Mirror) -> None:
+def test_two_signatures_with_our_tag_are_refused(client: HttpClient, victim: Mirror) -> None:
     """Exactly one signature with our tag: two genuine ones of two keys are refused, so that none can hide behind another. (I6)"""
-    headers, body, path = door.prepared(victim, victim.a)
+    headers, body, path = client.prepared(victim, victim.a)
     other = signed(
         "POST", path, body, key_id=victim.key_b, secret=victim.keys[victim.key_b][1], created=int(time.time()), label="two"
     )
     for name in ("Signature", "Signature-Input"):
         headers[name] += ", " + other[name]
 
-    reply = exchange(door.url, "POST", path, headers=headers, body=body)
+    reply = exchange(client.url, "POST", path, headers=headers, body=body)
     assert (reply.status, reply.code) == (401, "signature-invalid")
 
 
@@ -100,9 +100,9 @@ ALGORITHMS = ["hmac-sha512", "rsa-v1_5-sha256", "ecdsa-p256-sha256", "ed25519", 
 
 @pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize("alg", ALGORITHMS)
-def test_other_algorithms_are_refused(door: Door, victim: Mirror, alg: str) -> None:
+def test_other_algorithms_are_refused(client: HttpClient, victim: Mirror, alg: str) -> None:
     """The app decides the algorithm, never the request: a genuine HMAC under any other name is refused. (I6)"""
-    reply = door.claim(victim, victim.a, sign={"alg": alg})
+    reply = client.claim(victim, victim.a, sign={"alg": alg})
 
     assert (reply.status, reply.code) == (401, "signature-invalid")
 
@@ -136,13 +136,13 @@ def _forgeries(mirror: Mirror, path: str, body: bytes) -> dict[str, dict[str, st
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_forgeries_are_refused_alike(door: Door, victim: Mirror) -> None:
+def test_forgeries_are_refused_alike(client: HttpClient, victim: Mirror) -> None:
     """Whatever is wrong with a signature, the answer is the same to the letter: nothing is learnt of keys and fields. (I6)"""
-    _, body, path = door.prepared(victim, victim.a)
+    _, body, path = client.prepared(victim, victim.a)
 
     details = set()
     for name, headers in _forgeries(victim, path, body).items():
-        reply = exchange(door.url, "POST", path, headers=headers, body=body)
+        reply = exchange(client.url, "POST", path, headers=headers, body=body)
         assert (name, reply.status, reply.code) == (name, 401, "signature-invalid")
         details.add(reply.json["detail"])
     assert len(details) == 1
@@ -156,136 +156,136 @@ PATHS = [
 
 
 @pytest.mark.parametrize("spelling", PATHS)
-def test_path_in_another_spelling_reaches_no_other_mirror(door: Door, victim: Mirror, spelling: str) -> None:
+def test_path_in_another_spelling_reaches_no_other_mirror(client: HttpClient, victim: Mirror, spelling: str) -> None:
     """A path has one spelling that counts: however it is written, a claim reaches the mirror it names or none. (I6)"""
-    path = door.prefix + spelling.replace("{mirror}", victim.name).replace("{rest}", victim.name[1:])
-    target = door.mirrors[0]
-    before = trails(door)
+    path = client.prefix + spelling.replace("{mirror}", victim.name).replace("{rest}", victim.name[1:])
+    target = client.mirrors[0]
+    before = trails(client)
     other = {key: etag for key, etag in before.items() if key[0] != victim.name}
 
-    for sign_path in (path, f"{door.prefix}/mirrors/{victim.name}/claims", f"{door.prefix}/mirrors/{target.name}/claims"):
-        reply = door.claim(victim, victim.b, path=path.removeprefix(door.prefix), sign_path=sign_path)
+    for sign_path in (path, f"{client.prefix}/mirrors/{victim.name}/claims", f"{client.prefix}/mirrors/{target.name}/claims"):
+        reply = client.claim(victim, victim.b, path=path.removeprefix(client.prefix), sign_path=sign_path)
         assert reply.status in (200, 400, 401, 403, 404)
         if reply.status == 200:
             assert reply.json["mirror"] == victim.name
 
-    assert {key: etag for key, etag in trails(door).items() if key[0] != victim.name} == other
+    assert {key: etag for key, etag in trails(client).items() if key[0] != victim.name} == other
 
 
-def test_stolen_key_pulls_the_vip_to_its_own_member_only(door: Door) -> None:
+def test_stolen_key_pulls_the_vip_to_its_own_member_only(client: HttpClient) -> None:
     """A stolen agent key pulls the VIP to that member and does nothing else; its use is in the trail under the key's id. (I6)"""
-    mirror, other = door.take(), door.mirrors[0]
+    mirror, other = client.take(), client.mirrors[0]
     stolen: dict[str, Any] = {"key_id": mirror.key_b, "secret": mirror.keys[mirror.key_b][1]}
-    before = {key: etag for key, etag in trails(door).items() if mirror.name not in key}
+    before = {key: etag for key, etag in trails(client).items() if mirror.name not in key}
 
-    assert door.claim(mirror, mirror.b, **stolen).json["holder"] == mirror.b
+    assert client.claim(mirror, mirror.b, **stolen).json["holder"] == mirror.b
     aims: list[tuple[str, dict[str, Any]]] = [
         (mirror.a, {}),
         (mirror.b, {"mirror": other.name}),
         (other.a, {"mirror": other.name}),
     ]
     for member, fields in aims:
-        assert door.claim(mirror, member, **stolen, **fields).code == "key-not-for-member"
+        assert client.claim(mirror, member, **stolen, **fields).code == "key-not-for-member"
     for method, path in (("POST", "/moves"), ("PUT", "/freeze"), ("DELETE", "/freeze"), ("GET", ""), ("GET", "/audit")):
-        headers, body, _ = door.prepared(mirror, mirror.b, **stolen)
-        assert door.raw(method, f"/mirrors/{mirror.name}{path}", headers=headers, body=body).status == 401
+        headers, body, _ = client.prepared(mirror, mirror.b, **stolen)
+        assert client.raw(method, f"/mirrors/{mirror.name}{path}", headers=headers, body=body).status == 401
 
-    assert door.carrier(mirror) == mirror.nic_b
-    assert {row["actor"] for row in door.audit(mirror)} <= {f"key:{mirror.key_b}"} | {None} | {"reconciler"}
-    assert {key: etag for key, etag in trails(door).items() if mirror.name not in key} == before
+    assert client.carrier(mirror) == mirror.nic_b
+    assert {row["actor"] for row in client.audit(mirror)} <= {f"key:{mirror.key_b}"} | {None} | {"reconciler"}
+    assert {key: etag for key, etag in trails(client).items() if mirror.name not in key} == before
 
 
-def test_flood_without_a_key_writes_no_rows(door: Door, victim: Mirror) -> None:
+def test_flood_without_a_key_writes_no_rows(client: HttpClient, victim: Mirror) -> None:
     """Hundreds of requests that fail authentication: no row of any mirror, at most the one counter row of the instance. (I7)"""
-    before = (door.writes(), trails(door))
-    headers, body, path = door.prepared(victim, victim.a, key_id="nobody")
+    before = (client.writes(), trails(client))
+    headers, body, path = client.prepared(victim, victim.a, key_id="nobody")
     codes = set()
     for number in range(300):
         sent = headers if number % 2 else {}
-        codes.add(exchange(door.url, "POST", path, headers=sent, body=body).code)
+        codes.add(exchange(client.url, "POST", path, headers=sent, body=body).code)
 
     assert codes == {"signature-invalid", "signature-missing"}
-    assert (door.writes(), trails(door)) == before
-    with TableClient.from_connection_string(door.table, door.table_name) as table:
+    assert (client.writes(), trails(client)) == before
+    with TableClient.from_connection_string(client.table, client.table_name) as table:
         assert len(list(table.query_entities("PartitionKey eq '.auth'"))) <= 1
 
 
-def test_flood_with_a_key_is_bounded(door: Door) -> None:
+def test_flood_with_a_key_is_bounded(client: HttpClient) -> None:
     """A key that is sent wild gets 429, and its refusals leave one row a minute, not one a request. (I7)"""
-    mirror = door.take()
-    assert door.claim(mirror, mirror.a).status == 200
-    rows = len(door.audit(mirror))
+    mirror = client.take()
+    assert client.claim(mirror, mirror.a).status == 200
+    rows = len(client.audit(mirror))
 
-    codes = [door.claim(mirror, mirror.b, event="nonsense").code for _ in range(60)]
+    codes = [client.claim(mirror, mirror.b, event="nonsense").code for _ in range(60)]
 
     assert set(codes) == {"body-invalid", "too-many-requests"}
-    assert len(door.audit(mirror)) == rows + 1
+    assert len(client.audit(mirror)) == rows + 1
 
 
 @pytest.mark.parametrize("text", ["a\nclaim.accepted mirror=X", "a\r\nb", "\x1b[2J", "a\u2028b", "\x85"], ids=ascii)
-def test_texts_cannot_write_lines_of_their_own_into_the_log(door: Door, text: str) -> None:
+def test_texts_cannot_write_lines_of_their_own_into_the_log(client: HttpClient, text: str) -> None:
     """Control characters in reason, operator, names or evidence are refused or escaped: no line of the log is forged."""
-    mirror = door.take()
-    lines = len(door.log.read_text().splitlines())
+    mirror = client.take()
+    lines = len(client.log.read_text().splitlines())
     for fields in ({"reason": text}, {"operator": text}, {"to": text}):
-        assert door.move(mirror, fields.get("to", mirror.b), **{k: v for k, v in fields.items() if k != "to"}).status == 400
-    assert door.claim(mirror, mirror.b, member=text).status == 400
-    assert door.claim(mirror, mirror.b, mirror=text).status == 400
-    assert door.claim(mirror, mirror.b, event="manual", evidence={"x": text, text: "y"}).status == 200
+        assert client.move(mirror, fields.get("to", mirror.b), **{k: v for k, v in fields.items() if k != "to"}).status == 400
+    assert client.claim(mirror, mirror.b, member=text).status == 400
+    assert client.claim(mirror, mirror.b, mirror=text).status == 400
+    assert client.claim(mirror, mirror.b, event="manual", evidence={"x": text, text: "y"}).status == 200
 
-    new = door.log.read_text().splitlines()[lines:]
+    new = client.log.read_text().splitlines()[lines:]
     assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ [A-Z]+ ", line) for line in new)
     assert not any("\x1b" in line or "\u2028" in line for line in new)
-    evidence = next(row["evidence"] for row in door.audit(mirror) if row["event"] == "claim.accepted")
+    evidence = next(row["evidence"] for row in client.audit(mirror) if row["event"] == "claim.accepted")
     assert json.loads(evidence) == {"x": text, text: "y"}
     assert "\n" not in evidence
     assert "\x1b" not in evidence
 
 
 @pytest.mark.parametrize("text", FORMULAS)
-def test_formulas_cannot_start_a_cell(door: Door, text: str) -> None:
+def test_formulas_cannot_start_a_cell(client: HttpClient, text: str) -> None:
     """No column that others fill begins with what they wrote: opened in a spreadsheet, a row computes nothing."""
-    mirror = door.take()
+    mirror = client.take()
 
-    assert door.move(mirror, mirror.b, reason=text, operator=text).status == 200
-    assert door.operator("PUT", f"/mirrors/{mirror.name}/freeze", {"reason": text, "operator": text}).status == 200
-    assert door.claim(mirror, mirror.b, evidence={text: text}).status in (200, 423)
+    assert client.move(mirror, mirror.b, reason=text, operator=text).status == 200
+    assert client.operator("PUT", f"/mirrors/{mirror.name}/freeze", {"reason": text, "operator": text}).status == 200
+    assert client.claim(mirror, mirror.b, evidence={text: text}).status in (200, 423)
 
-    with TableClient.from_connection_string(door.table, door.table_name) as table:
+    with TableClient.from_connection_string(client.table, client.table_name) as table:
         for entity in table.query_entities(f"PartitionKey eq '{mirror.name}' and RowKey gt 'audit-' and RowKey lt 'audit.'"):
             cells = [value for value in entity.values() if isinstance(value, str)]
             assert not [cell for cell in cells if cell[:1] in "=+-@|\t\r\uff1d"]
 
 
-def test_rows_tampered_with_in_the_table_are_found(door: Door) -> None:
+def test_rows_tampered_with_in_the_table_are_found(client: HttpClient) -> None:
     """Whoever changes, deletes or adds a row in the table itself is found out by `audit/verify`. (I8)"""
-    mirror = door.take()
-    assert door.move(mirror, mirror.b).status == 200
+    mirror = client.take()
+    assert client.move(mirror, mirror.b).status == 200
     verify = f"/mirrors/{mirror.name}/audit/verify"
-    with TableServiceClient.from_connection_string(door.table) as service:
-        table = service.get_table_client(door.table_name)
+    with TableServiceClient.from_connection_string(client.table) as service:
+        table = service.get_table_client(client.table_name)
         rows = list(table.query_entities(f"PartitionKey eq '{mirror.name}' and RowKey gt 'audit-' and RowKey lt 'audit.'"))
         newest, second = rows[0], rows[1]
 
         table.update_entity({**second, "Detail": "nothing happened"}, mode=UpdateMode.REPLACE)
-        assert door.operator("GET", verify).json["broken_seq"] == second["Seq"].value
+        assert client.operator("GET", verify).json["broken_seq"] == second["Seq"].value
         # Not even with a hash that fits: the rows are keyed.
         columns = {k: getattr(v, "value", v) for k, v in {**second, "Detail": "x"}.items() if k != "Hash"}
         data = json.dumps(columns, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
         table.update_entity({**second, "Detail": "x", "Hash": hashlib.sha256(data).hexdigest()}, mode=UpdateMode.REPLACE)
-        assert door.operator("GET", verify).json["intact"] is False
+        assert client.operator("GET", verify).json["intact"] is False
         table.update_entity(second, mode=UpdateMode.REPLACE)
-        assert door.operator("GET", verify).json["intact"] is True
+        assert client.operator("GET", verify).json["intact"] is True
 
         table.delete_entity(newest)
-        found = door.operator("GET", verify).json
+        found = client.operator("GET", verify).json
         assert (found["intact"], found["broken_seq"]) == (False, newest["Seq"].value)
 
 
-def test_auditor_with_the_audit_key_recomputes_the_table(door: Door, victim: Mirror) -> None:
+def test_auditor_with_the_audit_key_recomputes_the_table(client: HttpClient, victim: Mirror) -> None:
     """The rows as they lie in the table hash to their Hash by the contract's words alone. (I8)"""
-    key = base64.b64decode(door.settings["VIP_AUDIT_KEY"])
-    with TableClient.from_connection_string(door.table, door.table_name) as table:
+    key = base64.b64decode(client.settings["VIP_AUDIT_KEY"])
+    with TableClient.from_connection_string(client.table, client.table_name) as table:
         rows = list(table.query_entities(f"PartitionKey eq '{victim.name}' and RowKey gt 'audit-' and RowKey lt 'audit.'"))
     previous = "0" * 64
     for row in reversed(rows):
@@ -297,29 +297,29 @@ def test_auditor_with_the_audit_key_recomputes_the_table(door: Door, victim: Mir
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_slow_and_half_requests_harm_nobody_else(door: Door, victim: Mirror) -> None:
+def test_slow_and_half_requests_harm_nobody_else(client: HttpClient, victim: Mirror) -> None:
     """Connections that send half a request, or nothing, do not keep others from being answered."""
-    parts = urlsplit(door.url)
+    parts = urlsplit(client.url)
     idle = [socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) for _ in range(50)]
     try:
         for number, connection in enumerate(idle):
             if number % 2:
                 connection.sendall(b"POST /api/mirrors/x/claims HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         started = time.monotonic()
-        assert door.raw("GET", "/health").status == 200
+        assert client.raw("GET", "/health").status == 200
         assert time.monotonic() - started < 5
     finally:
         for connection in idle:
             connection.close()
 
 
-def test_key_in_the_url_is_neither_told_nor_logged(door: Door) -> None:
+def test_key_in_the_url_is_neither_told_nor_logged(client: HttpClient) -> None:
     """A function key in `?code=` is in no problem document and in no line of the log."""
-    reply = door.raw("GET", f"/mirrors/NOPE?code={door.functions_key}")
+    reply = client.raw("GET", f"/mirrors/NOPE?code={client.functions_key}")
 
     assert reply.code == "mirror-unknown"
-    assert door.functions_key not in reply.body.decode()
-    assert door.functions_key not in door.log.read_text()
+    assert client.functions_key not in reply.body.decode()
+    assert client.functions_key not in client.log.read_text()
     guess = secrets.token_urlsafe(12)
-    door.raw("GET", f"/mirrors?code={guess}")
-    assert guess not in door.log.read_text()
+    client.raw("GET", f"/mirrors?code={guess}")
+    assert guess not in client.log.read_text()

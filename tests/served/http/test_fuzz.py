@@ -13,7 +13,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.served.http.door import Door, Mirror, Reply, exchange, signed
+from tests.served.http.http_client import HttpClient, Mirror, Reply, exchange, signed
 from tests.served.http.test_answers import assert_described
 from tests.served.http.test_attacks import trails
 from vipcore.entry import openapi
@@ -30,26 +30,26 @@ SETTINGS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def target(door: Door) -> Mirror:
+def target(client: HttpClient) -> Mirror:
     """A mirror for the generated requests; its trail has begun."""
-    mirror = door.take()
-    assert door.move(mirror, mirror.a).status == 200
+    mirror = client.take()
+    assert client.move(mirror, mirror.a).status == 200
     return mirror
 
 
 @pytest.fixture(scope="module")
-def described(door: Door) -> Any:
+def described(client: HttpClient) -> Any:
     """The OpenAPI document as the app serves it."""
-    schema = schemathesis.openapi.from_dict(door.raw("GET", "/openapi.json").json)
-    schema.config.update(base_url=door.url)
+    schema = schemathesis.openapi.from_dict(client.raw("GET", "/openapi.json").json)
+    schema.config.update(base_url=client.url)
     return schema
 
 
-def check(door: Door, case: Any, mirror: str | None, *, key: bool) -> None:
+def check(client: HttpClient, case: Any, mirror: str | None, *, key: bool) -> None:
     """Send one generated request and judge its answer."""
     if mirror and case.path_parameters:
         case.path_parameters["mirror"] = mirror
-    headers = {"x-functions-key": door.functions_key} if key else {}
+    headers = {"x-functions-key": client.functions_key} if key else {}
     started = time.monotonic()
     answer = case.call(headers=headers, timeout=60)
     elapsed = time.monotonic() - started
@@ -58,7 +58,7 @@ def check(door: Door, case: Any, mirror: str | None, *, key: bool) -> None:
         status=answer.status_code, headers={k.lower(): v[-1] for k, v in answer.headers.items()}, body=answer.content or b""
     )
     assert elapsed < ANSWER_S_MAX
-    assert not [secret for secret in door.secret_texts if secret.encode() in reply.body]
+    assert not [secret for secret in client.secret_texts if secret.encode() in reply.body]
     assert b"Traceback" not in reply.body
     if not reply.body:
         assert reply.status in HOSTS_OWN
@@ -68,31 +68,33 @@ def check(door: Door, case: Any, mirror: str | None, *, key: bool) -> None:
     assert reply.status < 500 or reply.code in ("configuration-invalid", "azure-failed")
 
 
-def ask_all_ways(door: Door, described: Any, target: Mirror, route: openapi.Route, examples: int) -> None:
+def ask_all_ways(client: HttpClient, described: Any, target: Mirror, route: openapi.Route, examples: int) -> None:
     """So many generated requests to one route."""
 
     @settings(max_examples=examples, **SETTINGS)
     @given(case=described[route.path][route.method.upper()].as_strategy(), data=st.data())
     def one(case: Any, data: st.DataObject) -> None:
         mirror = data.draw(st.sampled_from([target.name, "BROKEN", "NOPE", None]))
-        check(door, case, mirror, key=data.draw(st.sampled_from([True, True, True, False])))
+        check(client, case, mirror, key=data.draw(st.sampled_from([True, True, True, False])))
 
-    writes = door.writes()
+    writes = client.writes()
     one()
-    assert door.writes() == writes
+    assert client.writes() == writes
 
 
 @pytest.mark.parametrize("route", openapi.ROUTES, ids=lambda route: route.name)
-def test_any_request_is_answered_as_described(door: Door, described: Any, target: Mirror, route: openapi.Route) -> None:
+def test_any_request_is_answered_as_described(client: HttpClient, described: Any, target: Mirror, route: openapi.Route) -> None:
     """Any request that the document allows gets an answer that the document describes, soon, and moves nothing."""
-    ask_all_ways(door, described, target, route, QUICK)
+    ask_all_ways(client, described, target, route, QUICK)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("route", openapi.ROUTES, ids=lambda route: route.name)
-def test_any_request_is_answered_as_described_for_long(door: Door, described: Any, target: Mirror, route: openapi.Route) -> None:
+def test_any_request_is_answered_as_described_for_long(
+    client: HttpClient, described: Any, target: Mirror, route: openapi.Route
+) -> None:
     """The same for long."""
-    ask_all_ways(door, described, target, route, LONG)
+    ask_all_ways(client, described, target, route, LONG)
 
 
 # -- signatures and bodies ------------------------------------------------------------------------------------------------
@@ -121,30 +123,30 @@ CLAIMS = st.dictionaries(
 
 
 @pytest.fixture
-def nothing_changes(door: Door) -> Iterator[None]:
+def nothing_changes(client: HttpClient) -> Iterator[None]:
     """After all examples together no NIC was written and no entity of the table is new or other, refusals' rows aside."""
-    writes, before = door.writes(), trails(door)
+    writes, before = client.writes(), trails(client)
     yield
-    after = trails(door)
-    assert door.writes() == writes
+    after = trails(client)
+    assert client.writes() == writes
     assert {key for key in after if not key[1].startswith("audit-")} == {key for key in before if not key[1].startswith("audit-")}
 
 
-def judge_headers(door: Door, target: Mirror, headers: dict[str, str], body: bytes, alter: bool) -> None:
+def judge_headers(client: HttpClient, target: Mirror, headers: dict[str, str], body: bytes, alter: bool) -> None:
     """A claim with generated headers: refused as missing or invalid, soon, and always in the same words."""
-    sent = {**door.prepared(target, target.b)[0], **headers} if alter else headers
+    sent = {**client.prepared(target, target.b)[0], **headers} if alter else headers
     started = time.monotonic()
-    reply = exchange(door.url, "POST", f"/api/mirrors/{target.name}/claims", headers=sent, body=body)
+    reply = exchange(client.url, "POST", f"/api/mirrors/{target.name}/claims", headers=sent, body=body)
     assert time.monotonic() - started < ANSWER_S_MAX
     assert (reply.status, reply.code) in [(401, "signature-missing"), (401, "signature-invalid"), (400, "")]
 
 
-def judge_body(door: Door, target: Mirror, body: bytes) -> None:
+def judge_body(client: HttpClient, target: Mirror, body: bytes) -> None:
     """A genuine signature over a generated body: `body-invalid`, `key-not-for-member` or the rate, never a defect."""
     path = f"/api/mirrors/{target.name}/claims"
     key_id = target.key_b
     headers = signed("POST", path, body, key_id=key_id, secret=target.keys[key_id][1], created=int(time.time()))
-    reply = exchange(door.url, "POST", path, headers=headers, body=body)
+    reply = exchange(client.url, "POST", path, headers=headers, body=body)
     assert (reply.status, reply.code) in [(400, "body-invalid"), (403, "key-not-for-member"), (429, "too-many-requests")]
 
 
@@ -154,17 +156,19 @@ BODIES = st.binary(max_size=200) | CLAIMS.map(lambda claim: json.dumps(claim).en
 @pytest.mark.usefixtures("nothing_changes")
 @settings(max_examples=60, **SETTINGS)
 @given(headers=HEADERS, body=st.binary(max_size=100), alter=st.booleans())
-def test_any_signature_headers_are_refused(door: Door, target: Mirror, headers: dict[str, str], body: bytes, alter: bool) -> None:
+def test_any_signature_headers_are_refused(
+    client: HttpClient, target: Mirror, headers: dict[str, str], body: bytes, alter: bool
+) -> None:
     """Any headers, also genuine ones with one of them replaced: 401, no defect, nothing written. (I6, I7)"""
-    judge_headers(door, target, headers, body, alter)
+    judge_headers(client, target, headers, body, alter)
 
 
 @pytest.mark.usefixtures("nothing_changes")
 @settings(max_examples=60, **SETTINGS)
 @given(body=BODIES)
-def test_any_signed_body_is_judged(door: Door, target: Mirror, body: bytes) -> None:
+def test_any_signed_body_is_judged(client: HttpClient, target: Mirror, body: bytes) -> None:
     """Any body under a genuine signature: a refusal as described, at most one row a minute. (I7)"""
-    judge_body(door, target, body)
+    judge_body(client, target, body)
 
 
 @pytest.mark.soak
@@ -172,16 +176,16 @@ def test_any_signed_body_is_judged(door: Door, target: Mirror, body: bytes) -> N
 @settings(max_examples=5000, **SETTINGS)
 @given(headers=HEADERS, body=st.binary(max_size=100), alter=st.booleans())
 def test_any_signature_headers_are_refused_for_long(
-    door: Door, target: Mirror, headers: dict[str, str], body: bytes, alter: bool
+    client: HttpClient, target: Mirror, headers: dict[str, str], body: bytes, alter: bool
 ) -> None:
     """The same for long. (I6, I7)"""
-    judge_headers(door, target, headers, body, alter)
+    judge_headers(client, target, headers, body, alter)
 
 
 @pytest.mark.soak
 @pytest.mark.usefixtures("nothing_changes")
 @settings(max_examples=5000, **SETTINGS)
 @given(body=BODIES)
-def test_any_signed_body_is_judged_for_long(door: Door, target: Mirror, body: bytes) -> None:
+def test_any_signed_body_is_judged_for_long(client: HttpClient, target: Mirror, body: bytes) -> None:
     """The same for long. (I7)"""
-    judge_body(door, target, body)
+    judge_body(client, target, body)

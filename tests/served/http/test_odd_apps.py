@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from serve import azurite, process
-from tests.served.http import door as doors
-from tests.served.http.door import NEVER, Door, exchange
+from tests.served.http import http_client
+from tests.served.http.http_client import NEVER, HttpClient, exchange
 from tests.served.http.test_answers import DOCUMENT
 from tests.served.http.test_refusals import MOVES, assert_refused
 
@@ -23,7 +23,7 @@ BODY = {"to": "A", "reason": "r", "operator": "o"}
 def misconfigured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """The url and the log of an app with faults everywhere."""
     log = tmp_path_factory.mktemp("misconfigured") / "app.log"
-    mirrors = doors.document(doors.fleet()[:1], "http://127.0.0.1:1")
+    mirrors = http_client.document(http_client.fleet()[:1], "http://127.0.0.1:1")
     settings = {
         "PATH": os.environ["PATH"],
         "PORT": "0",
@@ -75,14 +75,14 @@ def test_log_names_every_fault_and_no_secret(misconfigured: tuple[str, Path]) ->
 
 
 @pytest.fixture
-def lonely(tmp_path: Path) -> Iterator[Door]:
+def lonely(tmp_path: Path) -> Iterator[HttpClient]:
     """An app whose table is not there: its port is closed."""
     away = f"DefaultEndpointsProtocol=http;AccountName={azurite.ACCOUNT};AccountKey={azurite.KEY};TableEndpoint=http://127.0.0.1:9/x;"
-    with doors.opened(tmp_path, away) as opened:
+    with http_client.opened(tmp_path, away) as opened:
         yield opened
 
 
-def test_without_its_table_nothing_is_decided(lonely: Door) -> None:
+def test_without_its_table_nothing_is_decided(lonely: HttpClient) -> None:
     """The Table service is away: 503 `storage-unavailable` with Retry-After on every route that needs it, no NIC written."""
     mirror = lonely.take()
     named = f"/mirrors/{mirror.name}"
@@ -99,19 +99,19 @@ def test_without_its_table_nothing_is_decided(lonely: Door) -> None:
         assert_refused(reply, "storage-unavailable", path, method, retry=True)
     assert lonely.writes() == 0
     assert lonely.raw("GET", "/health").status == 200
-    assert doors.leaks(lonely) == []
+    assert http_client.leaks(lonely) == []
 
 
 @pytest.fixture
-def throttled(tmp_path: Path, azurite: str) -> Iterator[Door]:
+def throttled(tmp_path: Path, azurite: str) -> Iterator[HttpClient]:
     """An app whose subscription Azure throttles for longer than a request lasts."""
-    with doors.opened(tmp_path, azurite) as opened:
+    with http_client.opened(tmp_path, azurite) as opened:
         fault = {"kind": "status", "status": 429, "retry_after": 400}
         opened.azure("POST", "scripts", {"match": {"method": "GET", "kind": "nic"}, "fault": fault, "times": 1000})
         yield opened
 
 
-def test_azure_throttled(throttled: Door) -> None:
+def test_azure_throttled(throttled: HttpClient) -> None:
     """Azure's throttle is passed on: 503 with Azure's own Retry-After; an unreadable NIC is `unknown`, not empty. (I9)"""
     mirror = throttled.take()
 
@@ -127,12 +127,12 @@ def test_azure_throttled(throttled: Door) -> None:
 
 def test_app_without_faults_is_ok(tmp_path: Path, azurite: str) -> None:
     """With nothing to complain about `/health` says `ok`."""
-    mirrors = doors.fleet()[:1]
-    document = doors.document(mirrors, "http://127.0.0.1:1")
+    mirrors = http_client.fleet()[:1]
+    document = http_client.document(mirrors, "http://127.0.0.1:1")
     for name in ("BROKEN", "GHOST"):
         del document["mirrors"][name]
     del document["keys"]["unset"]
-    keys = {doors.key_setting(key_id): base64.b64encode(secret).decode() for key_id, (_, secret) in mirrors[0].keys.items()}
+    keys = {http_client.key_setting(key_id): base64.b64encode(secret).decode() for key_id, (_, secret) in mirrors[0].keys.items()}
     settings = {
         "PATH": os.environ["PATH"], "PORT": "0", "VIP_TABLE": azurite, "VIP_TABLE_NAME": f"T{secrets.token_hex(8)}",
         "VIP_MIRRORS": json.dumps(document), "VIP_RECONCILE_SCHEDULE": NEVER, **keys,

@@ -18,7 +18,7 @@ import aiohttp
 
 from serve import process
 from simulator.worlds import FleetMirror
-from tests.served.processes.stage import Stage, key_id, member
+from tests.served.processes.harness import Harness, key_id, member
 
 AGENT: Final = process.ROOT / "agent" / "vip_agent.py"
 SUPERSEDED: Final = 3
@@ -89,7 +89,7 @@ class Agent:
 class Claimant:
     """A member's claim over all its attempts, without a process: bodies and signatures are made by the agent's own code."""
 
-    stage: Stage
+    harness: Harness
     mirror: FleetMirror
     side: str
     claim_id: str = field(default_factory=lambda: str(vip_agent.new_claim_id()))
@@ -112,7 +112,7 @@ class Claimant:
         }
         data = json.dumps(body).encode()
         path = f"/mirrors/{self.mirror.name}/claims"
-        secret = vip_agent.base64.b64decode(self.stage.secret(self.mirror, self.side))
+        secret = vip_agent.base64.b64decode(self.harness.secret(self.mirror, self.side))
         nonce = os.urandom(12).hex()
         arguments = (secret, key_id(self.mirror, self.side), f"/api{path}", data, second, second + 60, nonce)
         return path, data, vip_agent.sign(*arguments)

@@ -1,6 +1,6 @@
-"""A stage for the short tests, and a place beside them for those that mostly wait.
+"""One harness for the short tests; the tests that mostly wait run beside them in threads.
 
-A killed driver's lease lasts 45 s, and nothing may shorten it. The tests that wait for that play on stages of their own in
+A killed driver's lease lasts 45 s, and nothing may shorten it. The tests that wait for that have harnesses of their own in
 threads, which start with the first test of this folder; the tests that ask for their results come last.
 """
 
@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.served.processes import stage, test_kills, test_outage
-from tests.served.processes.stage import App, Stage
+from tests.served.processes import harness, test_kills, test_outage
+from tests.served.processes.harness import App, Harness
 
 HERE: Final = Path(__file__).parent
 MIRRORS: Final = 100
@@ -80,16 +80,16 @@ def background(begun: dict[str, Scenario]) -> Callable[[str], Any]:
 
 
 @pytest.fixture(scope="session")
-def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """One stage for the short tests; each plays on mirrors of its own."""
+def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    """One harness for the short tests; each plays on mirrors of its own."""
     # Each confirmed claim reads two NICs: under Azure's 25 reads a second the steady ones need several subscriptions.
-    scale = stage.Scale(mirrors=MIRRORS, seed=stage.seed(), subscriptions=4, switches={"latency": "fixed:0.8"})
-    with stage.standing(tmp_path_factory.mktemp("stage"), scale) as standing:
+    scale = harness.Scale(mirrors=MIRRORS, seed=harness.seed(), subscriptions=4, switches={"latency": "fixed:0.8"})
+    with harness.standing(tmp_path_factory.mktemp("harness"), scale) as standing:
         yield standing
 
 
 @pytest.fixture(scope="session")
-def apps(stand: Stage) -> Iterator[tuple[App, App]]:
+def apps(stand: Harness) -> Iterator[tuple[App, App]]:
     """Two served instances side by side on the same table."""
     with contextlib.ExitStack() as stack:
-        yield stack.enter_context(stage.served(stand, "app-1")), stack.enter_context(stage.served(stand, "app-2"))
+        yield stack.enter_context(harness.served(stand, "app-1")), stack.enter_context(harness.served(stand, "app-2"))

@@ -12,7 +12,7 @@ from azure.data.tables import EntityProperty, TableClient
 
 from demo import trail
 from simulator.worlds import FleetMirror
-from tests.served.processes.stage import TABLE, Stage, member, nic
+from tests.served.processes.harness import TABLE, Harness, member, nic
 
 WINDOW_S: Final = 5.0
 """How long before a kill an answer may have come whose row was not committed; mostly it is milliseconds."""
@@ -40,20 +40,20 @@ class Found:
         return sum(len(self.events(mirror, event)) for mirror in self.rows)
 
 
-def head(stage: Stage, mirror: FleetMirror) -> Row:
+def head(harness: Harness, mirror: FleetMirror) -> Row:
     """The mirror's head; empty if there is none."""
-    with TableClient.from_connection_string(stage.connection, TABLE) as client:
+    with TableClient.from_connection_string(harness.connection, TABLE) as client:
         try:
             return dict(client.get_entity(mirror.name, "head"))
         except ResourceNotFoundError:
             return {}
 
 
-def look(stage: Stage) -> Found:
+def look(harness: Harness) -> Found:
     """Read everything: the whole table, the NICs' last states, the writes."""
     found = Found()
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    with TableClient.from_connection_string(stage.connection, TABLE) as client:
+    with TableClient.from_connection_string(harness.connection, TABLE) as client:
         for entity in client.list_entities():
             plain = {name: value.value if isinstance(value, EntityProperty) else value for name, value in entity.items()}
             if plain["RowKey"] == "head":
@@ -61,15 +61,15 @@ def look(stage: Stage) -> Found:
             elif plain["RowKey"].startswith("audit-"):
                 rows[plain["PartitionKey"]].append(plain)
     found.rows = {mirror: sorted(trail_rows, key=lambda row: int(row["Seq"])) for mirror, trail_rows in rows.items()}
-    for state in stage.ask("GET", "states")["value"]:
+    for state in harness.ask("GET", "states")["value"]:
         found.shown[state["nic"]] = {config["address"] for config in state["configs"]}
         found.states[state["nic"]] = state["state"]
-    found.writes = stage.nic_writes()
+    found.writes = harness.nic_writes()
     return found
 
 
 def judge(
-    stage: Stage,
+    harness: Harness,
     found: Found,
     *,
     last: Mapping[str, str],
@@ -81,18 +81,18 @@ def judge(
     `mirrors`: those that are judged; all if it is not given.
     """
     faults: list[str] = []
-    judged = stage.mirrors if mirrors is None else mirrors
+    judged = harness.mirrors if mirrors is None else mirrors
     for mirror in judged:
         faults += placed(mirror, found, last.get(mirror.name, "A"))
         faults += chained(mirror, found)
     faults += written(judged, found, kills)
-    faults += healthy(stage)
+    faults += healthy(harness)
     return faults
 
 
-def healthy(stage: Stage) -> Iterator[str]:
+def healthy(harness: Harness) -> Iterator[str]:
     """No served app met a defect of its own."""
-    for log in sorted(stage.folder.glob("app*.log")):
+    for log in sorted(harness.folder.glob("app*.log")):
         # What asyncio says of connections that are open when the process ends is no defect.
         errors = (line for line in log.read_text(errors="replace").splitlines() if " ERROR " in line)
         lines = [line for line in errors if "asyncio Unclosed" not in line]

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from simulator.worlds import FleetMirror
-from tests.served.processes import judge, stage
+from tests.served.processes import harness, judge
 from tests.served.processes.agents import Claimant
-from tests.served.processes.stage import App, Stage
+from tests.served.processes.harness import App, Harness
 
 SAMPLE_S = 1.0
 FILES = 16_384
@@ -33,7 +33,7 @@ class Result:
     memory: list[tuple[float, float]] = field(default_factory=list)
 
 
-def at_once(stand: Stage, apps: Sequence[App], mirrors: Sequence[FleetMirror]) -> Result:
+def at_once(stand: Harness, apps: Sequence[App], mirrors: Sequence[FleetMirror]) -> Result:
     """Every member B of these mirrors claims in the same moment, through all the instances."""
     result, began = Result(), time.time()
     took_s, answers = asyncio.run(_claim_at_once(stand, apps, mirrors))
@@ -54,14 +54,14 @@ def at_once(stand: Stage, apps: Sequence[App], mirrors: Sequence[FleetMirror]) -
     return result
 
 
-async def _claim_at_once(stand: Stage, apps: Sequence[App], mirrors: Sequence[FleetMirror]) -> tuple[list[float], Counter[str]]:
+async def _claim_at_once(stand: Harness, apps: Sequence[App], mirrors: Sequence[FleetMirror]) -> tuple[list[float], Counter[str]]:
     """How long each claim took, and what its attempts led to. Each attempt goes to any instance, as behind a load balancer."""
     rng = random.Random(stand.scale.seed)
     claimants = [Claimant(stand, mirror, "B") for mirror in mirrors]
 
     async def one(claimant: Claimant) -> float:
         said = await claimant.claim(session, lambda: rng.choice(apps).url, rng)
-        assert said.get("holder") == stage.member(claimant.mirror, "B"), said
+        assert said.get("holder") == harness.member(claimant.mirror, "B"), said
         return time.monotonic() - claimant.began
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
@@ -69,7 +69,7 @@ async def _claim_at_once(stand: Stage, apps: Sequence[App], mirrors: Sequence[Fl
     return took_s, Counter(answer for claimant in claimants for answer in claimant.answers)
 
 
-def steady(stand: Stage, app: App, mirrors: Sequence[FleetMirror], *, per_s: float, seconds: float) -> Result:
+def steady(stand: Harness, app: App, mirrors: Sequence[FleetMirror], *, per_s: float, seconds: float) -> Result:
     """Claims at a steady rate, nearly all of them confirmations, and the app's memory meanwhile."""
     result = Result()
     run = _Steady(stand, app, mirrors)
@@ -94,7 +94,7 @@ def steady(stand: Stage, app: App, mirrors: Sequence[FleetMirror], *, per_s: flo
 
 
 class _Steady:
-    def __init__(self, stand: Stage, app: App, mirrors: Sequence[FleetMirror]) -> None:
+    def __init__(self, stand: Harness, app: App, mirrors: Sequence[FleetMirror]) -> None:
         self.stand, self.app, self.mirrors = stand, app, mirrors
         self.rng = random.Random(stand.scale.seed)
         self.last = {mirror.name: "A" for mirror in mirrors}
@@ -133,7 +133,7 @@ class _Steady:
         claimant = Claimant(self.stand, mirror, self.last[mirror.name])
         said = await claimant.claim(session, lambda: self.app.url, self.rng)
         self.answers.update(claimant.answers)
-        assert said["holder"] == stage.member(claimant.mirror, claimant.side), said
+        assert said["holder"] == harness.member(claimant.mirror, claimant.side), said
         if not moves:
             self.took_s.append(time.monotonic() - claimant.began)
 

@@ -11,7 +11,7 @@ import pytest
 from simulator.worlds import FleetMirror
 from tests.served.processes import judge
 from tests.served.processes.agents import Agent
-from tests.served.processes.stage import App, Stage
+from tests.served.processes.harness import App, Harness
 
 WITHIN_S = 60.0
 # Root without the right to pass over permissions.
@@ -20,12 +20,12 @@ KILLED = -9
 NO_FILE_MAY_GROW = ("sh", "-c", 'ulimit -f 0; exec "$0" "$@"')
 
 
-def check(stand: Stage, *mirrors: FleetMirror) -> None:
+def check(stand: Harness, *mirrors: FleetMirror) -> None:
     """Each VIP is on side B, and its trail tells it."""
     assert judge.judge(stand, judge.look(stand), last={mirror.name: "B" for mirror in mirrors}, mirrors=mirrors) == []
 
 
-async def test_agent_killed_at_random(stand: Stage, apps: tuple[App, App]) -> None:
+async def test_agent_killed_at_random(stand: Harness, apps: tuple[App, App]) -> None:
     """An agent may be killed at any instant; the one that is started next gets the VIP. (I1)"""
     mirrors = stand.mirrors[7:10]
     rng = random.Random(stand.scale.seed)
@@ -45,7 +45,7 @@ async def test_agent_killed_at_random(stand: Stage, apps: tuple[App, App]) -> No
     check(stand, *mirrors)
 
 
-async def test_several_agents_at_once(stand: Stage, apps: tuple[App, App]) -> None:
+async def test_several_agents_at_once(stand: Harness, apps: tuple[App, App]) -> None:
     """Several agents with one key on one node take turns; all end with 0, and there is one swap. (I6)"""
     mirror = stand.mirrors[10]
     config = stand.agent(mirror, "B", apps[1].url)
@@ -64,7 +64,7 @@ async def test_several_agents_at_once(stand: Stage, apps: tuple[App, App]) -> No
     ids=["full disk", "no file may grow", "no folder"],
 )
 async def test_log_that_cannot_be_written(
-    stand: Stage, apps: tuple[App, App], tmp_path: Path, place: int, log_file: str, prefix: tuple[str, ...]
+    stand: Harness, apps: tuple[App, App], tmp_path: Path, place: int, log_file: str, prefix: tuple[str, ...]
 ) -> None:
     """No room for the log costs the log and nothing else, with two agents at once. (I1)"""
     mirror = stand.mirrors[place]
@@ -77,7 +77,7 @@ async def test_log_that_cannot_be_written(
     check(stand, mirror)
 
 
-async def test_log_folder_without_write_permission(stand: Stage, apps: tuple[App, App], tmp_path: Path) -> None:
+async def test_log_folder_without_write_permission(stand: Harness, apps: tuple[App, App], tmp_path: Path) -> None:
     """An agent that may not write to its log's folder, neither log nor lock, takes turns by the key file and ends with 0. (I1)"""
     if os.geteuid() == 0 and shutil.which("setpriv") is None:
         pytest.skip("run as root, who may write everywhere, and there is no setpriv to change that")

@@ -4,15 +4,15 @@ import asyncio
 
 import aiohttp
 
-from tests.served.processes import judge, stage
+from tests.served.processes import harness, judge
 from tests.served.processes.agents import Claimant
-from tests.served.processes.stage import Stage
+from tests.served.processes.harness import Harness
 
 
-async def test_sigterm_lets_running_claims_finish(stand: Stage) -> None:
+async def test_sigterm_lets_running_claims_finish(stand: Harness) -> None:
     """At SIGTERM the claims under way get their 200, new connections are refused, and the process ends with 0. (I1)"""
     mirrors = stand.mirrors[4:7]
-    nics = {stage.nic(mirror, side) for mirror in mirrors for side in "AB"}
+    nics = {harness.nic(mirror, side) for mirror in mirrors for side in "AB"}
     app = stand.app("app-drained")
     try:
         await asyncio.to_thread(app.start)
@@ -27,7 +27,7 @@ async def test_sigterm_lets_running_claims_finish(stand: Stage) -> None:
     finally:
         app.close()
 
-    assert [(status, said["holder"]) for status, said, _ in answers] == [(200, stage.member(m, "B")) for m in mirrors]
+    assert [(status, said["holder"]) for status, said, _ in answers] == [(200, harness.member(m, "B")) for m in mirrors]
     assert late == 0
     assert code == 0
     assert judge.judge(stand, judge.look(stand), last={mirror.name: "B" for mirror in mirrors}, mirrors=mirrors) == []

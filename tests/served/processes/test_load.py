@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.served.processes import load, stage
-from tests.served.processes.stage import App, Stage, number
+from tests.served.processes import harness, load
+from tests.served.processes.harness import App, Harness, number
 
 GROWTH_MAX_MIB = 30.0
 """In the short run; the long one shows whether memory is flat."""
@@ -16,7 +16,7 @@ GROWTH_MAX_MIB = 30.0
 SLOPE_MAX_MIB = 0.5
 
 
-def test_forty_mirrors_claimed_at_once(stand: Stage, apps: tuple[App, App]) -> None:
+def test_forty_mirrors_claimed_at_once(stand: Harness, apps: tuple[App, App]) -> None:
     """Forty mirrors claimed at once through two instances are all placed, and each claim has its row. (I1, I3, I8)"""
     stand.ask("PUT", "switches", {"throttling": "both"})
 
@@ -25,7 +25,7 @@ def test_forty_mirrors_claimed_at_once(stand: Stage, apps: tuple[App, App]) -> N
     assert result.faults == [], result.figures
 
 
-def test_steady_claims(stand: Stage, apps: tuple[App, App]) -> None:
+def test_steady_claims(stand: Harness, apps: tuple[App, App]) -> None:
     """Claims at a steady rate are all answered 200. (I1, I8)"""
     result = load.steady(stand, apps[0], stand.mirrors[60:100], per_s=25, seconds=8)
 
@@ -39,7 +39,7 @@ def test_thousand_mirrors_claimed_at_once(tmp_path: Path) -> None:
     mirrors = round(number("PROCESSES_MIRRORS", 1000))
     with contextlib.ExitStack() as stack:
         stand = _standing(stack, tmp_path, mirrors=mirrors, switches={"latency": "2022", "throttling": "both"})
-        apps = [stack.enter_context(stage.served(stand, name, VIP_RECONCILE_SCHEDULE=DEFAULT)) for name in ("app-1", "app-2")]
+        apps = [stack.enter_context(harness.served(stand, name, VIP_RECONCILE_SCHEDULE=DEFAULT)) for name in ("app-1", "app-2")]
         result = load.at_once(stand, apps, stand.mirrors)
 
     assert result.faults == [], result.figures
@@ -52,7 +52,7 @@ def test_memory_is_flat_under_steady_claims(tmp_path: Path) -> None:
     switches = {"latency": "fixed:2", "throttling": "both", "history_max": 1000}
     with contextlib.ExitStack() as stack:
         stand = _standing(stack, tmp_path, mirrors=200, subscriptions=8, switches=switches)
-        app = stack.enter_context(stage.served(stand, VIP_RECONCILE_SCHEDULE=DEFAULT))
+        app = stack.enter_context(harness.served(stand, VIP_RECONCILE_SCHEDULE=DEFAULT))
         result = load.steady(stand, app, stand.mirrors, per_s=per_s, seconds=seconds)
 
     assert result.faults == [], result.figures
@@ -65,7 +65,7 @@ DEFAULT = "*/30 * * * * *"
 
 def _standing(
     stack: contextlib.ExitStack, folder: Path, *, mirrors: int, switches: Mapping[str, Any], subscriptions: int = 1
-) -> Stage:
+) -> Harness:
     load.many_files()
-    scale = stage.Scale(mirrors=mirrors, seed=stage.seed(), subscriptions=subscriptions, switches=switches)
-    return stack.enter_context(stage.standing(folder, scale))
+    scale = harness.Scale(mirrors=mirrors, seed=harness.seed(), subscriptions=subscriptions, switches=switches)
+    return stack.enter_context(harness.standing(folder, scale))

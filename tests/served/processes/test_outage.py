@@ -13,9 +13,9 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.served.processes import judge, stage
+from tests.served.processes import harness, judge
 from tests.served.processes.agents import Agent, Claimant
-from tests.served.processes.stage import App, Stage
+from tests.served.processes.harness import App, Harness
 
 MIRRORS = 6
 AWAY_S = 3.0
@@ -34,12 +34,12 @@ class Result:
 
 
 def run(folder: Path) -> Result:
-    """Play it on a stage of its own."""
-    result, chance = Result(), stage.seed()
+    """Run it on a harness of its own."""
+    result, chance = Result(), harness.seed()
     with contextlib.ExitStack() as stack:
-        scale = stage.Scale(mirrors=MIRRORS, seed=chance, switches={"latency": "fixed:1.5", "put_call_s": (0.1, 0.6)})
-        stand = stack.enter_context(stage.standing(folder, scale))
-        app = stack.enter_context(stage.served(stand))
+        scale = harness.Scale(mirrors=MIRRORS, seed=chance, switches={"latency": "fixed:1.5", "put_call_s": (0.1, 0.6)})
+        stand = stack.enter_context(harness.standing(folder, scale))
+        app = stack.enter_context(harness.served(stand))
         began = time.monotonic()
         codes = asyncio.run(_claims_over_an_outage(stand, app, random.Random(chance), result))
         found = judge.look(stand)
@@ -54,7 +54,7 @@ def run(folder: Path) -> Result:
     return result
 
 
-async def _claims_over_an_outage(stand: Stage, app: App, rng: random.Random, result: Result) -> list[int]:
+async def _claims_over_an_outage(stand: Harness, app: App, rng: random.Random, result: Result) -> list[int]:
     agents = [await Agent.start(stand.agent(mirror, "B", app.url)) for mirror in stand.mirrors]
     ending = [asyncio.create_task(agent.end(CLAIM_WITHIN_S)) for agent in agents]
     while len(await asyncio.to_thread(stand.nic_writes)) < MIRRORS // 2:
@@ -74,7 +74,7 @@ async def _claims_over_an_outage(stand: Stage, app: App, rng: random.Random, res
 
 
 def _operator(url: str) -> tuple[int, str]:
-    request = urllib.request.Request(url, headers={"x-functions-key": stage.FUNCTIONS_KEY})
+    request = urllib.request.Request(url, headers={"x-functions-key": harness.FUNCTIONS_KEY})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status, ""

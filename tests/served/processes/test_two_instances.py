@@ -6,14 +6,14 @@ import random
 import aiohttp
 
 from simulator.worlds import FleetMirror
-from tests.served.processes import judge, stage
+from tests.served.processes import harness, judge
 from tests.served.processes.agents import Claimant
-from tests.served.processes.stage import App, Stage
+from tests.served.processes.harness import App, Harness
 
 ROUNDS = 2
 
 
-async def test_claims_of_both_members_on_both_instances(stand: Stage, apps: tuple[App, App]) -> None:
+async def test_claims_of_both_members_on_both_instances(stand: Harness, apps: tuple[App, App]) -> None:
     """Claims for one member join one swap, a newer one for the other member wins, no write cuts off another. (I2)"""
     mirrors = stand.mirrors[0:4]
     rng = random.Random(stand.scale.seed)
@@ -21,7 +21,7 @@ async def test_claims_of_both_members_on_both_instances(stand: Stage, apps: tupl
     async with aiohttp.ClientSession() as session:
         await asyncio.gather(*(_alternate(stand, session, apps, mirror, random.Random(rng.random())) for mirror in mirrors))
     found = judge.look(stand)
-    nics = {stage.nic(mirror, side) for mirror in mirrors for side in "AB"}
+    nics = {harness.nic(mirror, side) for mirror in mirrors for side in "AB"}
     canceled = [one for one in stand.ask("GET", "operations")["value"] if one["status"] == "Canceled"]
 
     assert judge.judge(stand, found, last={mirror.name: "A" for mirror in mirrors}, mirrors=mirrors) == []
@@ -29,7 +29,7 @@ async def test_claims_of_both_members_on_both_instances(stand: Stage, apps: tupl
 
 
 async def _alternate(
-    stand: Stage, session: aiohttp.ClientSession, apps: tuple[App, App], mirror: FleetMirror, rng: random.Random
+    stand: Harness, session: aiohttp.ClientSession, apps: tuple[App, App], mirror: FleetMirror, rng: random.Random
 ) -> None:
     for turn in range(ROUNDS):
         side, one, other = "BA"[turn % 2], apps[turn % 2].url, apps[1 - turn % 2].url
@@ -39,7 +39,7 @@ async def _alternate(
 
         joined = await first
         assert joined["outcome"] == second["outcome"] == "moved"
-        assert joined["holder"] == second["holder"] == stage.member(mirror, side)
+        assert joined["holder"] == second["holder"] == harness.member(mirror, side)
         assert joined["operation_id"] == second["operation_id"]
         assert joined["epoch"] == second["epoch"] == turn + 1
     older = asyncio.create_task(Claimant(stand, mirror, "A").claim(session, lambda: apps[0].url, rng))
@@ -48,6 +48,6 @@ async def _alternate(
     await asyncio.sleep(rng.uniform(0.2, 0.8))
     newest = await Claimant(stand, mirror, "A").claim(session, lambda: apps[0].url, rng)
 
-    assert newest["holder"] == stage.member(mirror, "A")
+    assert newest["holder"] == harness.member(mirror, "A")
     assert (await between).get("code", "moved") in ("claim-superseded", "moved")
     assert (await older).get("code", "moved") in ("claim-superseded", "moved")

@@ -1,50 +1,16 @@
-"""Turns, budgets and looks: nobody asks Azure more than it allows, nobody waits without need, and nobody starves."""
+"""Permits and rate limits: nobody asks Azure for more than it allows, waits without need, or starves."""
 
 import asyncio
-import contextlib
 import random
-from collections.abc import Awaitable, Callable
 
 import pytest
 
 from simulator.core.errors import Refused
 from simulator.core.switches import Switches
 from simulator.state.throttle import Limits
-from tests.promises.loop import run
+from tests.vipcore.arm.clock import in_time, now, throttled
 from vipcore.arm.port import ArmReply
-from vipcore.arm.rate_limit import (
-    FIRST_LOOK_S,
-    LOOK_S_MAX,
-    NEW,
-    ORDER,
-    PROCESS_LOOKS_PER_S,
-    UNDER_WAY,
-    PollCount,
-    RateLimit,
-    Subscription,
-)
-
-
-def in_time(story: Callable[[], Awaitable[None]]) -> None:
-    """Run a story on the virtual clock."""
-
-    async def main() -> None:
-        await story()
-
-    run(main())
-
-
-def now() -> float:
-    """The loop's time."""
-    return asyncio.get_running_loop().time()
-
-
-def throttled(seconds: str = "7") -> ArmReply:
-    """ARM's 429 about rates."""
-    return ArmReply(status=429, headers={"retry-after": seconds}, body={"error": {"code": "SubscriptionRequestsThrottled"}})
-
-
-# -- turns -------------------------------------------------------------------------------------------------------------
+from vipcore.arm.rate_limit import NEW, ORDER, UNDER_WAY, RateLimit, Subscription
 
 
 def test_a_lone_swap_never_waits() -> None:
@@ -201,9 +167,6 @@ def test_azure_never_refuses_who_waits_for_turns(seed: int) -> None:
     in_time(story)
 
 
-# -- what Azure tells --------------------------------------------------------------------------------------------------
-
-
 def answer(kind: str, remaining: int) -> ArmReply:
     """An answer with Azure's own count."""
     return ArmReply(status=200, headers={f"x-ms-ratelimit-remaining-subscription-{kind}": str(remaining)})
@@ -344,9 +307,6 @@ def test_a_lock_is_no_throttle() -> None:
     in_time(story)
 
 
-# -- crowds ------------------------------------------------------------------------------------------------------------
-
-
 def test_a_few_are_no_crowd() -> None:
     """A handful of claims at once read everything at once; with dozens the next one waits for its writes before it reads."""
 
@@ -358,68 +318,5 @@ def test_a_few_are_no_crowd() -> None:
         subscription.asking = 60
         assert subscription.writes_contended(now())
         assert subscription.reads_low(now())
-
-    in_time(story)
-
-
-# -- looks -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("elapsed_s", [0.0, 1.0, 8.0, 60.0, 600.0])
-def test_alone_the_end_is_seen_soon(elapsed_s: float) -> None:
-    """A lone operation is looked at after a quarter of a second, later after three hundredths of what has passed, at most 5 s."""
-
-    async def story() -> None:
-        subscription = Subscription()
-        with subscription.polling():
-            wait = subscription.poll_after(elapsed_s, 0.5)
-        assert wait == min(LOOK_S_MAX, max(FIRST_LOOK_S, 0.03 * elapsed_s))
-
-    in_time(story)
-
-
-@pytest.mark.parametrize("true_s", [3.0, 8.0, 20.0])
-def test_in_a_crowd_the_first_look_finds_most_ended(true_s: float) -> None:
-    """However long operations take, the time of the first look settles near their end: few looks each, little overshoot."""
-
-    async def story() -> None:
-        rng, subscription, overshoot, looks_made = random.Random(1), Subscription(), [], []
-
-        async def operation() -> None:
-            await asyncio.sleep(rng.random() * 300.0)  # ten a second, as many as writes can be made
-            began, observed, before = now(), 0, 0.0
-            with subscription.polling():
-                while True:
-                    await asyncio.sleep(subscription.poll_after(now() - began, rng.random(), observed))
-                    await subscription.reads.acquire()
-                    subscription.reads.sent(now())
-                    elapsed = now() - began
-                    observed += 1
-                    if elapsed >= true_s:
-                        break
-                    before = elapsed
-            subscription.poll_ended(elapsed, before)
-            overshoot.append(elapsed - true_s)
-            looks_made.append(observed)
-
-        await asyncio.gather(*(operation() for _ in range(3_000)))
-        late = len(overshoot) // 4  # what came after it had settled
-        assert sum(looks_made[late:]) / len(looks_made[late:]) <= 2.0
-        assert sum(overshoot[late:]) / len(overshoot[late:]) <= max(1.0, 0.15 * true_s)
-
-    in_time(story)
-
-
-def test_a_process_looks_only_so_often() -> None:
-    """Operations of many subscriptions together are looked at no more often than one process can bear."""
-
-    async def story() -> None:
-        everywhere = PollCount()
-        paces = [Subscription(process_polls=everywhere) for _ in range(600)]
-        with contextlib.ExitStack() as stack:
-            for subscription in paces:
-                stack.enter_context(subscription.polling())
-            waits = [subscription.poll_after(1.0, 0.5, looks=2) for subscription in paces]
-        assert sum(1.0 / wait for wait in waits) <= PROCESS_LOOKS_PER_S * 1.01
 
     in_time(story)

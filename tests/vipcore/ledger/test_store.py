@@ -1,14 +1,16 @@
-"""A transaction whose answer is lost, settled by reading what is there now."""
+"""The store: a commit whose answer is lost is resolved by a read, and each head hash reaches the log."""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from tests.promises.harness import Fate, Harness, Node
+from tests.promises.helpers import virtual
 from tests.promises.ledger import MemoryLedger
 from tests.promises.loop import run
-from tests.promises.stage import Stage
 from vipcore.errors import CommitUnknown
 from vipcore.ledger.audit import Entry, Row
 from vipcore.ledger.head import Head
@@ -44,7 +46,7 @@ def test_lost_answer_of_a_commit(lands: bool, meanwhile: bool) -> None:
 
     async def main() -> None:
         ledger = Lossy(lands=lands, meanwhile=meanwhile)
-        store = Stage().node("n").controller.store
+        store = Harness().node("n").controller.store
         store.ledger = ledger
 
         stored = await store.commit(Head(mirror="PROD"), decide)
@@ -66,7 +68,7 @@ def test_a_lost_commit_without_a_row_is_never_taken_for_ours() -> None:
 
     async def main() -> None:
         ledger = Lossy(lands=True, meanwhile=False)
-        store = Stage().node("n").controller.store
+        store = Harness().node("n").controller.store
         store.ledger = ledger
         seen: list[str | None] = []
 
@@ -91,7 +93,7 @@ def test_who_is_cut_off_knows_what_was_sent() -> None:
             raise AssertionError("it hangs")
 
     async def main() -> None:
-        store = Stage().node("n").controller.store
+        store = Harness().node("n").controller.store
         store.ledger = Hanging()
         sent: list[Row] = []
 
@@ -102,3 +104,22 @@ def test_who_is_cut_off_knows_what_was_sent() -> None:
         assert await store.ledger.rows_from("PROD", 1, limit=9) == sent
 
     run(main())
+
+
+@virtual
+async def test_a_head_hash_is_logged_though_the_answer_to_its_commit_was_lost() -> None:
+    """The log is the second place of trust: it has every head hash that the table ever had."""
+
+    class Lost(Fate):
+        async def between(self, node: Node, label: str) -> None:
+            if label == "table commit":
+                raise TimeoutError
+
+    harness = Harness()
+    node = harness.node("n1")
+    harness.fate = Lost()
+
+    frozen = await node.freeze()
+
+    logged: list[dict[str, Any]] = [fields for event, fields in node.log if event == "audit.head"]
+    assert logged == [{"mirror": "PROD", "seq": 1, "hash": frozen.head_hash}]

@@ -1,61 +1,84 @@
-"""Rows at the edges: what was left out is told by the next row, and each head hash reaches the log."""
+"""Rows of a swap: each answered write has exactly one."""
 
 import asyncio
-from typing import Any
 
-from tests.promises.acts import details, refused, virtual
-from tests.promises.stage import Fate, Node, Stage
-from vipcore.settings.config import Config
-
-
-@virtual
-async def test_an_accepted_claim_tells_what_was_left_out_before_it() -> None:
-    """The next row says how many were left out, also where the claim goes through; the one after it does not say it again."""
-    stage = Stage()
-    node = stage.node("n1")
-    await node.claim("MIRRORB")
-    for _ in range(3):
-        await asyncio.sleep(1)
-        await refused(node.claim("MIRRORA", age_s=60))
-
-    await node.claim("MIRRORA")
-    await refused(node.claim("MIRRORB", age_s=60))
-    await asyncio.sleep(70)
-    await node.claim("MIRRORB")
-    await refused(node.claim("MIRRORA", age_s=60))
-
-    told = [*await details(stage, "claim.accepted"), *await details(stage, "claim.refused")]
-    assert [detail for detail in told if "left out" in detail] == ["Desired was MIRRORB. 2 like the one before were left out."]
+from tests.promises.harness import Fate, Harness, Node
+from tests.promises.helpers import assert_kept, details, puts, virtual
+from tests.vipcore.effects import watched
+from vipcore.arm.rate_limit import PollCount
+from vipcore.errors import CommitUnknown
+from vipcore.ledger.audit import Entry
+from vipcore.ledger.head import Head
+from vipcore.swap.in_flight import InFlight
+from vipcore.swap.journal import Journal
+from vipcore.swap.lease import HeldLease, take_lease
+from vipcore.swap.observed import Observed
 
 
 @virtual
-async def test_the_first_change_of_holder_counts_as_one() -> None:
-    """Where the VIP was on another member before anybody was desired, the first claim is a change of holder too."""
-    stage = Stage()
-    assert stage.config is not None
-    node = stage.node("n1")
-    node.controller.config = Config(mirrors=stage.config.mirrors, max_changes=2)
-
+async def test_every_write_has_its_row() -> None:
+    """Each NIC write whose answer came has one row with ARM's request id, which is the operation's id too. (I3)"""
+    harness, node, _ = watched()
     await node.claim("MIRRORB")
-    await node.claim("MIRRORA")
 
-    assert (await refused(node.claim("MIRRORB"))).code == "flapping"
+    rows = [row.columns for row in await harness.trail() if row.columns["Event"] == "nic.write"]
+    assert [row["ArmRequestIds"] for row in rows] == [sent.request_id for sent in puts(harness)]
+    assert [row["Member"] for row in rows] == ["MIRRORA", "MIRRORB"]
+    assert len({row["OperationId"] for row in rows}) == 1
+
+
+class LosesTheRow(Fate):
+    """The commit of the first write's row takes effect, its answer is lost, and the table is away right after."""
+
+    def __init__(self) -> None:
+        self.lost = False
+
+    async def between(self, node: Node, label: str) -> None:
+        if label == "table commit" and not self.lost and any(sent.status == 200 for sent in puts(node.harness)):
+            self.lost = True
+            node.harness.table_away_until = node.harness.loop.time() + 2.0
+            raise CommitUnknown("lost")
 
 
 @virtual
-async def test_a_head_hash_is_logged_though_the_answer_to_its_commit_was_lost() -> None:
-    """The log is the second place of trust: it has every head hash that the table ever had."""
+async def test_a_write_has_one_row() -> None:
+    """A row whose commit got no answer before the table went away is not committed a second time. (I3)"""
+    harness = Harness(fate=LosesTheRow())
+    node = harness.node("n1")
+    await node.claim("MIRRORB")
 
-    class Lost(Fate):
+    ids = [row.columns.get("ArmRequestIds") for row in await harness.trail() if row.columns["Event"] == "nic.write"]
+    assert len(ids) == len(set(ids)) == len([sent for sent in puts(harness) if sent.status == 200])
+    await assert_kept(harness, on="mirrorb280_z2")
+
+
+@virtual
+async def test_a_commit_that_was_cut_off_is_not_written_again() -> None:
+    """Rows that are in the trail although their driver was cut off while it waited for the answer are not written again. (I3)"""
+    harness = Harness()
+    node = harness.node("n1")
+    journal, now = Journal(), harness.loop.time()
+    head = take_lease(Head(mirror="PROD"), "n1/1", node.now())
+    in_flight = InFlight(Observed(harness.mirror(), {}))
+    lease = HeldLease(node.controller.store, head, in_flight, journal, PollCount(), read_at=now, deadline=now + 60.0)
+    journal.add(Entry(event="nic.write", actor="test", detail="once"))
+    landed = asyncio.Event()
+
+    class Hangs(Fate):
         async def between(self, node: Node, label: str) -> None:
-            if label == "table commit":
-                raise TimeoutError
+            if label == "table commit" and not landed.is_set():
+                landed.set()
+                await asyncio.Event().wait()
 
-    stage = Stage()
-    node = stage.node("n1")
-    stage.fate = Lost()
+    harness.fate = Hangs()
 
-    frozen = await node.freeze()
+    def change(head: Head) -> tuple[Head, list[Entry]]:
+        return head, journal.waiting
 
-    logged: list[dict[str, Any]] = [fields for event, fields in node.log if event == "audit.head"]
-    assert logged == [{"mirror": "PROD", "seq": 1, "hash": frozen.head_hash}]
+    cut_off = asyncio.create_task(lease.commit(Head(mirror="PROD"), change))
+    await landed.wait()
+    cut_off.cancel()
+    await asyncio.wait([cut_off])
+    await lease.commit(await harness.head(), change)
+
+    assert await details(harness, "nic.write") == ["once"]

@@ -1,182 +1,58 @@
-"""Azure's known and possible behaviours while an address moves, swept: every swap ends right, in few writes."""
+"""The steps of a swap: repair, detach, attach, and an attach that is tried early."""
 
 import asyncio
-import itertools
-from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from simulator import worlds
-from simulator.core.faults import Lost
-from simulator.core.history import Exchange
-from simulator.core.switches import Switches
-from simulator.state.world import World
-from tests.promises.acts import ATTACH, NIC_A, NIC_B, assert_kept, document, puts, switch, virtual
-from tests.promises.stage import Node, Stage
-from vipcore.model import Nic
-
-OPERATION_S = 8.0
-RELEASE = ("operation-end", "acceptance")
-PREVIEW = ("feature-missing", "version-unknown", "private", "all", "slow", "half-way")
-STRATEGIES = ("put", "atomic", "auto")
-SWAPS = 5
-ALL_WAYS = list(itertools.product(RELEASE, PREVIEW, (False, True), STRATEGIES))
-
-
-def staged(strategy: str, *, public: bool, **switches: Any) -> Stage:
-    """The default world, with or without the public IP on the VIP."""
-    vip = {"name": "vip", "private_ip": "10.0.0.254", **({"public_ip": "my_vip_ip"} if public else {})}
-    return Stage(
-        world=worlds.default() if public else private_world(),
-        document=document(strategy=strategy, vips=[vip]),
-        switches=Switches(latency=f"fixed:{OPERATION_S:g}", **switches),
-    )
-
-
-def private_world() -> World:
-    """The default world, whose VIP has no public IP."""
-    found = worlds.default()
-    holder = found.nics[0]
-    configs = tuple(replace(config, public_ip="") for config in holder.configs)
-    return replace(found, nics=(replace(holder, configs=configs), *found.nics[1:]))
-
-
-def writes(stage: Stage) -> list[Exchange]:
-    """NIC writes and moves in one call so far, accepted or not."""
-    moves = [seen for seen in stage.cloud.history if seen.method == "POST" and "/moveipconfigurations" in seen.target.lower()]
-    return sorted([*puts(stage), *moves], key=lambda seen: seen.at)
-
-
-async def swap(stage: Stage, node: Node, turn: int) -> tuple[float, list[Exchange]]:
-    """One swap there (even turns) or back: its seconds and its writes."""
-    began, before = stage.loop.time(), len(writes(stage))
-    member = "MIRRORB" if turn % 2 == 0 else "MIRRORA"
-    assert (await node.claim(member, claim_id=f"c{turn}")).outcome == "moved"
-    await assert_kept(stage, on=NIC_B if turn % 2 == 0 else NIC_A)
-    return stage.loop.time() - began, writes(stage)[before:]
-
-
-async def overlap_memory(stage: Stage) -> Any:
-    """What the mirror's head remembers of overlapping."""
-    return (await stage.head()).overlap_memory
-
-
-@pytest.mark.parametrize(
-    ("release", "preview", "public", "strategy"), ALL_WAYS, ids=["-".join(map(str, way)) for way in ALL_WAYS]
+from simulator.core.faults import Answer, Ends, Lost
+from simulator.state.world import WorldConfig, WorldNic
+from tests.promises.harness import Harness
+from tests.promises.helpers import (
+    ALWAYS,
+    ATTACH,
+    NIC_A,
+    NIC_B,
+    assert_kept,
+    cured,
+    document,
+    events,
+    other_content,
+    puts,
+    refused,
+    stranger_puts,
+    switch,
+    timer,
+    virtual,
 )
-@virtual
-async def test_every_swap_ends_right(release: str, preview: str, public: bool, strategy: str) -> None:
-    """Whatever Azure lets go of when, and whatever the preview does: each swap moves the VIP, in five writes at most. (I4, I5)"""
-    stage = staged(strategy, public=public, released_at=release, move_ip_configurations=preview)
-    node = stage.node("n1")
-
-    for turn in range(SWAPS):
-        _, sent = await swap(stage, node, turn)
-
-        assert len(sent) <= 5, [(seen.method, seen.resource, seen.status, seen.code) for seen in sent]
-        assert sum(seen.method == "POST" for seen in sent) <= 1
+from tests.vipcore.swap.azure import fixed, world
+from tests.vipcore.swap.swaps import OPERATION_S, overlap_memory, swap, swap_harness
 
 
 @pytest.mark.parametrize("strategy", ["put", "auto"])
 @virtual
 async def test_an_early_release_halves_the_swap(strategy: str) -> None:
     """Where Azure lets go at acceptance, both operations run at the same time: 0.55 of the serial time or less, in two writes."""
-    stage = staged(strategy, public=True, released_at="acceptance")
-    node = stage.node("n1")
+    harness = swap_harness(strategy, public=True, released_at="acceptance")
+    node = harness.node("n1")
 
-    taken = [await swap(stage, node, turn) for turn in range(4)]
+    taken = [await swap(harness, node, turn) for turn in range(4)]
 
     # `auto` plays safe in the first swap and finds out in the second.
     for took, sent in taken[1 if strategy == "auto" else 0 :]:
         assert took <= 0.55 * 2 * OPERATION_S
         assert [seen.status for seen in sent] == [200, 200]
-    assert (await overlap_memory(stage))["release"] == "acceptance"
-
-
-@virtual
-async def test_the_call_that_moves_at_once_halves_the_swap() -> None:
-    """With `moveIpConfigurations` a swap is one write, and takes 0.55 of the serial time or less."""
-    stage = staged("atomic", public=False, move_ip_configurations="private")
-    node = stage.node("n1")
-
-    for turn in range(3):
-        took, sent = await swap(stage, node, turn)
-
-        assert took <= 0.55 * 2 * OPERATION_S
-        assert [seen.method for seen in sent] == ["POST"]
-
-
-@virtual
-async def test_a_write_that_may_still_come_is_not_settled_by_the_one_call() -> None:
-    """While a write without an answer may still come, NICs are written under their etags and not moved in one call. (I2)"""
-    stage = staged("atomic", public=False, move_ip_configurations="private")
-    node, hand = stage.node("n1"), stage.node("hand")
-    source = stage.cloud.nic_named(NIC_A)
-    with_vip = await hand.controller.arm.read_nic(source.id)
-    assert isinstance(with_vip, Nic)
-    stage.cloud.stranger(source, "drops-config")
-    stage.cloud.script(ATTACH, fault=Lost(when="before", after_s=2.0))
-    claim = asyncio.create_task(node.claim("MIRRORB"))
-    await asyncio.sleep(1.0)
-    # While the attach is on its way, somebody gives the VIP to MIRRORA: what is left to do is a plain move.
-    bare = await hand.controller.arm.read_nic(source.id)
-    assert isinstance(bare, Nic)
-    await hand.controller.arm.put(bare, with_vip.document)
-
-    assert (await claim).outcome == "moved"
-
-    assert {seen.method for seen in writes(stage)} == {"PUT"}
-    await assert_kept(stage, on=NIC_B, rows_of_writes=False)
-    assert (await node.claim("MIRRORA", claim_id="back")).outcome == "moved"
-    assert [seen.method for seen in writes(stage)][-1] == "POST"
-
-
-@virtual
-async def test_auto_never_tries_the_one_call() -> None:
-    """`auto` leaves the preview to mirrors whose strategy asks for it, also where it would work."""
-    stage = staged("auto", public=False, move_ip_configurations="private")
-    node = stage.node("n1")
-
-    sent = [(await swap(stage, node, turn))[1] for turn in range(6)]
-
-    assert {seen.method for one in sent for seen in one} == {"PUT"}
-
-
-@virtual
-async def test_a_one_call_that_stopped_working_costs_one_refusal() -> None:
-    """A preview that is taken away costs the swap one refused call; the two writes follow."""
-    stage = staged("atomic", public=False, move_ip_configurations="private")
-    node = stage.node("n1")
-    for turn in range(4):
-        await swap(stage, node, turn)
-    switch(stage, move_ip_configurations="feature-missing")
-
-    _, first = await swap(stage, node, 4)
-
-    assert [seen.method for seen in first] == ["POST", "PUT", "PUT"]
-
-
-@virtual
-async def test_auto_does_not_send_public_addresses_through_a_private_preview() -> None:
-    """A VIP with a public IP is never moved by `auto` in one call: nobody has said that the call can."""
-    stage = staged("auto", public=True, move_ip_configurations="private")
-    node = stage.node("n1")
-
-    sent = [one for turn in range(5) for one in (await swap(stage, node, turn))[1]]
-
-    assert {seen.method for seen in sent} == {"PUT"}
+    assert (await overlap_memory(harness))["release"] == "acceptance"
 
 
 @virtual
 async def test_auto_asks_in_vain_at_most_once_in_many_swaps() -> None:
     """Where Azure lets go at the end, `auto` finds that out by one refused write, and asks again only after many swaps."""
-    stage = staged("auto", public=True)
-    node = stage.node("n1")
+    harness = swap_harness("auto", public=True)
+    node = harness.node("n1")
 
     sent = []
     for turn in range(12):
-        sent.append((await swap(stage, node, turn))[1])
+        sent.append((await swap(harness, node, turn))[1])
         await asyncio.sleep(120.0)  # six changes in ten minutes are the limit
 
     refused = [seen for one in sent for seen in one if seen.status == 400]
@@ -187,14 +63,14 @@ async def test_auto_asks_in_vain_at_most_once_in_many_swaps() -> None:
 @virtual
 async def test_an_early_release_that_ends_costs_one_write() -> None:
     """Azure that let go early and no longer does: the early try is refused, the swap ends all the same; that is remembered."""
-    stage = staged("auto", public=True, released_at="acceptance")
-    node = stage.node("n1")
+    harness = swap_harness("auto", public=True, released_at="acceptance")
+    node = harness.node("n1")
     for turn in range(4):
-        await swap(stage, node, turn)
-    switch(stage, released_at="operation-end")
+        await swap(harness, node, turn)
+    switch(harness, released_at="operation-end")
 
-    _, first = await swap(stage, node, 4)
-    _, second = await swap(stage, node, 5)
+    _, first = await swap(harness, node, 4)
+    _, second = await swap(harness, node, 5)
 
     assert [seen.status for seen in first] == [200, 400, 200]
     assert [seen.status for seen in second] == [200, 200]
@@ -203,10 +79,118 @@ async def test_an_early_release_that_ends_costs_one_write() -> None:
 @virtual
 async def test_a_refused_early_try_costs_no_time() -> None:
     """`put` against an Azure that lets go at the end is as fast as waiting: the refusal comes while Azure works anyway."""
-    stage = staged("put", public=True)
-    node = stage.node("n1")
+    harness = swap_harness("put", public=True)
+    node = harness.node("n1")
 
-    took, sent = await swap(stage, node, 0)
+    took, sent = await swap(harness, node, 0)
 
     assert took <= 1.06 * 2 * OPERATION_S
     assert len(sent) == 3
+
+
+@pytest.mark.parametrize("strategy", ["put", "auto"])
+@virtual
+async def test_what_the_overlap_gains(strategy: str) -> None:
+    """Where Azure lets go at acceptance, a swap takes little more than one operation as soon as that is known."""
+    harness = Harness(switches=fixed(released_at="acceptance"), document=document(strategy=strategy))
+    node = harness.node("n1")
+    took = []
+    for turn in range(4):
+        outcome = await node.claim(["MIRRORB", "MIRRORA"][turn % 2], claim_id=f"c{turn}")
+        took.append(outcome.total_ms)
+
+    assert took[-1] < 4000
+    assert took[0] < (4000 if strategy == "put" else 7000)
+
+
+@virtual
+async def test_an_error_of_the_old_wording_during_the_overlap() -> None:
+    """The old wording of a held address names no resource; during the overlap it is taken for our own, and the swap goes on."""
+    harness = Harness(switches=fixed(released_at="acceptance"), document=document(strategy="put"))
+    node = harness.node("n1")
+    words = {"address": "10.0.0.254", "other": "B"}
+    harness.cloud.script(ATTACH, fault=Answer(name="PrivateIPAddressInUse", words=words))
+
+    assert (await node.claim("MIRRORB")).outcome == "moved"
+
+    await assert_kept(harness, on=NIC_B)
+    assert (await events(harness))[-1] == "swap.completed"
+
+
+@virtual
+async def test_a_target_that_stays_updating() -> None:
+    """A target NIC that stays `Updating` is waited for before anything is detached, and the VIP stays where it is. (I10)"""
+    harness = Harness()
+    node = harness.node("n1")
+    stranger_puts(harness, NIC_B, seconds=600.0)
+
+    refusal = await refused(node.claim("MIRRORB"))
+
+    assert refusal.code == "busy"
+    assert puts(harness) == []
+    assert harness.holders() == [NIC_A]
+    await timer(node, 900.0)
+    await assert_kept(harness, on=NIC_B)
+
+
+@virtual
+async def test_a_failed_target_is_repaired_first() -> None:
+    """A target NIC in `Failed` is put back as it is before anything is detached. (I10)"""
+    harness = Harness(world=world(b={"state": "Failed"}))
+    node, before = harness.node("n1"), other_content(harness)
+
+    assert (await node.claim("MIRRORB")).outcome == "moved"
+
+    assert [sent.resource.rsplit("/", 1)[-1] for sent in puts(harness)] == [NIC_B, NIC_A, NIC_B]
+    await assert_kept(harness, on=NIC_B)
+    assert other_content(harness) == before
+
+
+@virtual
+async def test_a_failed_target_that_cannot_be_repaired() -> None:
+    """Where putting a failed target back does not repair it, the swap stops and the VIP stays where it is. (I10)"""
+    harness = Harness(world=world(b={"state": "Failed"}))
+    node = harness.node("n1")
+    harness.cloud.script(ATTACH, fault=Ends(how="not-allowed"), times=ALWAYS)
+
+    refusal = await refused(node.claim("MIRRORB"))
+
+    assert refusal.code == "azure-failed"
+    assert "marked for deletion" in refusal.detail
+    assert harness.holders() == [NIC_A]
+    await assert_kept(harness, on=None)
+    cured(harness)
+    await timer(node, 120.0)
+    await assert_kept(harness, on=NIC_B)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@virtual
+async def test_a_reference_that_is_updating(times: int) -> None:
+    """A referenced resource that is still `Updating` after the detach delays the attach and no more."""
+    harness = Harness(switches=fixed(busy_after_completion_s=4.0 * times))
+    node = harness.node("n1")
+
+    assert (await node.claim("MIRRORB")).outcome == "moved"
+
+    await assert_kept(harness, on=NIC_B)
+
+
+@virtual
+async def test_an_address_that_is_taken_between_detach_and_attach() -> None:
+    """An address that a stranger takes in the gap is reported with its holder; when it is free again the timer ends the swap."""
+    harness = Harness(world=world(WorldNic(name="thief", vm="", configs=(WorldConfig(name="own", address="10.0.0.9"),))))
+    node = harness.node("n1")
+    thief = harness.cloud.nic_named("thief")
+    # The address is free from the end of the detach until the attach arrives: the thief is there first.
+    harness.cloud.script(ATTACH, fault=Lost(when="before"))
+    harness.loop.call_later(3.2, lambda: harness.cloud.stranger(thief, "takes-address", address="10.0.0.254"))
+
+    refusal = await refused(node.claim("MIRRORB"))
+
+    assert refusal.code == "address-taken"
+    assert "networkInterfaces/thief" in refusal.detail
+    assert harness.holders() == ["thief"]
+    harness.cloud.stranger(thief, "drops-config")
+    await timer(node, 300.0)
+    await assert_kept(harness, on=NIC_B)

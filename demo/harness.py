@@ -1,4 +1,4 @@
-"""What the demo plays on: the simulated Azure, Azurite, the served app, and a configured agent for each member."""
+"""What the demo runs on: the simulated Azure, Azurite, the served app, and a configured agent for each member."""
 
 import base64
 import contextlib
@@ -23,7 +23,7 @@ REQUEST_TIMEOUT_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Harness:
     """Everything up: where it answers, and each member's agent configuration."""
 
     simulator: str
@@ -54,7 +54,7 @@ class Stage:
 
 
 @contextlib.contextmanager
-def standing(folder: Path, *, seed: int, latency: str, say: Callable[[str], None]) -> Iterator[Stage]:
+def standing(folder: Path, *, seed: int, latency: str, say: Callable[[str], None]) -> Iterator[Harness]:
     """Start it all, in this order, and end it in the opposite one, each process by its id, whatever happens.
 
     `folder` takes configurations and logs; `latency` is the simulator's switch of that name. Raises process.ProcessError
@@ -83,7 +83,7 @@ def standing(folder: Path, *, seed: int, latency: str, say: Callable[[str], None
         say(f"Function app      {app.url}  (Microsoft's worker runtime)")
         servers = {"the simulated Azure": simulated, "the Function app": app}
         stack.enter_context(_blaming(servers))
-        yield Stage(
+        yield Harness(
             simulator=simulated.url,
             table=service.connection_string,
             api=app.url,

@@ -363,21 +363,35 @@ SLIPS: tuple[Slip, ...] = (
 )
 
 UNSEEN: Mapping[str, str] = {
-    "what a dead driver may write is forgotten at a hand-over": "test_found.py::test_a_hand_over_leaves_what_was_to_be_rewritten",
-    "a read is as young as its answer": "test_found.py::test_a_read_is_as_old_as_its_request",
-    "judged by reads of before the last write": "test_found.py::test_a_look_of_before_the_last_write_confirms_nothing",
-    "what else changed on a NIC is not compared": "test_strangers.py::test_a_foreign_change_after_our_write_is_reported",
-    "a hold begins anew with each refusal": "test_judge.py::test_a_peer_that_says_primary_holds_a_claim_for_hold_s",
-    "a forced move skips the preflight": "test_freeze.py::test_force_never_overrides_the_preflight",
-    "a VIP that somebody moved by hand is taken back": "test_reconcile.py::test_a_vip_on_another_member_is_reported_and_left",
-    "a page that never turned is followed": "test_judge.py::test_a_page_that_is_not_followed",
-    "a NIC that cannot be read has no VIP, for drift": "test_plan.py::test_nic_that_could_not_be_read_is_never_taken_for_empty",
-    "a mark may move back": "test_head.py::test_marks_never_go_back",
-    "drift is repaired during a freeze": "test_freeze.py::test_a_freeze_stops_the_repair_of_drift",
-    "a hold has no length": "test_judge.py::test_a_peer_that_says_primary_holds_a_claim_for_hold_s",
-    "a hint is dropped whatever its etag": "test_reconcile.py::test_a_hint_that_is_written_during_a_pass_survives_it",
-    "a freeze does not end by itself": "test_freeze.py::test_a_freeze_ends_at_its_time",
+    "what a dead driver may write is forgotten at a hand-over": (
+        "tests/vipcore/swap/test_in_flight.py::test_a_hand_over_leaves_what_was_to_be_rewritten"
+    ),
+    "a read is as young as its answer": ("tests/vipcore/arm/test_client.py::test_a_read_is_as_old_as_its_request"),
+    "judged by reads of before the last write": (
+        "tests/vipcore/decision/test_reads.py::test_a_look_of_before_the_last_write_confirms_nothing"
+    ),
+    "what else changed on a NIC is not compared": (
+        "tests/vipcore/swap/test_ending.py::test_a_foreign_change_after_our_write_is_reported"
+    ),
+    "a hold begins anew with each refusal": (
+        "tests/vipcore/decision/test_judge.py::test_a_peer_that_says_primary_holds_a_claim_for_hold_s"
+    ),
+    "a forced move skips the preflight": ("tests/vipcore/decision/test_decide.py::test_force_never_overrides_the_preflight"),
+    "a VIP that somebody moved by hand is taken back": (
+        "tests/vipcore/decision/test_drift.py::test_a_vip_on_another_member_is_reported_and_left"
+    ),
+    "a page that never turned is followed": ("tests/vipcore/decision/test_follow_primary.py::test_a_page_that_is_not_followed"),
+    "a NIC that cannot be read has no VIP, for drift": (
+        "tests/vipcore/swap/test_plan.py::test_nic_that_could_not_be_read_is_never_taken_for_empty"
+    ),
+    "a mark may move back": ("tests/vipcore/ledger/test_head.py::test_marks_never_go_back"),
+    "drift is repaired during a freeze": ("tests/vipcore/decision/test_drift.py::test_a_freeze_stops_the_repair_of_drift"),
+    "a hold has no length": ("tests/vipcore/decision/test_judge.py::test_a_peer_that_says_primary_holds_a_claim_for_hold_s"),
+    "a hint is dropped whatever its etag": (
+        "tests/vipcore/entry/test_timer.py::test_a_hint_that_is_written_during_a_pass_survives_it"
+    ),
+    "a freeze does not end by itself": ("tests/vipcore/decision/test_freeze.py::test_a_freeze_ends_at_its_time"),
 }
-"""Slips that deny seed has shown, and the test that does: what the simulation has deny event for, or almost never."""
+"""Line mutants that no seed shows, and the test that fails under each: the simulation has no event for them, or almost never."""
 
 SEEN = tuple(slip for slip in SLIPS if slip[0] not in UNSEEN)

@@ -1,4 +1,4 @@
-"""The stage of a simulation: one cloud, one table, and instances of the controller that can die, pause and lose replies.
+"""The harness of a simulation: one simulated Azure, one table, and controller instances that can die, pause and lose replies.
 
 Every effect (an ARM request, a table call) passes three points: before it is sent, after it took effect, after the reply arrived.
 A `Fate` decides at each point what happens; an instance that died never returns from its effect and never starts another.
@@ -81,7 +81,7 @@ async def forever(graves: list[asyncio.Future[None]]) -> None:
 
 
 @dataclass
-class Stage:
+class Harness:
     """One world on one virtual clock."""
 
     world: World = field(default_factory=worlds.default)
@@ -142,21 +142,21 @@ class Stage:
 class Node:
     """One instance of the controller, with its own skewed clock and its own life."""
 
-    def __init__(self, stage: Stage, name: str, skew_s: float) -> None:
-        self.stage, self.name, self.skew_s = stage, name, skew_s
-        self.rng = random.Random(f"{stage.seed}/{name}")
+    def __init__(self, harness: Harness, name: str, skew_s: float) -> None:
+        self.harness, self.name, self.skew_s = harness, name, skew_s
+        self.rng = random.Random(f"{harness.seed}/{name}")
         self.dead = False
         self.died = asyncio.Event()
         self.paused_until = 0.0
         self.ids = 0
-        assert stage.config is not None
+        assert harness.config is not None
         self.log: list[tuple[str, dict[str, Any]]] = []
         self.controller = Controller(
-            config=stage.config,
+            config=harness.config,
             store=Store(
                 ledger=_Ledger(self),
                 clock=self,
-                seal=stage.config.seal,
+                seal=harness.config.seal,
                 log=lambda event, /, **fields: self.log.append((event, fields)),
             ),
             arm=Arm(_Transport(self)),
@@ -168,7 +168,7 @@ class Node:
     # -- Clock ---------------------------------------------------------------------------------------------------------
     def now(self) -> Instant:
         """This instance's wall clock."""
-        return START + timedelta(seconds=self.stage.loop.time() + self.skew_s)
+        return START + timedelta(seconds=self.harness.loop.time() + self.skew_s)
 
     def new_id(self) -> str:
         """Names that tell who made them."""
@@ -188,7 +188,7 @@ class Node:
     async def effect(self, label: str, do: Callable[[], Awaitable[_T]], latency_s: float) -> _T:
         """Do something to the outside, through the three points."""
         await self.alive()
-        await self.stage.fate.before(self, label)
+        await self.harness.fate.before(self, label)
         await self.alive()
         await asyncio.sleep(latency_s * (0.3 + 0.4 * self.rng.random()))
         try:
@@ -196,20 +196,20 @@ class Node:
         except Exception:
             await self.alive()
             raise
-        await self.stage.fate.between(self, label)
+        await self.harness.fate.between(self, label)
         await self.alive()
         await asyncio.sleep(latency_s * (0.3 + 0.4 * self.rng.random()))
         await self.alive()
-        await self.stage.fate.after(self, label)
+        await self.harness.fate.after(self, label)
         await self.alive()
         return result
 
     async def alive(self) -> None:
         """Returns only to the living, and only while the process runs."""
-        while self.stage.loop.time() < self.paused_until and not self.dead:
-            await asyncio.sleep(self.paused_until - self.stage.loop.time())
+        while self.harness.loop.time() < self.paused_until and not self.dead:
+            await asyncio.sleep(self.paused_until - self.harness.loop.time())
         if self.dead:
-            await forever(self.stage.graves)
+            await forever(self.harness.graves)
 
     async def answered(self, trace: Trace, work: Coroutine[Any, Any, _T]) -> _T:
         """The answer of a use case, written down."""
@@ -217,10 +217,10 @@ class Node:
             result = await work
         except Exception as exc:
             await self.alive()
-            trace.answer, trace.answered = exc, self.stage.loop.time()
+            trace.answer, trace.answered = exc, self.harness.loop.time()
             raise
         await self.alive()
-        trace.answer, trace.answered = (result if isinstance(result, Outcome) else None), self.stage.loop.time()
+        trace.answer, trace.answered = (result if isinstance(result, Outcome) else None), self.harness.loop.time()
         return result
 
     # -- use cases -----------------------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ class Node:
             event=event,
         )
         request = Request(
-            mirror=self.stage.mirror(mirror),
+            mirror=self.harness.mirror(mirror),
             member=member,
             began=claim.began,
             caller=Caller(f"key:{key_id}", self.new_id()),
@@ -264,7 +264,7 @@ class Node:
         """An operator's move."""
         move = Move(mirror=mirror, to=to, reason="test", operator="op", began=self.now(), force=force)
         request = Request(
-            mirror=self.stage.mirror(mirror),
+            mirror=self.harness.mirror(mirror),
             member=to,
             began=move.began,
             caller=Caller("operator:op", self.new_id()),
@@ -287,7 +287,7 @@ class Node:
         ids = self.new_id()
         trace = self.begin("freeze", mirror, "", ids)
         work = freeze.freeze(
-            self.controller, self.stage.mirror(mirror), reason="test", operator="op", until=until, correlation_id=ids
+            self.controller, self.harness.mirror(mirror), reason="test", operator="op", until=until, correlation_id=ids
         )
         return await self.answered(trace, work)
 
@@ -295,13 +295,13 @@ class Node:
         """Its end."""
         ids = self.new_id()
         trace = self.begin("unfreeze", mirror, "", ids)
-        work = freeze.unfreeze(self.controller, self.stage.mirror(mirror), reason="test", operator="op", correlation_id=ids)
+        work = freeze.unfreeze(self.controller, self.harness.mirror(mirror), reason="test", operator="op", correlation_id=ids)
         return await self.answered(trace, work)
 
     def begin(self, kind: str, mirror: str, member: str, correlation_id: str) -> Trace:
         """Open the trace of an ask."""
-        at = self.stage.loop.time()
-        return self.stage.journal.begin(self, kind, at, mirror=mirror, member=member, correlation_id=correlation_id)
+        at = self.harness.loop.time()
+        return self.harness.journal.begin(self, kind, at, mirror=mirror, member=member, correlation_id=correlation_id)
 
 
 class _Transport:
@@ -311,23 +311,23 @@ class _Transport:
         self.node = node
 
     async def send(self, request: ArmRequest) -> ArmReply:
-        stage, trace = self.node.stage, CURRENT.get()
+        harness, trace = self.node.harness, CURRENT.get()
         path = request.url.split("?")[0]
         label = f"arm {request.method} {path.rsplit('/', 2)[-2]}"
         nic = path.rsplit("/", 1)[-1] if path.rsplit("/", 2)[-2] == "networkInterfaces" else ""
         put = self._sent(request, nic, trace) if request.method != "GET" and trace else None
-        deadline = stage.loop.time() + request.timeout_s
+        deadline = harness.loop.time() + request.timeout_s
         shown: list[Get] = []
 
         async def do() -> ArmReply:
             return await self._exchange(request, nic, put, deadline, label, shown)
 
         try:
-            reply = await self.node.effect(label, do, stage.arm_s)
+            reply = await self.node.effect(label, do, harness.arm_s)
         except Exception:
             self._unheard(trace, nic, request.method, path)
             raise
-        now = stage.loop.time()
+        now = harness.loop.time()
         if put is not None:
             put.status, put.heard = reply.status, now
             if reply.status < 300 and trace and nic:
@@ -336,7 +336,7 @@ class _Transport:
             shown[0].heard = now
             trace.looks[nic] = frozenset(f.name.lower() for f in shown[0].doc.facts)
             trace.gets.append(shown[0])
-            stage.journal.gets.append(shown[0])
+            harness.journal.gets.append(shown[0])
         elif reply.status != 200:
             self._unheard(trace, nic, request.method, path)
         return reply
@@ -350,31 +350,31 @@ class _Transport:
             trace.looks[nic] = None
 
     def _sent(self, request: ArmRequest, nic: str, trace: Trace) -> Put:
-        stage = self.node.stage
+        harness = self.node.harness
         head = max(trace.heads.values(), key=lambda head: trace.known_at[head.mirror], default=None)
         known_at = trace.known_at.get(head.mirror, -1.0) if head else -1.0
         put = Put(
-            number=len(stage.journal.puts),
+            number=len(harness.journal.puts),
             trace=trace,
             nic=nic,
             if_match=request.headers.get("if-match", ""),
-            sent=stage.loop.time(),
+            sent=harness.loop.time(),
             clock=self.node.now(),
             head=head,
             head_known_at=known_at,
             heard_since_last=not trace.puts or known_at > trace.puts[-1].sent,
             unread=tuple(name for name, look in trace.looks.items() if look is None),
-            located=_located(trace, stage.loop.time()),
+            located=_located(trace, harness.loop.time()),
         )
         trace.puts.append(put)
-        stage.journal.puts.append(put)
+        harness.journal.puts.append(put)
         return put
 
     async def _exchange(
         self, request: ArmRequest, nic: str, put: Put | None, deadline: float, label: str, shown: list[Get]
     ) -> ArmReply:
-        stage, loop = self.node.stage, self.node.stage.loop
-        cloud = stage.cloud
+        harness, loop = self.node.harness, self.node.harness.loop
+        cloud = harness.cloud
         headers = {"authorization": cloud.bearer(), "host": "management.azure.com", **request.headers}
         body = json.dumps(request.body).encode() if request.body is not None else b""
         if body:
@@ -384,9 +384,9 @@ class _Transport:
         cloud.settle()  # what is due happens before this request, and is not its doing
         found = cloud.nics.get(path_of(request.url).lower()) if nic else None
         doc = found.doc if found else None
-        stage.journal.sending = put
+        harness.journal.sending = put
         response = handle(cloud, wire.Request(request.method, request.url, headers, body))
-        stage.journal.sending = None
+        harness.journal.sending = None
         if put is not None:
             put.request_id = response.headers.get("x-ms-request-id", "")
             if response.status < 300:
@@ -430,25 +430,25 @@ class _Ledger:
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        self.table = node.stage.ledger
+        self.table = node.harness.ledger
 
     async def _call(self, label: str, do: Callable[[], Awaitable[_T]]) -> _T:
         async def reached() -> _T:
-            if self.node.stage.loop.time() < self.node.stage.table_away_until:
+            if self.node.harness.loop.time() < self.node.harness.table_away_until:
                 raise Unreachable("the table is away")
             return await do()
 
-        return await self.node.effect(f"table {label}", reached, self.node.stage.table_s)
+        return await self.node.effect(f"table {label}", reached, self.node.harness.table_s)
 
     def _known(self, heads: Iterable[Head]) -> None:
         trace = CURRENT.get()
         for head in heads:
             if trace is not None:
-                trace.knows(head, self.node.stage.loop.time())
+                trace.knows(head, self.node.harness.loop.time())
 
     def _asks(self, *mirrors: str) -> None:
         if trace := CURRENT.get():
-            trace.asked_heads.update(dict.fromkeys(mirrors, self.node.stage.loop.time()))
+            trace.asked_heads.update(dict.fromkeys(mirrors, self.node.harness.loop.time()))
 
     async def load_head(self, mirror: str) -> Head:
         self._asks(mirror)
@@ -461,8 +461,8 @@ class _Ledger:
             before = await self.table.load_head(head.mirror)
             stored = await self.table.commit(head, rows)
             if trace := CURRENT.get():
-                entry = Commit(self.node.stage.loop.time(), trace, before, stored, rows, head.mirror in trace.hinted)
-                self.node.stage.journal.commits.append(entry)
+                entry = Commit(self.node.harness.loop.time(), trace, before, stored, rows, head.mirror in trace.hinted)
+                self.node.harness.journal.commits.append(entry)
                 trace.commits.append(entry)
                 owner = stored.lease.owner if stored.lease else ""
                 if owner.startswith(f"{self.node.name}/") and (before.lease is None or before.lease.owner != owner):
@@ -504,14 +504,14 @@ class _Ledger:
         found = await self._call("load_hints", self.table.load_worklist)
         if trace := CURRENT.get():
             for item in found:
-                trace.worklist.setdefault(item.etag, self.node.stage.loop.time())
+                trace.worklist.setdefault(item.etag, self.node.harness.loop.time())
         return found
 
     async def drop_work_item(self, item: WorkItem) -> None:
         async def do() -> None:
             if (trace := CURRENT.get()) and self.table.worklist.get(item.mirror) == item.etag:
-                now, known = self.node.stage.loop.time(), trace.heads.get(item.mirror)
-                self.node.stage.journal.drops.append(Drop(now, trace, item.mirror, item.etag, known, self.node.now()))
+                now, known = self.node.harness.loop.time(), trace.heads.get(item.mirror)
+                self.node.harness.journal.drops.append(Drop(now, trace, item.mirror, item.etag, known, self.node.now()))
             await self.table.drop_work_item(item)
 
         await self._call("drop_hint", do)
@@ -521,7 +521,7 @@ class _Ledger:
 
 
 class _Probes:
-    """Pages and paths as the stage has them."""
+    """Pages and paths as the harness has them."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -529,7 +529,7 @@ class _Probes:
     async def page(self, member: Member) -> Page:
         await self.node.alive()
         await asyncio.sleep(0.01)
-        said = self.node.stage.pages.get(member.name, Page.UNKNOWN)
+        said = self.node.harness.pages.get(member.name, Page.UNKNOWN)
         if trace := CURRENT.get():
             trace.pages[member.name] = said
         return said
@@ -540,4 +540,4 @@ class _Probes:
         return 0.01
 
 
-__all__ = ["DOCUMENT", "START", "SUB", "Fate", "Node", "Stage", "Stale", "Unreachable", "forever"]
+__all__ = ["DOCUMENT", "START", "SUB", "Fate", "Harness", "Node", "Stale", "Unreachable", "forever"]

@@ -1,6 +1,6 @@
-"""An independent client of the app: plain http.client, a signer of a few lines, and the stage that the app is served on.
+"""An independent client of the app: plain http.client, a signer of a few lines, and what the app is served with.
 
-The stage is a fleet of small mirrors on a simulated Azure; every test takes a mirror of its own, so that none waits for another.
+The simulated Azure has a fleet of small mirrors. Every test takes a mirror of its own, so that no test waits for another.
 """
 
 import base64
@@ -104,7 +104,7 @@ def signed(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mirror:
-    """One mirror of the stage. Its VIP is on member A at the start."""
+    """One mirror of the fleet. Its VIP is on member A at the start."""
 
     name: str
     a: str
@@ -127,7 +127,7 @@ class Mirror:
 
 
 @dataclass(slots=True, kw_only=True)
-class Door:
+class HttpClient:
     """The served app, the simulated Azure behind it, and what a client knows."""
 
     url: str
@@ -261,7 +261,7 @@ class Door:
 
 
 def fleet() -> list[Mirror]:
-    """The mirrors of the stage, with keys that nobody has seen before."""
+    """The mirrors of the fleet, with keys that nobody has seen before."""
     found = []
     for number in range(FLEET):
         name = f"M{number:05d}"
@@ -277,7 +277,7 @@ def fleet() -> list[Mirror]:
 
 
 def document(mirrors: list[Mirror], simulator: str) -> dict[str, Any]:
-    """The mirrors document of the stage. Mirrors of even numbers have status pages. `GHOST` has no NICs, `BROKEN` is faulty."""
+    """The mirrors document of the fleet. Mirrors of even numbers have status pages. `GHOST` has no NICs, `BROKEN` is faulty."""
     described: dict[str, Any] = {
         "GHOST": {
             "members": {"A": {"nic": "none-a"}, "B": {"nic": "none-b"}},
@@ -302,8 +302,8 @@ def key_setting(key_id: str) -> str:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, table: str, *, environ: Mapping[str, str] | None = None) -> Iterator[Door]:
-    """The stage: simulated Azure, Azurite's table, the served app; all ended by their process ids."""
+def opened(folder: Path, table: str, *, environ: Mapping[str, str] | None = None) -> Iterator[HttpClient]:
+    """Start the simulated Azure and the served app on Azurite's table; end both by their process ids."""
     plain = {"PATH": os.environ["PATH"]}
     arguments = ["--port", "0", "--fleet", str(FLEET), "--switches", json.dumps({"latency": "fixed:0.2"})]
     simulator_log = folder / "simulator.log"
@@ -333,7 +333,7 @@ def opened(folder: Path, table: str, *, environ: Mapping[str, str] | None = None
         }
         log = folder / "app.log"
         with process.running("serve", environment=settings, log=log) as app:
-            yield Door(
+            yield HttpClient(
                 url=app.url,
                 simulator=simulated.url,
                 functions_key=settings["FUNCTIONS_KEY"],
@@ -347,12 +347,12 @@ def opened(folder: Path, table: str, *, environ: Mapping[str, str] | None = None
             )
 
 
-def leaks(door: Door) -> list[str]:
+def leaks(client: HttpClient) -> list[str]:
     """Secrets that stand in the app's log, in base64, hex or plain. Empty is what a test wants."""
-    text = door.log.read_text(errors="replace")
-    found = [secret for secret in door.secret_texts if secret in text]
-    account_key = door.table.partition("AccountKey=")[2].partition(";")[0]
+    text = client.log.read_text(errors="replace")
+    found = [secret for secret in client.secret_texts if secret in text]
+    account_key = client.table.partition("AccountKey=")[2].partition(";")[0]
     found += [account_key] if account_key and account_key in text else []
-    for mirror in door.mirrors:
+    for mirror in client.mirrors:
         found += [key_id for key_id, (_, secret) in mirror.keys.items() if secret.hex() in text]
     return found

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from simulator.worlds import FleetMirror
 from tests.served.processes import judge
 from tests.served.processes.agents import SUPERSEDED, Agent
-from tests.served.processes.stage import Stage, member
+from tests.served.processes.harness import Harness, member
 
 CLAIM_WITHIN_S = 900.0
 
 
 @dataclass(slots=True)
-class Storm:
+class Churn:
     """The claims of a whole fleet. `last`: mirror -> the side that claimed last."""
 
-    stage: Stage
+    harness: Harness
     url: str
     rng: random.Random
     rounds: int
@@ -28,9 +28,9 @@ class Storm:
     claims: int = 0
     faults: list[str] = field(default_factory=list)
 
-    async def rage(self) -> None:
-        """All mirrors side by side, to the end of their claims."""
-        await asyncio.gather(*(self._mirror(mirror, random.Random(self.rng.random())) for mirror in self.stage.mirrors))
+    async def run(self) -> None:
+        """Let all mirrors claim side by side, to the end of their claims."""
+        await asyncio.gather(*(self._mirror(mirror, random.Random(self.rng.random())) for mirror in self.harness.mirrors))
 
     async def _mirror(self, mirror: FleetMirror, rng: random.Random) -> None:
         side = "A"
@@ -56,7 +56,7 @@ class Storm:
     async def _decided(self, mirror: FleetMirror, side: str, claiming: Agent) -> None:
         """Until the table says that this side shall have the VIP, or its agent has ended."""
         while claiming.running.returncode is None:
-            head = await asyncio.to_thread(judge.head, self.stage, mirror)
+            head = await asyncio.to_thread(judge.head, self.harness, mirror)
             if head.get("Desired") == member(mirror, side):
                 return
             await asyncio.sleep(0.3)
@@ -64,7 +64,7 @@ class Storm:
     async def _agent(self, mirror: FleetMirror, side: str) -> Agent:
         self.last[mirror.name] = side
         self.claims += 1
-        return await Agent.start(self.stage.agent(mirror, side, self.url))
+        return await Agent.start(self.harness.agent(mirror, side, self.url))
 
     async def _end(self, mirror: FleetMirror, agent: Agent, allowed: set[int]) -> None:
         try:

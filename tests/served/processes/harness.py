@@ -1,4 +1,4 @@
-"""What these tests play on: a simulated Azure with a fleet, Azurite on disk, and served apps that can be killed.
+"""What these tests run on: a simulated Azure with a fleet, Azurite on disk, and served apps that can be killed.
 
 Everything is a real process on loopback, ended by its id. All chance comes from a seed, which each test prints.
 """
@@ -106,7 +106,7 @@ class App:
         raise AssertionError("the kernel tells no VmRSS")
 
 
-class Stage:
+class Harness:
     """The simulated Azure and the Table service, running, and apps and agents on request."""
 
     def __init__(self, folder: Path, scale: Scale) -> None:
@@ -139,7 +139,7 @@ class Stage:
         self.start_table()
 
     def start_table(self) -> None:
-        """Start Azurite on this stage's port and folder."""
+        """Start Azurite on this harness's port and folder."""
         self._table.enter_context(azurite.running(port=self._table_port, directory=self.folder / "azurite"))
 
     def stop_table(self) -> None:
@@ -248,19 +248,19 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def standing(folder: Path, scale: Scale) -> Iterator[Stage]:
-    """A stage whose Azure and Table service run until the block ends. Apps are the caller's to end."""
+def standing(folder: Path, scale: Scale) -> Iterator[Harness]:
+    """A harness whose Azure and Table service run until the block ends. Apps are the caller's to end."""
     print(f"{SEED_SETTING}={scale.seed}", file=sys.stderr)
     with contextlib.ExitStack() as stack:
-        stage = Stage(folder, scale)
-        stage.open(stack)
-        yield stage
+        harness = Harness(folder, scale)
+        harness.open(stack)
+        yield harness
 
 
 @contextlib.contextmanager
-def served(stage: Stage, name: str = "app", **settings: str) -> Iterator[App]:
+def served(harness: Harness, name: str = "app", **settings: str) -> Iterator[App]:
     """A served app that answers, until the block ends."""
-    app = stage.app(name, **settings)
+    app = harness.app(name, **settings)
     try:
         app.start()
         yield app

@@ -1,4 +1,4 @@
-"""What tests on the stage do again and again: a test in virtual time, an agent's patience, the timer's, and the promises."""
+"""Helpers for tests on the harness: virtual time, an agent that retries, the timer, and a check of the promises at rest."""
 
 import asyncio
 import functools
@@ -13,8 +13,8 @@ from simulator.core.model import Nic
 from simulator.core.wire import Request
 from simulator.front.front import handle
 from simulator.network.documents import shown_nic
+from tests.promises.harness import DOCUMENT, Harness, Node
 from tests.promises.loop import run
-from tests.promises.stage import DOCUMENT, Node, Stage
 from vipcore.errors import Refusal
 from vipcore.ledger import chain
 from vipcore.model import Outcome
@@ -59,14 +59,14 @@ def paged_document(**mirror: Any) -> dict[str, Any]:
     return found
 
 
-def cured(stage: Stage) -> None:
+def cured(harness: Harness) -> None:
     """No fault strikes any more."""
-    stage.cloud.scripts.clear()
+    harness.cloud.scripts.clear()
 
 
-def switch(stage: Stage, **changes: Any) -> None:
+def switch(harness: Harness, **changes: Any) -> None:
     """Change switches of the simulated Azure in the middle of a story."""
-    stage.cloud.switches = replace(stage.cloud.switches, **changes)
+    harness.cloud.switches = replace(harness.cloud.switches, **changes)
 
 
 async def refused(asked: Awaitable[Outcome]) -> Refusal:
@@ -103,34 +103,34 @@ async def timer(node: Node, for_s: float) -> None:
         await asyncio.sleep(max(0.0, began + TIMER_S - loop.time()))
 
 
-def stranger_puts(stage: Stage, name: str, *, seconds: float = 3.0, drop: str = "", **members: Any) -> None:
+def stranger_puts(harness: Harness, name: str, *, seconds: float = 3.0, drop: str = "", **members: Any) -> None:
     """Another client of Azure reads that NIC and writes it back, less the configuration `drop` and with other members."""
-    nic = stage.cloud.nic_named(name)
-    stage.cloud.script(Match(method="PUT", name=name, principal="stranger"), fault=Ends(after_s=seconds))
+    nic = harness.cloud.nic_named(name)
+    harness.cloud.script(Match(method="PUT", name=name, principal="stranger"), fault=Ends(after_s=seconds))
     found = shown_nic(nic, "2026-03-01")
     kept = [c for c in found["properties"]["ipConfigurations"] if c["name"] != drop]
     body = {**found, **members, "properties": {**found["properties"], "ipConfigurations": kept}}
-    headers = {"authorization": stage.cloud.bearer("stranger"), "host": "x", "content-type": "application/json"}
-    answer = handle(stage.cloud, Request("PUT", f"{nic.id}?api-version=2026-03-01", headers, json.dumps(body).encode()))
+    headers = {"authorization": harness.cloud.bearer("stranger"), "host": "x", "content-type": "application/json"}
+    answer = handle(harness.cloud, Request("PUT", f"{nic.id}?api-version=2026-03-01", headers, json.dumps(body).encode()))
     assert answer.status == 200, answer.body
 
 
-def puts(stage: Stage) -> list[Exchange]:
+def puts(harness: Harness) -> list[Exchange]:
     """The NIC writes so far, accepted or not."""
-    return [seen for seen in stage.cloud.history if seen.method == "PUT" and seen.kind == "nic" and seen.who != "stranger"]
+    return [seen for seen in harness.cloud.history if seen.method == "PUT" and seen.kind == "nic" and seen.who != "stranger"]
 
 
-async def events(stage: Stage) -> list[str]:
+async def events(harness: Harness) -> list[str]:
     """The trail's events, oldest first."""
-    return [str(row.columns["Event"]) for row in await stage.trail()]
+    return [str(row.columns["Event"]) for row in await harness.trail()]
 
 
-async def details(stage: Stage, event: str) -> list[str]:
+async def details(harness: Harness, event: str) -> list[str]:
     """The sentences of the rows of that event, oldest first."""
-    return [str(row.columns.get("Detail", "")) for row in await stage.trail() if row.columns["Event"] == event]
+    return [str(row.columns.get("Detail", "")) for row in await harness.trail() if row.columns["Event"] == event]
 
 
-def other_content(stage: Stage, *, address: str = "10.0.0.254") -> dict[str, Any]:
+def other_content(harness: Harness, *, address: str = "10.0.0.254") -> dict[str, Any]:
     """All that the NICs are besides the VIP's configuration, as Azure has it."""
 
     def shown(nic: Nic) -> dict[str, Any]:
@@ -143,23 +143,23 @@ def other_content(stage: Stage, *, address: str = "10.0.0.254") -> dict[str, Any
         properties["ipConfigurations"] = kept
         return found
 
-    return {nic.name: shown(nic) for nic in stage.cloud.nics.values()}
+    return {nic.name: shown(nic) for nic in harness.cloud.nics.values()}
 
 
-async def assert_kept(stage: Stage, *, on: str | None, address: str = "10.0.0.254", rows_of_writes: bool = True) -> None:
+async def assert_kept(harness: Harness, *, on: str | None, address: str = "10.0.0.254", rows_of_writes: bool = True) -> None:
     """The promises that can be seen at rest: one holder, `Succeeded`, a gapless intact chain, rising epochs, a row per write.
 
     `rows_of_writes` False: some writes were by hand, or their answer met a driver that was dead.
     """
-    head, rows = await stage.head(), await stage.trail()
+    head, rows = await harness.head(), await harness.trail()
     if on is not None:
-        holder = next(nic for nic in stage.cloud.nics.values() if nic.name == on)
-        assert stage.holders(address) == [on]
+        holder = next(nic for nic in harness.cloud.nics.values() if nic.name == on)
+        assert harness.holders(address) == [on]
         assert holder.state == "Succeeded"
         assert head.swap is None
     assert [row.seq for row in rows] == list(range(1, head.seq + 1))
-    assert stage.config is not None
-    link = chain.verify("PROD", rows, chain.Link(), stage.config.seal)
+    assert harness.config is not None
+    link = chain.verify("PROD", rows, chain.Link(), harness.config.seal)
     assert isinstance(link, chain.Link), link
     assert link.hash == head.head_hash
     # A row about a write of an older decision may follow the newer decision; decisions themselves only rise.
@@ -167,6 +167,6 @@ async def assert_kept(stage: Stage, *, on: str | None, address: str = "10.0.0.25
     assert epochs == sorted(epochs)
     assert max(epochs, default=0) == head.epoch
     known = " ".join(str(row.columns.get("ArmRequestIds", "")) for row in rows)
-    for sent in puts(stage) if rows_of_writes else ():
+    for sent in puts(harness) if rows_of_writes else ():
         if sent.status in (200, 201) and not sent.lost and sent.delay_s < 20.0:
             assert sent.request_id in known, f"no row has the id of the write of {sent.resource}"

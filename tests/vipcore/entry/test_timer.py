@@ -1,0 +1,295 @@
+"""The timer's pass over all mirrors: its worklist, its sweep, and one mirror that does not hold up the others."""
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from simulator.core.faults import Answer, Hangs, Match
+from tests.promises.harness import Fate, Harness, Node
+from tests.promises.helpers import DETACH, NIC_B, assert_kept, document, events, puts, refused, timer, virtual
+from tests.promises.ledger import MemoryLedger
+from tests.vipcore.decision.pages import A_WHILE
+from tests.vipcore.manual_changes import drop
+from vipcore.ledger import columns
+from vipcore.ledger.audit import Row
+from vipcore.ledger.head import Frozen, Head
+from vipcore.ledger.port import WorkItem
+
+
+def fleet(count: int) -> dict[str, Any]:
+    """A document of that many mirrors; those beside the first have NICs that nobody looks at here."""
+    found = document()
+    for number in range(1, count):
+        found["mirrors"][f"M{number:04d}"] = {
+            "members": {"A": {"nic": f"a{number}"}, "B": {"nic": f"b{number}"}},
+            "vips": [{"name": "vip", "private_ip": f"10.1.{number // 250}.{number % 250 + 1}"}],
+        }
+    return found
+
+
+class CountedLedger(MemoryLedger):
+    """Counts what is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, str]] = []
+
+    async def load_head(self, mirror: str) -> Head:
+        self.seen.append(("head", mirror))
+        return await super().load_head(mirror)
+
+    async def load_row(self, mirror: str, seq: int) -> Row | None:
+        self.seen.append(("row", mirror))
+        return await super().load_row(mirror, seq)
+
+    async def newest_rows(self, mirror: str, *, before: int | None, limit: int) -> list[Row]:
+        self.seen.append(("rows", mirror))
+        return await super().newest_rows(mirror, before=before, limit=limit)
+
+    async def rows_from(self, mirror: str, seq: int, *, limit: int) -> list[Row]:
+        self.seen.append(("rows", mirror))
+        return await super().rows_from(mirror, seq, limit=limit)
+
+    async def load_worklist(self) -> list[WorkItem]:
+        self.seen.append(("hints", ""))
+        return await super().load_worklist()
+
+
+def counted(**harness: Any) -> tuple[Harness, CountedLedger]:
+    """A harness whose table counts."""
+    found = Harness(**harness)
+    found.ledger = ledger = CountedLedger()
+    return found, ledger
+
+
+@pytest.mark.parametrize("count", [1, 9, 25, 400, 3000])
+@virtual
+async def test_the_sweep_sees_every_head_within_ten_minutes(count: int) -> None:
+    """The spread sweep reads every head within ten minutes of passes every 30 s, and never nearly all at once."""
+    harness, ledger = counted(document=fleet(count))
+    node = harness.node("n1")
+    most = 0
+
+    until = harness.loop.time() + 600.0
+    while harness.loop.time() < until:
+        before = len(ledger.seen)
+        began = harness.loop.time()
+        await node.tick()
+        most = max(most, len(ledger.seen) - before)
+        await asyncio.sleep(max(0.0, began + 30.0 - harness.loop.time()))
+
+    heads = {name for kind, name in ledger.seen if kind == "head"}
+    assert len(heads) == count
+    assert most <= max(12, math.ceil(count / 15))
+
+
+@virtual
+async def test_the_sweep_keeps_its_promise_where_passes_are_late() -> None:
+    """Passes that come only every three minutes read larger slices: every head within ten minutes all the same."""
+    harness, ledger = counted(document=fleet(1000))
+    node = harness.node("n1")
+    for _ in range(4):
+        await node.tick()
+        await asyncio.sleep(180.0)
+
+    assert len({name for kind, name in ledger.seen if kind == "head"}) == 1000
+
+
+@virtual
+async def test_an_idle_pass_reads_no_rows() -> None:
+    """What an idle pass reads does not grow with the length of the trail: hints and heads, never an audit row. (I8)"""
+    harness, ledger = counted(document=fleet(3))
+    node = harness.node("n1")
+    costs = []
+    for turn in range(12):
+        await node.claim(["MIRRORB", "MIRRORA"][turn % 2], claim_id=f"c{turn}")
+        await asyncio.sleep(700.0)
+        await node.tick()
+        await node.tick()
+        before = len(ledger.seen)
+        await node.tick()
+        costs.append(ledger.seen[before:])
+
+    assert [len(cost) for cost in costs] == [len(costs[0])] * 12
+    assert {kind for cost in costs for kind, _ in cost} == {"hints", "head"}
+    assert (await harness.head()).seq >= 48
+
+
+@virtual
+async def test_a_hint_stands_as_long_as_there_is_work() -> None:
+    """A mirror keeps its hint while a swap is unfinished, and loses it once passes have long seen its head at rest."""
+    harness = Harness()
+    node = harness.node("n1")
+    harness.cloud.script(DETACH, fault=Hangs(for_s=250.0))
+    await refused(node.claim("MIRRORB"))
+    assert list(harness.ledger.worklist) == ["PROD"]
+    await node.tick()
+    assert list(harness.ledger.worklist) == ["PROD"]
+
+    await timer(node, 800.0)
+
+    assert harness.ledger.worklist == {}
+    await assert_kept(harness, on=NIC_B)
+
+
+@virtual
+async def test_a_hint_outlives_the_request_that_wrote_it() -> None:
+    """A pass between a request's hint and its decision leaves the hint, so that the timer finds what a crash leaves. (I1)"""
+    harness = Harness(document=fleet(400), fate=Between())
+    dying, passing = harness.node("dying"), harness.node("passing")
+    claim = asyncio.create_task(dying.claim("MIRRORB"))
+    await asyncio.sleep(10.0)
+    assert dying.dead
+    claim.cancel()
+
+    await timer(passing, 120.0)
+
+    await assert_kept(harness, on=NIC_B, rows_of_writes=False)
+
+
+class Between(Fate):
+    """A whole pass before the first decision, whose instance dies right after it."""
+
+    def __init__(self) -> None:
+        self.passed = False
+
+    async def before(self, node: Node, label: str) -> None:
+        if label == "table commit" and node.name == "dying" and not self.passed:
+            self.passed = True
+            await node.harness.node("pass").tick()
+
+    async def after(self, node: Node, label: str) -> None:
+        if label == "table commit" and node.name == "dying":
+            node.kill()
+
+
+@pytest.mark.parametrize("moment", ["table load_heads", "table drop_hint"])
+@virtual
+async def test_a_hint_that_is_written_during_a_pass_survives_it(moment: str) -> None:
+    """A hint written after the pass has read the hints has another etag, and is not deleted by that pass. (I1)"""
+    harness = Harness()
+    node, other = harness.node("n1"), harness.node("n2")
+    await harness.ledger.put_work_item("PROD")
+
+    class Meanwhile(Fate):
+        async def before(self, node: Node, label: str) -> None:
+            if label == moment:
+                await harness.ledger.put_work_item("PROD")
+
+    await timer(node, 230.0)
+    harness.fate = Meanwhile()
+    await node.tick()
+    assert list(harness.ledger.worklist) == ["PROD"]
+
+    harness.fate = Fate()
+    await timer(other, 300.0)
+    assert harness.ledger.worklist == {}
+
+
+@virtual
+async def test_a_hint_of_a_mirror_that_is_no_longer_configured() -> None:
+    """A hint of a mirror that the document no longer names does no harm to the others."""
+    harness = Harness()
+    node = harness.node("n1")
+    await harness.ledger.put_work_item("GONE")
+
+    await node.claim("MIRRORB")
+    await timer(node, 300.0)
+
+    await assert_kept(harness, on=NIC_B)
+    assert "PROD" not in harness.ledger.worklist
+
+
+@virtual
+async def test_one_faulty_mirror_leaves_the_others_alone() -> None:
+    """A mirror whose NICs cannot be looked at does not keep the timer from the others."""
+    harness = Harness(document=fleet(40))
+    node = harness.node("n1")
+    for number in range(1, 40):
+        await harness.ledger.put_work_item(f"M{number:04d}")
+        harness.ledger.heads[f"M{number:04d}"] = (columns.to_entity(replace(Head(mirror=f"M{number:04d}"), desired="A")), 'W/"x"')
+    await node.claim("MIRRORB")
+    drop(harness, NIC_B)
+
+    await timer(node, A_WHILE)
+
+    await assert_kept(harness, on=NIC_B)
+
+
+@virtual
+async def test_a_throttle_of_hours_does_not_keep_the_timer() -> None:
+    """Where Azure asks to be left alone for long, a pass ends all the same, and so do the drives that it began."""
+    harness = Harness()
+    node = harness.node("n1")
+    await node.claim("MIRRORB")
+    drop(harness, NIC_B)
+    throttled = Answer(name="SubscriptionRequestsThrottled", retry_after=7200)
+    harness.cloud.script(Match(method="GET", kind="nic"), fault=throttled, times=1)
+    await harness.ledger.put_work_item("PROD")
+    began = harness.loop.time()
+
+    await node.tick()
+    await node.tick()
+    assert harness.loop.time() - began < 200.0
+    await asyncio.sleep(7200.0)
+    await timer(node, A_WHILE)
+
+    await assert_kept(harness, on=NIC_B)
+
+
+@virtual
+async def test_a_defect_at_one_mirror_is_told_after_all_others_had_their_turn() -> None:
+    """What our own rules exclude ends the pass with an error, for the host's log; the other mirrors are attended to before."""
+    harness = Harness(document=fleet(3))
+    node = harness.node("n1")
+    await node.claim("MIRRORB")
+    drop(harness, NIC_B)
+    no_instant: Any = "soon"
+    frozen = Frozen(reason="r", operator="o", at=node.now(), until=no_instant)
+
+    class Broken(MemoryLedger):
+        async def load_heads(self, mirrors: Sequence[str]) -> Mapping[str, Head]:
+            return {**await super().load_heads(mirrors), "M0001": Head(mirror="M0001", frozen=frozen)}
+
+    harness.ledger.__class__ = Broken
+    with pytest.raises(TypeError):
+        await node.tick()
+
+    assert [fields["mirror"] for event, fields in node.log if event == "timer.failed"] == ["M0001"]
+    await assert_kept(harness, on=NIC_B)
+
+
+@virtual
+async def test_a_pass_while_the_table_is_away() -> None:
+    """A pass that cannot reach the table ends quietly, and a later one does the work. (I1)"""
+    harness = Harness()
+    node = harness.node("n1")
+    await node.claim("MIRRORB")
+    drop(harness, NIC_B)
+    harness.table_away_until = harness.loop.time() + 120.0
+
+    await timer(node, 100.0)
+    assert harness.holders() == []
+    await timer(node, 120.0)
+
+    await assert_kept(harness, on=NIC_B)
+
+
+@virtual
+async def test_two_instances_with_timers_do_the_work_once() -> None:
+    """Two timers at the same moment repair a drift with one write and one pair of rows. (I2)"""
+    harness = Harness()
+    node, other = harness.node("n1"), harness.node("n2")
+    await node.claim("MIRRORB")
+    drop(harness, NIC_B)
+    written = len(puts(harness))
+
+    await asyncio.gather(timer(node, 120.0), timer(other, 120.0))
+
+    await assert_kept(harness, on=NIC_B)
+    assert len(puts(harness)) == written + 1
+    assert (await events(harness)).count("drift.found") == 1

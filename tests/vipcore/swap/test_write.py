@@ -1,0 +1,238 @@
+"""One NIC write: every error that Azure is known to answer with, and changes by others that it must not overwrite."""
+
+from dataclasses import replace
+
+import pytest
+
+from simulator import worlds
+from simulator.core.errors import ERRORS
+from simulator.core.faults import Answer, Match, Stranger
+from simulator.state.world import WorldConfig
+from tests.promises.harness import Harness
+from tests.promises.helpers import (
+    ALWAYS,
+    NIC_A,
+    NIC_B,
+    agent,
+    assert_kept,
+    cured,
+    other_content,
+    puts,
+    refused,
+    stranger_puts,
+    switch,
+    timer,
+    virtual,
+)
+from tests.vipcore.swap.azure import READ_A, READ_B, fixed
+from tests.vipcore.swap.repertoire import (
+    ANSWERED_WITHIN_S,
+    ASYNC,
+    CHANGED,
+    CODES,
+    DENIED,
+    LOCKED,
+    PASSING,
+    SILENT,
+    TAKEN,
+    THROTTLED,
+    TOKEN,
+    WRITES,
+    WRONG,
+    says_what_to_do,
+)
+
+
+def test_every_row_has_its_expectation() -> None:
+    """No row of the error tables is without a rule, and none has two."""
+    groups = [TAKEN, DENIED, TOKEN, THROTTLED, LOCKED, CHANGED, SILENT, WRONG, ASYNC]
+
+    assert set().union(*groups) == ERRORS.keys()
+    assert sum(map(len, groups)) == len(ERRORS)
+    assert CODES.keys() == ERRORS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(ERRORS))
+@pytest.mark.parametrize("place", WRITES)
+@virtual
+async def test_an_error_that_strikes_a_write_once(place: str, name: str) -> None:
+    """A passing error of a write is outlived within the request; another is told at once, and the agent's next try ends well."""
+    harness = Harness()
+    node, before = harness.node("n1"), other_content(harness)
+    struck = harness.cloud.script(WRITES[place], fault=Answer(name=name))
+
+    outcome, refusals = await agent(node, "MIRRORB")
+
+    assert struck.struck == 1
+    assert (outcome.outcome, outcome.holder, outcome.from_member) == ("moved", "MIRRORB", "MIRRORA")
+    assert [refusal.code for refusal in refusals] == ([] if name in PASSING else [CODES[name]])
+    assert all(says_what_to_do(name, refusal.detail) for refusal in refusals), refusals
+    await assert_kept(harness, on=NIC_B)
+    assert other_content(harness) == before
+
+
+@pytest.mark.parametrize("name", sorted(ERRORS))
+@pytest.mark.parametrize("place", WRITES)
+@virtual
+async def test_an_error_that_strikes_every_write(place: str, name: str) -> None:
+    """An error that stays is told in time with its code and what to do; what was not detached stays; the timer ends it later."""
+    harness = Harness()
+    node, before = harness.node("n1"), other_content(harness)
+    harness.cloud.script(WRITES[place], fault=Answer(name=name), times=ALWAYS)
+
+    if place == "detach" and name in ASYNC - {"Canceled"}:
+        # The operation failed but the address has left the NIC: the swap goes on, and nothing is wrong for the new holder.
+        assert (await node.claim("MIRRORB")).outcome == "moved"
+    else:
+        refusal = await refused(node.claim("MIRRORB"))
+        assert refusal.code == CODES[name]
+        assert refusal.retry_after_s is not None
+        assert says_what_to_do(name, refusal.detail), refusal.detail
+        assert harness.loop.time() <= ANSWERED_WITHIN_S
+        if place == "detach":
+            assert harness.holders() == [NIC_A]
+        await assert_kept(harness, on=None)
+    cured(harness)
+    await timer(node, 900.0)
+
+    await assert_kept(harness, on=NIC_B)
+    assert other_content(harness) == before
+
+
+@virtual
+async def test_nothing_else_changes_on_a_nic() -> None:
+    """Unknown properties, tags and other configurations travel through a swap unchanged. (I5)"""
+    found = worlds.default()
+    more = {
+        "tags": {"owner": "dba"},
+        "extendedLocation": {"name": "edge"},
+        "properties": {"enableIPForwarding": True, "futureProperty": {"deep": [1, {"x": None}]}},
+    }
+    nics = tuple(
+        replace(nic, document=more, configs=(*nic.configs, WorldConfig(name="backup", address=f"10.0.0.3{i}")))
+        for i, nic in enumerate(found.nics)
+    )
+    harness = Harness(world=replace(found, nics=nics))
+    node, before = harness.node("n1"), other_content(harness)
+
+    await node.claim("MIRRORB")
+    await node.claim("MIRRORA", claim_id="back")
+
+    assert other_content(harness) == before
+    await assert_kept(harness, on=NIC_A)
+
+
+@pytest.mark.parametrize("what", ["bumps-etag", "changes-tag", "adds-config"])
+@pytest.mark.parametrize("match", [READ_A, READ_B], ids=["holder", "target"])
+@virtual
+async def test_a_foreign_write_between_our_read_and_our_write(match: Match, what: str) -> None:
+    """What somebody else writes to a NIC between our read and our write is not overwritten, and the swap goes on. (I5)"""
+    harness = Harness()
+    node = harness.node("n1")
+    harness.cloud.script(match, fault=Stranger(what=what))
+
+    assert (await node.claim("MIRRORB")).outcome == "moved"
+
+    assert 412 in [sent.status for sent in puts(harness)]
+    foreign = {state.nic: state for state in harness.cloud.states if state.cause == "stranger"}
+    for name, state in foreign.items():
+        kept = {fact.name for fact in state.configs} - {"vip"}
+        assert kept <= {fact.name for fact in harness.cloud.nic_named(name).doc.facts}
+        if what == "changes-tag":
+            assert "touched" in harness.cloud.nic_named(name).doc.top["tags"]
+    await assert_kept(harness, on=NIC_B)
+
+
+@virtual
+async def test_a_foreign_write_that_never_stops() -> None:
+    """A NIC that somebody else changes before each of our writes answers `busy`, says so, and keeps every change. (I5)"""
+    harness = Harness()
+    node = harness.node("n1")
+    harness.cloud.script(READ_A, fault=Stranger(what="changes-tag"), times=ALWAYS)
+
+    refusal = await refused(node.claim("MIRRORB"))
+
+    assert refusal.code == "busy"
+    assert "Somebody else changed the NIC" in refusal.detail
+    assert harness.holders() == [NIC_A]
+    cured(harness)
+    await timer(node, 60.0)
+    await assert_kept(harness, on=NIC_B)
+
+
+@pytest.mark.parametrize("match", [READ_A, READ_B], ids=["holder", "target"])
+@virtual
+async def test_a_foreign_write_where_if_match_is_ignored(match: Match) -> None:
+    """Where Azure ignores `If-Match` the swap still ends in place, and what differs on a NIC is said in the trail. (I5)"""
+    harness = Harness(switches=fixed(if_match="ignored"))
+    node = harness.node("n1")
+    harness.cloud.script(match, fault=Stranger(what="changes-tag"))
+
+    assert (await node.claim("MIRRORB")).outcome == "moved"
+
+    await assert_kept(harness, on=NIC_B)
+
+
+@pytest.mark.parametrize("second_put", ["supersede", "locked", "conflict"])
+@pytest.mark.parametrize("name", [NIC_A, NIC_B])
+@virtual
+async def test_a_nic_that_somebody_else_is_writing(name: str, second_put: str) -> None:
+    """A NIC that is `Updating` by another's operation is waited for, whatever Azure does to a second write. (I10)"""
+    harness = Harness(switches=fixed(second_put=second_put))
+    node = harness.node("n1")
+    stranger_puts(harness, name, seconds=12.0, tags={"owner": "somebody"})
+    before = other_content(harness)
+
+    assert (await node.claim("MIRRORB")).outcome == "moved"
+
+    assert 12.0 < harness.loop.time() < 25.0
+    assert [sent.status for sent in puts(harness)] == [200, 200]
+    await assert_kept(harness, on=NIC_B)
+    assert other_content(harness) == before
+
+
+@pytest.mark.parametrize("locked", ["locked", "conflict"])
+@virtual
+async def test_a_holder_that_stays_locked(locked: str) -> None:
+    """A holder's NIC that another operation locks for long answers `busy`, and the swap is done when the lock is gone."""
+    harness = Harness(switches=fixed(second_put=locked))
+    node = harness.node("n1")
+    stranger_puts(harness, NIC_A, seconds=400.0)
+
+    refusal = await refused(node.claim("MIRRORB"))
+
+    assert refusal.code == "busy"
+    assert harness.holders() == [NIC_A]
+    await timer(node, 900.0)
+    await assert_kept(harness, on=NIC_B)
+
+
+@pytest.mark.parametrize("profile", ["base-4", "none"])
+@pytest.mark.parametrize("kind", ["arm", "nrp"])
+@virtual
+async def test_throttling_with_and_without_retry_after(kind: str, profile: str) -> None:
+    """A subscription whose budget is used up throttles the swap for a while, and the agent gets its VIP all the same."""
+    told = profile != "none"
+    limits = {"arm_writes": (1.0, 0.05), "arm_reads": (10.0, 2.0)} if kind == "arm" else {"nrp_writes_per_5min": 1}
+    harness = Harness(switches=fixed(throttling=kind, throttle_retry_after=told, retry_after=profile, **limits))
+    node = harness.node("n1")
+
+    outcome, refusals = await agent(node, "MIRRORB")
+
+    assert outcome.outcome == "moved"
+    assert {refusal.code for refusal in refusals} <= {"azure-throttled", "busy"}
+    await assert_kept(harness, on=NIC_B)
+
+
+@virtual
+async def test_a_token_that_has_expired() -> None:
+    """A token that Azure no longer takes ends as `azure-denied`, and the next claim with a good one goes through."""
+    harness = Harness(switches=fixed(token_expired=True))
+    node = harness.node("n1")
+
+    refusal = await refused(node.claim("MIRRORB"))
+
+    assert refusal.code == "azure-denied"
+    switch(harness, token_expired=False)
+    assert (await agent(node, "MIRRORB"))[0].outcome == "moved"
+    await assert_kept(harness, on=NIC_B)
