@@ -7,7 +7,7 @@ of row 1 is 64 zeros.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vipcore.ledger.seal import Seal, digest
 
@@ -26,36 +26,38 @@ def row_key(seq: int) -> str:
     return f"audit-{_TOP - seq:019d}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_COLUMN: Final = {
+    name: "".join(part.title() for part in name.split("_"))
+    for name in (
+        "actor", "member", "from_member", "claim_id", "operation_id", "correlation_id", "arm_request_ids", "duration_ms",
+        "outcome", "detail", "evidence",
+    )
+}  # fmt: skip
+"""Keyword of `Entry` -> column of the table (docs/api.md section 8)."""
+
+
 class Entry:
-    """A row before it has a place: what happened, in the columns of contract section 8. None means the column is left out."""
+    """A row before it has a place: what happened, and its columns, those that are None left out.
 
-    event: str
-    actor: str
-    member: str | None = None
-    from_member: str | None = None
-    claim_id: str | None = None
-    operation_id: str | None = None
-    correlation_id: str | None = None
-    arm_request_ids: str | None = None
-    duration_ms: int | None = None
-    outcome: str | None = None
-    detail: str | None = None
-    evidence: str | None = None
-    epoch: int | None = None
-    """The epoch it is about, where that is not the head's any more."""
+    `epoch`: the one it is about, where that is not the head's any more. Raises KeyError for a keyword that names no column.
+    """
+
+    __slots__ = ("columns", "epoch", "event")
+
+    def __init__(self, event: str, *, epoch: int | None = None, **columns: str | int | None) -> None:
+        self.event, self.epoch = event, epoch
+        self.columns = {_COLUMN[name]: value for name, value in columns.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who acts, and in which request: the columns Actor and CorrelationId of every row that this leads to."""
 
     actor: str
     correlation_id: str
 
-    def entry(self, event: str, **columns: Any) -> Entry:
-        """A row of this caller. `columns`: fields of Entry."""
-        return Entry(event=event, actor=self.actor, correlation_id=self.correlation_id, **columns)
+    def entry(self, event: str, *, epoch: int | None = None, **columns: str | int | None) -> Entry:
+        """A row of this caller; keywords as those of Entry."""
+        return Entry(event, epoch=epoch, actor=self.actor, correlation_id=self.correlation_id, **columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,26 +108,21 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
-_COLUMN: Final = {
-    name: "".join(part.title() for part in name.split("_")) for name in Entry.__dataclass_fields__ if name != "epoch"
-}
-
-
-def append(mirror: str, seq: int, prev_hash: str, drafts: Sequence[Entry], *, at: str, epoch: int, seal: Seal) -> tuple[Row, ...]:
-    """The drafts as rows seq + 1, seq + 2, ... of the mirror's chain."""
+def append(
+    mirror: str, seq: int, prev_hash: str, entries: Sequence[Entry], *, at: str, epoch: int, seal: Seal
+) -> tuple[Row, ...]:
+    """The entries as rows seq + 1, seq + 2, ... of the mirror's chain."""
     rows: list[Row] = []
-    for number, draft in enumerate(drafts, seq + 1):
+    for number, entry in enumerate(entries, seq + 1):
         columns: dict[str, Any] = {
             "Seq": number,
+            "Event": entry.event,
             "At": at,
-            "Epoch": epoch if draft.epoch is None else draft.epoch,
+            "Epoch": epoch if entry.epoch is None else entry.epoch,
             "Alg": seal.alg,
             "PrevHash": prev_hash,
+            **entry.columns,
         }
-        for name, column in _COLUMN.items():
-            value = getattr(draft, name)
-            if value is not None:
-                columns[column] = value
         row = Row(mirror=mirror, seq=number, columns=columns, hash="")
         row = replace(row, hash=digest(row.to_entity(), seal.key))
         rows.append(row)

@@ -39,20 +39,27 @@ FULL = Head(
     drift="unplaced",
     backup_seen={"MIRRORA": 1},
 )
-EVERY_COLUMN = Entry(
-    event="swap.completed",
-    actor="operator:Zoë O'Neill",
-    member="HOST/INSTANCE",
-    from_member="MIRRORB",
-    claim_id="c",
-    operation_id="o",
-    correlation_id="x",
-    arm_request_ids="a b",
-    duration_ms=2**40,
-    outcome="completed",
-    detail="A sentence, äöü € 漢 \U0001f512\nand a second line.",
-    evidence='{"a":[1,"--changeset","HTTP/1.1 500 no"],"etag: x":null}',
-)
+
+
+def every_column(member: str = "HOST/INSTANCE") -> Entry:
+    """A row with every column."""
+    return Entry(
+        event="swap.completed",
+        actor="operator:Zoë O'Neill",
+        member=member,
+        from_member="MIRRORB",
+        claim_id="c",
+        operation_id="o",
+        correlation_id="x",
+        arm_request_ids="a b",
+        duration_ms=2**40,
+        outcome="completed",
+        detail="A sentence, äöü € 漢 \U0001f512\nand a second line.",
+        evidence='{"a":[1,"--changeset","HTTP/1.1 500 no"],"etag: x":null}',
+    )
+
+
+EVERY_COLUMN = every_column()
 
 
 @pytest.fixture(params=["memory", "table"])
@@ -155,7 +162,7 @@ async def test_a_row_is_never_overwritten(ledger: Ledger) -> None:
 async def test_of_many_commits_on_one_head_exactly_one_wins(ledger: Ledger, existing: bool) -> None:
     """64 writers at one etag: one commit, 63 Stale, and the rows there are the winner's."""
     start = await ledger.commit(Head(mirror="PROD"), []) if existing else await ledger.load_head("PROD")
-    attempts = [extended(replace(start, desired=f"M{n}"), replace(EVERY_COLUMN, member=f"M{n}")) for n in range(64)]
+    attempts = [extended(replace(start, desired=f"M{n}"), every_column(f"M{n}")) for n in range(64)]
 
     results = await asyncio.gather(*(ledger.commit(*attempt) for attempt in attempts), return_exceptions=True)
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
@@ -27,6 +28,7 @@ from tests.promises.helpers import (
 from tests.vipcore.deaths import DieAt
 from tests.vipcore.decision.denials import DENIED, denied_write
 from tests.vipcore.decision.pages import N, P, U, paged
+from vipcore.decision.reconcile import TABLE, Act, Recorded, Situation, act_for, fits
 from vipcore.ledger import columns
 
 
@@ -151,3 +153,29 @@ async def test_a_recorded_claim_is_judged_though_an_older_swap_cannot_end() -> N
     await timer(node, 300.0)
 
     await assert_kept(harness, on=NIC_A)
+
+
+@pytest.mark.parametrize("situation", [Situation(*one) for one in product([False, True], [False, True], Recorded, [False, True])])
+def test_every_situation_has_one_row(situation: Situation) -> None:
+    """The timer's table is complete and says one thing for each situation; each row has a sentence."""
+    rows = [(act, sentence) for row, act, sentence in TABLE if fits(row, situation)]
+
+    assert len(rows) == 1
+    assert rows[0][0] is act_for(situation)
+    assert rows[0][1].endswith((".", "?"))
+
+
+@pytest.mark.parametrize(
+    ("situation", "act"),
+    [
+        (Situation(driven=True, unfinished=True, recorded=Recorded.OTHER, frozen=False), Act.LEAVE),
+        (Situation(driven=False, unfinished=True, recorded=Recorded.NONE, frozen=True), Act.FINISH),
+        (Situation(driven=False, unfinished=True, recorded=Recorded.OTHER, frozen=False), Act.JUDGE),
+        (Situation(driven=False, unfinished=True, recorded=Recorded.OTHER, frozen=True), Act.FINISH),
+        (Situation(driven=False, unfinished=False, recorded=Recorded.OTHER, frozen=True), Act.CHECK),
+        (Situation(driven=False, unfinished=False, recorded=Recorded.DESIRED, frozen=False), Act.JUDGE),
+    ],
+)
+def test_what_the_timer_does(situation: Situation, act: Act) -> None:
+    """A live lease is left alone; a freeze lets a swap finish and keeps a recorded claim. (I1, I7)"""
+    assert act_for(situation) is act

@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simulator.core.faults import Answer, Lands, Late, Lost, Match, Status
 from tests.promises import worlds
@@ -26,7 +28,10 @@ from tests.promises.helpers import (
     virtual,
 )
 from tests.vipcore.effects import PUT, watched
-from vipcore.model import Epoch
+from vipcore.errors import InvariantBroken
+from vipcore.model import Epoch, Mirror, Nic
+from vipcore.swap.in_flight import Event, InFlight, Write
+from vipcore.swap.observed import Observed
 
 
 class DieSending(Fate):
@@ -181,3 +186,90 @@ async def test_a_driver_that_lets_go_tells_of_a_write_without_an_answer() -> Non
     await first
 
     assert any("let go before a read could tell" in detail for detail in await details(harness, "nic.write"))
+
+
+NOTHING = Observed(Mirror(name="M", members=(), vips=()), {})
+ALLOWED = {
+    (Write.NONE, Event.ANNOUNCE): Write.ANNOUNCED,
+    (Write.NONE, Event.SETTLE): Write.NONE,
+    (Write.ANNOUNCED, Event.WITHDRAW): Write.NONE,
+    (Write.ANNOUNCED, Event.SEND): Write.SENT,
+    (Write.SENT, Event.ACCEPT): Write.NONE,
+    (Write.SENT, Event.REFUSE): Write.NONE,
+    (Write.SENT, Event.LOSE): Write.UNANSWERED,
+    (Write.UNANSWERED, Event.ANNOUNCE): Write.ANNOUNCED_AGAIN,
+    (Write.UNANSWERED, Event.SETTLE): Write.NONE,
+    (Write.ANNOUNCED_AGAIN, Event.WITHDRAW): Write.UNANSWERED,
+    (Write.ANNOUNCED_AGAIN, Event.SEND): Write.SENT_AGAIN,
+    (Write.ANNOUNCED_AGAIN, Event.SETTLE): Write.ANNOUNCED,
+    (Write.SENT_AGAIN, Event.ACCEPT): Write.NONE,
+    (Write.SENT_AGAIN, Event.REFUSE): Write.UNANSWERED,
+    (Write.SENT_AGAIN, Event.LOSE): Write.UNANSWERED,
+    (Write.SENT_AGAIN, Event.SETTLE): Write.SENT,
+}
+
+
+def happens(in_flight: InFlight, event: Event) -> None:
+    """The event, through the public methods."""
+    shown = Nic(id="nic", document={}, etag="1", state="Succeeded", read_at=0.0)
+    match event:
+        case Event.ANNOUNCE:
+            in_flight.announce("A")
+        case Event.WITHDRAW:
+            in_flight.withdraw("A")
+        case Event.SEND:
+            in_flight.sent("A", shown.document)
+        case Event.ACCEPT:
+            in_flight.accepted("A", 1.0)
+        case Event.REFUSE:
+            in_flight.refused("A")
+        case Event.LOSE:
+            in_flight.lost("A")
+        case Event.SETTLE:
+            in_flight.settled("A", 1.0)
+
+
+@pytest.mark.parametrize("state", list(Write))
+@pytest.mark.parametrize("event", list(Event))
+def test_state_table_of_a_write(state: Write, event: Event) -> None:
+    """Each pair of state and event leads where the table says; any other pair is a defect and changes nothing. (I2)"""
+    in_flight = InFlight(NOTHING)
+    in_flight.writes["A"] = state
+    if (state, event) not in ALLOWED:
+        with pytest.raises(InvariantBroken, match=f"{event.name} of a write of the NIC of A in state {state.name}"):
+            happens(in_flight, event)
+        assert in_flight.writes == {"A": state}
+        return
+
+    happens(in_flight, event)
+
+    assert in_flight.writes == {"A": ALLOWED[state, event]}
+
+
+@given(st.lists(st.sampled_from(list(Event)), max_size=12))
+def test_a_write_without_an_answer_stays_in_flight_until_it_is_settled(events: list[Event]) -> None:
+    """Whatever else is sent: after a lost answer the NIC is named until a write is accepted or a read settles it. (I2)"""
+    in_flight, unsettled, sent = InFlight(NOTHING), False, False
+    for event in events:
+        try:
+            happens(in_flight, event)
+        except InvariantBroken:
+            continue
+        sent = event is Event.SEND or (sent and event not in (Event.ACCEPT, Event.REFUSE, Event.LOSE))
+        unsettled = event is Event.LOSE or (unsettled and event not in (Event.ACCEPT, Event.SETTLE))
+
+        assert ("A" in in_flight.late) is (unsettled or sent)
+
+
+def test_a_dead_drivers_write_stays_in_flight_until_its_nic_is_written() -> None:
+    """What a driver before us may still write is named until an accepted write of that NIC, or until the NIC is gone. (I2)"""
+    in_flight = InFlight(NOTHING, {"A", "B"})
+
+    for event in (Event.ANNOUNCE, Event.SEND, Event.LOSE, Event.SETTLE):
+        happens(in_flight, event)
+        assert in_flight.late == {"A", "B"}
+    for event in (Event.ANNOUNCE, Event.SEND, Event.ACCEPT):
+        happens(in_flight, event)
+    in_flight.gone("B")
+
+    assert in_flight.late == set()
