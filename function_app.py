@@ -21,14 +21,12 @@ from vipcore.decision import freeze, reconcile
 from vipcore.decision.controller import Controller
 from vipcore.entry import bodies, claims, openapi, problems, signatures, status
 from vipcore.errors import Refusal
+from vipcore.limits import ANSWER_S_MAX
 from vipcore.settings import config
 
 _LOG: Final = logging.getLogger("mirror_vip")
 _CONFIG: Final = config.load(os.environ, Path(__file__).parent)
 _controllers: list[Controller] = []
-
-ANSWER_S_MAX: Final = 199.0
-"""Use cases keep earlier deadlines of their own; this one is for whatever they do not bound, such as a table that hangs."""
 
 Answer = dict[str, Any]
 UseCase = Callable[[Controller, str], Awaitable[Answer]]
@@ -50,9 +48,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 def _controller() -> Controller:
     """The one of this process, built inside the event loop when it is first needed. Raises Refusal where it cannot be."""
-    if _CONFIG.fatal:
-        where = ", ".join(sorted({fault.where for fault in _CONFIG.faults})[:20])
-        raise Refusal("configuration-invalid", f"The controller's settings are faulty ({where}); its log says what is wrong.")
+    _CONFIG.check_usable()
     if not _controllers:
         from vipcore.adapters import wiring
 

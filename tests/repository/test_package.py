@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from pathspec import GitIgnoreSpec
 
+from serve.host import REQUEST_TIMEOUT_S
 from simulator import worlds
 from simulator.cloud import Cloud
+from vipcore import limits
 from vipcore.settings import config
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -45,6 +47,14 @@ def test_host_needs_no_extension_bundle() -> None:
     assert host["version"] == "2.0"
     assert "extensionBundle" not in host
     assert host["extensions"]["http"]["routePrefix"] == "api"
+
+
+def test_limits_of_a_request_are_in_order() -> None:
+    """The host that we run locally cuts a request off when Azure does, and the host's own limit is behind all others."""
+    hours, minutes, seconds = map(int, document("host.json")["functionTimeout"].split(":"))
+
+    assert limits.USE_CASE_S_MAX < limits.ANSWER_S_MAX < 200 < limits.PLATFORM_S_MAX < hours * 3600 + minutes * 60 + seconds
+    assert REQUEST_TIMEOUT_S == limits.PLATFORM_S_MAX
 
 
 def test_head_hashes_in_the_log_are_not_sampled_away() -> None:

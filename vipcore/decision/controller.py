@@ -20,12 +20,6 @@ BURST: Final = 30.0
 PER_S: Final = 1.0
 FLUSH_S: Final = 60.0
 REPEAT_S: Final = 60.0
-ANSWER_S_MAX: Final = 190.0
-"""A request is answered within 200 s in any case; the platform cuts at 230 s."""
-
-REQUEST_S_MAX: Final = 230.0
-"""When the platform cuts a request off: nothing of it is committed later (https://learn.microsoft.com/azure/azure-functions/
-functions-scale#timeout)."""
 
 
 @dataclass(slots=True)
@@ -83,19 +77,13 @@ class Controller:
     def mirror(self, name: str) -> Mirror:
         """The mirror of that name. Raises Refusal `configuration-invalid` or `mirror-unknown`."""
         config = self.config
-        self.check_configured()
+        config.check_usable()
         if name in config.faulty:
             what = "; ".join(str(fault) for fault in config.faulty[name][:5])
             raise Refusal("configuration-invalid", f"Mirror {name} is not served, its configuration is faulty: {what}.")
         if name not in config.mirrors:
             raise Refusal("mirror-unknown", "The mirrors document defines no mirror of that name.")
         return config.mirrors[name]
-
-    def check_configured(self) -> None:
-        """Raises Refusal `configuration-invalid` where nothing can be served; the log has said which faults."""
-        if self.config.fatal:
-            where = ", ".join(sorted({fault.where for fault in self.config.faults})[:20])
-            raise Refusal("configuration-invalid", f"The controller's settings are faulty ({where}); its log says what is wrong.")
 
     async def load_head(self, mirror: str) -> Head:
         """The head. Raises Refusal `storage-unavailable`."""

@@ -19,7 +19,7 @@ from typing import Final
 from vipcore import instants
 from vipcore.arm.rate_limit import BACKGROUND, ORDER
 from vipcore.decision import rules
-from vipcore.decision.controller import REQUEST_S_MAX, Controller
+from vipcore.decision.controller import Controller
 from vipcore.decision.decide import carry_out
 from vipcore.decision.freeze import unfrozen
 from vipcore.decision.request import HeadChanged, Request
@@ -29,6 +29,7 @@ from vipcore.instants import Instant
 from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head, RecordedClaim
 from vipcore.ledger.port import WorkItem
+from vipcore.limits import PLATFORM_S_MAX
 from vipcore.model import Claim, Mirror, Page, Placement, Seen
 from vipcore.swap import plan
 from vipcore.swap.driver import LEASE_MARGIN_S
@@ -40,7 +41,7 @@ PASS_S: Final = 60.0
 ATTEND_S: Final = 90.0
 """How long a pass may be at one mirror: reads that wait for Azure's throttle to end would keep it from all others."""
 
-HINT_S_MIN: Final = REQUEST_S_MAX + LEASE_MARGIN_S
+HINT_S_MIN: Final = PLATFORM_S_MAX + LEASE_MARGIN_S
 """How long a hint stays at least after a pass first saw it: its request may commit until the platform cuts it off."""
 
 SWEEP_S: Final = 540.0

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vipcore import instants
-from vipcore.decision.controller import ANSWER_S_MAX, Controller
+from vipcore.decision.controller import Controller
 from vipcore.errors import VipError
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head, use_issued_at
+from vipcore.limits import USE_CASE_S_MAX
 from vipcore.model import Claim, Mirror, Move, Observation, Page
 from vipcore.swap.driver import LEASE_MARGIN_S
 
@@ -38,7 +39,7 @@ class Request:
     issued_at_used: bool = False
     """Whether this claim's `issued_at` is already in the head, so that judging it again is no replay."""
     asked_at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
-    deadline_s: float = ANSWER_S_MAX
+    deadline_s: float = USE_CASE_S_MAX
     permits: int = 0
     """Writes for which Azure's budget has room already (pace.py)."""
 

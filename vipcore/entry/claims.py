@@ -23,7 +23,7 @@ Answer = dict[str, Any]
 
 async def claim(controller: Controller, http_request: signatures.HttpRequest, mirror_name: str, correlation_id: str) -> Answer:
     """`POST /mirrors/{mirror}/claims`. Raises Refusal."""
-    controller.check_configured()
+    controller.config.check_usable()
     arrived = controller.clock.now()
     bodies.check_size(http_request.body)
     try:

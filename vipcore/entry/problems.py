@@ -9,7 +9,7 @@ _TITLES: Final = {
     400: "The request is not as the contract needs it",
     401: "The request is not authenticated",
     403: "The key is not for this",
-    404: "Deny such thing",
+    404: "No such thing",
     409: "The state of the mirror speaks against it",
     413: "The body is too large",
     423: "The mirror is frozen",

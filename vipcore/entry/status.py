@@ -27,7 +27,7 @@ VERIFY_LIMIT_MAX: Final = 20000
 
 async def mirrors(controller: Controller) -> Answer:
     """`GET /mirrors`: all of them, from the heads alone. Raises Refusal."""
-    controller.check_configured()
+    controller.config.check_usable()
     config = controller.config
     try:
         heads = await controller.ledger.load_heads(sorted(config.mirrors))

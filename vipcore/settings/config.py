@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
+from vipcore.errors import Refusal
 from vipcore.ledger.seal import Seal
 from vipcore.model import Key, Mirror
 from vipcore.settings import document
@@ -56,6 +57,12 @@ class Config:
     def status(self) -> str:
         """`ok`, `degraded` or `misconfigured`, as `/health` says it."""
         return "misconfigured" if self.fatal else "degraded" if self.faults else "ok"
+
+    def check_usable(self) -> None:
+        """Raises Refusal `configuration-invalid` where nothing can be served; the log has said which faults."""
+        if self.fatal:
+            where = ", ".join(sorted({fault.where for fault in self.faults})[:20])
+            raise Refusal("configuration-invalid", f"The controller's settings are faulty ({where}); its log says what is wrong.")
 
 
 def schedule(environ: Mapping[str, str]) -> str:
