@@ -22,10 +22,10 @@ from vipcore.decision.controller import Controller
 from vipcore.entry import bodies, claims, openapi, problems, signatures, status
 from vipcore.errors import Refusal
 from vipcore.limits import ANSWER_S_MAX
-from vipcore.settings import config
+from vipcore.settings import environment
 
 _LOG: Final = logging.getLogger("mirror_vip")
-_CONFIG: Final = config.load(os.environ, Path(__file__).parent)
+_CONFIG: Final = environment.load(os.environ, Path(__file__).parent)
 _controllers: list[Controller] = []
 
 Answer = dict[str, Any]
@@ -170,7 +170,7 @@ async def get_health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG00
     return _json({"status": _CONFIG.status}, correlation_id, code=code)
 
 
-@app.timer_trigger(schedule=config.schedule(os.environ), arg_name="timer", run_on_startup=False, use_monitor=False)
+@app.timer_trigger(schedule=environment.schedule(os.environ), arg_name="timer", run_on_startup=False, use_monitor=False)
 async def reconcile_timer(timer: func.TimerRequest) -> None:  # noqa: ARG001  # the binding's name
     """Finish what is unfinished, and look for drift."""
     if not _CONFIG.fatal:

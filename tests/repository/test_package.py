@@ -11,7 +11,7 @@ from serve.host import REQUEST_TIMEOUT_S
 from simulator import worlds
 from simulator.cloud import Cloud
 from vipcore import limits
-from vipcore.settings import config
+from vipcore.settings import environment
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SHIPPED: Final = {"function_app.py", "host.json", "requirements.txt", "vipcore"}
@@ -68,7 +68,7 @@ def test_sample_settings_lack_nothing_but_the_secrets() -> None:
     """With the sample settings the app serves; only the keys, whose secrets nobody may copy, are disabled."""
     values = document("local.settings.sample.json")["Values"]
 
-    loaded = config.load(values, ROOT)
+    loaded = environment.load(values, ROOT)
 
     assert loaded.status == "degraded"
     assert sorted(fault.where for fault in loaded.faults) == ["VIP_KEY_MIRRORA_1", "VIP_KEY_MIRRORB_1"]
