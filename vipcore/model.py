@@ -180,3 +180,16 @@ class Outcome:
     from_member: str | None
     phases: tuple[Phase, ...] = ()
     total_ms: int = 0
+
+    def view(self) -> Json:
+        """The outcome as the answer shows it."""
+        return {
+            "outcome": self.outcome,
+            "mirror": self.mirror,
+            "holder": self.holder,
+            "epoch": self.epoch,
+            "operation_id": self.operation_id,
+            "from": self.from_member,
+            "phases": [{"name": phase.name, "ms": phase.ms} for phase in self.phases],
+            "total_ms": self.total_ms,
+        }

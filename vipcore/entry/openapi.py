@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
-from vipcore.entry import bodies, problems, status
+from vipcore.entry import bodies, problems, trail
 from vipcore.errors import RETRY_AFTER_S, STATUS_OF_CODE
 from vipcore.ledger.audit import EVENTS
 from vipcore.model import Seen
@@ -101,7 +101,7 @@ ROUTES: Final = (
         method="get", path="/mirrors/{mirror}/audit", name="get_audit", answer="Audit", codes=(*_NAMED, "body-invalid"),
         says="The trail, newest first.",
         parameters=(
-            _query("limit", f"Rows in the page; at most {status.AUDIT_LIMIT_MAX} are given.", _whole(10**18 - 1)),
+            _query("limit", f"Rows in the page; at most {trail.AUDIT_LIMIT_MAX} are given.", _whole(10**18 - 1)),
             _query("before", "Only rows below this seq: the `next` of the page before.", _whole(10**18 - 1)),
         ),
     ),
@@ -110,7 +110,7 @@ ROUTES: Final = (
         codes=(*_NAMED, "body-invalid"), says="Recompute the hash chain of the trail.",
         parameters=(
             _query("from", "The first seq to look at: the `next` of the page before.", _whole(10**18 - 1)),
-            _query("limit", f"Rows to look at; at most {status.VERIFY_LIMIT_MAX} are.", _whole(10**18 - 1)),
+            _query("limit", f"Rows to look at; at most {trail.VERIFY_LIMIT_MAX} are.", _whole(10**18 - 1)),
         ),
     ),
     Route(
@@ -246,6 +246,11 @@ def document() -> Mapping[str, Any]:
             },
         },
     }
+
+
+async def answer(_controller: object, _correlation_id: str) -> dict[str, Any]:
+    """`GET /openapi.json`."""
+    return dict(document())
 
 
 def _operation(route: Route) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from tests.promises.acts import (
     virtual,
 )
 from tests.promises.stage import Fate, Node, Stage
-from vipcore.entry import claims
+from vipcore.entry import moves
 from vipcore.model import Page
 
 
@@ -514,7 +514,7 @@ async def test_the_dry_run_of_a_move() -> None:
     stage, node, effects = watched()
     body = json.dumps({"to": "MIRRORB", "reason": "drill", "operator": "op", "dry_run": True}).encode()
 
-    answer = await claims.move(node.controller, "PROD", body, "correlation")
+    answer = await moves.move(node.controller, "PROD", body, "correlation")
 
     assert answer["outcome"] == "planned"
     assert [(step["action"], step["member"]) for step in answer["steps"]] == [("detach", "MIRRORA"), ("attach", "MIRRORB")]
@@ -531,7 +531,7 @@ async def test_the_dry_run_says_what_would_stop_the_move() -> None:
     stage.cloud.script(Match(method="GET", kind="nic", name=NIC_B), fault=Status(status=403), times=ALWAYS)
     body = json.dumps({"to": "MIRRORB", "reason": "drill", "operator": "op", "dry_run": True}).encode()
 
-    answer = await claims.move(node.controller, "PROD", body, "correlation")
+    answer = await moves.move(node.controller, "PROD", body, "correlation")
 
     wrong = {check["name"]: check["detail"] for check in answer["checks"] if check["ok"] is False}
     assert wrong.keys() == {"freeze", "placement"}
@@ -585,7 +585,7 @@ async def test_a_move_with_a_status_page_against_it_in_a_dry_run() -> None:
     stage.pages = {"MIRRORA": Page.PRIMARY}
     body = json.dumps({"to": "MIRRORB", "reason": "drill", "operator": "op", "dry_run": True}).encode()
 
-    answer = await claims.move(stage.node("n1").controller, "PROD", body, "correlation")
+    answer = await moves.move(stage.node("n1").controller, "PROD", body, "correlation")
 
     against = next(check for check in answer["checks"] if check["name"] == "status pages")
     assert (against["ok"], "MIRRORA says that it is primary" in against["detail"]) == (False, True)
@@ -598,7 +598,7 @@ async def test_a_page_that_cannot_be_read_is_not_shown_as_agreeing() -> None:
     stage.pages = {"MIRRORB": Page.PRIMARY}
     body = json.dumps({"to": "MIRRORB", "reason": "drill", "operator": "op", "dry_run": True}).encode()
 
-    answer = await claims.move(stage.node("n1").controller, "PROD", body, "correlation")
+    answer = await moves.move(stage.node("n1").controller, "PROD", body, "correlation")
 
     pages = next(check for check in answer["checks"] if check["name"] == "status pages")
     assert (pages["ok"], pages["detail"]) == (None, "the page of MIRRORA could not be read; it stops nothing")
