@@ -1,8 +1,8 @@
 """The values everything else speaks in: what is configured, what is observed, what is to be done. Frozen, no I/O."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, NewType
+from typing import Any, Final, NamedTuple, NewType
 
 from vipcore.instants import Instant
 
@@ -15,8 +15,7 @@ Json = dict[str, Any]
 STRATEGIES: Final = ("auto", "put", "atomic")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(NamedTuple):
     """A mirror member: its IRIS system name, its NIC (full resource id), its status page if it has one."""
 
     name: str
@@ -24,7 +23,7 @@ class Member:
     status_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Vip:
     """One floating address: the name of its ip configuration, the private address, the public IP's resource id or None."""
 
@@ -33,7 +32,7 @@ class Vip:
     public_ip_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Mirror:
     """One mirror as the mirrors document defines it (contract section 4)."""
 
@@ -60,17 +59,17 @@ class Mirror:
         return any(member.status_url for member in self.members)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Key:
     """A member's signing key. The secret is kept out of `repr`."""
 
     key_id: str
     mirror: str
     member: str
-    secret: bytes = field(repr=False)
+    secret: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Claim:
     """A verified claim: what a member's agent said, and when its claim began by our clock (arrival less `age_ms`)."""
 
@@ -86,7 +85,7 @@ class Claim:
     dry_run: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Move:
     """An operator's request. `began` is its arrival."""
 
@@ -107,28 +106,26 @@ class Page(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Nic:
     """A NIC as a GET (or the body of a PUT's answer) showed it."""
 
     id: str
-    document: Json = field(repr=False)
+    document: Json
     etag: str
     state: str
     read_at: float
     """Seconds of the steady clock when the request that showed it was sent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unreadable:
+class Unreadable(NamedTuple):
     """A NIC that could not be looked at: `unknown`, never empty (promise 9)."""
 
     id: str
     error: Exception
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
+class Missing(NamedTuple):
     """A NIC that Azure says does not exist (404): it carries nothing, and nothing can be attached to it."""
 
     id: str
@@ -147,8 +144,7 @@ class Seen(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
+class Placement(NamedTuple):
     """`members`: the names of the members that carry at least one VIP, in the order of the mirrors document."""
 
     state: Seen
@@ -160,16 +156,14 @@ class Placement:
         return self.members[0] if self.state is Seen.PLACED else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Phase:
+class Phase(NamedTuple):
     """One stretch of a swap, in whole milliseconds."""
 
     name: str
     ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a claim or a move answers with 200 (contract section 6)."""
 
     outcome: str

@@ -7,10 +7,10 @@ two members, one subscription, what two mirrors claim at once) is judged here.
 import ipaddress
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import jsonschema
@@ -19,10 +19,10 @@ from vipcore import strictjson
 from vipcore.model import Member, Mirror, Vip
 
 _PROVIDER: Final = "/providers/Microsoft.Network/"
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """`where`: a JSON pointer into the mirrors document or a setting's name; `what`: a sentence, never a secret."""
 
     where: str
@@ -32,13 +32,12 @@ class Fault:
         return f"{self.where}: {self.what}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class Document(NamedTuple):
     """What could be read. `key_ids`: key id -> (mirror, member), those with a fault left out."""
 
-    mirrors: Mapping[str, Mirror] = field(default_factory=dict)
-    faulty: Mapping[str, tuple[Fault, ...]] = field(default_factory=dict)
-    key_ids: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    mirrors: Mapping[str, Mirror] = _NONE
+    faulty: Mapping[str, tuple[Fault, ...]] = _NONE
+    key_ids: Mapping[str, tuple[str, str]] = _NONE
     faults: tuple[Fault, ...] = ()
     fatal: bool = False
 
