@@ -1,4 +1,7 @@
-"""The values everything else speaks in: what is configured, what is observed, what is to be done. Frozen, no I/O."""
+"""The values that every room uses: what is configured, what is asked for, what is observed, what is answered. Immutable, no I/O.
+
+Names of mirrors and members are compared exactly; names of VIPs and Azure's full resource ids without regard to case.
+"""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -25,7 +28,7 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Vip:
-    """One floating address: the name of its ip configuration, the private address, the public IP's resource id or None."""
+    """One floating address: the name of its ip configuration, the address in canonical form, the public IP's id or None."""
 
     name: str
     private_ip: str
@@ -34,15 +37,18 @@ class Vip:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Mirror:
-    """One mirror as the mirrors document defines it (contract section 4)."""
+    """One mirror as the mirrors document defines it (README.md, "Settings"): at least one member and one VIP."""
 
     name: str
     members: tuple[Member, ...]
     vips: tuple[Vip, ...]
     path_probe: str | None = None
+    """A `tcp://` or `http://` URL that is asked after a swap."""
     hold_s: float = 30.0
+    """Seconds for which status pages that contradict a claim can hold it up."""
     follow_primary: bool = False
     strategy: str = "auto"
+    """One of STRATEGIES."""
 
     def member(self, name: str) -> Member | None:
         """The member of exactly that name, or None."""
@@ -61,7 +67,7 @@ class Mirror:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Key:
-    """A member's signing key. The secret is kept out of `repr`."""
+    """A member's signing key, of at least 32 bytes. It has no `repr` of its own, so that none shows the secret."""
 
     key_id: str
     mirror: str
@@ -71,7 +77,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Claim:
-    """A verified claim: what a member's agent said, and when its claim began by our clock (arrival less `age_ms`)."""
+    """A verified claim. `issued_at`: by the member's clock; `began`: by ours (arrival less `age_ms`); `event`: what IRIS said."""
 
     mirror: str
     member: str
@@ -87,7 +93,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Move:
-    """An operator's request. `began` is its arrival."""
+    """An operator's request to move the VIPs `to` a member. `began`: its arrival; `force`: overrides pages and a freeze."""
 
     mirror: str
     to: str
@@ -108,7 +114,7 @@ class Page(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Nic:
-    """A NIC as a GET (or the body of a PUT's answer) showed it."""
+    """A NIC as a GET (or the body of a PUT's answer) showed it. `id`: as configured; `state`: its provisioning state."""
 
     id: str
     document: Json
@@ -119,7 +125,7 @@ class Nic:
 
 
 class Unreadable(NamedTuple):
-    """A NIC that could not be looked at: `unknown`, never empty (promise 9)."""
+    """A NIC that could not be read. What it carries is unknown, never nothing (promise 9)."""
 
     id: str
     error: Exception
@@ -135,7 +141,7 @@ Observation = Nic | Unreadable | Missing
 
 
 class Seen(Enum):
-    """Where the VIPs of a mirror are, as a read of all its NICs shows it (contract section 6, `placement.state`)."""
+    """Where the VIPs of a mirror are, as a read of all its NICs shows it: `placement.state` of `GET /mirrors/{mirror}`."""
 
     PLACED = "placed"
     UNPLACED = "unplaced"
@@ -157,14 +163,14 @@ class Placement(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """One stretch of a swap, in whole milliseconds."""
+    """One part of a swap and how long it took, in whole milliseconds."""
 
     name: str
     ms: int
 
 
 class Outcome(NamedTuple):
-    """What a claim or a move answers with 200 (contract section 6)."""
+    """What a claim or a move answers with 200. `outcome`: `moved` or `confirmed`; `from_member`: None where it left nobody."""
 
     outcome: str
     mirror: str

@@ -23,7 +23,7 @@ async def move(controller: Controller, mirror_name: str, body: bytes, correlatio
         known = ", ".join(member.name for member in mirror.members)
         raise Refusal("member-unknown", f"Mirror {mirror.name} has no member of that name; it has {known}.")
     if asked.dry_run:
-        return await _move_planned(controller, mirror, asked)
+        return await _planned(controller, mirror, asked)
     request = Request(
         mirror=mirror,
         member=asked.to,
@@ -35,13 +35,13 @@ async def move(controller: Controller, mirror_name: str, body: bytes, correlatio
     return (await carry_out(controller, request)).view()
 
 
-async def _move_planned(controller: Controller, mirror: Mirror, asked: Move) -> Answer:
+async def _planned(controller: Controller, mirror: Mirror, asked: Move) -> Answer:
     """What a move would do, and what would stop it. Writes nothing."""
     head = await controller.load_head(mirror.name)
     observed = await controller.read_all(mirror)
-    checks: list[Answer] = []
     stopped = rules.move_frozen(head, asked, controller.clock.now())
-    checks.append({"name": "freeze", "ok": stopped is None, "detail": stopped.detail if stopped else "the mirror is not frozen"})
+    detail = stopped.detail if stopped else "the mirror is not frozen"
+    checks: list[Answer] = [{"name": "freeze", "ok": stopped is None, "detail": detail}]
     if mirror.has_pages:
         checks.append(_pages_view(asked, mirror, await controller.pages(mirror)))
     found = plan.plan(mirror, observed, asked.to)
@@ -59,21 +59,13 @@ def _pages_view(asked: Move, mirror: Mirror, pages: Mapping[str, Page]) -> Answe
     if said is not None:
         detail = said.detail if asked.force else rules.forcible(said).detail
         return {"name": "status pages", "ok": asked.force, "detail": detail}
-    unread = [member.name for member in mirror.members if member.status_url and pages.get(member.name) is Page.UNKNOWN]
+    unread = ", ".join(member.name for member in mirror.members if member.status_url and pages.get(member.name) is Page.UNKNOWN)
     if unread:
-        return {
-            "name": "status pages",
-            "ok": None,
-            "detail": f"the page of {', '.join(unread)} could not be read; it stops nothing",
-        }
+        return {"name": "status pages", "ok": None, "detail": f"the page of {unread} could not be read; it stops nothing"}
     return {"name": "status pages", "ok": True, "detail": "nothing against it"}
 
 
 def _step_view(mirror: Mirror, step: plan.Step) -> Answer:
     member = mirror.member(step.member)
-    return {
-        "action": step.kind.value,
-        "member": step.member,
-        "nic": member.nic_id if member else "",
-        "vips": list(step.vips),
-    }
+    nic_id = member.nic_id if member else ""
+    return {"action": step.kind.value, "member": step.member, "nic": nic_id, "vips": list(step.vips)}

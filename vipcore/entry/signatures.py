@@ -1,7 +1,7 @@
 """Verification of a claim's signature: RFC 9421 with RFC 9530 Content-Digest. The only importer of `http-message-signatures`.
 
-Freshness is not judged by the library: it reads the real clock, we judge by ours and after the key (contract section 6, order
-of checks). Whatever else is wrong is `signature-invalid`, and no answer says which (section 7).
+The library does not judge freshness: it would read the real clock. `Signed.check_fresh` does, by the controller's clock and after
+the key. Whatever else is wrong is `signature-invalid`, and no answer says what, so that nobody can probe for keys.
 """
 
 import hashlib

@@ -15,7 +15,7 @@ from vipcore.swap import plan, preflight
 from vipcore.swap.driver import LEASE_MARGIN_S
 
 Answer = dict[str, Any]
-LOOK_S_MAX: Final = 10.0
+READ_S_MAX: Final = 10.0
 
 
 async def mirrors(controller: Controller) -> Answer:
@@ -47,27 +47,28 @@ def _head_view(controller: Controller, head: Head) -> Answer:
 
 
 def _in_progress(controller: Controller, head: Head) -> Answer | None:
-    if head.swap is None:
+    swap = head.swap
+    if swap is None:
         return None
-    driven = head.lease_live(controller.clock.now(), margin_s=LEASE_MARGIN_S)
     return {
-        "operation_id": head.swap.operation_id,
+        "operation_id": swap.operation_id,
         "to": head.desired,
-        "from": head.swap.from_member,
-        "since": instants.to_text(head.swap.started_at),
-        "driven": driven,
-        "failures": head.swap.failures,
+        "from": swap.from_member,
+        "since": instants.to_text(swap.started_at),
+        "driven": head.lease_live(controller.clock.now(), margin_s=LEASE_MARGIN_S),
+        "failures": swap.failures,
     }
 
 
 def _pending(head: Head) -> Answer | None:
-    if head.recorded_claim is None:
+    claim = head.recorded_claim
+    if claim is None:
         return None
     return {
-        "member": head.recorded_claim.member,
-        "claim_id": head.recorded_claim.claim_id,
-        "code": head.recorded_claim.code,
-        "recorded_at": instants.to_text(head.recorded_claim.recorded_at),
+        "member": claim.member,
+        "claim_id": claim.claim_id,
+        "code": claim.code,
+        "recorded_at": instants.to_text(claim.recorded_at),
     }
 
 
@@ -88,10 +89,9 @@ def _last_swap(head: Head) -> Answer | None:
 async def mirror(controller: Controller, name: str) -> Answer:
     """`GET /mirrors/{mirror}`: the head, and the placement from a fresh read of all its NICs. Raises Refusal."""
     found = controller.mirror(name)
-    head, looked = await asyncio.gather(
-        controller.load_head(name), asyncio.gather(*(_look(controller, m) for m in found.members))
-    )
-    observed = {member.name: observation for member, observation in zip(found.members, looked, strict=True)}
+    reads = asyncio.gather(*(_read(controller, member) for member in found.members))
+    head, read = await asyncio.gather(controller.load_head(name), reads)
+    observed = {member.name: observation for member, observation in zip(found.members, read, strict=True)}
     seen = plan.placement(found, observed)
     members = await asyncio.gather(*(_member_view(controller, found, member, observed) for member in found.members))
     return {
@@ -101,13 +101,13 @@ async def mirror(controller: Controller, name: str) -> Answer:
     }
 
 
-async def _look(controller: Controller, member: Member) -> Observation:
-    """The member's NIC. Under Azure's throttle its turn may come in minutes: who asks for a status is told that it is unknown."""
+async def _read(controller: Controller, member: Member) -> Observation:
+    """The member's NIC; unreadable where Azure's rate limit would make the request for a status wait for minutes."""
     try:
-        async with asyncio.timeout(LOOK_S_MAX):
+        async with asyncio.timeout(READ_S_MAX):
             return await controller.arm.read_nic(member.nic_id)
     except TimeoutError:
-        return Unreadable(id=member.nic_id, error=TimeoutError(f"no answer within {LOOK_S_MAX:g} s"))
+        return Unreadable(id=member.nic_id, error=TimeoutError(f"no answer within {READ_S_MAX:g} s"))
 
 
 async def _member_view(controller: Controller, found: Mirror, member: Member, observed: Mapping[str, Observation]) -> Answer:
@@ -137,10 +137,10 @@ async def _readiness(
     if isinstance(planned, plan.Blocked):
         return (None if planned.unread else False), [planned.reason]
     try:
-        async with asyncio.timeout(LOOK_S_MAX):
+        async with asyncio.timeout(READ_S_MAX):
             checks = await preflight.check(controller.arm, controller.readings, found, observed, member.name)
     except TimeoutError:
-        return None, [f"what a swap needs could not be looked at within {LOOK_S_MAX:g} s"]
+        return None, [f"what a swap needs could not be looked at within {READ_S_MAX:g} s"]
     wrong = [f"{check.name}: {check.detail}" for check in checks if check.ok is False]
     unsure = [f"{check.name}: {check.detail}" for check in checks if check.ok is None]
     return not wrong, [*wrong, *unsure]

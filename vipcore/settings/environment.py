@@ -87,12 +87,11 @@ def _keys(wanted: Mapping[str, tuple[str, str]], environ: Mapping[str, str]) -> 
     """The usable keys. A key with a fault is disabled alone; of two that clash both are."""
     keys: dict[str, Key] = {}
     faults: list[Fault] = []
-    names = {key_id: setting_name(key_id) for key_id in wanted}
     shared: dict[str, list[str]] = {}
-    for key_id, name in names.items():
-        shared.setdefault(name, []).append(key_id)
+    for key_id in wanted:
+        shared.setdefault(setting_name(key_id), []).append(key_id)
     for key_id, (mirror, member) in wanted.items():
-        name = names[key_id]
+        name = setting_name(key_id)
         same = [other for other in shared[name] if other != key_id]
         value = environ.get(name, "")
         if same:
@@ -169,10 +168,8 @@ class _Settings:
         table = self.environ.get("VIP_TABLE", "").strip()
         name = self.environ.get("VIP_TABLE_NAME") or "MirrorVip"
         if not table:
-            self.fault(
-                "VIP_TABLE",
-                "is not set: the Table endpoint https://ACCOUNT.table.core.windows.net, or a connection string",
-            )
+            what = "is not set: the Table endpoint https://ACCOUNT.table.core.windows.net, or a connection string"
+            self.fault("VIP_TABLE", what)
         elif "://" in table.split(";")[0].split("=")[0]:
             self.url("VIP_TABLE", table)
         elif "=" not in table:
