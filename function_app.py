@@ -1,4 +1,4 @@
-"""The Function app: triggers only. Each decodes its request, calls one use case, and encodes the answer.
+"""The Function app: triggers only. Each decodes its request, makes one call, and encodes the answer.
 
 Settings are read once, when the app is loaded; their faults go to the log, all at once. The Azure SDKs are imported in a
 thread meanwhile, so that indexing is not kept waiting and the first claim finds them there (docs/architecture.md, "Cold start").
@@ -11,60 +11,43 @@ import logging
 import os
 import threading
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import azure.functions as func
 
-from vipcore.decision import freeze
 from vipcore.decision.controller import Controller
-from vipcore.entry import bodies, claims, openapi, problems, signatures, status
+from vipcore.entry import claims, freezes, moves, problems, signatures, status, trail
 from vipcore.entry.timer import Timer
 from vipcore.errors import Refusal
-from vipcore.settings import config
+from vipcore.limits import ANSWER_S_MAX
+from vipcore.settings import environment
 
 _LOG: Final = logging.getLogger("mirror_vip")
-_CONFIG: Final = config.load(os.environ, Path(__file__).parent)
-_controllers: list[Controller] = []
+_CONFIG: Final = environment.load(os.environ, Path(__file__).parent)
 _timers: list[Timer] = []
+"""The one of this process and its controller, once they are built."""
 
-ANSWER_S_MAX: Final = 199.0
-"""Use cases keep earlier deadlines of their own; this one is for whatever they do not bound, such as a table that hangs."""
-
-Answer = dict[str, Any]
-UseCase = Callable[[Controller, str], Awaitable[Answer]]
+UseCase = Callable[[Controller, str], Awaitable[dict[str, Any]]]
+"""What a route calls, with the controller and the request's correlation id."""
 
 for _fault in _CONFIG.faults:
     _LOG.error("configuration.fault %s", _fault)
-
-
-def _warm() -> None:
-    """Import what the first request would otherwise wait for."""
-    importlib.import_module("vipcore.adapters.wiring")
-
-
 if not _CONFIG.fatal:
-    threading.Thread(target=_warm, name="warm-up", daemon=True).start()
+    threading.Thread(target=importlib.import_module, args=("vipcore.adapters.wiring",), name="warm-up", daemon=True).start()
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 
-def _controller() -> Controller:
-    """The one of this process, built inside the event loop when it is first needed. Raises Refusal where it cannot be."""
-    if _CONFIG.fatal:
-        where = ", ".join(sorted({fault.where for fault in _CONFIG.faults})[:20])
-        raise Refusal("configuration-invalid", f"The controller's settings are faulty ({where}); its log says what is wrong.")
-    if not _controllers:
+def _timer() -> Timer:
+    """The timer with its controller, built inside the event loop when first needed. Raises Refusal where it cannot be."""
+    _CONFIG.check_usable()
+    if not _timers:
         from vipcore.adapters import wiring
 
-        _controllers.append(wiring.controller(_CONFIG, environ=os.environ))
-    return _controllers[0]
-
-
-def _json(answer: Answer, correlation_id: str, *, code: int = 200) -> func.HttpResponse:
-    headers = {"x-correlation-id": correlation_id, "Cache-Control": "no-store"}
-    return func.HttpResponse(json.dumps(answer), status_code=code, headers=headers, mimetype="application/json")
+        _timers.append(Timer(wiring.controller(_CONFIG, environ=os.environ)))
+    return _timers[0]
 
 
 async def _answered(req: func.HttpRequest, use_case: UseCase) -> func.HttpResponse:
@@ -72,7 +55,7 @@ async def _answered(req: func.HttpRequest, use_case: UseCase) -> func.HttpRespon
     correlation_id = str(uuid.uuid4())
     try:
         async with asyncio.timeout(ANSWER_S_MAX):
-            answer = _json(await use_case(_controller(), correlation_id), correlation_id)
+            answer = _encoded(await use_case(_timer().controller, correlation_id), correlation_id)
         _LOG.info("answered status=200 correlation=%s", correlation_id)
         return answer
     except TimeoutError:
@@ -84,54 +67,44 @@ async def _answered(req: func.HttpRequest, use_case: UseCase) -> func.HttpRespon
         refusal = Refusal("internal", "A defect of the controller; its log has the details under this correlation id.")
     level = logging.WARNING if refusal.status >= 500 else logging.INFO
     _LOG.log(level, "refused status=%d code=%s correlation=%s", refusal.status, refusal.code, correlation_id)
-    path = signatures.path_of(req.url)
-    return func.HttpResponse(
-        json.dumps(problems.document(refusal, correlation_id, path)),
-        status_code=refusal.status,
-        headers={"x-correlation-id": correlation_id, "Cache-Control": "no-store", **problems.headers(refusal)},
-        mimetype=problems.MEDIA_TYPE,
-    )
+    problem = problems.document(refusal, correlation_id, signatures.path_of(req.url))
+    return _encoded(problem, correlation_id, refusal.status, problems.MEDIA_TYPE, problems.headers(refusal))
+
+
+def _encoded(
+    body: Mapping[str, Any],
+    correlation_id: str,
+    code: int = 200,
+    media_type: str = "application/json",
+    more_headers: Mapping[str, str] | None = None,
+) -> func.HttpResponse:
+    headers = {"x-correlation-id": correlation_id, "Cache-Control": "no-store", **(more_headers or {})}
+    return func.HttpResponse(json.dumps(body), status_code=code, headers=headers, mimetype=media_type)
 
 
 @app.route(route="mirrors/{mirror}/claims", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def post_claim(req: func.HttpRequest) -> func.HttpResponse:
     """A member's signed claim."""
-    request = signatures.HttpRequest(method=req.method, url=req.url, headers=dict(req.headers), body=req.get_body())
-    return await _answered(req, lambda c, cid: claims.claim(c, request, req.route_params["mirror"], cid))
+    signed = signatures.HttpRequest(method=req.method, url=req.url, headers=dict(req.headers), body=req.get_body())
+    return await _answered(req, lambda c, cid: claims.claim(c, signed, req.route_params["mirror"], cid))
 
 
 @app.route(route="mirrors/{mirror}/moves", methods=["POST"])
 async def post_move(req: func.HttpRequest) -> func.HttpResponse:
-    """An operator's move."""
-    return await _answered(req, lambda c, cid: claims.move(c, req.route_params["mirror"], req.get_body(), cid))
+    """An operator's move, or its dry run."""
+    return await _answered(req, lambda c, cid: moves.move(c, req.route_params["mirror"], req.get_body(), cid))
 
 
 @app.route(route="mirrors/{mirror}/freeze", methods=["PUT"])
 async def put_freeze(req: func.HttpRequest) -> func.HttpResponse:
-    """An operator's stop sign."""
-
-    async def use_case(controller: Controller, correlation_id: str) -> Answer:
-        mirror = controller.mirror(req.route_params["mirror"])
-        reason, operator, until = bodies.freeze(req.get_body())
-        head = await freeze.freeze(
-            controller, mirror, reason=reason, operator=operator, until=until, correlation_id=correlation_id
-        )
-        return {"mirror": mirror.name, "frozen": freeze.view(head, controller.clock.now())}
-
-    return await _answered(req, use_case)
+    """No swap begins until the freeze is lifted."""
+    return await _answered(req, lambda c, cid: freezes.put(c, req.route_params["mirror"], req.get_body(), cid))
 
 
 @app.route(route="mirrors/{mirror}/freeze", methods=["DELETE"])
 async def delete_freeze(req: func.HttpRequest) -> func.HttpResponse:
-    """Lift it."""
-
-    async def use_case(controller: Controller, correlation_id: str) -> Answer:
-        mirror = controller.mirror(req.route_params["mirror"])
-        reason, operator = bodies.text("reason", req.params.get("reason")), bodies.text("operator", req.params.get("operator"))
-        head = await freeze.unfreeze(controller, mirror, reason=reason, operator=operator, correlation_id=correlation_id)
-        return {"mirror": mirror.name, "frozen": freeze.view(head, controller.clock.now())}
-
-    return await _answered(req, use_case)
+    """Lift the freeze."""
+    return await _answered(req, lambda c, cid: freezes.delete(c, req.route_params["mirror"], req.params, cid))
 
 
 @app.route(route="mirrors", methods=["GET"])
@@ -148,24 +121,22 @@ async def get_mirror(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route(route="mirrors/{mirror}/audit", methods=["GET"])
 async def get_audit(req: func.HttpRequest) -> func.HttpResponse:
-    """The trail, newest first."""
-    return await _answered(req, lambda c, _: status.trail(c, req.route_params["mirror"], req.params))
+    """The audit trail, newest first."""
+    return await _answered(req, lambda c, _: trail.audit(c, req.route_params["mirror"], req.params))
 
 
 @app.route(route="mirrors/{mirror}/audit/verify", methods=["GET"])
 async def get_verify(req: func.HttpRequest) -> func.HttpResponse:
-    """The chain, recomputed."""
-    return await _answered(req, lambda c, _: status.verify(c, req.route_params["mirror"], req.params))
+    """The audit trail's chain of hashes, recomputed."""
+    return await _answered(req, lambda c, _: trail.verify(c, req.route_params["mirror"], req.params))
 
 
 @app.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
     """What all these routes take and answer."""
+    from vipcore.entry import openapi  # late: a claim does not need it
 
-    async def use_case(_: Controller, __: str) -> Answer:
-        return dict(openapi.document())
-
-    return await _answered(req, use_case)
+    return await _answered(req, openapi.answer)
 
 
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -173,13 +144,11 @@ async def get_health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG00
     """Whether the app is configured; tells nothing else."""
     correlation_id, code = str(uuid.uuid4()), 503 if _CONFIG.fatal else 200
     _LOG.info("answered status=%d health=%s correlation=%s", code, _CONFIG.status, correlation_id)
-    return _json({"status": _CONFIG.status}, correlation_id, code=code)
+    return _encoded({"status": _CONFIG.status}, correlation_id, code)
 
 
-@app.timer_trigger(schedule=config.schedule(os.environ), arg_name="timer", run_on_startup=False, use_monitor=False)
+@app.timer_trigger(schedule=environment.schedule(os.environ), arg_name="timer", run_on_startup=False, use_monitor=False)
 async def reconcile_timer(timer: func.TimerRequest) -> None:  # noqa: ARG001  # the binding's name
     """Finish what is unfinished, and look for drift."""
     if not _CONFIG.fatal:
-        if not _timers:
-            _timers.append(Timer(_controller()))
-        await _timers[0].run_pass(str(uuid.uuid4()))
+        await _timer().run_pass(str(uuid.uuid4()))

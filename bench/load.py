@@ -86,10 +86,10 @@ async def _child(settings: dict[str, str], mirrors: int) -> dict[str, Any]:
     from vipcore.adapters import wiring
     from vipcore.entry import claims, signatures  # late: the parent needs none of it
     from vipcore.errors import Refusal
-    from vipcore.settings import config  # late: the parent needs none of it
+    from vipcore.settings import environment  # late: the parent needs none of it
 
     os.environ.update({name: value for name, value in settings.items() if name.startswith("IDENTITY_")})
-    loaded = config.load(settings, ROOT)
+    loaded = environment.load(settings, ROOT)
     wired = wiring.build(loaded, environ=settings)
     controller = wired.controller
     refusals: Counter[str] = Counter()

@@ -1,6 +1,6 @@
 """What can go wrong, named by what the caller may conclude; one class per conclusion.
 
-`Refusal` and its children end a request: each carries the contract's `code` and a sentence an operator can act on. The HTTP
+`Refusal` and its children end a request: each carries a `code` (docs/codes.md) and a sentence an operator can act on. The HTTP
 status of a code stands in `STATUS_OF_CODE` and nowhere else. `Stale`, `NotSent` and `NoReply` are between a port and its
 caller and never reach a request.
 """

@@ -1,8 +1,11 @@
-"""The values everything else speaks in: what is configured, what is observed, what is to be done. Frozen, no I/O."""
+"""The values that every room uses: what is configured, what is asked for, what is observed, what is answered. Immutable, no I/O.
 
-from dataclasses import dataclass, field
+Names of mirrors and members are compared exactly; names of VIPs and Azure's full resource ids without regard to case.
+"""
+
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, NewType
+from typing import Any, Final, NamedTuple, NewType
 
 from vipcore.instants import Instant
 
@@ -15,8 +18,7 @@ Json = dict[str, Any]
 STRATEGIES: Final = ("auto", "put", "atomic")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(NamedTuple):
     """A mirror member: its IRIS system name, its NIC (full resource id), its status page if it has one."""
 
     name: str
@@ -24,26 +26,29 @@ class Member:
     status_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Vip:
-    """One floating address: the name of its ip configuration, the private address, the public IP's resource id or None."""
+    """One floating address: the name of its ip configuration, the address in canonical form, the public IP's id or None."""
 
     name: str
     private_ip: str
     public_ip_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Mirror:
-    """One mirror as the mirrors document defines it (contract section 4)."""
+    """One mirror as the mirrors document defines it (README.md, "Settings"): at least one member and one VIP."""
 
     name: str
     members: tuple[Member, ...]
     vips: tuple[Vip, ...]
     path_probe: str | None = None
+    """A `tcp://` or `http://` URL that is asked after a swap."""
     hold_s: float = 30.0
+    """Seconds for which status pages that contradict a claim can hold it up."""
     follow_primary: bool = False
     strategy: str = "auto"
+    """One of STRATEGIES."""
 
     def member(self, name: str) -> Member | None:
         """The member of exactly that name, or None."""
@@ -69,19 +74,19 @@ class Mirror:
         return any(member.status_url for member in self.members)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Key:
-    """A member's signing key. The secret is kept out of `repr`."""
+    """A member's signing key, of at least 32 bytes. It has no `repr` of its own, so that none shows the secret."""
 
     key_id: str
     mirror: str
     member: str
-    secret: bytes = field(repr=False)
+    secret: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Claim:
-    """A verified claim: what a member's agent said, and when its claim began by our clock (arrival less `age_ms`)."""
+    """A verified claim. `issued_at`: by the member's clock; `began`: by ours (arrival less `age_ms`); `event`: what IRIS said."""
 
     mirror: str
     member: str
@@ -95,9 +100,9 @@ class Claim:
     dry_run: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Move:
-    """An operator's request. `began` is its arrival."""
+    """An operator's request to move the VIPs `to` a member. `began`: its arrival; `force`: overrides pages and a freeze."""
 
     mirror: str
     to: str
@@ -116,28 +121,26 @@ class Page(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Nic:
-    """A NIC as a GET (or the body of a PUT's answer) showed it."""
+    """A NIC as a GET (or the body of a PUT's answer) showed it. `id`: as configured; `state`: its provisioning state."""
 
     id: str
-    document: Json = field(repr=False)
+    document: Json
     etag: str
     state: str
     read_at: float
     """Seconds of the steady clock when the request that showed it was sent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unreadable:
-    """A NIC that could not be looked at: `unknown`, never empty (promise 9)."""
+class Unreadable(NamedTuple):
+    """A NIC that could not be read. What it carries is unknown, never nothing (promise 9)."""
 
     id: str
     error: Exception
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
+class Missing(NamedTuple):
     """A NIC that Azure says does not exist (404): it carries nothing, and nothing can be attached to it."""
 
     id: str
@@ -147,7 +150,7 @@ Observation = Nic | Unreadable | Missing
 
 
 class Seen(Enum):
-    """Where the VIPs of a mirror are, as a read of all its NICs shows it (contract section 6, `placement.state`)."""
+    """Where the VIPs of a mirror are, as a read of all its NICs shows it: `placement.state` of `GET /mirrors/{mirror}`."""
 
     PLACED = "placed"
     UNPLACED = "unplaced"
@@ -156,8 +159,7 @@ class Seen(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
+class Placement(NamedTuple):
     """`members`: the names of the members that carry at least one VIP, in the order of the mirrors document."""
 
     state: Seen
@@ -169,17 +171,15 @@ class Placement:
         return self.members[0] if self.state is Seen.PLACED else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Phase:
-    """One stretch of a swap, in whole milliseconds."""
+class Phase(NamedTuple):
+    """One part of a swap and how long it took, in whole milliseconds."""
 
     name: str
     ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What a claim or a move answers with 200 (contract section 6)."""
+class Outcome(NamedTuple):
+    """What a claim or a move answers with 200. `outcome`: `moved` or `confirmed`; `from_member`: None where it left nobody."""
 
     outcome: str
     mirror: str
@@ -189,3 +189,16 @@ class Outcome:
     from_member: str | None
     phases: tuple[Phase, ...] = ()
     total_ms: int = 0
+
+    def view(self) -> Json:
+        """The outcome as the answer shows it."""
+        return {
+            "outcome": self.outcome,
+            "mirror": self.mirror,
+            "holder": self.holder,
+            "epoch": self.epoch,
+            "operation_id": self.operation_id,
+            "from": self.from_member,
+            "phases": [{"name": phase.name, "ms": phase.ms} for phase in self.phases],
+            "total_ms": self.total_ms,
+        }

@@ -31,7 +31,7 @@ def _values(*patches: tuple[Any, str, Any]) -> Callable[[], Patches]:
 
 _EARLY = "asyncio.create_task(controller.ledger.put_work_item(request.mirror.name)) if will_work else None"
 _UNNAMED = "not self.in_flight.announced <= set(self.head.swap.maybe_in_flight)"
-_LEDGER = "self._controller.ledger"
+_LEDGER = "self.controller.ledger"
 _DROP = f"await {_LEDGER}.drop_work_item(item)"
 _DROP_ANY = f"[await {_LEDGER}.drop_work_item(h) for h in await {_LEDGER}.load_worklist() if h.mirror == mirror.name]"
 _UNLESS_FORCED = """forced = request.move and request.move.force

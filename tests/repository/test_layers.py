@@ -12,7 +12,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 VIPCORE: Final = ROOT / "vipcore"
 PAGE: Final = ROOT / "docs" / "architecture.md"
 
-GROUND: Final = frozenset({"model", "errors", "instants", "strictjson", "ports"})
+GROUND: Final = frozenset({"model", "errors", "instants", "strictjson", "ports", "limits"})
 """The files at vipcore's top: the words everybody speaks. Every room may import them."""
 
 MATRIX: Final = {

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from pathspec import GitIgnoreSpec
 
+from serve.host import REQUEST_TIMEOUT_S
 from simulator import worlds
 from simulator.cloud import Cloud
-from vipcore.settings import config
+from vipcore import limits
+from vipcore.settings import environment
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SHIPPED: Final = {"function_app.py", "host.json", "requirements.txt", "vipcore"}
@@ -47,6 +49,14 @@ def test_host_needs_no_extension_bundle() -> None:
     assert host["extensions"]["http"]["routePrefix"] == "api"
 
 
+def test_limits_of_a_request_are_in_order() -> None:
+    """The host that we run locally cuts a request off when Azure does, and the host's own limit is behind all others."""
+    hours, minutes, seconds = map(int, document("host.json")["functionTimeout"].split(":"))
+
+    assert limits.USE_CASE_S_MAX < limits.ANSWER_S_MAX < 200 < limits.PLATFORM_S_MAX < hours * 3600 + minutes * 60 + seconds
+    assert REQUEST_TIMEOUT_S == limits.PLATFORM_S_MAX
+
+
 def test_head_hashes_in_the_log_are_not_sampled_away() -> None:
     """The log is the audit chain's second place of trust, so traces are excluded from sampling. (I8)"""
     sampling = document("host.json")["logging"]["applicationInsights"]["samplingSettings"]
@@ -58,7 +68,7 @@ def test_sample_settings_lack_nothing_but_the_secrets() -> None:
     """With the sample settings the app serves; only the keys, whose secrets nobody may copy, are disabled."""
     values = document("local.settings.sample.json")["Values"]
 
-    loaded = config.load(values, ROOT)
+    loaded = environment.load(values, ROOT)
 
     assert loaded.status == "degraded"
     assert sorted(fault.where for fault in loaded.faults) == ["VIP_KEY_MIRRORA_1", "VIP_KEY_MIRRORB_1"]

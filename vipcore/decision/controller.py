@@ -1,7 +1,6 @@
 """The collaborators of every use case, and what one process keeps between requests. All memory may be lost without harm."""
 
 import asyncio
-from typing import Final
 
 from vipcore.arm.client import Arm
 from vipcore.decision.admission import FailureCount, KeyRates
@@ -14,13 +13,6 @@ from vipcore.ports import Clock, Log, Probes
 from vipcore.settings.config import Config
 from vipcore.swap.observed import Observed
 from vipcore.swap.readings import PreflightCache
-
-ANSWER_S_MAX: Final = 190.0
-"""A request is answered within 200 s in any case; the platform cuts at 230 s."""
-
-REQUEST_S_MAX: Final = 230.0
-"""When the platform cuts a request off: nothing of it is committed later (https://learn.microsoft.com/azure/azure-functions/
-functions-scale#timeout)."""
 
 
 class Controller:
@@ -53,19 +45,13 @@ class Controller:
 
     def mirror(self, name: str) -> Mirror:
         """The mirror of that name. Raises Refusal `configuration-invalid` or `mirror-unknown`."""
-        self.check_configured()
+        self.config.check_usable()
         if name in self.config.faulty:
             what = "; ".join(str(fault) for fault in self.config.faulty[name][:5])
             raise Refusal("configuration-invalid", f"Mirror {name} is not served, its configuration is faulty: {what}.")
         if name not in self.config.mirrors:
             raise Refusal("mirror-unknown", "The mirrors document defines no mirror of that name.")
         return self.config.mirrors[name]
-
-    def check_configured(self) -> None:
-        """Raises Refusal `configuration-invalid` where nothing can be served; the log has said which faults."""
-        if self.config.fatal:
-            where = ", ".join(sorted({fault.where for fault in self.config.faults})[:20])
-            raise Refusal("configuration-invalid", f"The controller's settings are faulty ({where}); its log says what is wrong.")
 
     async def load_head(self, mirror: str) -> Head:
         """The head. Raises Refusal `storage-unavailable`."""

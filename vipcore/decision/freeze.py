@@ -64,15 +64,3 @@ async def unfrozen(controller: Controller, head: Head, caller: Caller, reason: s
         return replace(newest, frozen=None, recorded_claim=recorded), [entry]
 
     return await controller.store.commit(head, change)
-
-
-def view(head: Head, now: Instant) -> dict[str, object] | None:
-    """`frozen` as status shows it; one whose time is over stops nothing, whether or not the timer has lifted it yet."""
-    if head.frozen is None or (head.frozen.until is not None and head.frozen.until <= now):
-        return None
-    return {
-        "reason": head.frozen.reason,
-        "operator": head.frozen.operator,
-        "at": instants.to_text(head.frozen.at),
-        "until": instants.to_text(head.frozen.until) if head.frozen.until else None,
-    }

@@ -4,11 +4,11 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from vipcore.decision.controller import ANSWER_S_MAX
 from vipcore.errors import VipError
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.head import Head, use_issued_at
+from vipcore.limits import USE_CASE_S_MAX
 from vipcore.model import Claim, Mirror, Move
 
 DRIVE_S: Final = 60.0
@@ -37,7 +37,7 @@ class Request:
     issued_at_used: bool = False
     """Whether this claim's `issued_at` is already in the head, so that judging it again is no replay."""
     asked_at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
-    deadline_s: float = ANSWER_S_MAX
+    deadline_s: float = USE_CASE_S_MAX
     permits: int = 0
     """Writes for which Azure's rate limit has room already."""
 

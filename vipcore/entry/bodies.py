@@ -63,7 +63,7 @@ FREEZE: Final[Mapping[str, Any]] = {
     "additionalProperties": False,
     "properties": {"reason": TEXT, "operator": TEXT, "until": _INSTANT},
 }
-_SCHEMAS: Final = {"claim": CLAIM, "move": MOVE, "freeze": FREEZE}
+_SCHEMAS: Final = {"claim": CLAIM, "move": MOVE, "freeze": FREEZE, "text": TEXT}
 
 
 def check_size(body: bytes) -> None:
@@ -112,13 +112,11 @@ def is_dry_run(body: bytes) -> bool:
 
 def move(mirror: str, body: bytes, arrived: Instant) -> Move:
     """The move of a body. Raises Refusal `body-invalid` or `body-too-large`."""
-    check_size(body)
     return Move(mirror=mirror, began=arrived, **_checked("move", body))
 
 
 def freeze(body: bytes) -> tuple[str, str, Instant | None]:
     """(reason, operator, until). Raises Refusal `body-invalid` or `body-too-large`."""
-    check_size(body)
     data = _checked("freeze", body)
     try:
         until = instants.from_rfc3339(data["until"]) if "until" in data else None
@@ -129,14 +127,9 @@ def freeze(body: bytes) -> tuple[str, str, Instant | None]:
 
 def text(name: str, value: str | None) -> str:
     """A text that came in the query. Raises Refusal `body-invalid` where it is missing or not a text we record."""
-    if value is None or not _text_validator().is_valid(value):
+    if value is None or not _validator("text").is_valid(value):
         raise Refusal("body-invalid", f"?{name}= is needed: at most 256 characters, none of them a control character.")
     return value
-
-
-@cache
-def _text_validator() -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(TEXT)
 
 
 @cache
@@ -145,6 +138,8 @@ def _validator(kind: str) -> jsonschema.Draft202012Validator:
 
 
 def _checked(kind: str, body: bytes) -> dict[str, Any]:
+    """The object of a body that its schema allows. Raises Refusal `body-invalid` or `body-too-large`."""
+    check_size(body)
     if not body:
         raise Refusal("body-invalid", "The body is empty; a chunked request arrives without one, so send a Content-Length.")
     try:

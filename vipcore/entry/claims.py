@@ -1,30 +1,28 @@
-"""From a request's bytes to its answer: verify, in the contract's order (section 6), then `decide`; and the operators' moves.
+"""`POST /mirrors/{mirror}/claims`: a member says that it has become primary. It is verified, then judged and carried out.
 
-Until the signature is verified nothing is read from the table and nothing is written to it: a flood without a key costs an HMAC.
-From then on a refusal is written into the trail of the key's own mirror, so nothing is learnt about others.
+The order of the checks is fixed: size, signature, freshness, rate, body, whom the key speaks for. Until the signature is
+verified nothing is read from the table and nothing is written to it: a flood without a key costs an HMAC. From then on a
+refusal is written into the trail of the key's own mirror, so that nobody learns anything about other mirrors.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from vipcore.decision import rules
 from vipcore.decision.controller import Controller, storage_unavailable
 from vipcore.decision.decide import carry_out
-from vipcore.decision.freeze import view as frozen_view
 from vipcore.decision.judge import refuse
 from vipcore.decision.request import Request
-from vipcore.entry import bodies, signatures
+from vipcore.entry import bodies, freezes, signatures
 from vipcore.errors import Refusal, Unreachable
 from vipcore.ledger.audit import Caller
-from vipcore.model import Claim, Key, Mirror, Move, Outcome, Page
-from vipcore.swap import plan, preflight
+from vipcore.model import Claim, Key
 
 Answer = dict[str, Any]
 
 
 async def claim(controller: Controller, http_request: signatures.HttpRequest, mirror_name: str, correlation_id: str) -> Answer:
-    """`POST /mirrors/{mirror}/claims`. Raises Refusal."""
-    controller.check_configured()
+    """The outcome of the claim, or for a dry run what it would do. Raises Refusal."""
+    controller.config.check_usable()
     arrived = controller.clock.now()
     bodies.check_size(http_request.body)
     try:
@@ -52,7 +50,7 @@ async def claim(controller: Controller, http_request: signatures.HttpRequest, mi
         caller=Caller(f"key:{key.key_id}", correlation_id),
         claim=asked,
     )
-    return outcome_view(await carry_out(controller, request))
+    return (await carry_out(controller, request)).view()
 
 
 def _check_addressed(key: Key, asked: Claim, mirror_name: str) -> None:
@@ -89,85 +87,6 @@ async def _planned(controller: Controller, asked: Claim) -> Answer:
         "outcome": "planned",
         "desired": head.desired,
         "epoch": head.epoch,
-        "frozen": frozen_view(head, controller.clock.now()),
+        "frozen": freezes.view(head, controller.clock.now()),
         "in_progress": in_progress,
-    }
-
-
-async def move(controller: Controller, mirror_name: str, body: bytes, correlation_id: str) -> Answer:
-    """`POST /mirrors/{mirror}/moves`. Raises Refusal."""
-    mirror = controller.mirror(mirror_name)
-    asked = bodies.move(mirror_name, body, controller.clock.now())
-    if mirror.member(asked.to) is None:
-        known = ", ".join(member.name for member in mirror.members)
-        raise Refusal("member-unknown", f"Mirror {mirror.name} has no member of that name; it has {known}.")
-    if asked.dry_run:
-        return await _move_planned(controller, mirror, asked)
-    request = Request(
-        mirror=mirror,
-        member=asked.to,
-        began=asked.began,
-        caller=Caller(f"operator:{asked.operator}", correlation_id),
-        move=asked,
-    )
-    return outcome_view(await carry_out(controller, request))
-
-
-async def _move_planned(controller: Controller, mirror: Mirror, asked: Move) -> Answer:
-    """What a move would do, and what would stop it. Writes nothing."""
-    head = await controller.load_head(mirror.name)
-    observed = await controller.read_all(mirror)
-    checks: list[Answer] = []
-    stopped = rules.move_frozen(head, asked, controller.clock.now())
-    checks.append({"name": "freeze", "ok": stopped is None, "detail": stopped.detail if stopped else "the mirror is not frozen"})
-    if mirror.has_pages:
-        checks.append(_pages_view(asked, mirror, await controller.pages(mirror)))
-    found = plan.plan(mirror, observed, asked.to)
-    if isinstance(found, plan.Blocked):
-        checks.append({"name": "placement", "ok": False, "detail": plan.refusal(observed, found).detail})
-        return {"outcome": "planned", "steps": [], "checks": checks}
-    checks += [
-        one.view() for one in await preflight.check(controller.arm, controller.preflight_cache, mirror, observed, asked.to)
-    ]
-    steps = [_step_view(mirror, step) for step in found.steps]
-    return {"outcome": "planned", "steps": steps, "checks": checks}
-
-
-def _pages_view(asked: Move, mirror: Mirror, pages: Mapping[str, Page]) -> Answer:
-    """What the status pages say of a move; `ok` None where one could not be read, which stops nothing."""
-    said = rules.contradiction(mirror, asked.to, "NotifyBecomePrimary", pages)
-    if said is not None:
-        detail = said.detail if asked.force else rules.forcible(said).detail
-        return {"name": "status pages", "ok": asked.force, "detail": detail}
-    unread = [member.name for member in mirror.members if member.status_url and pages.get(member.name) is Page.UNKNOWN]
-    if unread:
-        return {
-            "name": "status pages",
-            "ok": None,
-            "detail": f"the page of {', '.join(unread)} could not be read; it stops nothing",
-        }
-    return {"name": "status pages", "ok": True, "detail": "nothing against it"}
-
-
-def _step_view(mirror: Mirror, step: plan.Step) -> Answer:
-    member = mirror.member(step.member)
-    return {
-        "action": step.kind.value,
-        "member": step.member,
-        "nic": member.nic_id if member else "",
-        "vips": list(step.vips),
-    }
-
-
-def outcome_view(outcome: Outcome) -> Answer:
-    """An outcome as 200 answers it (contract section 6)."""
-    return {
-        "outcome": outcome.outcome,
-        "mirror": outcome.mirror,
-        "holder": outcome.holder,
-        "epoch": outcome.epoch,
-        "operation_id": outcome.operation_id,
-        "from": outcome.from_member,
-        "phases": [{"name": phase.name, "ms": phase.ms} for phase in outcome.phases],
-        "total_ms": outcome.total_ms,
     }

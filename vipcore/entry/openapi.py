@@ -5,11 +5,10 @@ errors.py. https://spec.openapis.org/oas/v3.1.1
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from vipcore.entry import bodies, problems, status
+from vipcore.entry import bodies, problems, trail
 from vipcore.errors import RETRY_AFTER_S, STATUS_OF_CODE
 from vipcore.ledger.audit import EVENTS
 from vipcore.model import Seen
@@ -31,104 +30,98 @@ _CLAIM: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """One route: `path` below the prefix, the codes of its refusals, the names of the schemas of what it takes and answers."""
+class Route(NamedTuple):
+    """One route. `path`: below the prefix; `name`: of the function in function_app.py; `answer`, `takes`: names of schemas."""
 
-    method: str
     path: str
     name: str
     says: str
     answer: str
     codes: Sequence[str]
+    """Of its refusals."""
     takes: str | None = None
     needs: str = "function key"
     parameters: Sequence[Mapping[str, Any]] = ()
-    also: Mapping[int, str] = field(default_factory=dict)
-    """More statuses whose answer is no problem document: status -> schema."""
+    also: Sequence[tuple[int, str]] = ()
+    """More statuses whose answer is no problem document, each with its schema."""
 
+    @property
+    def method(self) -> str:
+        """The HTTP method in lower case, as the function's name begins with it."""
+        return self.name.partition("_")[0]
 
-def _query(name: str, says: str, schema: Schema, *, required: bool = False) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": required, "description": says, "schema": schema}
-
-
-def _header(name: str, says: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "required": True, "description": says, "schema": {"type": "string"}}
-
-
-def _whole(most: int) -> Schema:
-    return {"type": "integer", "minimum": 1, "maximum": most}
-
-
-_SIGNATURE: Final = (
-    _header("Content-Digest", "RFC 9530, sha-256 of the body."),
-    _header("Signature-Input", 'RFC 9421 over "@method" "@path" "content-type" "content-digest", tag="mirror-vip".'),
-    _header("Signature", "The signature itself, alg hmac-sha256."),
-)
-
-ROUTES: Final = (
-    Route(
-        method="post", path="/mirrors/{mirror}/claims", name="post_claim", needs="signature", codes=_CLAIM, takes="Claim",
-        answer="ClaimAnswer", parameters=_SIGNATURE,
-        says="A member says that it has become primary. 200: the VIP is on its NIC, and a read after the last write showed it.",
-    ),
-    Route(
-        method="post", path="/mirrors/{mirror}/moves", name="post_move", answer="MoveAnswer", takes="Move",
-        codes=(*_SWAP, "mirror-unknown", "member-unknown", "move-superseded"),
-        says="An operator moves the VIP, or asks with dry_run what a move would do.",
-    ),
-    Route(
-        method="put", path="/mirrors/{mirror}/freeze", name="put_freeze", answer="FreezeAnswer", takes="Freeze",
-        codes=(*_NAMED, "body-invalid", "body-too-large"), says="No swap begins until the freeze is lifted.",
-    ),
-    Route(
-        method="delete", path="/mirrors/{mirror}/freeze", name="delete_freeze", answer="FreezeAnswer",
-        codes=(*_NAMED, "body-invalid"), says="Lift the freeze.",
-        parameters=(
-            _query("operator", "Who lifts it.", bodies.TEXT, required=True),
-            _query("reason", "Why.", bodies.TEXT, required=True),
-        ),
-    ),
-    Route(
-        method="get", path="/mirrors", name="get_mirrors", answer="Mirrors", codes=_STORED,
-        says="All mirrors, from what is stored; no NIC is read.",
-    ),
-    Route(
-        method="get", path="/mirrors/{mirror}", name="get_mirror", answer="MirrorStatus", codes=_NAMED,
-        says="One mirror, its placement and readiness from fresh reads.",
-    ),
-    Route(
-        method="get", path="/mirrors/{mirror}/audit", name="get_audit", answer="Audit", codes=(*_NAMED, "body-invalid"),
-        says="The trail, newest first.",
-        parameters=(
-            _query("limit", f"Rows in the page; at most {status.AUDIT_LIMIT_MAX} are given.", _whole(10**18 - 1)),
-            _query("before", "Only rows below this seq: the `next` of the page before.", _whole(10**18 - 1)),
-        ),
-    ),
-    Route(
-        method="get", path="/mirrors/{mirror}/audit/verify", name="get_verify", answer="Verdict",
-        codes=(*_NAMED, "body-invalid"), says="Recompute the hash chain of the trail.",
-        parameters=(
-            _query("from", "The first seq to look at: the `next` of the page before.", _whole(10**18 - 1)),
-            _query("limit", f"Rows to look at; at most {status.VERIFY_LIMIT_MAX} are.", _whole(10**18 - 1)),
-        ),
-    ),
-    Route(
-        method="get", path="/openapi.json", name="get_openapi", needs="nothing", answer="Description", codes=_ALWAYS,
-        says="This document.",
-    ),
-    Route(
-        method="get", path="/health", name="get_health", needs="nothing", answer="Health", codes=(), also={503: "Health"},
-        says="Whether the app is configured.",
-    ),
-)  # fmt: skip
 
 _TEXT: Final[Schema] = {"type": "string"}
+_BOOLEAN: Final[Schema] = {"type": "boolean"}
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+_NUMBER: Final[Schema] = {"type": "integer", "minimum": 1}
 _AT: Final[Schema] = {"type": "string", "format": "date-time", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"}
 _UUID: Final[Schema] = {"type": "string", "format": "uuid"}
 _HASH: Final[Schema] = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _NAMES: Final[Schema] = {"type": "array", "items": _TEXT}
+
+
+def _parameter(name: str, says: str, schema: Schema, *, where: str = "query", required: bool = False) -> Schema:
+    return {"name": name, "in": where, "required": required, "description": says, "schema": schema}
+
+
+def _page(name: str, says: str) -> Schema:
+    """A parameter of a view that comes in pages."""
+    return _parameter(name, says, {**_NUMBER, "maximum": 10**18 - 1})
+
+
+_SIGNATURE: Final = tuple(
+    _parameter(name, says, _TEXT, where="header", required=True)
+    for name, says in (
+        ("Content-Digest", "RFC 9530, sha-256 of the body."),
+        ("Signature-Input", 'RFC 9421 over "@method" "@path" "content-type" "content-digest", tag="mirror-vip".'),
+        ("Signature", "The signature itself, alg hmac-sha256."),
+    )
+)
+
+ROUTES: Final = (
+    Route(
+        "/mirrors/{mirror}/claims", "post_claim", takes="Claim", answer="ClaimAnswer", codes=_CLAIM, needs="signature",
+        says="A member says that it has become primary. 200: the VIP is on its NIC, and a read after the last write showed it.",
+        parameters=_SIGNATURE,
+    ),
+    Route(
+        "/mirrors/{mirror}/moves", "post_move", takes="Move", answer="MoveAnswer",
+        codes=(*_SWAP, "mirror-unknown", "member-unknown", "move-superseded"),
+        says="An operator moves the VIP, or asks with dry_run what a move would do.",
+    ),
+    Route(
+        "/mirrors/{mirror}/freeze", "put_freeze", takes="Freeze", answer="FreezeAnswer",
+        codes=(*_NAMED, "body-invalid", "body-too-large"), says="No swap begins until the freeze is lifted.",
+    ),
+    Route(
+        "/mirrors/{mirror}/freeze", "delete_freeze", answer="FreezeAnswer", codes=(*_NAMED, "body-invalid"),
+        says="Lift the freeze.",
+        parameters=(
+            _parameter("operator", "Who lifts it.", bodies.TEXT, required=True),
+            _parameter("reason", "Why.", bodies.TEXT, required=True),
+        ),
+    ),
+    Route("/mirrors", "get_mirrors", "All mirrors, from what is stored; no NIC is read.", "Mirrors", _STORED),
+    Route("/mirrors/{mirror}", "get_mirror", "One mirror, its placement and readiness from fresh reads.", "MirrorStatus", _NAMED),
+    Route(
+        "/mirrors/{mirror}/audit", "get_audit", "The trail, newest first.", "Audit", (*_NAMED, "body-invalid"),
+        parameters=(
+            _page("limit", f"Rows in the page; at most {trail.AUDIT_LIMIT_MAX} are given."),
+            _page("before", "Only rows below this seq: the `next` of the page before."),
+        ),
+    ),
+    Route(
+        "/mirrors/{mirror}/audit/verify", "get_verify", "Recompute the hash chain of the trail.", "Verdict",
+        (*_NAMED, "body-invalid"),
+        parameters=(
+            _page("from", "The first seq to look at: the `next` of the page before."),
+            _page("limit", f"Rows to look at; at most {trail.VERIFY_LIMIT_MAX} are."),
+        ),
+    ),
+    Route("/openapi.json", "get_openapi", "This document.", "Description", _ALWAYS, needs="nothing"),
+    Route("/health", "get_health", "Whether the app is configured.", "Health", (), needs="nothing", also=((503, "Health"),)),
+)  # fmt: skip
 
 
 def _or_null(schema: Schema) -> Schema:
@@ -153,26 +146,22 @@ _STATUS_OF_HEAD: Final[Mapping[str, Schema]] = {
     "epoch": _COUNT,
     "frozen": _or_null(_FROZEN),
     "in_progress": _or_null(
-        _object(operation_id=_UUID, to=_TEXT, from_=_or_null(_TEXT), since=_AT, driven={"type": "boolean"}, failures=_COUNT)
+        _object(operation_id=_UUID, to=_TEXT, from_=_or_null(_TEXT), since=_AT, driven=_BOOLEAN, failures=_COUNT)
     ),
     "pending": _or_null(_object(member=_TEXT, claim_id=_TEXT, code={"enum": list(STATUS_OF_CODE)}, recorded_at=_AT)),
     "drift": _or_null(_TEXT),
     "last_swap": _or_null(_object(operation_id=_UUID, from_=_or_null(_TEXT), to=_TEXT, at=_AT, total_ms=_COUNT, phases=_PHASES)),
 }
 _MEMBER: Final = _object(
-    name=_TEXT,
-    nic=_TEXT,
-    provisioning_state=_or_null(_TEXT),
-    vips=_NAMES,
-    ready={"type": ["boolean", "null"]},
-    reasons=_NAMES,
+    name=_TEXT, nic=_TEXT, provisioning_state=_or_null(_TEXT), vips=_NAMES, ready={"type": ["boolean", "null"]}, reasons=_NAMES
 )
+_OPTIONAL: Final = (
+    "member", "from_member", "claim_id", "operation_id", "correlation_id", "arm_request_ids", "duration_ms", "outcome", "detail",
+    "evidence",
+)  # fmt: skip
 _ROW: Final = _object(
-    ("member", "from_member", "claim_id", "operation_id", "correlation_id", "arm_request_ids", "duration_ms", "outcome", "detail",
-     "evidence"),
-    seq={"type": "integer", "minimum": 1}, at=_AT, event={"enum": list(EVENTS)}, epoch=_COUNT, actor=_TEXT, member=_TEXT,
-    from_member=_TEXT, claim_id=_TEXT, operation_id=_TEXT, correlation_id=_TEXT, arm_request_ids=_TEXT, duration_ms=_COUNT,
-    outcome=_TEXT, detail=_TEXT, evidence=_TEXT, alg=_TEXT, prev_hash=_HASH, hash=_HASH,
+    _OPTIONAL, seq=_NUMBER, at=_AT, event={"enum": list(EVENTS)}, epoch=_COUNT, actor=_TEXT,
+    **{name: _COUNT if name == "duration_ms" else _TEXT for name in _OPTIONAL}, alg=_TEXT, prev_hash=_HASH, hash=_HASH,
 )  # fmt: skip
 
 SCHEMAS: Final[Mapping[str, Schema]] = {
@@ -203,15 +192,15 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         placement=_object(state={"enum": [seen.value for seen in Seen]}, members=_NAMES),
         members={"type": "array", "items": _MEMBER},
     ),
-    "Audit": _object(records={"type": "array", "items": _ref("Row")}, next=_or_null({"type": "integer", "minimum": 1})),
+    "Audit": _object(records={"type": "array", "items": _ref("Row")}, next=_or_null(_NUMBER)),
     "Row": _ROW,
     "Verdict": {
         "oneOf": [
             _object(
                 ("next",), intact={"const": True}, records=_COUNT, head_hash=_HASH,
-                keyed_from=_or_null({"type": "integer", "minimum": 1}), next={"type": "integer", "minimum": 2},
+                keyed_from=_or_null(_NUMBER), next={"type": "integer", "minimum": 2},
             ),
-            _object(intact={"const": False}, records=_COUNT, broken_seq={"type": "integer", "minimum": 1}, detail=_TEXT),
+            _object(intact={"const": False}, records=_COUNT, broken_seq=_NUMBER, detail=_TEXT),
         ]
     },
     "Health": _object(status={"enum": ["ok", "degraded", "misconfigured"]}),
@@ -248,6 +237,11 @@ def document() -> Mapping[str, Any]:
     }
 
 
+async def answer(_controller: object, _correlation_id: str) -> dict[str, Any]:
+    """`GET /openapi.json`."""
+    return dict(document())
+
+
 def _operation(route: Route) -> dict[str, Any]:
     path = {"name": "mirror", "in": "path", "required": True, "schema": _TEXT}
     found: dict[str, Any] = {
@@ -265,7 +259,7 @@ def _operation(route: Route) -> dict[str, Any]:
 
 def _responses(route: Route) -> dict[str, Any]:
     found: dict[str, Any] = {"200": _answer("Done.", "application/json", _ref(route.answer), _CORRELATION)}
-    for number, schema in route.also.items():
+    for number, schema in route.also:
         found[str(number)] = _answer("As the body says.", "application/json", _ref(schema), _CORRELATION)
     if route.needs == "function key":
         found["401"] = {"description": "No function key, or a wrong one: the host's own answer, without a body."}

@@ -1,4 +1,4 @@
-"""Refusals as RFC 9457 problem documents. One owner of how an error looks; which status a code has stands in errors.py."""
+"""Refusals as RFC 9457 problem documents. errors.py says which status a code has; here is how it looks."""
 
 from typing import Any, Final
 
@@ -6,17 +6,17 @@ from vipcore.errors import Refusal
 
 MEDIA_TYPE: Final = "application/problem+json"
 _TITLES: Final = {
-    400: "The request is not as the contract needs it",
+    400: "The request does not have the form that is needed",
     401: "The request is not authenticated",
-    403: "The key is not for this",
-    404: "Deny such thing",
-    409: "The state of the mirror speaks against it",
+    403: "The key does not speak for this mirror and member",
+    404: "No such thing",
+    409: "The state of the mirror does not allow it",
     413: "The body is too large",
     423: "The mirror is frozen",
     429: "Too many requests",
     500: "The controller cannot serve this",
     502: "Azure refused",
-    503: "Not now; try the same again",
+    503: "Not possible now; try the same again",
 }
 
 

@@ -1,15 +1,14 @@
 """Verification of a claim's signature: RFC 9421 with RFC 9530 Content-Digest. The only importer of `http-message-signatures`.
 
-Freshness is not judged by the library: it reads the real clock, we judge by ours and after the key (contract section 6, order
-of checks). Whatever else is wrong is `signature-invalid`, and no answer says which (section 7).
+The library does not judge freshness: it would read the real clock. `Signed.check_fresh` does, by the controller's clock and after
+the key. Whatever else is wrong is `signature-invalid`, and no answer says what, so that nobody can probe for keys.
 """
 
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import http_sf
 from http_message_signatures import HTTPMessageVerifier, HTTPSignatureKeyResolver, algorithms
@@ -26,8 +25,7 @@ _PARAMETERS: Final = frozenset({"created", "expires", "nonce", "alg", "keyid", "
 _FIELD_MAX: Final = 4096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpRequest:
+class HttpRequest(NamedTuple):
     """What the host handed over: `url` with an encoded path, header names in lower case, the body's raw bytes."""
 
     method: str
@@ -36,8 +34,7 @@ class HttpRequest:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signed:
+class Signed(NamedTuple):
     """A request whose signature is genuine: who signed, and the second in which."""
 
     key: Key

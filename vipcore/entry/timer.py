@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from vipcore.arm.rate_limit import BACKGROUND, ORDER
-from vipcore.decision.controller import REQUEST_S_MAX, Controller
+from vipcore.decision.controller import Controller
 from vipcore.decision.reconcile import reconcile
 from vipcore.decision.request import HeadChanged
 from vipcore.errors import Refusal, Unreachable
 from vipcore.ledger.audit import Caller
 from vipcore.ledger.head import Head
 from vipcore.ledger.port import WorkItem
+from vipcore.limits import PLATFORM_S_MAX
 from vipcore.model import Mirror
 from vipcore.swap.lease import LEASE_MARGIN_S
 
@@ -26,7 +27,7 @@ ACTOR: Final = "reconciler"
 ATTEND_S: Final = 90.0
 """How long a pass may be at one mirror: reads that wait for Azure's throttle to end would keep it from all others."""
 
-ITEM_S_MIN: Final = REQUEST_S_MAX + LEASE_MARGIN_S
+ITEM_S_MIN: Final = PLATFORM_S_MAX + LEASE_MARGIN_S
 """How long a work item stays at least after a pass first saw it: its request may commit until the platform cuts it off."""
 
 SWEEP_S: Final = 540.0
@@ -37,10 +38,10 @@ SIDE_BY_SIDE: Final = 64
 class Timer:
     """The passes of one process, and what it remembers between them."""
 
-    __slots__ = ("_controller", "_next", "_seen", "_swept_at")
+    __slots__ = ("_next", "_seen", "_swept_at", "controller")
 
     def __init__(self, controller: Controller) -> None:
-        self._controller = controller
+        self.controller = controller
         self._swept_at: float | None = None
         self._next = 0
         self._seen: dict[WorkItem, float] = {}
@@ -51,7 +52,7 @@ class Timer:
 
         Raises what a defect of ours raises, after all mirrors have been attended to.
         """
-        controller = self._controller
+        controller = self.controller
         if controller.config.fatal:
             return
         mirrors = controller.config.mirrors
@@ -97,12 +98,12 @@ class Timer:
 
     async def _attend(self, mirror: Mirror, head: Head, item: WorkItem | None, caller: Caller, *, look: bool) -> None:
         ORDER.set((BACKGROUND, head.began.timestamp()))
-        log = self._controller.log
+        log = self.controller.log
         try:
             async with asyncio.timeout(ATTEND_S):
-                busy = await reconcile(self._controller, mirror, head, caller, look=look)
+                busy = await reconcile(self.controller, mirror, head, caller, look=look)
             if item is not None and not busy and self._outlived(item):
-                await self._controller.ledger.drop_work_item(item)
+                await self.controller.ledger.drop_work_item(item)
         except Refusal as refusal:
             log("timer.refused", mirror=mirror.name, code=refusal.code, detail=refusal.detail[:300])
         except HeadChanged:

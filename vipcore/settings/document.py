@@ -7,10 +7,10 @@ two members, one subscription, what two mirrors claim at once) is judged here.
 import ipaddress
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import jsonschema
@@ -19,10 +19,10 @@ from vipcore import strictjson
 from vipcore.model import Member, Mirror, Vip
 
 _PROVIDER: Final = "/providers/Microsoft.Network/"
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """`where`: a JSON pointer into the mirrors document or a setting's name; `what`: a sentence, never a secret."""
 
     where: str
@@ -32,13 +32,12 @@ class Fault:
         return f"{self.where}: {self.what}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class Document(NamedTuple):
     """What could be read. `key_ids`: key id -> (mirror, member), those with a fault left out."""
 
-    mirrors: Mapping[str, Mirror] = field(default_factory=dict)
-    faulty: Mapping[str, tuple[Fault, ...]] = field(default_factory=dict)
-    key_ids: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    mirrors: Mapping[str, Mirror] = _NONE
+    faulty: Mapping[str, tuple[Fault, ...]] = _NONE
+    key_ids: Mapping[str, tuple[str, str]] = _NONE
     faults: tuple[Fault, ...] = ()
     fatal: bool = False
 
@@ -144,44 +143,41 @@ def _defaults(data: Any, faults: Iterable[Fault]) -> Mapping[str, str]:
     return {name: value for name, value in found.items() if f"/defaults/{name}" not in wrong} if isinstance(found, dict) else {}
 
 
-def _full_id(text: str, kind: str, defaults: Mapping[str, str]) -> str:
-    """The resource id of a name or id. Raises ValueError where the defaults are needed and missing."""
-    if text.startswith("/"):
-        return text
-    for name in ("subscription_id", "resource_group"):
-        if name not in defaults:
-            raise ValueError(f"{text!r} is a name, so a valid /defaults/{name} is needed; or give the full resource id")
-    return f"/subscriptions/{defaults['subscription_id']}/resourceGroups/{defaults['resource_group']}{_PROVIDER}{kind}/{text}"
-
-
 def _mirror(name: str, spec: Any, defaults: Mapping[str, str], wrong: Set[str]) -> tuple[Mirror, list[Fault]]:
     """One mirror, and what its schema could not say. Parts whose shape is wrong (pointers) are left out: they are reported."""
     spec = _sound(name, spec, wrong)
     faults: list[Fault] = []
     members: list[Member] = []
     vips: list[Vip] = []
+
+    def fault(what: str, *place: str | int) -> None:
+        faults.append(Fault(strictjson.pointer(("mirrors", name, *place)), what))
+
+    def full_id(text: str, kind: str, *place: str | int) -> str | None:
+        """The resource id of a name or id; None, and a fault, where the defaults are needed and missing."""
+        if text.startswith("/"):
+            return text
+        missing = [one for one in ("subscription_id", "resource_group") if one not in defaults]
+        if missing:
+            fault(f"{text!r} is a name, so a valid /defaults/{missing[0]} is needed; or give the full resource id", *place)
+            return None
+        return f"/subscriptions/{defaults['subscription_id']}/resourceGroups/{defaults['resource_group']}{_PROVIDER}{kind}/{text}"
+
     for member, entry in spec["members"].items():
-        where = strictjson.pointer(("mirrors", name, "members", member, "nic"))
-        try:
-            nic_id = _full_id(entry["nic"], "networkInterfaces", defaults)
+        if nic_id := full_id(entry["nic"], "networkInterfaces", "members", member, "nic"):
             members.append(Member(name=member, nic_id=nic_id, status_url=entry.get("status_url")))
-        except ValueError as exc:
-            faults.append(Fault(where, str(exc)))
     for index, entry in spec["vips"].items():
-        at = ("mirrors", name, "vips", index)
-        address = _address(entry["private_ip"])
+        address, public = _address(entry["private_ip"]), entry.get("public_ip") or None
         if address is None:
-            where = strictjson.pointer((*at, "private_ip"))
-            faults.append(Fault(where, f"{entry['private_ip']!r} is not an IPv4 or IPv6 address for a VIP"))
+            fault(f"{entry['private_ip']!r} is not an IPv4 or IPv6 address for a VIP", "vips", index, "private_ip")
             continue
-        try:
-            public = entry.get("public_ip")
-            public_id = _full_id(public, "publicIPAddresses", defaults) if public else None
+        public_id = public and full_id(public, "publicIPAddresses", "vips", index, "public_ip")
+        if public_id or not public:
             vips.append(Vip(name=entry["name"], private_ip=str(address), public_ip_id=public_id))
-        except ValueError as exc:
-            faults.append(Fault(strictjson.pointer((*at, "public_ip")), str(exc)))
-    faults += [Fault(strictjson.pointer(("mirrors", name)), what) for what in _within(members, vips)]
-    faults += list(_targets(name, spec))
+    for what in _within(members, vips):
+        fault(what)
+    for place in _unaskable(spec):
+        fault("names no host, or no port that can be asked", *place)
     mirror = Mirror(
         name=name,
         members=tuple(members),
@@ -219,18 +215,18 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     return None if address.is_loopback or address.is_multicast or address.is_unspecified or "%" in text else address
 
 
-def _targets(name: str, spec: dict[str, Any]) -> Iterator[Fault]:
-    """The addresses that are to be asked and cannot be: no host, or no port where nothing implies one."""
+def _unaskable(spec: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Where in a mirror a URL stands that cannot be asked: it has no host, or no port where nothing implies one."""
     urls: list[tuple[tuple[str, ...], str | None]] = [(("path_probe",), spec.get("path_probe"))]
     urls += [(("members", member, "status_url"), entry.get("status_url")) for member, entry in spec["members"].items()]
-    for where, url in urls:
+    for place, url in urls:
         try:
             parts = urlsplit(url or "http://none")
             usable = bool(parts.hostname) and (parts.port is not None or parts.scheme != "tcp")
         except ValueError:
             usable = False
         if not usable:
-            yield Fault(strictjson.pointer(("mirrors", name, *where)), "names no host, or no port that can be asked")
+            yield place
 
 
 def _within(members: list[Member], vips: list[Vip]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from tests.vipcore.adapters.wire import scripted
 from vipcore.adapters import wiring
 from vipcore.adapters.log import line, log
 from vipcore.errors import Unreachable
-from vipcore.settings import config
+from vipcore.settings import environment
 
 SETTINGS = {
     "VIP_TABLE": "UseDevelopmentStorage=true",
@@ -26,7 +26,7 @@ async def test_ports_are_built_without_opening_anything_and_close(monkeypatch: p
     async with scripted() as server:
         monkeypatch.setenv("IDENTITY_ENDPOINT", f"{server.url}/msi/token")
         monkeypatch.setenv("IDENTITY_HEADER", "x")
-        wired = wiring.build(config.load({**SETTINGS, "VIP_ARM_ENDPOINT": server.url}, Path()), environ=SETTINGS)
+        wired = wiring.build(environment.load({**SETTINGS, "VIP_ARM_ENDPOINT": server.url}, Path()), environ=SETTINGS)
         await wired.close()
 
         assert server.seen == []
@@ -73,7 +73,7 @@ def test_connections_are_closed_when_the_loop_ends(caplog: pytest.LogCaptureFixt
     async def use() -> None:
         async with scripted() as server:
             settings = {**SETTINGS, "VIP_TABLE": f"AccountName=x;AccountKey=eA==;TableEndpoint={server.url}/x"}
-            made = wiring.controller(config.load(settings, Path()), environ=SETTINGS)
+            made = wiring.controller(environment.load(settings, Path()), environ=SETTINGS)
             with contextlib.suppress(Unreachable):
                 await made.ledger.load_head("PROD")
             seen.extend(server.seen)

@@ -21,7 +21,7 @@ from tests.promises.helpers import (
     virtual,
 )
 from tests.vipcore.decision.denials import DENIED
-from vipcore.decision import freeze
+from vipcore.entry import freezes
 from vipcore.errors import Refusal
 from vipcore.model import Page
 
@@ -148,7 +148,7 @@ async def test_a_freeze_whose_time_is_over_stops_nothing() -> None:
     await node.freeze(for_s=20.0)
     await asyncio.sleep(21.0)
 
-    assert freeze.view(await harness.head(), node.now()) is None
+    assert freezes.view(await harness.head(), node.now()) is None
     assert (await node.claim("MIRRORB")).outcome == "moved"
     await timer(node, 60.0)
     assert (await events(harness)).count("unfrozen") == 1
@@ -246,7 +246,7 @@ async def test_a_freeze_cannot_end_in_the_past() -> None:
 
     assert refusal.value.code == "body-invalid"
     assert await events(harness) == []
-    assert freeze.view(await harness.head(), node.now()) is None
+    assert freezes.view(await harness.head(), node.now()) is None
 
 
 @virtual

@@ -7,7 +7,7 @@ from simulator.core.switches import Switches
 from tests.promises.harness import Harness
 from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, document, events, paged_document, puts, virtual
 from tests.vipcore.effects import watched
-from vipcore.entry import claims
+from vipcore.entry import moves
 from vipcore.model import Page
 
 
@@ -17,7 +17,7 @@ async def test_the_dry_run_of_a_move() -> None:
     harness, node, effects = watched()
     body = json.dumps({"to": "MIRRORB", "reason": "drill", "operator": "op", "dry_run": True}).encode()
 
-    answer = await claims.move(node.controller, "PROD", body, "correlation")
+    answer = await moves.move(node.controller, "PROD", body, "correlation")
 
     assert answer["outcome"] == "planned"
     assert [(step["action"], step["member"]) for step in answer["steps"]] == [("detach", "MIRRORA"), ("attach", "MIRRORB")]
@@ -34,7 +34,7 @@ async def test_the_dry_run_says_what_would_stop_the_move() -> None:
     harness.cloud.script(Match(method="GET", kind="nic", name=NIC_B), fault=Status(status=403), times=ALWAYS)
     body = json.dumps({"to": "MIRRORB", "reason": "drill", "operator": "op", "dry_run": True}).encode()
 
-    answer = await claims.move(node.controller, "PROD", body, "correlation")
+    answer = await moves.move(node.controller, "PROD", body, "correlation")
 
     wrong = {check["name"]: check["detail"] for check in answer["checks"] if check["ok"] is False}
     assert wrong.keys() == {"freeze", "placement"}
@@ -52,7 +52,7 @@ async def test_a_move_with_a_status_page_against_it_in_a_dry_run() -> None:
     harness.pages = {"MIRRORA": Page.PRIMARY}
     body = json.dumps({"to": "MIRRORB", "reason": "drill", "operator": "op", "dry_run": True}).encode()
 
-    answer = await claims.move(harness.node("n1").controller, "PROD", body, "correlation")
+    answer = await moves.move(harness.node("n1").controller, "PROD", body, "correlation")
 
     against = next(check for check in answer["checks"] if check["name"] == "status pages")
     assert (against["ok"], "MIRRORA says that it is primary" in against["detail"]) == (False, True)
@@ -65,7 +65,7 @@ async def test_a_page_that_cannot_be_read_is_not_shown_as_agreeing() -> None:
     harness.pages = {"MIRRORB": Page.PRIMARY}
     body = json.dumps({"to": "MIRRORB", "reason": "drill", "operator": "op", "dry_run": True}).encode()
 
-    answer = await claims.move(harness.node("n1").controller, "PROD", body, "correlation")
+    answer = await moves.move(harness.node("n1").controller, "PROD", body, "correlation")
 
     pages = next(check for check in answer["checks"] if check["name"] == "status pages")
     assert (pages["ok"], pages["detail"]) == (None, "the page of MIRRORA could not be read; it stops nothing")

@@ -7,7 +7,7 @@ import pytest
 from tests.promises.harness import Harness
 from tests.promises.helpers import NIC_A, stranger_puts, virtual
 from tests.vipcore.entry.moved import moved
-from vipcore.entry import status
+from vipcore.entry import status, trail
 from vipcore.errors import Refusal
 from vipcore.settings import config
 from vipcore.settings.document import Fault
@@ -55,6 +55,6 @@ async def test_faulty_mirror_is_listed_with_its_fault() -> None:
     assert (await status.mirrors(controller))["mirrors"] == [
         {"mirror": "PROD", "fault": "/mirrors/PROD/hold_s: must be 0 or more"}
     ]
-    for view in (status.mirror(controller, "PROD"), status.trail(controller, "PROD", {}), status.verify(controller, "PROD", {})):
+    for view in (status.mirror(controller, "PROD"), trail.audit(controller, "PROD", {}), trail.verify(controller, "PROD", {})):
         with pytest.raises(Refusal, match="configuration-invalid"):
             await view

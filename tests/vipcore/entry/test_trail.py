@@ -10,7 +10,7 @@ import pytest
 from tests.promises.harness import DOCUMENT, Harness
 from tests.promises.helpers import agent, virtual
 from tests.vipcore.entry.moved import moved
-from vipcore.entry import status
+from vipcore.entry import trail
 from vipcore.errors import Refusal
 from vipcore.ledger.audit import row_key
 from vipcore.ledger.seal import Seal, digest
@@ -24,11 +24,11 @@ async def test_trail_comes_in_pages_newest_first() -> None:
     """Every row is in exactly one page; `next` is the `before` of the page after, and null at the end."""
     harness = Harness()
     controller = await moved(harness)
-    everything = (await status.trail(controller, "PROD", {}))["records"]
+    everything = (await trail.audit(controller, "PROD", {}))["records"]
     for limit in (1, 2, 3, len(everything), len(everything) + 1):
         seqs, query = [], {"limit": str(limit)}
         while True:
-            page = await status.trail(controller, "PROD", query)
+            page = await trail.audit(controller, "PROD", query)
             seqs += [record["seq"] for record in page["records"]]
             if page["next"] is None:
                 break
@@ -41,13 +41,13 @@ async def test_chain_verifies_in_pages_of_any_size() -> None:
     """Pages of the verification add up to the whole trail, and end at the head's hash. (I8)"""
     harness = Harness()
     controller = await moved(harness)
-    whole = await status.verify(controller, "PROD", {})
+    whole = await trail.verify(controller, "PROD", {})
     head = await harness.head()
     assert whole == {"intact": True, "records": head.seq, "head_hash": head.head_hash, "keyed_from": None}
     for limit in (1, 2, 3, head.seq):
         records, query = 0, {"limit": str(limit)}
         while True:
-            page = await status.verify(controller, "PROD", query)
+            page = await trail.verify(controller, "PROD", query)
             assert page["intact"]
             records += page["records"]
             if "next" not in page:
@@ -61,10 +61,10 @@ async def test_empty_trail_is_intact() -> None:
     """A mirror that nothing ever happened to has an intact trail of no rows."""
     controller = Harness().node("one").controller
 
-    assert await status.verify(controller, "PROD", {}) == {
+    assert await trail.verify(controller, "PROD", {}) == {
         "intact": True, "records": 0, "head_hash": "0" * 64, "keyed_from": None,
     }  # fmt: skip
-    assert await status.trail(controller, "PROD", {}) == {"records": [], "next": None}
+    assert await trail.audit(controller, "PROD", {}) == {"records": [], "next": None}
 
 
 TAMPERED: dict[str, Callable[[Rows, int], object]] = {
@@ -91,10 +91,10 @@ def test_tampering_in_the_table_is_found(name: str, limit: str) -> None:
         controller = await moved(harness)
         head = await harness.head()
         TAMPERED[name](harness.ledger.rows["PROD"], head.seq)
-        page = await status.verify(controller, "PROD", {"limit": limit})
+        page = await trail.verify(controller, "PROD", {"limit": limit})
         for _ in range(head.seq + 2):
             if page["intact"] and "next" in page:
-                page = await status.verify(controller, "PROD", {"limit": limit, "from": str(page["next"])})
+                page = await trail.verify(controller, "PROD", {"limit": limit, "from": str(page["next"])})
 
         assert page["intact"] is False
         assert 1 <= page["broken_seq"] <= head.seq
@@ -111,7 +111,7 @@ async def test_row_put_between_two_others_is_found() -> None:
     rows = harness.ledger.rows["PROD"]
     rows[row_key(2) + "x"] = rows[row_key(2)] | {"RowKey": row_key(2) + "x", "Detail": "nothing happened"}
 
-    assert (await status.verify(controller, "PROD", {}))["intact"] is False
+    assert (await trail.verify(controller, "PROD", {}))["intact"] is False
 
 
 @virtual
@@ -124,7 +124,7 @@ async def test_tail_that_was_rewritten_is_found_by_the_heads_hash() -> None:
     last["Detail"] = "nothing happened"
     last["Hash"] = digest(last, None)
 
-    page = await status.verify(controller, "PROD", {})
+    page = await trail.verify(controller, "PROD", {})
     assert (page["intact"], page["broken_seq"]) == (False, head.seq)
     assert "head" in page["detail"]
 
@@ -147,10 +147,10 @@ def test_head_that_was_set_back_or_removed_is_found(limit: str, back: bool) -> N
         head = await harness.head()
         first = max(1, head.seq - head.seq % int(limit) + 1 - int(limit)) if limit != "5000" else 1
 
-        page = await status.verify(controller, "PROD", {"limit": limit, "from": str(first)})
+        page = await trail.verify(controller, "PROD", {"limit": limit, "from": str(first)})
         for _ in range(3):
             if page["intact"] and "next" in page:
-                page = await status.verify(controller, "PROD", {"limit": limit, "from": str(page["next"])})
+                page = await trail.verify(controller, "PROD", {"limit": limit, "from": str(page["next"])})
 
         assert (page["intact"], page["broken_seq"]) == (False, head.seq + 1)
 
@@ -165,7 +165,7 @@ async def test_broken_trail_tells_how_many_rows_were_read() -> None:
     head = await harness.head()
     harness.ledger.rows["PROD"][row_key(2)].update(Detail="nothing happened")
 
-    page = await status.verify(controller, "PROD", {})
+    page = await trail.verify(controller, "PROD", {})
 
     assert (page["records"], page["broken_seq"]) == (head.seq, 2)
 
@@ -183,7 +183,7 @@ async def test_rows_that_are_committed_during_a_check_break_nothing() -> None:
 
     busy = asyncio.ensure_future(freezes())
     while not busy.done():
-        assert (await status.verify(controller, "PROD", {}))["intact"] is True
+        assert (await trail.verify(controller, "PROD", {}))["intact"] is True
 
 
 @virtual
@@ -193,9 +193,9 @@ async def test_keyed_trail_says_from_where_it_is_keyed() -> None:
     harness = Harness(config=config.Config(mirrors=parsed.mirrors, seal=Seal(b"k" * 32)))
     controller = await moved(harness)
 
-    assert (await status.verify(controller, "PROD", {}))["keyed_from"] == 1
+    assert (await trail.verify(controller, "PROD", {}))["keyed_from"] == 1
     controller.config = config.Config(mirrors=parsed.mirrors)
-    found = await status.verify(controller, "PROD", {})
+    found = await trail.verify(controller, "PROD", {})
     assert (found["intact"], found["broken_seq"]) == (False, 1)
 
 
@@ -207,7 +207,7 @@ def test_numbers_of_the_query(name: str, text: str) -> None:
     @virtual
     async def story() -> None:
         controller = Harness().node("one").controller
-        views = [status.trail] if name == "before" else [status.verify] if name == "from" else [status.trail, status.verify]
+        views = [trail.audit] if name == "before" else [trail.verify] if name == "from" else [trail.audit, trail.verify]
         for view in views:
             with pytest.raises(Refusal, match="body-invalid"):
                 await view(controller, "PROD", {name: text})
@@ -222,6 +222,6 @@ async def test_from_behind_the_end_is_no_broken_chain() -> None:
     controller = await moved(harness)
     head = await harness.head()
 
-    assert (await status.verify(controller, "PROD", {"from": str(head.seq + 1)}))["records"] == 0
+    assert (await trail.verify(controller, "PROD", {"from": str(head.seq + 1)}))["records"] == 0
     with pytest.raises(Refusal, match="body-invalid"):
-        await status.verify(controller, "PROD", {"from": str(head.seq + 2)})
+        await trail.verify(controller, "PROD", {"from": str(head.seq + 2)})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vipcore.settings import config
+from vipcore.settings import config, environment
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 SECRETS = {name: base64.b64encode(name.encode() * 32).decode() for name in "abcdef"}
@@ -35,7 +35,7 @@ GOOD = {
 def load(changes: Mapping[str, str | None], *, app_dir: Path = Path()) -> config.Config:
     """The configuration of the good settings with these changes; None takes a setting away."""
     settings = {name: value for name, value in {**GOOD, **changes}.items() if value is not None}
-    return config.load(settings, app_dir)
+    return environment.load(settings, app_dir)
 
 
 def where(loaded: config.Config) -> list[str]:

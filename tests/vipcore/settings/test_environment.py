@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.vipcore.settings.environ import DOCUMENT, GOOD, SECRETS, load, where
-from vipcore.settings import config
+from vipcore.settings import environment
 
 
 def test_good_settings_are_ok() -> None:
@@ -122,7 +122,7 @@ def test_two_keys_with_equal_secrets_are_both_disabled() -> None:
 @given(st.text(alphabet=string.printable, min_size=1, max_size=64))
 def test_setting_names_are_names_an_environment_takes(key_id: str) -> None:
     """Whatever the key id, its setting's name has capital letters, digits and `_` only."""
-    assert set(config.setting_name(key_id)) <= set(string.ascii_uppercase + string.digits + "_")
+    assert set(environment.setting_name(key_id)) <= set(string.ascii_uppercase + string.digits + "_")
 
 
 def test_document_in_a_file_is_read_relative_to_the_app(tmp_path: Path) -> None:
@@ -178,8 +178,8 @@ def test_table_may_be_a_connection_string(table: str) -> None:
 def test_timer_keeps_its_default_when_its_schedule_is_faulty() -> None:
     """A faulty schedule is a fault; the timer itself is indexed with the default, or the app would not load at all."""
     for good in ("0 */5 * * * *", "0,30 5-59/10 * 1 JAN-MAR,12 Mon-Fri", "0 0 3/4 31 january *", "00:00:30"):
-        assert config.schedule({"VIP_RECONCILE_SCHEDULE": f" {good} "}) == good
-    assert config.schedule({"VIP_RECONCILE_SCHEDULE": "often"}) == config.SCHEDULE == config.schedule({})
+        assert environment.schedule({"VIP_RECONCILE_SCHEDULE": f" {good} "}) == good
+    assert environment.schedule({"VIP_RECONCILE_SCHEDULE": "often"}) == environment.SCHEDULE == environment.schedule({})
 
 
 VALUES = st.text(max_size=40) | st.sampled_from([*SECRETS.values(), *(v for v in GOOD.values()), "https://x", "@", "6/600"])

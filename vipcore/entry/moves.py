@@ -1,0 +1,72 @@
+"""`POST /mirrors/{mirror}/moves`: an operator moves the VIPs, or asks with `dry_run` what a move would do."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vipcore.decision import rules
+from vipcore.decision.controller import Controller
+from vipcore.decision.decide import carry_out
+from vipcore.decision.request import Request
+from vipcore.entry import bodies
+from vipcore.errors import Refusal
+from vipcore.ledger.audit import Caller
+from vipcore.model import Mirror, Move, Page
+from vipcore.swap import plan, preflight
+
+Answer = dict[str, Any]
+
+
+async def move(controller: Controller, mirror_name: str, body: bytes, correlation_id: str) -> Answer:
+    """The outcome of the move, or for a dry run what it would do. Raises Refusal."""
+    mirror = controller.mirror(mirror_name)
+    asked = bodies.move(mirror_name, body, controller.clock.now())
+    if mirror.member(asked.to) is None:
+        known = ", ".join(member.name for member in mirror.members)
+        raise Refusal("member-unknown", f"Mirror {mirror.name} has no member of that name; it has {known}.")
+    if asked.dry_run:
+        return await _planned(controller, mirror, asked)
+    request = Request(
+        mirror=mirror,
+        member=asked.to,
+        began=asked.began,
+        caller=Caller(f"operator:{asked.operator}", correlation_id),
+        move=asked,
+    )
+    return (await carry_out(controller, request)).view()
+
+
+async def _planned(controller: Controller, mirror: Mirror, asked: Move) -> Answer:
+    """What a move would do, and what would stop it. Writes nothing."""
+    head = await controller.load_head(mirror.name)
+    observed = await controller.read_all(mirror)
+    stopped = rules.move_frozen(head, asked, controller.clock.now())
+    detail = stopped.detail if stopped else "the mirror is not frozen"
+    checks: list[Answer] = [{"name": "freeze", "ok": stopped is None, "detail": detail}]
+    if mirror.has_pages:
+        checks.append(_pages_view(asked, mirror, await controller.pages(mirror)))
+    found = observed.plan(asked.to)
+    if isinstance(found, plan.Blocked):
+        checks.append({"name": "placement", "ok": False, "detail": plan.refusal(observed, found).detail})
+        return {"outcome": "planned", "steps": [], "checks": checks}
+    preflighted = await preflight.check(controller.arm, controller.preflight_cache, mirror, observed, asked.to)
+    checks += [check.view() for check in preflighted]
+    steps = [_step_view(mirror, step) for step in found.steps]
+    return {"outcome": "planned", "steps": steps, "checks": checks}
+
+
+def _pages_view(asked: Move, mirror: Mirror, pages: Mapping[str, Page]) -> Answer:
+    """What the status pages say of a move; `ok` None where one could not be read, which stops nothing."""
+    said = rules.contradiction(mirror, asked.to, "NotifyBecomePrimary", pages)
+    if said is not None:
+        detail = said.detail if asked.force else rules.forcible(said).detail
+        return {"name": "status pages", "ok": asked.force, "detail": detail}
+    unread = ", ".join(member.name for member in mirror.members if member.status_url and pages.get(member.name) is Page.UNKNOWN)
+    if unread:
+        return {"name": "status pages", "ok": None, "detail": f"the page of {unread} could not be read; it stops nothing"}
+    return {"name": "status pages", "ok": True, "detail": "nothing against it"}
+
+
+def _step_view(mirror: Mirror, step: plan.Step) -> Answer:
+    member = mirror.member(step.member)
+    nic_id = member.nic_id if member else ""
+    return {"action": step.kind.value, "member": step.member, "nic": nic_id, "vips": list(step.vips)}
