@@ -25,6 +25,7 @@ def recomputed(entity: Mapping[str, Any], key: bytes | None) -> str:
     return (hmac.new(key, data, hashlib.sha256) if key else hashlib.sha256(data)).hexdigest()
 
 
+@pytest.mark.slow
 @given(trails, st.sampled_from([None, KEY]))
 def test_auditor_recomputes_the_chain_without_us(some: list[Entry], key: bytes | None) -> None:
     """Canonical form, hash, PrevHash, Seq and RowKey are those that the contract describes. (I8)"""
@@ -40,6 +41,7 @@ def test_auditor_recomputes_the_chain_without_us(some: list[Entry], key: bytes |
         assert entity["Hash"] == previous
 
 
+@pytest.mark.slow
 @given(trails, trails)
 def test_chain_that_is_appended_to_verifies(first: list[Entry], second: list[Entry]) -> None:
     """Rows written in two transactions are one chain. (I8)"""
@@ -89,6 +91,7 @@ def test_tampering_is_found(name: str, seal: Seal) -> None:
     assert f"row {found.seq}" in found.detail
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(trails, st.data())
 def test_any_change_of_any_column_is_found(some: list[Entry], data: st.DataObject) -> None:

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,6 +91,7 @@ def assert_fits(entity: dict[str, Any]) -> None:
     assert sum(2 * len(name) + len(str(value).encode("utf-16-le")) for name, value in entity.items()) <= ENTITY_BYTES_MAX
 
 
+@pytest.mark.slow
 @given(any_head)
 def test_any_head_comes_back_as_it_was(head: Head) -> None:
     """What is written to the table is read back equal, with the etag that the service gave."""
