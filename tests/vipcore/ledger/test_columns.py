@@ -158,7 +158,7 @@ def test_damaged_head_is_one_kind_of_error(column: str, value: Any) -> None:
 
 
 def test_columns_are_those_that_people_look_at() -> None:
-    """The head's columns have the names of the contract; what is unset is left out."""
+    """The head's columns have the names that people look for in the table; what is unset is left out."""
     assert columns.to_entity(Head(mirror="M")) == {
         "PartitionKey": "M", "RowKey": "head", "Seq": 0, "HeadHash": "0" * 64, "Epoch": 0,
         "Began": to_text(NEVER), "WroteAt": to_text(NEVER), "WatchUntil": to_text(NEVER),
