@@ -15,11 +15,12 @@ AZ := .venv-az/.installed
 TYPED := $(wildcard vipcore function_app.py simulator serve demo bench tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve simulator test interop soak bench check format lock clean
+.PHONY: help setup demo serve simulator test test-fast fast-swap fast-others interop soak bench check format lock clean
 
 help:
 	@echo 'make demo       one failover, start to end, on this machine: simulated Azure, real Table service, real agent'
-	@echo 'make test       every test but the two below'
+	@echo 'make test       every test but interop and soak;  make test ROOM=swap  one folder: swap, ledger, simulator, promises, agent, ...'
+	@echo 'make test-fast  the tests that need no server, on two cores'
 	@echo 'make interop    the real az and the published SDK against the simulated Azure'
 	@echo 'make soak       the long runs'
 	@echo 'make check      format, lint, types, import directions, the floor of the agent'
@@ -40,8 +41,25 @@ serve: $(VENV)
 simulator: $(VENV)
 	@exec $(PY) -m simulator
 
+# ROOM is a folder of tests/vipcore, tests or tests/served.
+ROOMS = $(patsubst %/,%,$(foreach folder,tests/vipcore tests tests/served,$(wildcard $(folder)/$(ROOM)/)))
+
 test: $(VENV) $(NODE)
-	$(PY) -m pytest -m 'not interop and not soak' $(ARGS)
+	$(if $(ROOM),$(if $(ROOMS),,$(error No tests for ROOM=$(ROOM). Name a folder of tests/vipcore, tests or tests/served)))
+	$(PY) -m pytest -m 'not interop and not soak' $(if $(ROOM),$(firstword $(ROOMS))) $(ARGS)
+
+# Two processes of pytest, one for each core. A make before 4.0 cannot keep their outputs apart.
+test-fast: $(VENV)
+	@$(MAKE) -j2 --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) fast-swap fast-others
+
+FAST := $(PY) -m pytest -q -m 'not interop and not soak and not slow'
+
+fast-swap:
+	@$(FAST) tests/vipcore/swap $(ARGS)
+
+fast-others:
+	@$(FAST) $(filter-out tests/vipcore/adapters/ tests/vipcore/swap/,$(wildcard tests/vipcore/*/)) tests/repository \
+		tests/promises/test_unseen.py $(ARGS)
 
 interop: $(VENV) $(NODE) $(AZ)
 	$(PY) -m pytest -m interop tests/interop $(ARGS)
@@ -56,7 +74,7 @@ check: $(VENV)
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy $(TYPED)
-	$(PY) -m pytest -q tests/repository/test_imports.py
+	$(PY) -m pytest -q tests/repository/test_imports.py tests/repository/test_layers.py
 	$(if $(wildcard agent/vip_agent.py),.venv/bin/vermin --quiet --no-tips --no-parse-comments --violations --target=3.6- agent/vip_agent.py)
 
 format: $(VENV)

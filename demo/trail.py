@@ -1,4 +1,4 @@
-"""An auditor's reader of the trail: azure-data-tables and the contract's section 8, and nothing of the app's code.
+"""An auditor's reader of the trail: azure-data-tables and the chain's definition, and nothing of the app's code.
 
 Hash = SHA-256 over the canonical JSON (RFC 8785) of all columns but Hash and the service's Timestamp; PrevHash of row 1
 is 64 zeros. For what a trail holds (text and whole numbers under names in ASCII) Python's own JSON, with sorted names

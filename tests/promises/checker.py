@@ -1,4 +1,4 @@
-"""The promises of contract section 9, judged from outside: by what the cloud, the table and the answers show, not by our code.
+"""The promises of docs/INVARIANTS.md, judged from outside: by what the cloud, the table and the answers show, not by our code.
 
 `check(harness)` returns every violation as a sentence that begins with the promise's number. It knows the journal (who sent what
 when, every commit, every look and answer), the cloud's own history and the mirrors document; of the core it uses only the values.
@@ -35,10 +35,10 @@ WATCH_S = 900.0
 """How long a mirror stays under the timer's eye after a lease that ran out (promise 2)."""
 
 REPEAT_S = 60.0
-"""A refusal or confirmation like the last one of that key writes at most one row in so long (contract section 8)."""
+"""A refusal or confirmation like the last one of that key writes at most one row in this time."""
 
 UNSPENT = ("claim-superseded", "peer-still-primary", "claimant-not-primary")
-"""Refusals that spend no signature: nothing is recorded with them (contract section 6)."""
+"""Refusals that spend no signature: nothing is recorded with them."""
 
 ACCEPTED = ("claim.accepted", "move.accepted")
 _DEFAULTS = {
@@ -153,7 +153,7 @@ class _Judge:
     # -- promises ------------------------------------------------------------------------------------------------------
 
     def crashes(self) -> Iterator[str]:
-        """No ask ends by a defect of ours."""
+        """No request ends by a defect of ours."""
         for trace in self.journal.traces:
             if isinstance(trace.answer, BaseException) and not isinstance(trace.answer, Refusal):
                 yield f"I0 trace {trace.number} ({trace.kind}) ended with {trace.answer!r}"
@@ -250,7 +250,7 @@ class _Judge:
             yield f"I3 write {put.number} got no answer, and no row says what the read after it found"
 
     def _whole(self, put: Put) -> Iterator[str]:
-        """All VIPs of a NIC travel in one write (contract section 4)."""
+        """All VIPs of a NIC travel in one write."""
         if put.head is None or put.before is None or put.after is None or not put.nic:
             return
         mirror = self.mirrors[put.head.mirror]
@@ -656,7 +656,7 @@ class _Judge:
 
 
 def _state(head: Head) -> tuple[object, ...]:
-    """What the contract calls state: the decision, its end, recorded claims, freezes."""
+    """State that a refusal must not change: the decision, its end, recorded claims, freezes."""
     recorded_claim = (
         (head.recorded_claim.member, head.recorded_claim.claim_id, head.recorded_claim.code) if head.recorded_claim else None
     )

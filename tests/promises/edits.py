@@ -1,7 +1,7 @@
 """Change one line of the core, as a slip of the hand would, and put it back afterwards.
 
-`edited(function, (old, new), ...)` compiles the function anew with these pieces of its source replaced; a piece that is not there
-exactly once raises, so a defect cannot quietly come to change nothing when the core is rewritten.
+`edited(function, (old, new), ...)` compiles the function anew with these pieces of its source replaced; a piece that is not
+there exactly once raises, so that a mutant cannot come to change nothing when the core is rewritten.
 """
 
 import inspect

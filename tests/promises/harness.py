@@ -299,7 +299,7 @@ class Node:
         return await self.answered(trace, work)
 
     def begin(self, kind: str, mirror: str, member: str, correlation_id: str) -> Trace:
-        """Open the trace of an ask."""
+        """Open the trace of a request."""
         at = self.harness.loop.time()
         return self.harness.journal.begin(self, kind, at, mirror=mirror, member=member, correlation_id=correlation_id)
 

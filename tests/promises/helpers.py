@@ -60,17 +60,17 @@ def paged_document(**mirror: Any) -> dict[str, Any]:
 
 
 def cured(harness: Harness) -> None:
-    """No fault strikes any more."""
+    """Remove every scripted fault."""
     harness.cloud.scripts.clear()
 
 
 def switch(harness: Harness, **changes: Any) -> None:
-    """Change switches of the simulated Azure in the middle of a story."""
+    """Change switches of the simulated Azure in the middle of a test."""
     harness.cloud.switches = replace(harness.cloud.switches, **changes)
 
 
 async def refused(asked: Awaitable[Outcome]) -> Refusal:
-    """The refusal with which a claim or move ends."""
+    """The refusal that a claim or move ends with."""
     try:
         outcome = await asked
     except Refusal as refusal:
@@ -94,7 +94,7 @@ async def agent(node: Node, member: str, *, within_s: float = 1200.0, **claim: A
 
 
 async def timer(node: Node, for_s: float) -> None:
-    """The timer alone, for so long. Passes do not overlap."""
+    """Run the timer alone, for that many seconds. Passes do not overlap."""
     loop = asyncio.get_running_loop()
     until = loop.time() + for_s
     while loop.time() < until:

@@ -1,7 +1,7 @@
 """What happened in a simulation, written down as plain values while it runs, so that a checker can judge it afterwards.
 
-A `Trace` is one ask (a claim, a move, a timer pass, a freeze) on one instance; whatever the production code does on its behalf
-carries it along in a context variable. Nothing here is known to the production code.
+A `Trace` is one request (a claim, a move, a timer pass, a freeze) on one instance. Whatever the production code does for it
+carries the trace in a context variable. The production code knows nothing of this module.
 """
 
 from collections.abc import Sequence
@@ -105,7 +105,7 @@ class Change:
 
 @dataclass(slots=True)
 class Trace:
-    """One ask on one instance, and what it knew."""
+    """One request on one instance, and what it knew."""
 
     number: int
     node: Any
@@ -164,7 +164,7 @@ class Journal:
     """The write that the cloud is judging right now."""
 
     def begin(self, node: Any, kind: str, at: float, **known: Any) -> Trace:
-        """A new ask; from here on the current task acts for it."""
+        """Begin a request; from here on the current task acts for it."""
         trace = Trace(number=len(self.traces), node=node, kind=kind, asked=at, **known)
         self.traces.append(trace)
         CURRENT.set(trace)

@@ -1,4 +1,4 @@
-"""More promises broken on purpose: one or two lines of the core each, as a slip of the hand changes them (see mutants.py)."""
+"""Line mutants: one or two lines of the core changed, each of which breaks a promise (see mutants.py)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ Edit = tuple[Any, str, str]
 
 
 def _of(*edits: Edit) -> Callable[[], Patches]:
-    """A defect of edits (function, old, new); those of one function are made together."""
+    """A mutant of edits (function, old, new); the edits of one function are made together."""
 
     def make() -> Patches:
         by_function: dict[Any, list[tuple[str, str]]] = {}

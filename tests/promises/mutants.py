@@ -1,4 +1,4 @@
-"""Promises broken on purpose: does the checker see it?
+"""Mutants: promises broken on purpose, to see whether the checker notices.
 
 A mutant replaces one function of the core while seeds run, and puts it back afterwards. Each breaks one promise; the first seed
 that shows it is named, and so is what it was seen by.
@@ -33,7 +33,7 @@ SEEDS_MAX = 1500
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """`breaks`: the promise of contract section 9; `make`: what is replaced by what."""
+    """`breaks`: the number of the promise in docs/INVARIANTS.md; `make`: what is replaced by what."""
 
     name: str
     breaks: int

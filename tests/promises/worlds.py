@@ -1,4 +1,4 @@
-"""Small worlds with one mirror, and their mirrors documents: slim, since a sweep makes thousands of them."""
+"""Small worlds with one mirror, and their mirrors documents. They are small because a sweep makes thousands of them."""
 
 from functools import lru_cache
 from typing import Any

@@ -1,22 +1,16 @@
 """The threat model names a test for each attack; a name that is none would be an empty promise."""
 
-import ast
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
+from tests.repository import cites
+
+TEXT = (cites.ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
 CITED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", TEXT)))
 
 
 def test_every_cited_test_exists() -> None:
     """Each test that the threat model names is a function of the file that it names."""
-    missing = []
-    for path, name in CITED:
-        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-        names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-        if name not in names:
-            missing.append(f"{path}::{name}")
+    missing = [f"{path}::{name}" for path, name in CITED if name not in cites.functions(cites.ROOT / path)]
 
     assert missing == []
     assert len(CITED) > 40

@@ -283,7 +283,7 @@ def test_rows_tampered_with_in_the_table_are_found(client: HttpClient) -> None:
 
 
 def test_auditor_with_the_audit_key_recomputes_the_table(client: HttpClient, victim: Mirror) -> None:
-    """The rows as they lie in the table hash to their Hash by the contract's words alone. (I8)"""
+    """The rows as they lie in the table hash to their Hash by its definition, without our code. (I8)"""
     key = base64.b64decode(client.settings["VIP_AUDIT_KEY"])
     with TableClient.from_connection_string(client.table, client.table_name) as table:
         rows = list(table.query_entities(f"PartitionKey eq '{victim.name}' and RowKey gt 'audit-' and RowKey lt 'audit.'"))

@@ -1,4 +1,4 @@
-"""Every row of the contract's error table that the routes can reach, over real HTTP, and the order in which checks are made."""
+"""Every code of docs/codes.md that the routes can reach, over real HTTP, and the order in which checks are made."""
 
 import http.client
 import json
@@ -19,7 +19,7 @@ MOVES = "/mirrors/{mirror}/moves"
 
 
 def assert_refused(reply: Reply, code: str, path: str = CLAIMS, method: str = "post", *, retry: bool | None = None) -> None:
-    """A problem document as RFC 9457 and the contract have it."""
+    """A problem document as RFC 9457 and docs/codes.md describe it."""
     assert (reply.status, reply.code) == (STATUS_OF_CODE[code], code), reply
     assert reply.headers["content-type"] == "application/problem+json"
     assert_described(reply, method, path)
@@ -50,7 +50,7 @@ def assert_refused(reply: Reply, code: str, path: str = CLAIMS, method: str = "p
     ],
 )
 def test_claim_body_invalid(client: HttpClient, fields: dict[str, Any]) -> None:
-    """A genuine signature over a body that is not as the contract needs it: `body-invalid`, with one row of the key's mirror."""
+    """A genuine signature over a body that breaks its schema: `body-invalid`, with one row of the key's mirror."""
     mirror = client.take()
 
     reply = client.claim(mirror, mirror.b, **fields)

@@ -1,4 +1,4 @@
-"""Ledgers to hold to the contract, and what to write into them."""
+"""Ledgers that are held to the port's rules, and helpers that write into them."""
 
 import contextlib
 import re

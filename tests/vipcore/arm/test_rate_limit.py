@@ -132,6 +132,7 @@ def test_the_five_minutes_count_from_when_a_call_was_sent() -> None:
     in_time(story)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_azure_never_refuses_who_waits_for_turns(seed: int) -> None:
     """Whatever the demand, and though requests overtake each other: ARM's buckets and the provider's window refuse nothing."""

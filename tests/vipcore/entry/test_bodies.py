@@ -122,7 +122,7 @@ RIGHT: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_claim_at_the_edge_of_what_is_taken(name: str) -> None:
-    """What the contract allows is taken."""
+    """What is allowed is taken, up to its limits."""
     assert code(RIGHT[name]) == "taken"
 
 

@@ -22,7 +22,7 @@ def operations() -> list[tuple[str, str, Any]]:
 
 
 def test_every_code_is_answered_by_some_route() -> None:
-    """The codes of the contract and the codes of the document are the same; each stands under its own status."""
+    """The codes of the app and the codes of its OpenAPI document are the same; each stands under its own status."""
     told: set[str] = set()
     for _, _, found in operations():
         for status, answer in found["responses"].items():

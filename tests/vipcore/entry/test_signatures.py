@@ -16,7 +16,7 @@ VECTORS = sorted((Path(__file__).parents[2] / "vectors").glob("*.json"))
 
 
 def judged(vector: dict[str, Any]) -> str:
-    """`valid`, or the code of the refusal, in the contract's order of checks up to the body's member."""
+    """`valid`, or the code of the refusal, in the order of the checks up to the body's member."""
     keys = {
         key_id: Key(key_id=key_id, mirror=k["mirror"], member=k["member"], secret=base64.b64decode(k["secret"]))
         for key_id, k in vector["keys"].items()

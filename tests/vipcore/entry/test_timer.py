@@ -66,6 +66,7 @@ def counted(**harness: Any) -> tuple[Harness, CountedLedger]:
     return found, ledger
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 9, 25, 400, 3000])
 @virtual
 async def test_the_sweep_sees_every_head_within_ten_minutes(count: int) -> None:

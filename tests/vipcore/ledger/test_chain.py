@@ -19,15 +19,16 @@ from vipcore.ledger.seal import Seal
 
 
 def recomputed(entity: Mapping[str, Any], key: bytes | None) -> str:
-    """The Hash by the contract's words alone: for our columns, RFC 8785 is JSON with sorted names and no spaces."""
+    """The Hash by its definition, without our code: for our columns, RFC 8785 is JSON with sorted names and no spaces."""
     columns = {name: value for name, value in entity.items() if name not in ("Hash", "Timestamp")}
     data = json.dumps(columns, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
     return (hmac.new(key, data, hashlib.sha256) if key else hashlib.sha256(data)).hexdigest()
 
 
+@pytest.mark.slow
 @given(trails, st.sampled_from([None, KEY]))
 def test_auditor_recomputes_the_chain_without_us(some: list[Entry], key: bytes | None) -> None:
-    """Canonical form, hash, PrevHash, Seq and RowKey are those that the contract describes. (I8)"""
+    """Canonical form, hash, PrevHash, Seq and RowKey are as defined, computed without our code. (I8)"""
     previous = "0" * 64
     for number, entity in enumerate(stored(chain(some, Seal(key))), 1):
         assert entity["Seq"] == number
@@ -40,6 +41,7 @@ def test_auditor_recomputes_the_chain_without_us(some: list[Entry], key: bytes |
         assert entity["Hash"] == previous
 
 
+@pytest.mark.slow
 @given(trails, trails)
 def test_chain_that_is_appended_to_verifies(first: list[Entry], second: list[Entry]) -> None:
     """Rows written in two transactions are one chain. (I8)"""
@@ -89,6 +91,7 @@ def test_tampering_is_found(name: str, seal: Seal) -> None:
     assert f"row {found.seq}" in found.detail
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(trails, st.data())
 def test_any_change_of_any_column_is_found(some: list[Entry], data: st.DataObject) -> None:

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,6 +91,7 @@ def assert_fits(entity: dict[str, Any]) -> None:
     assert sum(2 * len(name) + len(str(value).encode("utf-16-le")) for name, value in entity.items()) <= ENTITY_BYTES_MAX
 
 
+@pytest.mark.slow
 @given(any_head)
 def test_any_head_comes_back_as_it_was(head: Head) -> None:
     """What is written to the table is read back equal, with the etag that the service gave."""
@@ -162,7 +164,7 @@ def test_damaged_head_is_one_kind_of_error(column: str, value: Any) -> None:
 
 
 def test_columns_are_those_that_people_look_at() -> None:
-    """The head's columns have the names of the contract; what is unset is left out."""
+    """The head's columns have the names that people look for in the table; what is unset is left out."""
     assert columns.to_entity(Head(mirror="M")) == {
         "PartitionKey": "M", "RowKey": "head", "Seq": 0, "HeadHash": "0" * 64, "Epoch": 0,
         "Began": to_text(NEVER), "WroteAt": to_text(NEVER), "WatchUntil": to_text(NEVER),

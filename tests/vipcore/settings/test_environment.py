@@ -14,7 +14,7 @@ from vipcore.settings import environment
 
 
 def test_good_settings_are_ok() -> None:
-    """Settings without a fault give every default that the contract names."""
+    """Settings without a fault give every documented default."""
     loaded = load({})
 
     assert (loaded.faults, loaded.status) == ((), "ok")

@@ -18,6 +18,7 @@ from tests.vipcore.swap.swaps import PREVIEW, RELEASE, STRATEGIES, SWAPS, swap, 
 ALL_WAYS = list(itertools.product(RELEASE, PREVIEW, (False, True), STRATEGIES))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("release", "preview", "public", "strategy"), ALL_WAYS, ids=["-".join(map(str, way)) for way in ALL_WAYS]
 )
@@ -47,6 +48,7 @@ async def test_a_holder_that_does_not_exist_any_more() -> None:
     await assert_kept(harness, on=NIC_B)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("released_at", ["operation-end", "acceptance"])
 @pytest.mark.parametrize("strategy", ["put", "auto", "atomic"])
 @pytest.mark.parametrize("one_call", ["feature-missing", "version-unknown", "private", "all", "slow", "half-way"])

@@ -99,6 +99,7 @@ def found(draw: st.DrawFn) -> Azure:
     return azure
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(found(), st.sampled_from(MEMBERS), st.data())
 def test_every_state_leads_to_the_vips_on_desired(azure: Azure, desired: str, data: st.DataObject) -> None:
