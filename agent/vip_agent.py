@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The agent of a mirror member: tells the controller "I am primary" until the VIP is here.
 
-One file, standard library only, Python 3.6 to 3.14. README.md beside it says how to install it. Contract section 11
-is its specification, sections 6 and 7 say what goes over the wire. It shares no code with the controller: both are
+One file, standard library only, Python 3.6 to 3.14. README.md beside it says how to install it. docs/api.md section 11
+is its specification, docs/api.md sections 6 and 7 say what goes over the wire. It shares no code with the controller: both are
 held to tests/vectors. Heavy modules (ssl, http.client, subprocess) are imported where they are used: the time from
 start to the first byte on the wire is part of every failover.
 
@@ -840,7 +840,7 @@ class Claim:
             raise Stop(EXIT_USAGE, "tls", detail % (self.settings.url, error))
 
     def _stop_if_decided(self, answer: Answer) -> None:
-        """Raise Stop for the answers that are final (contract sections 6 and 11)."""
+        """Raise Stop for the answers that are final (docs/api.md sections 6 and 11)."""
         fields = {"status": answer.status}
         if answer.code:
             fields["code"] = answer.code

@@ -134,7 +134,7 @@ class Nic:
 
 
 class Unreadable(NamedTuple):
-    """A NIC that could not be read. What it carries is unknown, never nothing (promise 9)."""
+    """A NIC that could not be read. What it carries is unknown, never nothing (I9)."""
 
     id: str
     error: Exception

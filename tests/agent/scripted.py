@@ -76,7 +76,7 @@ def moved(**changes: Any) -> Reply:
 
 
 def problem(status: int, code: str, **headers: str) -> Reply:
-    """Return an error as contract section 6 has it."""
+    """Return an error as docs/api.md section 6 has it."""
     body = {"type": "about:blank", "title": code, "status": status, "detail": f"about {code}", "code": code}
     return Reply(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
 

@@ -93,7 +93,7 @@ def test_routine_keeps_the_rules(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "labels"), ROUTINES.items())
 def test_labels_are_the_documented_entry_points_and_our_own(name: str, labels: set[str]) -> None:
-    """A misspelt entry point would never be called: IRIS knows four names (facts/iris.md section 1)."""
+    """A misspelt entry point would never be called: IRIS knows four names (docs/facts/iris.md section 1)."""
     found = [text_of(one) for one in of_type(parse((FOLDER / name).read_text()), "tag")]
 
     assert sorted(found) == sorted(labels)

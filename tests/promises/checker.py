@@ -20,7 +20,7 @@ from vipcore.ledger.head import Head
 from vipcore.model import Mirror, Outcome, Page
 
 WRITE_TIMEOUT_S = 20.0
-"""How long the answer to a NIC write is waited for; a lease must outlive it (promise 2)."""
+"""How long the answer to a NIC write is waited for; a lease must outlive it (I2)."""
 
 HEAD_AGE_S = 1.0
 """A write whose newest head arrived longer ago was not fenced; effects and their delays lie well below."""
@@ -32,7 +32,7 @@ LEASE_S = 60.0
 """More than a lease lasts."""
 
 WATCH_S = 900.0
-"""How long a mirror stays under the timer's eye after a lease that ran out (promise 2)."""
+"""How long a mirror stays under the timer's eye after a lease that ran out (I2)."""
 
 REPEAT_S = 60.0
 """A refusal or confirmation like the last one of that key writes at most one row in this time."""
@@ -354,7 +354,7 @@ class _Judge:
     def _settled(self, put: Put, at: float) -> bool:
         """Whether the sender knew by then that this write cannot happen any more, or has happened."""
         if not put.nic:
-            return True  # a single call carries no etag: the watch over the mirror is what settles it (promise 2)
+            return True  # a single call carries no etag: the watch over the mirror is what settles it (I2)
         if put.heard is not None and put.heard <= at and put.status is not None and put.status < 500 and put.status != 408:
             return True
         later = (other for other in put.trace.puts if other.nic == put.nic and other.number > put.number)
@@ -477,7 +477,7 @@ class _Judge:
                 yield f"I1 {name} although the head shows work"
 
     def rules(self, mirror: Mirror) -> Iterator[str]:
-        """I7: the order of claims, recorded claims, holds, changes of holder and repeated refusals, as section 6 has them."""
+        """I7: order of claims, recorded claims, holds, changes of holder, repeated refusals, as docs/api.md section 6 has them."""
         changes: list[float] = []
         said: dict[str, tuple[object, ...]] = {}
         for commit in self.by_mirror[mirror.name]:

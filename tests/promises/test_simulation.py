@@ -18,7 +18,7 @@ def _kept(seed: int) -> None:
 
 
 def test_the_fixed_seeds_keep_every_promise() -> None:
-    """The seeds that are always run keep promises 1 to 10."""
+    """The seeds that are always run keep I1 to I10."""
     for seed in FIXED:
         _kept(seed)
 

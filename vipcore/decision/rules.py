@@ -1,4 +1,4 @@
-"""Whether a claim or a move may go through, from head and status pages. Pure; the order is that of contract section 6."""
+"""Whether a claim or a move may go through, from head and status pages. Pure; the order is that of docs/api.md section 6."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -45,7 +45,7 @@ Pages = Mapping[str, Page]
 
 
 def replayed(head: Head, claim: Claim) -> Deny | None:
-    """An `issued_at` at or before that key's mark was accepted before, or is older than one that was (promise 6)."""
+    """An `issued_at` at or before that key's mark was accepted before, or is older than one that was (I6)."""
     if instants.to_text(claim.issued_at) <= head.replay_marks.get(claim.key_id, ""):
         return Deny(
             code="claim-replayed",

@@ -54,7 +54,7 @@ async def claim(controller: Controller, http_request: signatures.HttpRequest, mi
 
 
 def _check_addressed(key: Key, asked: Claim, mirror_name: str) -> None:
-    """A key speaks for its own member of its own mirror (promise 6). Raises Refusal `key-not-for-member`."""
+    """A key speaks for its own member of its own mirror (I6). Raises Refusal `key-not-for-member`."""
     if (asked.mirror, asked.member) != (key.mirror, key.member) or mirror_name != key.mirror:
         raise Refusal("key-not-for-member", f"Key {key.key_id} is not for the mirror and member that this request names.")
 

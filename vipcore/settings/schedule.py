@@ -1,7 +1,7 @@
 """Whether a text is a schedule that a Functions timer can run by. Pure.
 
 The Functions host answers a schedule that it cannot read by not starting the timer, and says so only in its own log: without the
-timer nobody goes on from a crash (promise 1), so we check first. Six fields, as https://github.com/atifaziz/NCrontab reads them:
+timer nobody goes on from a crash (I1), so we check first. Six fields, as https://github.com/atifaziz/NCrontab reads them:
 `*`, values, ranges, steps and lists, English names for months and days; or an interval `hh:mm:ss`.
 """
 

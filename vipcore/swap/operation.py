@@ -1,6 +1,6 @@
 """Following an accepted write's operation to its end.
 
-An operation that failed may have changed the NIC all the same (azure.md section 7): only a read tells.
+An operation that failed may have changed the NIC all the same (docs/facts/azure.md section 7): only a read tells.
 """
 
 from typing import Final

@@ -3,11 +3,11 @@
 Invariant: whatever state is found, and whoever left it, the same rules lead to every VIP on desired's NIC and on no other.
 Nothing here knows what an earlier process was doing. Rules, in order:
 
-1. A VIP that was not found while some NIC could not be read is *unknown*: nothing is detached or attached on a guess (promise 9).
+1. A VIP that was not found while some NIC could not be read is *unknown*: nothing is detached or attached on a guess (I9).
    A VIP that is seen somewhere is known to be nowhere else, since Azure keeps an address on one NIC.
 2. Every member but desired that has an ip configuration of a VIP's name is detached from it; all VIPs of a NIC in one write.
 3. Desired gets what it lacks in one write. Its NIC in `Failed` is first put back as it is, before anything is detached, since it
-   might not take the VIP (promise 10); where nothing is to be detached, the attach itself repairs it (azure.md section 7).
+   might not take the VIP (I10); where nothing is to be detached, the attach itself repairs it (docs/facts/azure.md section 7).
 4. Nothing left to write and desired's NIC `Succeeded`: done.
 """
 
@@ -83,7 +83,7 @@ class Plan:
 
 
 def placement(mirror: Mirror, observed: Observations) -> Placement:
-    """Where the VIPs are (contract section 6). A VIP without its public IP, or with another, is there, but not placed."""
+    """Where the VIPs are (docs/api.md section 6). A VIP without its public IP, or with another, is there, but not placed."""
     carriers = {vip.name: _carriers(mirror, observed, vip.name) for vip in mirror.vips}
     members = tuple(m.name for m in mirror.members if _has_some(observed[m.name], mirror))
     if all(len(found) == 1 for found in carriers.values()) and len(members) == 1:

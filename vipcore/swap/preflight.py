@@ -1,4 +1,4 @@
-"""Before anything is detached, the attach is known to be possible as far as reads can tell (promise 10).
+"""Before anything is detached, the attach is known to be possible as far as reads can tell (I10).
 
 Which reads: the public IPs, the target's subnet, the effective permissions on target NIC, subnet, public IP and security group,
 and, for a VIP that is on no member, whether somebody else has its address. They go out side by side. A read that is itself
@@ -58,7 +58,7 @@ async def check(arm: Arm, cache: PreflightCache, mirror: Mirror, observed: Obser
 
 
 def read_ahead(arm: Arm, cache: PreflightCache, mirror: Mirror) -> None:
-    """Send out, beside the NICs' reads, what `check` will ask for of resources whose ids are known already (promise 10)."""
+    """Send out, beside the NICs' reads, what `check` will ask for of resources whose ids are known already (I10)."""
     if arm.subscription(mirror.members[0].nic_id).reads_low(asyncio.get_running_loop().time()):
         return
     public_ids = [vip.public_ip_id for vip in mirror.vips if vip.public_ip_id]
@@ -186,7 +186,7 @@ def _permissions(
 
 
 def _referenced(document: Json, missing: list[Vip]) -> list[tuple[str, str]]:
-    """(resource id, action) of what the PUT's body will refer to (azure.md section 10)."""
+    """(resource id, action) of what the PUT's body will refer to (docs/facts/azure.md section 10)."""
     found: list[tuple[str, str]] = []
     subnet_id = nic.subnet_of(document)
     if subnet_id:

@@ -1,8 +1,9 @@
-"""The writes of one plan: repair, or the detaches side by side and then the attach. Each function returns early, for a new plan,
-whenever something is not as it was planned for.
+"""The writes of one plan: a repair; or the detaches side by side, then the attach.
 
-Overlap: Azure keeps a dropped address until the detach's operation ends, or, unknown to anybody here, lets go when it accepts
-the detach (azure.md sections 13 and 17). `strategy: put` tries the attach at acceptance; `auto` does so where that has worked
+Each function returns early, for a new plan, whenever something is not as it was planned for.
+
+Overlap: nobody has published when Azure lets go of a dropped address, when it accepts the detach or when the operation ends
+(docs/facts/azure.md sections 13 and 17). `strategy: put` tries the attach at acceptance. `auto` does so where that has worked
 for this mirror, and now and then to find out. A refused try costs one write and no time.
 """
 
@@ -159,7 +160,7 @@ async def _attach_early(drive: Drive, step: Step, pending: list[Written]) -> Wri
     try:
         written = await write(drive, step, early=True)
     except ArmError as exc:
-        # The old wording names no resource (azure.md section 7); then it is most likely our own, which is being let go.
+        # The old wording names no resource (docs/facts/azure.md section 7): most likely it is our own, which lets go.
         if exc.holder and drive.mirror.member_of(exc.holder) not in {item.step.member for item in pending}:
             raise exc.refusal() from exc
         drive.report.release_seen("completion")

@@ -17,7 +17,7 @@ from vipcore.swap.observe import read, tell_unanswered
 from vipcore.swap.plan import FAILED, SUCCEEDED, Kind, Step
 
 FRESH_S: Final = 15.0
-"""A NIC read longer ago is read again before it is written, since If-Match on NICs is undocumented (azure.md section 5)."""
+"""A NIC read longer ago is read again before it is written: If-Match on NICs is undocumented (docs/facts/azure.md section 5)."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
