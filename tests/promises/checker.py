@@ -477,7 +477,7 @@ class _Judge:
                 yield f"I1 {name} although the head shows work"
 
     def rules(self, mirror: Mirror) -> Iterator[str]:
-        """I7: order of claims, recorded claims, holds, changes of holder, repeated refusals, as docs/api.md section 6 has them."""
+        """I7: order of claims, recorded claims, holds, changes of holder, repeated refusals, as in docs/api.md section 6."""
         changes: list[float] = []
         said: dict[str, tuple[object, ...]] = {}
         for commit in self.by_mirror[mirror.name]:

@@ -1,8 +1,8 @@
 """One call instead of two writes: the preview `moveIpConfigurations`, for mirrors whose strategy is `atomic`.
 
-docs/facts/azure.md section 14 tells what is known of it. The call carries no etag, and Azure refuses it in ways that nobody has published. So it is tried at most once in a drive, for a
-plain move from one holder while no earlier write may still land. Whatever comes of it but success leaves the NICs to two writes,
-after a fresh read.
+docs/facts/azure.md section 14 tells what is known of it. The call carries no etag, and nobody has published in which ways Azure
+refuses it. So it is tried at most once in a drive, for a plain move from one holder, while no earlier write may still land.
+Anything but success leaves the NICs to two writes, after a fresh read.
 """
 
 from vipcore.arm import nic
