@@ -58,8 +58,10 @@ def read(text: str) -> Document:
     if not isinstance(data, dict) or not isinstance(data.get("mirrors"), dict):
         return Document(faults=(Fault("VIP_MIRRORS", 'the mirrors document must be an object with "mirrors"'),), fatal=True)
     twice = set(strictjson.duplicates(data))
-    found = [(where, Fault(strictjson.pointer(where), "the name stands twice in its object")) for where in sorted(twice, key=str)]
-    found += [(_place(error), _fault(error)) for error in _validator().iter_errors(data)]
+    found = [(at, Fault(strictjson.pointer(at), "the name stands twice in its object")) for at in sorted(twice, key=str)]
+    for error in _validator().iter_errors(data):
+        where = strictjson.pointer(tuple(error.absolute_path)) or "/"
+        found.append((_place(error), Fault(where, _sentence(error))))
     by_mirror, by_key, others = _sorted(found)
     defaults = {} if ("defaults",) in twice else _defaults(data, others)
     mirrors: dict[str, Mirror] = {}
@@ -105,10 +107,6 @@ def _place(error: jsonschema.ValidationError) -> _Place:
     """Whose fault it is. One of a mirror's or a key's own name is reported at the parent, but belongs to what has that name."""
     at = tuple(error.absolute_path)
     return (*at, str(error.instance)) if len(at) == 1 and "propertyNames" in error.absolute_schema_path else at
-
-
-def _fault(error: jsonschema.ValidationError) -> Fault:
-    return Fault(strictjson.pointer(tuple(error.absolute_path)) or "/", _sentence(error))
 
 
 def _sentence(error: jsonschema.ValidationError) -> str:
