@@ -66,7 +66,10 @@ def claim(body: bytes, signed: Signed, arrived: Instant) -> Claim:
     except ValueError as exc:
         raise Refusal("body-invalid", f"/issued_at: {exc}.") from exc
     if int(issued_at.timestamp()) != signed.created:
-        raise Refusal("body-invalid", "/issued_at: lies in another second than the signature's created.")
+        raise Refusal(
+            "body-invalid",
+            "/issued_at: is not in the second that the signature's created names.",
+        )
     try:
         began = arrived - instants.seconds(data["age_ms"] / 1000)
     except OverflowError:
@@ -128,7 +131,7 @@ def _checked(kind: str, body: bytes) -> dict[str, Any]:
     try:
         data = strictjson.parse_strict(body)
     except ValueError as exc:
-        raise Refusal("body-invalid", f"The body is not JSON as it is needed: {str(exc)[:200]}.") from exc
+        raise Refusal("body-invalid", f"The body is not JSON that is accepted here: {str(exc)[:200]}.") from exc
     errors = sorted(_validator(kind).iter_errors(data), key=lambda error: list(map(str, error.absolute_path)))
     if errors:
         sentences = [f"{strictjson.pointer(tuple(e.absolute_path)) or '/'}: {_sentence(e)}" for e in errors[:8]]
@@ -151,4 +154,4 @@ def _sentence(error: jsonschema.ValidationError) -> str:
         case "enum":
             return f"must be one of {', '.join(wanted)}"
         case _:
-            return f"has not the form that is needed ({error.validator})"
+            return f"does not have the required form ({error.validator})"

@@ -112,13 +112,13 @@ def _place(error: jsonschema.ValidationError) -> _Place:
 def _sentence(error: jsonschema.ValidationError) -> str:
     """What is wrong, in one bounded sentence. Values are not shown: someone may have put a secret where it does not belong."""
     if "propertyNames" in error.absolute_schema_path:
-        return f"the name {str(error.instance)[:80]!r} has not the form that is needed here"
+        return f"the name {str(error.instance)[:80]!r} does not have the required form"
     if error.validator == "additionalProperties":
         schema: Any = error.schema
         return f"{error.message[:200]} (known here: {', '.join(schema.get('properties', ()))})"
     if error.validator == "required":
         return error.message[:200]
-    return _SENTENCES.get(str(error.validator), "has not the form that is needed here").format(error.validator_value)
+    return _SENTENCES.get(str(error.validator), "does not have the required form").format(error.validator_value)
 
 
 def _sorted(found: Sequence[tuple[_Place, Fault]]) -> tuple[dict[str, list[Fault]], dict[str, list[Fault]], list[Fault]]:
