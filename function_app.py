@@ -68,17 +68,13 @@ async def _answered(req: func.HttpRequest, use_case: UseCase) -> func.HttpRespon
     level = logging.WARNING if refusal.status >= 500 else logging.INFO
     _LOG.log(level, "refused status=%d code=%s correlation=%s", refusal.status, refusal.code, correlation_id)
     problem = problems.document(refusal, correlation_id, signatures.path_of(req.url))
-    return _encoded(problem, correlation_id, refusal.status, problems.MEDIA_TYPE, problems.headers(refusal))
+    return _encoded(problem, correlation_id, refusal.status, problems.MEDIA_TYPE, **problems.headers(refusal))
 
 
 def _encoded(
-    body: Mapping[str, Any],
-    correlation_id: str,
-    code: int = 200,
-    media_type: str = "application/json",
-    more_headers: Mapping[str, str] | None = None,
+    body: Mapping[str, Any], correlation_id: str, code: int = 200, media_type: str = "application/json", **headers: str
 ) -> func.HttpResponse:
-    headers = {"x-correlation-id": correlation_id, "Cache-Control": "no-store", **(more_headers or {})}
+    headers = {"x-correlation-id": correlation_id, "Cache-Control": "no-store", **headers}
     return func.HttpResponse(json.dumps(body), status_code=code, headers=headers, mimetype=media_type)
 
 

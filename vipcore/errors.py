@@ -6,55 +6,50 @@ caller and never reach a request.
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final
 
-STATUS_OF_CODE: Final[Mapping[str, int]] = MappingProxyType(
-    {
-        "body-invalid": 400,
-        "signature-missing": 401,
-        "signature-invalid": 401,
-        "signature-expired": 401,
-        "claim-replayed": 401,
-        "key-not-for-member": 403,
-        "mirror-unknown": 404,
-        "member-unknown": 404,
-        "claim-superseded": 409,
-        "move-superseded": 409,
-        "peer-still-primary": 409,
-        "claimant-not-primary": 409,
-        "flapping": 409,
-        "address-taken": 409,
-        "body-too-large": 413,
-        "mirror-frozen": 423,
-        "too-many-requests": 429,
-        "configuration-invalid": 500,
-        "internal": 500,
-        "azure-denied": 502,
-        "azure-failed": 502,
-        "busy": 503,
-        "azure-throttled": 503,
-        "outcome-unknown": 503,
-        "storage-unavailable": 503,
-    }
-)
+STATUS_OF_CODE: Final[Mapping[str, int]] = {
+    "body-invalid": 400,
+    "signature-missing": 401,
+    "signature-invalid": 401,
+    "signature-expired": 401,
+    "claim-replayed": 401,
+    "key-not-for-member": 403,
+    "mirror-unknown": 404,
+    "member-unknown": 404,
+    "claim-superseded": 409,
+    "move-superseded": 409,
+    "peer-still-primary": 409,
+    "claimant-not-primary": 409,
+    "flapping": 409,
+    "address-taken": 409,
+    "body-too-large": 413,
+    "mirror-frozen": 423,
+    "too-many-requests": 429,
+    "configuration-invalid": 500,
+    "internal": 500,
+    "azure-denied": 502,
+    "azure-failed": 502,
+    "busy": 503,
+    "azure-throttled": 503,
+    "outcome-unknown": 503,
+    "storage-unavailable": 503,
+}
 
-RETRY_AFTER_S: Final[Mapping[str, int]] = MappingProxyType(
-    {
-        "peer-still-primary": 2,
-        "claimant-not-primary": 2,
-        "address-taken": 10,
-        "flapping": 60,
-        "mirror-frozen": 15,
-        "too-many-requests": 1,
-        "azure-denied": 30,
-        "azure-failed": 5,
-        "busy": 2,
-        "azure-throttled": 10,
-        "outcome-unknown": 2,
-        "storage-unavailable": 2,
-    }
-)
+RETRY_AFTER_S: Final[Mapping[str, int]] = {
+    "peer-still-primary": 2,
+    "claimant-not-primary": 2,
+    "address-taken": 10,
+    "flapping": 60,
+    "mirror-frozen": 15,
+    "too-many-requests": 1,
+    "azure-denied": 30,
+    "azure-failed": 5,
+    "busy": 2,
+    "azure-throttled": 10,
+    "outcome-unknown": 2,
+    "storage-unavailable": 2,
+}
 """Seconds to wait where trying again makes sense and nobody said otherwise; codes left out are final for that request."""
 
 

@@ -13,7 +13,7 @@ Epoch = NewType("Epoch", int)
 """Per mirror; rises by one whenever `desired` changes, never falls, is never reused."""
 
 Json = dict[str, Any]
-"""A JSON object as Azure sent it. A NIC's document stays one, so that properties we do not know survive."""
+"""A JSON object. A NIC's document stays the one that Azure sent, so that properties that we do not know survive."""
 
 STRATEGIES: Final = ("auto", "put", "atomic")
 

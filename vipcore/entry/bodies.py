@@ -1,6 +1,6 @@
 """The JSON bodies of requests: their schemas (the OpenAPI document is made from the same), and bytes -> checked object."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -21,48 +21,31 @@ _NO_CONTROLS: Final = "[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]"
 TEXT: Final = {"type": "string", "maxLength": 256, "pattern": f"^{_NO_CONTROLS}*{_END}"}
 _NAME: Final = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": f"^{_NO_CONTROLS}*{_END}"}
 _INSTANT: Final = {"type": "string", "format": "date-time", "maxLength": 40}
+_ISSUED_AT: Final = f"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}\\.[0-9]{{6}}Z{_END}"
 _UUID: Final = f"^[0-9a-fA-F]{{8}}(-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}}{_END}"
 
-CLAIM: Final[Mapping[str, Any]] = {
-    "type": "object",
-    "required": ["mirror", "member", "claim_id", "issued_at", "age_ms", "event"],
-    "additionalProperties": False,
-    "properties": {
-        "mirror": _NAME,
-        "member": _NAME,
-        "claim_id": {"type": "string", "format": "uuid", "pattern": _UUID},
-        "issued_at": {
-            "type": "string",
-            "format": "date-time",
-            "pattern": f"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}\\.[0-9]{{6}}Z{_END}",
-        },
-        "age_ms": {"type": "integer", "minimum": 0, "maximum": 2**53 - 1},
-        "event": {"enum": list(EVENTS)},
-        "evidence": {
-            "type": "object",
-            "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
-        },
-        "dry_run": {"type": "boolean"},
-    },
-}
-MOVE: Final[Mapping[str, Any]] = {
-    "type": "object",
-    "required": ["to", "reason", "operator"],
-    "additionalProperties": False,
-    "properties": {
-        "to": _NAME,
-        "reason": TEXT,
-        "operator": TEXT,
-        "dry_run": {"type": "boolean"},
-        "force": {"type": "boolean"},
-    },
-}
-FREEZE: Final[Mapping[str, Any]] = {
-    "type": "object",
-    "required": ["reason", "operator"],
-    "additionalProperties": False,
-    "properties": {"reason": TEXT, "operator": TEXT, "until": _INSTANT},
-}
+_BOOLEAN: Final = {"type": "boolean"}
+
+
+def _closed(optional: Sequence[str], /, **properties: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema of an object that has all these properties but the optional ones, and no others."""
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "required": required, "additionalProperties": False, "properties": properties}
+
+
+CLAIM: Final = _closed(
+    ("evidence", "dry_run"),
+    mirror=_NAME,
+    member=_NAME,
+    claim_id={"type": "string", "format": "uuid", "pattern": _UUID},
+    issued_at={"type": "string", "format": "date-time", "pattern": _ISSUED_AT},
+    age_ms={"type": "integer", "minimum": 0, "maximum": 2**53 - 1},
+    event={"enum": list(EVENTS)},
+    evidence={"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}},
+    dry_run=_BOOLEAN,
+)
+MOVE: Final = _closed(("dry_run", "force"), to=_NAME, reason=TEXT, operator=TEXT, dry_run=_BOOLEAN, force=_BOOLEAN)
+FREEZE: Final = _closed(("until",), reason=TEXT, operator=TEXT, until=_INSTANT)
 _SCHEMAS: Final = {"claim": CLAIM, "move": MOVE, "freeze": FREEZE, "text": TEXT}
 
 
@@ -83,7 +66,10 @@ def claim(body: bytes, signed: Signed, arrived: Instant) -> Claim:
     except ValueError as exc:
         raise Refusal("body-invalid", f"/issued_at: {exc}.") from exc
     if int(issued_at.timestamp()) != signed.created:
-        raise Refusal("body-invalid", "/issued_at: lies in another second than the signature's created.")
+        raise Refusal(
+            "body-invalid",
+            "/issued_at: is not in the second that the signature's created names.",
+        )
     try:
         began = arrived - instants.seconds(data["age_ms"] / 1000)
     except OverflowError:
@@ -145,7 +131,7 @@ def _checked(kind: str, body: bytes) -> dict[str, Any]:
     try:
         data = strictjson.parse_strict(body)
     except ValueError as exc:
-        raise Refusal("body-invalid", f"The body is not JSON as it is needed: {str(exc)[:200]}.") from exc
+        raise Refusal("body-invalid", f"The body is not JSON that is accepted here: {str(exc)[:200]}.") from exc
     errors = sorted(_validator(kind).iter_errors(data), key=lambda error: list(map(str, error.absolute_path)))
     if errors:
         sentences = [f"{strictjson.pointer(tuple(e.absolute_path)) or '/'}: {_sentence(e)}" for e in errors[:8]]
@@ -168,4 +154,4 @@ def _sentence(error: jsonschema.ValidationError) -> str:
         case "enum":
             return f"must be one of {', '.join(wanted)}"
         case _:
-            return f"has not the form that is needed ({error.validator})"
+            return f"does not have the required form ({error.validator})"

@@ -5,8 +5,6 @@ verified nothing is read from the table and nothing is written to it: a flood wi
 refusal is written into the trail of the key's own mirror, so that nobody learns anything about other mirrors.
 """
 
-from typing import Any
-
 from vipcore.decision import rules
 from vipcore.decision.controller import Controller, storage_unavailable
 from vipcore.decision.decide import carry_out
@@ -15,12 +13,10 @@ from vipcore.decision.request import Request
 from vipcore.entry import bodies, freezes, signatures
 from vipcore.errors import Refusal, Unreachable
 from vipcore.ledger.audit import Caller
-from vipcore.model import Claim, Key
-
-Answer = dict[str, Any]
+from vipcore.model import Claim, Json, Key
 
 
-async def claim(controller: Controller, http_request: signatures.HttpRequest, mirror_name: str, correlation_id: str) -> Answer:
+async def claim(controller: Controller, http_request: signatures.HttpRequest, mirror_name: str, correlation_id: str) -> Json:
     """The outcome of the claim, or for a dry run what it would do. Raises Refusal."""
     controller.config.check_usable()
     arrived = controller.clock.now()
@@ -76,7 +72,7 @@ async def _refuse_unread(controller: Controller, key: Key, refusal: Refusal, cor
         raise storage_unavailable(exc) from exc
 
 
-async def _planned(controller: Controller, asked: Claim) -> Answer:
+async def _planned(controller: Controller, asked: Claim) -> Json:
     """A claim's dry run: verified like any other, spends nothing, reads the head alone."""
     head = await controller.load_head(asked.mirror)
     if deny := rules.replayed(head, asked):

@@ -1,7 +1,6 @@
 """`POST /mirrors/{mirror}/moves`: an operator moves the VIPs, or asks with `dry_run` what a move would do."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from vipcore.decision import rules
 from vipcore.decision.controller import Controller
@@ -10,13 +9,11 @@ from vipcore.decision.request import Request
 from vipcore.entry import bodies
 from vipcore.errors import Refusal
 from vipcore.ledger.audit import Caller
-from vipcore.model import Mirror, Move, Page
+from vipcore.model import Json, Mirror, Move, Page
 from vipcore.swap import plan, preflight
 
-Answer = dict[str, Any]
 
-
-async def move(controller: Controller, mirror_name: str, body: bytes, correlation_id: str) -> Answer:
+async def move(controller: Controller, mirror_name: str, body: bytes, correlation_id: str) -> Json:
     """The outcome of the move, or for a dry run what it would do. Raises Refusal."""
     mirror = controller.mirror(mirror_name)
     asked = bodies.move(mirror_name, body, controller.clock.now())
@@ -35,13 +32,13 @@ async def move(controller: Controller, mirror_name: str, body: bytes, correlatio
     return (await carry_out(controller, request)).view()
 
 
-async def _planned(controller: Controller, mirror: Mirror, asked: Move) -> Answer:
+async def _planned(controller: Controller, mirror: Mirror, asked: Move) -> Json:
     """What a move would do, and what would stop it. Writes nothing."""
     head = await controller.load_head(mirror.name)
     observed = await controller.read_all(mirror)
     stopped = rules.move_frozen(head, asked, controller.clock.now())
     detail = stopped.detail if stopped else "the mirror is not frozen"
-    checks: list[Answer] = [{"name": "freeze", "ok": stopped is None, "detail": detail}]
+    checks: list[Json] = [{"name": "freeze", "ok": stopped is None, "detail": detail}]
     if mirror.has_pages:
         checks.append(_pages_view(asked, mirror, await controller.pages(mirror)))
     found = observed.plan(asked.to)
@@ -54,7 +51,7 @@ async def _planned(controller: Controller, mirror: Mirror, asked: Move) -> Answe
     return {"outcome": "planned", "steps": steps, "checks": checks}
 
 
-def _pages_view(asked: Move, mirror: Mirror, pages: Mapping[str, Page]) -> Answer:
+def _pages_view(asked: Move, mirror: Mirror, pages: Mapping[str, Page]) -> Json:
     """What the status pages say of a move; `ok` None where one could not be read, which stops nothing."""
     said = rules.contradiction(mirror, asked.to, "NotifyBecomePrimary", pages)
     if said is not None:
@@ -66,7 +63,7 @@ def _pages_view(asked: Move, mirror: Mirror, pages: Mapping[str, Page]) -> Answe
     return {"name": "status pages", "ok": True, "detail": "nothing against it"}
 
 
-def _step_view(mirror: Mirror, step: plan.Step) -> Answer:
+def _step_view(mirror: Mirror, step: plan.Step) -> Json:
     member = mirror.member(step.member)
     nic_id = member.nic_id if member else ""
     return {"action": step.kind.value, "member": step.member, "nic": nic_id, "vips": list(step.vips)}

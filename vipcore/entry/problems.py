@@ -6,7 +6,7 @@ from vipcore.errors import Refusal
 
 MEDIA_TYPE: Final = "application/problem+json"
 _TITLES: Final = {
-    400: "The request does not have the form that is needed",
+    400: "The request does not have the required form",
     401: "The request is not authenticated",
     403: "The key does not speak for this mirror and member",
     404: "No such thing",

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from vipcore import instants
 from vipcore.arm import nic
@@ -10,15 +10,14 @@ from vipcore.decision.controller import Controller, storage_unavailable
 from vipcore.entry import freezes
 from vipcore.errors import Unreachable
 from vipcore.ledger.head import Head
-from vipcore.model import Member, Mirror, Missing, Nic, Observation, Unreadable
+from vipcore.model import Json, Member, Mirror, Missing, Nic, Observation, Unreadable
 from vipcore.swap import plan, preflight
 from vipcore.swap.lease import LEASE_MARGIN_S
 
-Answer = dict[str, Any]
 READ_S_MAX: Final = 10.0
 
 
-async def mirrors(controller: Controller) -> Answer:
+async def mirrors(controller: Controller) -> Json:
     """`GET /mirrors`: all of them, from the heads alone. Raises Refusal."""
     controller.config.check_usable()
     config = controller.config
@@ -32,7 +31,7 @@ async def mirrors(controller: Controller) -> Answer:
     return {"mirrors": sorted(listed, key=lambda item: str(item["mirror"]))}
 
 
-def _head_view(controller: Controller, head: Head) -> Answer:
+def _head_view(controller: Controller, head: Head) -> Json:
     """What the head alone tells."""
     return {
         "mirror": head.mirror,
@@ -46,7 +45,7 @@ def _head_view(controller: Controller, head: Head) -> Answer:
     }
 
 
-def _in_progress(controller: Controller, head: Head) -> Answer | None:
+def _in_progress(controller: Controller, head: Head) -> Json | None:
     swap = head.swap
     if swap is None:
         return None
@@ -60,7 +59,7 @@ def _in_progress(controller: Controller, head: Head) -> Answer | None:
     }
 
 
-def _pending(head: Head) -> Answer | None:
+def _pending(head: Head) -> Json | None:
     claim = head.recorded_claim
     if claim is None:
         return None
@@ -72,7 +71,7 @@ def _pending(head: Head) -> Answer | None:
     }
 
 
-def _last_swap(head: Head) -> Answer | None:
+def _last_swap(head: Head) -> Json | None:
     last = head.last_swap
     if last is None:
         return None
@@ -86,7 +85,7 @@ def _last_swap(head: Head) -> Answer | None:
     }
 
 
-async def mirror(controller: Controller, name: str) -> Answer:
+async def mirror(controller: Controller, name: str) -> Json:
     """`GET /mirrors/{mirror}`: the head, and the placement from a fresh read of all its NICs. Raises Refusal."""
     found = controller.mirror(name)
     reads = asyncio.gather(*(_read(controller, member) for member in found.members))
@@ -110,7 +109,7 @@ async def _read(controller: Controller, member: Member) -> Observation:
         return Unreadable(id=member.nic_id, error=TimeoutError(f"no answer within {READ_S_MAX:g} s"))
 
 
-async def _member_view(controller: Controller, found: Mirror, member: Member, observed: Mapping[str, Observation]) -> Answer:
+async def _member_view(controller: Controller, found: Mirror, member: Member, observed: Mapping[str, Observation]) -> Json:
     observation = observed[member.name]
     ready, reasons = await _readiness(controller, found, member, observed)
     shown = observation if isinstance(observation, Nic) else None

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from vipcore.decision.controller import Controller, storage_unavailable
 from vipcore.errors import Refusal, Unreachable
@@ -10,8 +10,8 @@ from vipcore.ledger import chain
 from vipcore.ledger.audit import Row
 from vipcore.ledger.head import Head
 from vipcore.ledger.seal import KEYED, Seal
+from vipcore.model import Json
 
-Answer = dict[str, Any]
 AUDIT_LIMIT: Final = 50
 AUDIT_LIMIT_MAX: Final = 1000
 VERIFY_LIMIT: Final = 5000
@@ -27,7 +27,7 @@ def _number(name: str, text: str | None, default: int | None, most: int) -> int 
     return min(int(text), most)
 
 
-async def audit(controller: Controller, name: str, query: Mapping[str, str]) -> Answer:
+async def audit(controller: Controller, name: str, query: Mapping[str, str]) -> Json:
     """`GET /mirrors/{mirror}/audit?limit=&before=`: newest first; `next` is the value to pass as `before`. Raises Refusal."""
     controller.mirror(name)
     limit = _number("limit", query.get("limit"), AUDIT_LIMIT, AUDIT_LIMIT_MAX) or AUDIT_LIMIT
@@ -40,7 +40,7 @@ async def audit(controller: Controller, name: str, query: Mapping[str, str]) -> 
     return {"records": [row.view() for row in rows], "next": rows[-1].seq if more else None}
 
 
-async def verify(controller: Controller, name: str, query: Mapping[str, str]) -> Answer:
+async def verify(controller: Controller, name: str, query: Mapping[str, str]) -> Json:
     """`GET /mirrors/{mirror}/audit/verify?from=&limit=`: recompute the chain, in pages. Raises Refusal.
 
     `records`: how many rows of this page were read. `next`: the value to pass as `from`, where the trail goes on. `keyed_from`:
@@ -76,7 +76,7 @@ async def verify(controller: Controller, name: str, query: Mapping[str, str]) ->
     return answer
 
 
-def _verdict(name: str, head: Head, rows: list[Row], start: chain.Link, seal: Seal, wanted: int) -> Answer:
+def _verdict(name: str, head: Head, rows: list[Row], start: chain.Link, seal: Seal, wanted: int) -> Json:
     """What the check of these rows says, of which there should be so many."""
     reached, read = chain.verify(name, rows, start, seal), len(rows)
     if isinstance(reached, chain.Broken):
@@ -87,7 +87,7 @@ def _verdict(name: str, head: Head, rows: list[Row], start: chain.Link, seal: Se
     if reached.seq == head.seq and reached.hash != head.head_hash:
         detail = "the last row's hash is not the head's: the tail was replaced"
         return {"intact": False, "records": read, "broken_seq": reached.seq, "detail": detail}
-    answer: Answer = {"intact": True, "records": read, "head_hash": reached.hash, "keyed_from": reached.keyed_from}
+    answer: Json = {"intact": True, "records": read, "head_hash": reached.hash, "keyed_from": reached.keyed_from}
     if reached.seq < head.seq:
         answer["next"] = reached.seq + 1
     return answer

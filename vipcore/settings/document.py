@@ -58,8 +58,10 @@ def read(text: str) -> Document:
     if not isinstance(data, dict) or not isinstance(data.get("mirrors"), dict):
         return Document(faults=(Fault("VIP_MIRRORS", 'the mirrors document must be an object with "mirrors"'),), fatal=True)
     twice = set(strictjson.duplicates(data))
-    found = [(where, Fault(strictjson.pointer(where), "the name stands twice in its object")) for where in sorted(twice, key=str)]
-    found += [(_place(error), _fault(error)) for error in _validator().iter_errors(data)]
+    found = [(at, Fault(strictjson.pointer(at), "the name stands twice in its object")) for at in sorted(twice, key=str)]
+    for error in _validator().iter_errors(data):
+        where = strictjson.pointer(tuple(error.absolute_path)) or "/"
+        found.append((_place(error), Fault(where, _sentence(error))))
     by_mirror, by_key, others = _sorted(found)
     defaults = {} if ("defaults",) in twice else _defaults(data, others)
     mirrors: dict[str, Mirror] = {}
@@ -107,20 +109,16 @@ def _place(error: jsonschema.ValidationError) -> _Place:
     return (*at, str(error.instance)) if len(at) == 1 and "propertyNames" in error.absolute_schema_path else at
 
 
-def _fault(error: jsonschema.ValidationError) -> Fault:
-    return Fault(strictjson.pointer(tuple(error.absolute_path)) or "/", _sentence(error))
-
-
 def _sentence(error: jsonschema.ValidationError) -> str:
     """What is wrong, in one bounded sentence. Values are not shown: someone may have put a secret where it does not belong."""
     if "propertyNames" in error.absolute_schema_path:
-        return f"the name {str(error.instance)[:80]!r} has not the form that is needed here"
+        return f"the name {str(error.instance)[:80]!r} does not have the required form"
     if error.validator == "additionalProperties":
         schema: Any = error.schema
         return f"{error.message[:200]} (known here: {', '.join(schema.get('properties', ()))})"
     if error.validator == "required":
         return error.message[:200]
-    return _SENTENCES.get(str(error.validator), "has not the form that is needed here").format(error.validator_value)
+    return _SENTENCES.get(str(error.validator), "does not have the required form").format(error.validator_value)
 
 
 def _sorted(found: Sequence[tuple[_Place, Fault]]) -> tuple[dict[str, list[Fault]], dict[str, list[Fault]], list[Fault]]:

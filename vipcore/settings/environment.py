@@ -159,9 +159,7 @@ class _Settings:
             self.fault("VIP_CLOUD", f"must be one of {', '.join(CLOUDS)}")
         default = CLOUDS.get(cloud, CLOUDS["public"])
         endpoint = self.environ.get("VIP_ARM_ENDPOINT") or default
-        audience = self.environ.get("VIP_ARM_AUDIENCE") or (default if endpoint == default else "")
-        if not audience:
-            audience = endpoint if endpoint.startswith("https") else default
+        audience = self.environ.get("VIP_ARM_AUDIENCE") or (endpoint if endpoint.startswith("https") else default)
         return self.url("VIP_ARM_ENDPOINT", endpoint), audience.rstrip("/")
 
     def table(self) -> tuple[str, str]:
