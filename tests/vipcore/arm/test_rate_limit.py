@@ -1,42 +1,17 @@
-"""Turns, budgets and looks: nobody asks Azure more than it allows, nobody waits without need, and nobody starves."""
+"""Permits: nothing is sent that Azure would refuse, nobody waits without need, and nobody starves."""
 
 import asyncio
-import contextlib
 import random
-from collections.abc import Awaitable, Callable
 
 import pytest
 
 from simulator.core.errors import Refused
 from simulator.core.switches import Switches
 from simulator.state.throttle import Limits
-from tests.promises.loop import run
+from tests.vipcore.arm.virtual import in_time, now
+from vipcore.arm.polling import Subscription
 from vipcore.arm.port import ArmReply
-from vipcore.arm.rate_limit import (
-    FIRST_LOOK_S,
-    LOOK_S_MAX,
-    NEW,
-    ORDER,
-    PROCESS_LOOKS_PER_S,
-    UNDER_WAY,
-    PollCount,
-    RateLimit,
-    Subscription,
-)
-
-
-def in_time(story: Callable[[], Awaitable[None]]) -> None:
-    """Run a story on the virtual clock."""
-
-    async def main() -> None:
-        await story()
-
-    run(main())
-
-
-def now() -> float:
-    """The loop's time."""
-    return asyncio.get_running_loop().time()
+from vipcore.arm.rate_limit import NEW, ORDER, UNDER_WAY, RateLimit
 
 
 def throttled(seconds: str = "7") -> ArmReply:
@@ -44,11 +19,11 @@ def throttled(seconds: str = "7") -> ArmReply:
     return ArmReply(status=429, headers={"retry-after": seconds}, body={"error": {"code": "SubscriptionRequestsThrottled"}})
 
 
-# -- turns -------------------------------------------------------------------------------------------------------------
+# -- permits -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_lone_swap_never_waits() -> None:
-    """Calls of one swap, a few hundred reads in a minute among them, all get their turn at once."""
+    """Calls of one swap, a few hundred reads in a minute among them, all get their permits at once."""
 
     async def story() -> None:
         subscription = Subscription()
@@ -68,12 +43,12 @@ def test_calls_beyond_the_bucket_come_as_it_is_filled() -> None:
     """After a burst of the bucket's size, as many calls a second go out as Azure refills."""
 
     async def story() -> None:
-        budget = RateLimit(size=10.0, per_s=5.0, window_max=1_000)
+        limit = RateLimit(size=10.0, per_s=5.0, window_max=1_000)
         for _ in range(10):
-            await budget.acquire()
+            await limit.acquire()
         assert now() == 0.0
         for _ in range(25):
-            await budget.acquire()
+            await limit.acquire()
         assert now() == pytest.approx(5.0)
 
     in_time(story)
@@ -83,12 +58,12 @@ def test_work_under_way_goes_first_then_who_began_first() -> None:
     """Who waits is served by class, then by when it began, whatever the order of arrival."""
 
     async def story() -> None:
-        budget, served = RateLimit(size=1.0, per_s=1.0, window_max=1_000), []
-        await budget.acquire()
+        limit, served = RateLimit(size=1.0, per_s=1.0, window_max=1_000), []
+        await limit.acquire()
 
         async def one(name: str, order: tuple[int, float]) -> None:
             ORDER.set(order)
-            await budget.acquire()
+            await limit.acquire()
             served.append(name)
 
         orders = {"young": (NEW, 9.0), "old": (NEW, 1.0), "attach": (UNDER_WAY, 8.0), "older attach": (UNDER_WAY, 7.0)}
@@ -98,29 +73,29 @@ def test_work_under_way_goes_first_then_who_began_first() -> None:
     in_time(story)
 
 
-def test_all_writes_of_a_swap_have_their_turn_together() -> None:
-    """Two writes are given together or not at all, so that no address is left detached for want of a write."""
+def test_all_writes_of_a_swap_get_their_permits_together() -> None:
+    """Two permits are granted together or not at all, so that no address is left detached for want of a write."""
 
     async def story() -> None:
-        budget = RateLimit(size=3.0, per_s=1.0, window_max=1_000)
-        await budget.acquire(2)
+        limit = RateLimit(size=3.0, per_s=1.0, window_max=1_000)
+        await limit.acquire(2)
         began = now()
-        await budget.acquire(2)
+        await limit.acquire(2)
         assert now() - began == pytest.approx(1.0)
 
     in_time(story)
 
 
-def test_turns_that_are_given_back_are_given_on() -> None:
-    """Turns that nobody needs serve the next who waits, at once."""
+def test_released_permits_are_granted_again() -> None:
+    """A released permit goes to the next who waits, at once."""
 
     async def story() -> None:
-        budget = RateLimit(size=2.0, per_s=0.001, window_max=1_000)
-        await budget.acquire(2)
-        waiting = asyncio.ensure_future(budget.acquire(2))
+        limit = RateLimit(size=2.0, per_s=0.001, window_max=1_000)
+        await limit.acquire(2)
+        waiting = asyncio.ensure_future(limit.acquire(2))
         await asyncio.sleep(1.0)
         assert not waiting.done()
-        budget.release(2)
+        limit.release(2)
         await waiting
         assert now() == pytest.approx(1.0)
 
@@ -128,46 +103,46 @@ def test_turns_that_are_given_back_are_given_on() -> None:
 
 
 @pytest.mark.parametrize("served_first", [False, True])
-def test_who_gives_up_waiting_leaves_no_turn_behind(served_first: bool) -> None:
-    """A waiter that is canceled, also in the very moment in which it is served, costs nobody a turn."""
+def test_who_gives_up_waiting_keeps_no_permit(served_first: bool) -> None:
+    """A waiter that is canceled, even at the moment in which it is served, costs nobody a permit."""
 
     async def story() -> None:
-        budget = RateLimit(size=1.0, per_s=1.0, window_max=1_000)
-        await budget.acquire()
-        gives_up = asyncio.ensure_future(budget.acquire())
+        limit = RateLimit(size=1.0, per_s=1.0, window_max=1_000)
+        await limit.acquire()
+        gives_up = asyncio.ensure_future(limit.acquire())
         await asyncio.sleep(0)
         if served_first:
-            budget.release(1)
+            limit.release(1)
         gives_up.cancel()
         await asyncio.gather(gives_up, return_exceptions=True)
         began = now()
-        await budget.acquire()
+        await limit.acquire()
         assert now() - began <= 1.0 + 1e-6
-        assert budget.reserved == (1 if served_first else 2)
+        assert limit.reserved == (1 if served_first else 2)
 
     in_time(story)
 
 
 def test_the_five_minutes_count_from_when_a_call_was_sent() -> None:
-    """A turn that was taken and whose call goes out later frees its place in the window five minutes after that."""
+    """A granted permit whose call is sent later frees its place in the window five minutes after that call."""
 
     async def story() -> None:
-        budget = RateLimit(size=100.0, per_s=100.0, window_max=2)
-        await budget.acquire(2)
-        budget.sent(now())
+        limit = RateLimit(size=100.0, per_s=100.0, window_max=2)
+        await limit.acquire(2)
+        limit.sent(now())
         await asyncio.sleep(40.0)
-        budget.sent(now())
-        await budget.acquire()
+        limit.sent(now())
+        await limit.acquire()
         assert 300.0 <= now() <= 301.0
-        budget.sent(now())
-        await budget.acquire()
+        limit.sent(now())
+        await limit.acquire()
         assert 340.0 <= now() <= 341.0
 
     in_time(story)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_azure_never_refuses_who_waits_for_turns(seed: int) -> None:
+def test_azure_never_refuses_who_waits_for_permits(seed: int) -> None:
     """Whatever the demand, and though requests overtake each other: ARM's buckets and the provider's window refuse nothing."""
 
     async def story() -> None:
@@ -178,15 +153,15 @@ def test_azure_never_refuses_who_waits_for_turns(seed: int) -> None:
         async def swap() -> None:
             await asyncio.sleep(rng.random() * rng.choice([1.0, 60.0, 400.0]))
             await subscription.writes.acquire(2)
-            for kind, budget in (
+            for kind, limit in (
                 ("reads", subscription.reads),
                 ("writes", subscription.writes),
                 ("reads", subscription.reads),
                 ("writes", subscription.writes),
             ):
                 if kind == "reads":
-                    await budget.acquire()
-                budget.sent(now())
+                    await limit.acquire()
+                limit.sent(now())
                 await asyncio.sleep(rng.random() * 0.05)
                 try:
                     limits.arm(switches, "s", "p", kind, now())  # type: ignore[arg-type]  # a Literal by its value
@@ -210,15 +185,15 @@ def answer(kind: str, remaining: int) -> ArmReply:
 
 
 def test_others_who_use_the_bucket_are_noticed() -> None:
-    """What is missing in Azure's count and was not ours, others have used: of the bucket and of the five minutes."""
+    """What Azure's count lacks and we did not send, others have sent: in the bucket and in the five minutes."""
 
     async def story() -> None:
         subscription = Subscription()
         await subscription.reads.acquire()
         sent = subscription.reads.sent(now())
-        subscription.heard("GET", sent, answer("reads", 3), now())
-        assert subscription.reads.available(now()) == pytest.approx(3.0, abs=2.0)
-        assert len(subscription.reads.call_times) == pytest.approx(subscription.reads.size - 3.0, abs=2.0)
+        subscription.answered("GET", sent, answer("reads", 3), now())
+        assert subscription.reads.permits.available(now()) == pytest.approx(3.0, abs=2.0)
+        assert len(subscription.reads.window.call_times) == pytest.approx(subscription.reads.permits.size - 3.0, abs=2.0)
         assert subscription.reads_low(now())
 
     in_time(story)
@@ -228,51 +203,51 @@ def test_what_others_used_is_counted_once() -> None:
     """Answers to calls that were under way together tell of the same calls of others."""
 
     async def story() -> None:
-        budget = RateLimit(size=100.0, per_s=1.0, window_max=1_000)
-        await budget.acquire(10)
-        together = [budget.sent(now()) for _ in range(10)]
+        limit = RateLimit(size=100.0, per_s=1.0, window_max=1_000)
+        await limit.acquire(10)
+        together = [limit.sent(now()) for _ in range(10)]
         for number, sent in enumerate(together):
-            budget.heard(sent, str(100 - 50 - number - 1), now())
-        assert len(budget.foreign_calls) == pytest.approx(50, abs=1)
-        assert budget.available(now()) == pytest.approx(40.0, abs=1.0)
+            limit.answered(sent, str(100 - 50 - number - 1), now())
+        assert len(limit.window.foreign_calls) == pytest.approx(50, abs=1)
+        assert limit.permits.available(now()) == pytest.approx(40.0, abs=1.0)
 
     in_time(story)
 
 
 def test_an_answers_way_back_is_nobodys_call() -> None:
-    """What Azure refilled while its answer was on the way is not missing in its count."""
+    """What Azure refilled while its answer was on the way is no call of others."""
 
     async def story() -> None:
-        budget = RateLimit(size=100.0, per_s=10.0, window_max=1_000)
-        await budget.acquire(50)
-        sent = [budget.sent(now()) for _ in range(50)][-1]
+        limit = RateLimit(size=100.0, per_s=10.0, window_max=1_000)
+        await limit.acquire(50)
+        sent = [limit.sent(now()) for _ in range(50)][-1]
         await asyncio.sleep(4.0)
-        budget.heard(sent, "50", now())
-        assert not budget.foreign_calls
-        assert budget.available(now()) == pytest.approx(90.0)
+        limit.answered(sent, "50", now())
+        assert not limit.window.foreign_calls
+        assert limit.permits.available(now()) == pytest.approx(90.0)
 
     in_time(story)
 
 
-def test_azures_rounding_costs_no_turns() -> None:
-    """Azure rounds its count down; taking that at its word each time would lose half of a scarce budget."""
+def test_azures_rounding_costs_no_permits() -> None:
+    """Azure rounds its count down; taking that at its word each time would lose half of a small limit."""
 
     async def story() -> None:
-        budget = RateLimit(size=10.0, per_s=5.0, window_max=1_000)
-        budget.take(6, now())
-        sent = [budget.sent(now()) for _ in range(6)][-1]
-        budget.heard(sent, "3", now())
-        assert budget.available(now()) == 4.0
+        limit = RateLimit(size=10.0, per_s=5.0, window_max=1_000)
+        limit.grant(6, now())
+        sent = [limit.sent(now()) for _ in range(6)][-1]
+        limit.answered(sent, "3", now())
+        assert limit.permits.available(now()) == 4.0
 
     in_time(story)
 
 
 def test_a_throttle_stops_everybody_for_as_long_as_it_says() -> None:
-    """After a 429 about rates nobody asks until its Retry-After is over, and then one by one; other kinds of calls go on."""
+    """After a 429 about rates nothing is sent until its Retry-After is over, then one call after the other; other kinds go on."""
 
     async def story() -> None:
         subscription = Subscription()
-        subscription.heard("GET", subscription.reads.sent(now()), throttled(), now())
+        subscription.answered("GET", subscription.reads.sent(now()), throttled(), now())
         await subscription.writes.acquire()
         assert now() == 0.0
         await subscription.reads.acquire()
@@ -288,8 +263,8 @@ def test_a_refused_call_is_not_counted_in_the_five_minutes() -> None:
 
     async def story() -> None:
         subscription = Subscription()
-        subscription.heard("PUT", subscription.writes.sent(now()), throttled(), now())
-        assert len(subscription.writes.call_times) == 0
+        subscription.answered("PUT", subscription.writes.sent(now()), throttled(), now())
+        assert len(subscription.writes.window.call_times) == 0
 
     in_time(story)
 
@@ -303,8 +278,8 @@ def test_a_full_five_minutes_is_taken_at_its_word() -> None:
         details = [{"code": "RetryableErrorDueToTooManyCalls", "message": "too many calls"}]
         body = {"error": {"code": "RetryableError", "details": details}}
         reply = ArmReply(status=429, headers={"retry-after": "200"}, body=body)
-        subscription.heard("PUT", subscription.writes.sent(now()), reply, now())
-        assert len(subscription.writes.call_times) == subscription.writes.window_max
+        subscription.answered("PUT", subscription.writes.sent(now()), reply, now())
+        assert len(subscription.writes.window.call_times) == subscription.writes.window.calls_max
         began = now()
         await subscription.writes.acquire()
         assert now() - began == pytest.approx(200.0, abs=3.0)
@@ -314,18 +289,18 @@ def test_a_full_five_minutes_is_taken_at_its_word() -> None:
     in_time(story)
 
 
-def test_only_our_share_of_a_window_that_fills_up_is_given_away() -> None:
-    """Two who share the last hundred calls give away fifty each, so that neither leaves an address detached for want of one."""
+def test_only_our_share_of_a_window_that_fills_up_is_granted() -> None:
+    """Two who share the last hundred calls grant fifty each, so that neither leaves an address detached for want of one."""
 
     async def story() -> None:
-        budget = RateLimit(size=2_000.0, per_s=1_000.0, window_max=1_000)
-        for times in (budget.call_times, budget.foreign_calls):
+        limit = RateLimit(size=2_000.0, per_s=1_000.0, window_max=1_000)
+        for times in (limit.window.call_times, limit.window.foreign_calls):
             times.extend([now()] * 450)
-        budget.call_times.extend([now()] * 450)
-        budget.take(48, now())
-        assert budget.free_at(2, now()) <= now()
-        budget.take(2, now())
-        assert budget.free_at(2, now()) > now()
+        limit.window.call_times.extend([now()] * 450)
+        limit.grant(48, now())
+        assert limit.free_at(2, now()) <= now()
+        limit.grant(2, now())
+        assert limit.free_at(2, now()) > now()
 
     in_time(story)
 
@@ -337,89 +312,8 @@ def test_a_lock_is_no_throttle() -> None:
         subscription = Subscription()
         body = {"error": {"code": "RetryableError", "details": [{"code": "RetryableErrorDueToAnotherOperation"}]}}
         refused = ArmReply(status=429, headers={"retry-after": "11"}, body=body)
-        subscription.heard("PUT", subscription.writes.sent(now()), refused, now())
+        subscription.answered("PUT", subscription.writes.sent(now()), refused, now())
         await subscription.writes.acquire()
         assert now() == 0.0
-
-    in_time(story)
-
-
-# -- crowds ------------------------------------------------------------------------------------------------------------
-
-
-def test_a_few_are_no_crowd() -> None:
-    """A handful of claims at once read everything at once; with dozens the next one waits for its writes before it reads."""
-
-    async def story() -> None:
-        subscription = Subscription()
-        subscription.asking = 5
-        assert not subscription.writes_contended(now())
-        assert not subscription.reads_low(now())
-        subscription.asking = 60
-        assert subscription.writes_contended(now())
-        assert subscription.reads_low(now())
-
-    in_time(story)
-
-
-# -- looks -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("elapsed_s", [0.0, 1.0, 8.0, 60.0, 600.0])
-def test_alone_the_end_is_seen_soon(elapsed_s: float) -> None:
-    """A lone operation is looked at after a quarter of a second, later after three hundredths of what has passed, at most 5 s."""
-
-    async def story() -> None:
-        subscription = Subscription()
-        with subscription.polling():
-            wait = subscription.poll_after(elapsed_s, 0.5)
-        assert wait == min(LOOK_S_MAX, max(FIRST_LOOK_S, 0.03 * elapsed_s))
-
-    in_time(story)
-
-
-@pytest.mark.parametrize("true_s", [3.0, 8.0, 20.0])
-def test_in_a_crowd_the_first_look_finds_most_ended(true_s: float) -> None:
-    """However long operations take, the time of the first look settles near their end: few looks each, little overshoot."""
-
-    async def story() -> None:
-        rng, subscription, overshoot, looks_made = random.Random(1), Subscription(), [], []
-
-        async def operation() -> None:
-            await asyncio.sleep(rng.random() * 300.0)  # ten a second, as many as writes can be made
-            began, observed, before = now(), 0, 0.0
-            with subscription.polling():
-                while True:
-                    await asyncio.sleep(subscription.poll_after(now() - began, rng.random(), observed))
-                    await subscription.reads.acquire()
-                    subscription.reads.sent(now())
-                    elapsed = now() - began
-                    observed += 1
-                    if elapsed >= true_s:
-                        break
-                    before = elapsed
-            subscription.poll_ended(elapsed, before)
-            overshoot.append(elapsed - true_s)
-            looks_made.append(observed)
-
-        await asyncio.gather(*(operation() for _ in range(3_000)))
-        late = len(overshoot) // 4  # what came after it had settled
-        assert sum(looks_made[late:]) / len(looks_made[late:]) <= 2.0
-        assert sum(overshoot[late:]) / len(overshoot[late:]) <= max(1.0, 0.15 * true_s)
-
-    in_time(story)
-
-
-def test_a_process_looks_only_so_often() -> None:
-    """Operations of many subscriptions together are looked at no more often than one process can bear."""
-
-    async def story() -> None:
-        everywhere = PollCount()
-        paces = [Subscription(process_polls=everywhere) for _ in range(600)]
-        with contextlib.ExitStack() as stack:
-            for subscription in paces:
-                stack.enter_context(subscription.polling())
-            waits = [subscription.poll_after(1.0, 0.5, looks=2) for subscription in paces]
-        assert sum(1.0 / wait for wait in waits) <= PROCESS_LOOKS_PER_S * 1.01
 
     in_time(story)
