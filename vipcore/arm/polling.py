@@ -65,7 +65,7 @@ class Subscription:
         kind = "reads" if method == "GET" else "writes"
         limit = self.reads if kind == "reads" else self.writes
         if reply.status == 429 and _throttled(reply):
-            limit.throttled(sent, retry_after(reply.headers) or 2.0, now, window="TooManyCalls" in str(reply.body))
+            limit.throttled(sent, retry_after(reply.headers) or 2.0, now)
         else:
             limit.answered(sent, reply.headers.get(f"x-ms-ratelimit-remaining-subscription-{kind}", ""), now)
 

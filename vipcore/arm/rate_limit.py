@@ -98,16 +98,10 @@ class Window:
         # Calls that are permitted but not sent yet end at a time that nobody knows: check again in a second.
         return self.call_times[over - 1] + WINDOW_S if over <= len(self.call_times) else now + 1.0
 
-    def add_foreign(self, times: list[float]) -> None:
+    def add_foreign(self, calls: int, now: float) -> None:
         """Count calls that others sent."""
-        self.call_times = deque(sorted([*self.call_times, *times]))
-        self.foreign_calls = deque(sorted([*self.foreign_calls, *times]))
-
-    def fill(self, until: float, now: float) -> None:
-        """Azure says that the window is full until then. Take the calls that we had not counted to have come evenly."""
-        missed = self.calls_max - len(self.call_times)
-        first = until - WINDOW_S
-        self.add_foreign([first + (now - first) * number / missed for number in range(missed)])
+        self.call_times.extend([now] * calls)
+        self.foreign_calls.extend([now] * calls)
 
 
 class RateLimit:
@@ -163,18 +157,15 @@ class RateLimit:
             self.permits.take(foreign, now)
             self.azure.level -= foreign
             self.used += foreign
-            self.window.add_foreign([now] * foreign)
+            self.window.add_foreign(foreign, now)
 
-    def throttled(self, sent: Sent, wait_s: float, now: float, *, window: bool) -> None:
-        """Azure refused a call, which does not count, and wants no more for so long. `window`: the five minutes are full."""
+    def throttled(self, sent: Sent, wait_s: float, now: float) -> None:
+        """Azure refused a call, which does not count, and wants no more for so long."""
         with contextlib.suppress(ValueError):
             self.window.call_times.remove(sent.at)
         self.blocked_until = max(self.blocked_until, now + wait_s)
-        if window:
-            self.window.fill(self.blocked_until, now)
-        else:
-            # Empty then, so that several instances do not send a burst at the same moment, which Azure would refuse again.
-            self.permits.drain(now, self.blocked_until)
+        # Empty then, so that several instances do not send a burst at the same moment, which Azure would refuse again.
+        self.permits.drain(now, self.blocked_until)
 
     async def acquire(self, calls: int = 1) -> None:
         """Wait for so many permits, in the order of `ORDER`. Each is then used with `sent` or given back with `release`."""

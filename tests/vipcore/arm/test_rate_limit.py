@@ -269,26 +269,6 @@ def test_a_refused_call_is_not_counted_in_the_five_minutes() -> None:
     in_time(story)
 
 
-def test_a_full_five_minutes_is_taken_at_its_word() -> None:
-    """Where the provider says that its window is full, what we had not counted is taken to have come evenly, and leaves so."""
-
-    async def story() -> None:
-        await asyncio.sleep(100.0)
-        subscription = Subscription()
-        details = [{"code": "RetryableErrorDueToTooManyCalls", "message": "too many calls"}]
-        body = {"error": {"code": "RetryableError", "details": details}}
-        reply = ArmReply(status=429, headers={"retry-after": "200"}, body=body)
-        subscription.answered("PUT", subscription.writes.sent(now()), reply, now())
-        assert len(subscription.writes.window.call_times) == subscription.writes.window.calls_max
-        began = now()
-        await subscription.writes.acquire()
-        assert now() - began == pytest.approx(200.0, abs=3.0)
-        assert 3.0 < subscription.writes.free_at(30, now()) - now() < 70.0
-        assert subscription.writes.free_at(4, now()) > now()
-
-    in_time(story)
-
-
 def test_only_our_share_of_a_window_that_fills_up_is_granted() -> None:
     """Two who share the last hundred calls grant fifty each, so that neither leaves an address detached for want of one."""
 
