@@ -24,9 +24,6 @@ from typing import Final, NamedTuple
 
 WRITES_OF_A_SWAP: Final = 2
 
-SHARE_MIN: Final = 0.05
-"""The least part of the provider's window that we take as our share, however much others have sent."""
-
 WINDOW_S: Final = 300.5
 """The network provider's five minutes, and the time by which an earlier call may have been slower than one of now."""
 
@@ -76,32 +73,23 @@ class Bucket:
 
 
 class Window:
-    """The network provider's five minutes: at most `calls_max` calls. Knows when calls were sent."""
+    """The network provider's five minutes: at most `calls_max` calls, ours and others'. Knows when they were sent."""
 
-    __slots__ = ("call_times", "calls_max", "foreign_calls")
+    __slots__ = ("call_times", "calls_max")
 
     def __init__(self, calls_max: int) -> None:
         self.calls_max = calls_max
-        self.call_times: deque[float] = deque()  # of all calls, ours and those that others sent as far as Azure's count tells
-        self.foreign_calls: deque[float] = deque()  # of others' calls only
+        self.call_times: deque[float] = deque()
 
     def free_at(self, calls: int, now: float) -> float:
-        """When there is room for so many calls of ours: now, or later."""
-        for times in (self.call_times, self.foreign_calls):
-            while times and times[0] <= now - WINDOW_S:
-                times.popleft()
-        # Use only our share of the room: other senders have granted permits too, and none knows of another's.
-        share = 1.0 - len(self.foreign_calls) / max(1, len(self.call_times))
-        over = math.ceil(calls / max(share, SHARE_MIN)) - (self.calls_max - len(self.call_times))
+        """When there is room for so many calls: now, or later."""
+        while self.call_times and self.call_times[0] <= now - WINDOW_S:
+            self.call_times.popleft()
+        over = calls - (self.calls_max - len(self.call_times))
         if over <= 0:
             return now
         # Calls that are permitted but not sent yet end at a time that nobody knows: check again in a second.
         return self.call_times[over - 1] + WINDOW_S if over <= len(self.call_times) else now + 1.0
-
-    def add_foreign(self, calls: int, now: float) -> None:
-        """Count calls that others sent."""
-        self.call_times.extend([now] * calls)
-        self.foreign_calls.extend([now] * calls)
 
 
 class RateLimit:
@@ -157,7 +145,7 @@ class RateLimit:
             self.permits.take(foreign, now)
             self.azure.level -= foreign
             self.used += foreign
-            self.window.add_foreign(foreign, now)
+            self.window.call_times.extend([now] * foreign)
 
     def throttled(self, sent: Sent, wait_s: float, now: float) -> None:
         """Azure refused a call, which does not count, and wants no more for so long."""

@@ -208,7 +208,7 @@ def test_what_others_used_is_counted_once() -> None:
         together = [limit.sent(now()) for _ in range(10)]
         for number, sent in enumerate(together):
             limit.answered(sent, str(100 - 50 - number - 1), now())
-        assert len(limit.window.foreign_calls) == pytest.approx(50, abs=1)
+        assert len(limit.window.call_times) == pytest.approx(10 + 50, abs=1)
         assert limit.permits.available(now()) == pytest.approx(40.0, abs=1.0)
 
     in_time(story)
@@ -223,7 +223,7 @@ def test_an_answers_way_back_is_nobodys_call() -> None:
         sent = [limit.sent(now()) for _ in range(50)][-1]
         await asyncio.sleep(4.0)
         limit.answered(sent, "50", now())
-        assert not limit.window.foreign_calls
+        assert len(limit.window.call_times) == 50
         assert limit.permits.available(now()) == pytest.approx(90.0)
 
     in_time(story)
@@ -265,22 +265,6 @@ def test_a_refused_call_is_not_counted_in_the_five_minutes() -> None:
         subscription = Subscription()
         subscription.answered("PUT", subscription.writes.sent(now()), throttled(), now())
         assert len(subscription.writes.window.call_times) == 0
-
-    in_time(story)
-
-
-def test_only_our_share_of_a_window_that_fills_up_is_granted() -> None:
-    """Two who share the last hundred calls grant fifty each, so that neither leaves an address detached for want of one."""
-
-    async def story() -> None:
-        limit = RateLimit(size=2_000.0, per_s=1_000.0, window_max=1_000)
-        for times in (limit.window.call_times, limit.window.foreign_calls):
-            times.extend([now()] * 450)
-        limit.window.call_times.extend([now()] * 450)
-        limit.grant(48, now())
-        assert limit.free_at(2, now()) <= now()
-        limit.grant(2, now())
-        assert limit.free_at(2, now()) > now()
 
     in_time(story)
 
