@@ -1,15 +1,11 @@
 """Whatever code, docs and agent cite stands in this repository, so that every reader can look it up."""
 
 from pathlib import Path
-from typing import Final
 
 import pytest
 
 from tests.repository import citations
 from tests.repository.citations import Source
-
-STALE: Final = ("docs/architecture.md",)
-"""Pages that still name files as they were before the rooms. Delete each when it is made true, and this when it is empty."""
 
 
 def test_cited_sections_exist() -> None:
@@ -29,10 +25,9 @@ def test_relative_links_lead_somewhere() -> None:
 
 def test_files_tests_and_modules_that_pages_name_exist() -> None:
     """`swap/write.py`, `tests/...::test_x`, `python -m tests.promises.mutants`: what a page names is there."""
-    assert [where for where in citations.missing_files() if not where.startswith(STALE)] == []
+    assert citations.missing_files() == []
 
 
-@pytest.mark.xfail(reason="pending: citations of the contract and of bare pages are being rewritten; then delete this mark")
 def test_no_citation_leads_outside_the_repository() -> None:
     """No fact page without its folder, no contract, no promise but by its number with an I, no section of nothing."""
     assert citations.bare_citations() == []

@@ -1,12 +1,11 @@
-"""The connections of a process, and the one thing the SDK does not tell: whether a failed request may have been sent.
+"""The connections of a process, and what the SDK does not tell: whether a failed request may have been sent.
 
-azure-core's aiohttp transport maps every `ClientError` to ServiceRequestError ("no request was sent"), also a connection that
-was reset after the request had left (azure-core 1.41.0, `_aiohttp.py`). So we do not judge by exception classes: aiohttp's own
-tracing says whether a request was given a connection at all. Without one nothing can have been sent; with one, it may have been.
+azure-core's aiohttp transport maps every `ClientError` to ServiceRequestError ("no request was sent"), even a connection that was
+reset after the request had left (azure-core 1.41.0, `_aiohttp.py`). So exception classes decide nothing here. aiohttp's tracing
+says whether a request got a connection: without one it was certainly not sent; with one it may have been.
 """
 
 import urllib.request
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -15,33 +14,37 @@ from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
 
 CONNECT_S: Final = 2.0
 CONNECTIONS_MAX: Final = 100
-"""To one host. Below the 128 SNAT ports that an App Service instance is sure of (Azure's documentation)."""
+"""To one host. Below the 128 SNAT ports that Azure guarantees an App Service instance (its documentation)."""
 
 KEPT_S: Final = 55.0
-"""How long an idle connection is kept: a claim that comes a minute later pays for a new one, a retry does not."""
+"""How long an idle connection is kept: a retry reuses it, a claim a minute later opens a new one."""
 
 
-@dataclass(slots=True)
 class Exchange:
-    """What became of one request; pass it to the SDK's call as `trace_request_ctx`."""
+    """Whether one request got a connection. Pass it to the SDK's call as `trace_request_ctx`."""
 
-    connected: bool = False
+    __slots__ = ("connected",)
+
+    def __init__(self) -> None:
+        self.connected = False
 
 
-@dataclass(slots=True)
-class Channel:
-    """A connection pool, made in the running event loop when first used, never before."""
+class Connections:
+    """A connection pool. Its first use opens it in the event loop that runs then."""
 
-    _session: aiohttp.ClientSession | None = field(default=None, repr=False)
+    __slots__ = ("_session",)
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
 
     def session(self) -> aiohttp.ClientSession:
-        """The session. To be called in the event loop that will use it."""
+        """The session. Call it in the event loop that uses it."""
         if self._session is None or self._session.closed:
             self._session = _session()
         return self._session
 
     def transport(self, *, read_s: float) -> AsyncHttpTransport[Any, Any]:
-        """The session as azure-core wants it; closing a client leaves the session open. `read_s`: between two packets."""
+        """The session as a transport of azure-core; closing a client leaves it open. `read_s`: the wait for each packet."""
         made: AsyncHttpTransport[Any, Any] = AioHttpTransport(
             session=self.session(), session_owner=False, connection_timeout=CONNECT_S, read_timeout=read_s
         )
@@ -59,11 +62,11 @@ def _session() -> aiohttp.ClientSession:
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         trace_configs=[_tracing()],
-        # Asked once: aiohttp would look for proxies and a .netrc in a thread, for each request.
+        # Checked once here: aiohttp would search for proxies and a .netrc in a thread, for each request.
         trust_env=bool(urllib.request.getproxies_environment()),
     )
-    # aiohttp sends GET, PUT and DELETE a second time when a kept connection breaks under them. Whether a PUT may be sent again
-    # is decided by the core, after a fresh look. There is no public switch; tests/vipcore/adapters/test_arm.py watches over it.
+    # aiohttp repeats GET, PUT and DELETE when a kept connection breaks. Whether to send a PUT again is decided after a new read,
+    # not here. There is no public switch; tests/vipcore/adapters/test_arm.py holds this.
     session._retry_connection = False
     return session
 

@@ -26,12 +26,12 @@ _END: Final = "audit."
 
 @dataclass(slots=True)
 class TableLedger:
-    """`vipcore.ledger.port.Ledger` on one table; the contracts are the port's."""
+    """`vipcore.ledger.port.Ledger` on one table; what each method promises is said there."""
 
     table: Table
 
     async def load_head(self, mirror: str) -> Head:
-        """See the port. A damaged head is Unreachable too: nothing can be decided on it."""
+        """See the port. A damaged head is Unreachable too, since nothing can be decided on it."""
         try:
             return await self._load(mirror)
         except ValueError as exc:
@@ -71,15 +71,15 @@ class TableLedger:
         return [Row.from_entity(entity.columns) for entity in entities]
 
     async def rows_from(self, mirror: str, seq: int, *, limit: int) -> list[Row]:
-        """See the port. The service goes from new to old only, so this asks for the keys of `limit` seqs."""
-        # Up to the key of the row before: a forged key between two rows belongs to a page too, and breaks it.
+        """See the port. The service reads from new to old only, so this queries the keys of `limit` seqs."""
+        # Up to the key of the row before: a forged key between two rows is part of the page too, and breaks its chain.
         end = row_key(seq - 1) if seq > 1 else _END
         between = f"RowKey ge '{row_key(seq + limit - 1)}' and RowKey lt '{end}'"
         entities = await self.table.query(mirror, between, limit)
         return [Row.from_entity(entity.columns) for entity in reversed(entities)]
 
     async def load_heads(self, mirrors: Sequence[str]) -> Mapping[str, Head]:
-        """See the port. The first failure ends it: where the service is away, thousands of tries would take minutes."""
+        """See the port. The first failure ends it: without the service, thousands of tries would take minutes."""
         found: dict[str, Head] = {}
         waiting = iter(mirrors)
 

@@ -1,6 +1,6 @@
-"""`moveIpConfigurations` through azure-mgmt-network: a preview, whose route, version and body are the package's to know.
+"""`moveIpConfigurations` through azure-mgmt-network: a preview, so its route, version and body are left to the package.
 
-Imported in a thread, and only where a mirror's strategy asks for it (swap/one_call.py): no cold start pays its 0.5 s.
+The package is imported in a thread, and only if a mirror's strategy needs it (swap/one_call.py): no cold start pays its 0.5 s.
 """
 
 import asyncio
@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
-
-from vipcore import strictjson
-from vipcore.arm.port import ArmReply
+from azure.core.rest import AsyncHttpResponse
 
 if TYPE_CHECKING:
     from azure.mgmt.network.aio import NetworkManagementClient
@@ -31,8 +29,8 @@ def is_move(method: str, url: str) -> bool:
 
 async def move(
     connect: Mapping[str, Any], endpoint: str, body: Mapping[str, Any] | None, url: str, options: Mapping[str, Any]
-) -> ArmReply:
-    """Azure's first answer to the move, whatever its status. Raises what azure-core's pipeline raises.
+) -> AsyncHttpResponse:
+    """Azure's first answer to the move, read, whatever its status. Raises what azure-core's pipeline raises.
 
     `connect`: the transport and the policies of our own pipeline: its connections, its token, no retry.
     """
@@ -51,26 +49,18 @@ async def move(
     except HttpResponseError:
         if not answers:
             raise
-    response = answers[-1].http_response
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return ArmReply(status=response.status_code, headers=headers, body=_json(response.content))  # read by now
+    response: AsyncHttpResponse = answers[-1].http_response
+    return response
 
 
 def _network(subscription: str, endpoint: str, connect: Mapping[str, Any]) -> "NetworkManagementClient":
     from azure.mgmt.network.aio import NetworkManagementClient  # late: see the module's docstring
 
-    return NetworkManagementClient(_Nobody(), subscription, endpoint, **connect)
+    return NetworkManagementClient(_NoCredential(), subscription, endpoint, **connect)
 
 
-def _json(content: bytes) -> Any:
-    try:
-        return strictjson.parse(content)
-    except ValueError:
-        return None
-
-
-class _Nobody:
-    """The client insists on a credential; its own policies, which would use it, are replaced by ours."""
+class _NoCredential:
+    """The client requires a credential, but our policies replace those that would use it."""
 
     async def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
         raise ClientAuthenticationError("not used")
@@ -78,7 +68,7 @@ class _Nobody:
     async def close(self) -> None:
         """Nothing to close."""
 
-    async def __aenter__(self) -> "_Nobody":
+    async def __aenter__(self) -> "_NoCredential":
         return self
 
     async def __aexit__(self, *_exc: object) -> None:

@@ -1,4 +1,4 @@
-"""The Probes port over aiohttp: status pages of members, and whether clients' path is open."""
+"""The Probes port on aiohttp: status pages of members, and whether the path of clients is open."""
 
 import asyncio
 import contextlib
@@ -8,24 +8,24 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from vipcore.adapters.connections import Channel
+from vipcore.adapters.connections import Connections
 from vipcore.model import Member, Page
 
 PAGE_S: Final = 2.0
 TRY_S: Final = 1.0
 PAUSE_S: Final = 0.25
 _SAID: Final = {200: Page.PRIMARY, 503: Page.NOT_PRIMARY}
-"""What `/csp/bin/mirror_status.cxw` answers on a primary and on any other member (iris.md)."""
+"""The status codes of `/csp/bin/mirror_status.cxw` on a primary and on any other member (docs/facts/iris.md section 5)."""
 
 
 @dataclass(slots=True)
 class HttpProbes:
     """`vipcore.ports.Probes`. Neither method raises. TLS certificates are verified; redirects are not followed."""
 
-    channel: Channel = field(default_factory=Channel)
+    connections: Connections = field(default_factory=Connections)
 
     async def page(self, member: Member) -> Page:
-        """What the member's status page says, within PAGE_S. Its status is all that counts; its body is not read."""
+        """What the member's status page says within PAGE_S. Only its status code counts; its body is not read."""
         if not member.status_url:
             return Page.UNKNOWN
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError, ValueError):
@@ -33,18 +33,18 @@ class HttpProbes:
         return Page.UNKNOWN
 
     async def path(self, target: str, *, within_s: float) -> float | None:
-        """Seconds until `tcp://host:port` took a connection, or an http(s) URL gave any answer; None if not in time."""
+        """Seconds until `tcp://host:port` accepts a connection, or an http(s) URL gives any answer; None if not in time."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        while (left_s := began + within_s - loop.time()) > 0:
+        while (remaining_s := began + within_s - loop.time()) > 0:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError, ValueError):
-                await self._answers(target, min(TRY_S, left_s))
+                await self._answers(target, min(TRY_S, remaining_s))
                 return loop.time() - began
             await asyncio.sleep(min(PAUSE_S, max(0.0, began + within_s - loop.time())))
         return None
 
     async def _answers(self, target: str, within_s: float) -> None:
-        """Returns when it answers. Raises OSError, TimeoutError, aiohttp.ClientError, ValueError."""
+        """Return when it answers. Raises OSError, TimeoutError, aiohttp.ClientError, ValueError."""
         parts = urlsplit(target)
         if parts.scheme != "tcp":
             await self._status(target, within_s)
@@ -54,8 +54,8 @@ class HttpProbes:
         writer.transport.abort()
 
     async def _status(self, url: str, within_s: float) -> int:
-        """The status of an answer; the connection is dropped with the body unread."""
+        """The status code of the answer. The connection is closed without reading the body."""
         timeout = aiohttp.ClientTimeout(total=within_s)
-        response = await self.channel.session().get(url, allow_redirects=False, timeout=timeout)
+        response = await self.connections.session().get(url, allow_redirects=False, timeout=timeout)
         response.close()
         return response.status

@@ -1,4 +1,4 @@
-"""One table of Azure Table storage (or Azurite): single exchanges, and what each failure lets the caller conclude.
+"""One table of Azure Table storage (or Azurite): single exchanges, and what the caller may conclude from each failure.
 
 Facts relied on: rows of a partition come in the order of their keys; a transaction is all or nothing within a partition, at most
 100 entities (https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions); ints need a type to be
@@ -9,7 +9,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -21,7 +21,7 @@ from azure.data.tables import EdmType, EntityProperty, TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from vipcore.adapters import transaction
-from vipcore.adapters.connections import Channel, Exchange
+from vipcore.adapters.connections import Connections, Exchange
 from vipcore.errors import NoReply, NotSent, Unreachable, VipError
 
 READ_S: Final = 5.0
@@ -50,11 +50,10 @@ class Conflict(VipError):
     """The condition did not hold, or the entity that was to be inserted exists. Nothing was changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
+class Entity(NamedTuple):
     """A stored entity: its columns as plain values, PartitionKey and RowKey among them, and its etag."""
 
-    columns: Mapping[str, Any] = field(repr=False)
+    columns: Mapping[str, Any]
     etag: str
 
 
@@ -62,17 +61,17 @@ class Entity:
 class Table:
     """`where`: a connection string, or the account's https endpoint, which needs a `credential`.
 
-    Every method raises Unreachable where it says nothing else. A table that is not there is empty to reads; writes create it.
+    Every method raises Unreachable unless it says otherwise. A table that does not exist is empty to reads; writes create it.
     """
 
     where: str = field(repr=False)
     name: str
     credential: AsyncTokenCredential | None = field(default=None, repr=False)
-    channel: Channel = field(default_factory=Channel)
+    connections: Connections = field(default_factory=Connections)
     _client: TableClient | None = field(default=None, repr=False)
 
     async def get(self, partition: str, key: str) -> Entity:
-        """The entity. Raises Absent, Unreachable."""
+        """The entity. Raises NotFound, Unreachable."""
         return _entity(await self._repeated(lambda table, sent: table.get_entity(partition, key, trace_request_ctx=sent)))
 
     async def query(self, partition: str, between: str | None, limit: int | None) -> list[Entity]:
@@ -126,7 +125,7 @@ class Table:
             raise (Unreachable(str(exc)) if exc.table else Conflict("the entity to replace is gone")) from exc
 
     async def _creating(self, write: Callable[[], Awaitable[_T]]) -> _T:
-        """A write; where it met no table, the table and then the write again. A table that exists costs nothing."""
+        """A write. Without a table: create the table, then write again. A table that exists costs nothing."""
         try:
             return await write()
         except NotFound as exc:
@@ -140,7 +139,7 @@ class Table:
         return await write()
 
     async def _repeated(self, send: _Send[_T]) -> _T:
-        """An exchange that may happen more than once. Raises Absent, Conflict, Unreachable."""
+        """An exchange that may be repeated. Raises NotFound, Conflict, Unreachable."""
         for pause_s in (*PAUSES_S, None):
             try:
                 return await self._once(send)
@@ -151,7 +150,7 @@ class Table:
         raise AssertionError("the last try returns or raises")
 
     async def _once(self, send: _Send[_T]) -> _T:
-        """One exchange. Raises Absent, Conflict, NotSent, NoReply, and Unreachable for a refusal that will not pass by itself."""
+        """One exchange. Raises NotFound, Conflict, NotSent, NoReply; Unreachable for a refusal that will not pass by itself."""
         table, sent = self._table(), Exchange()
         try:
             async with asyncio.timeout(WHOLE_S):
@@ -159,14 +158,14 @@ class Table:
         except HttpResponseError as exc:
             raise _answer(exc, sent) from exc
         except (AzureError, aiohttp.ClientError, TimeoutError, OSError, ValueError, LookupError) as exc:
-            # ValueError and LookupError: an answer that is none of the protocol's, as a broken proxy would give it.
+            # ValueError and LookupError: the answer is not one of the protocol, as from a broken proxy.
             raise _lost(f"the Table service gave no answer: {_brief(exc)}", sent) from exc
 
     def _table(self) -> TableClient:
         """The client, made inside the event loop that uses it. Raises Unreachable where the setting cannot be used."""
         if self._client is None:
             options: dict[str, Any] = {
-                "transport": self.channel.transport(read_s=READ_S),
+                "transport": self.connections.transport(read_s=READ_S),
                 "retry_total": 0,  # what may be sent again is decided here
                 "permit_redirects": False,
             }
@@ -211,9 +210,8 @@ def _transaction(name: str, entities: Sequence[Mapping[str, Any]], etag: str | N
             "maxdataserviceversion": "3.0;NetFx",
         }
         request = HttpRequest("POST", f"{account}/$batch", headers=headers, content=content)
-        # Other clients of the SDK have a public `send_request`; this one has it an attribute further in, behind the same
-        # policies. tests/vipcore/adapters/test_ledger.py watches over it.
-        # As a stream, since a policy would try to decode the answer otherwise.
+        # Other clients of the SDK have a public `send_request`. This one keeps it in a private attribute, behind the same
+        # policies; tests/vipcore/adapters/test_ledger.py holds this. A policy would try to decode an answer that is no stream.
         response = await table._client.send_request(request, stream=True, trace_request_ctx=sent)
         answer = transaction.decode(response.status_code, await response.read(), len(entities))
         if isinstance(answer, transaction.Refused):
@@ -232,7 +230,7 @@ def _answer(exc: HttpResponseError, sent: Exchange) -> VipError:
 
 
 def _meaning(status: int | None, code: str, message: str, sent: Exchange) -> VipError:
-    """What an answer that is not success lets us conclude."""
+    """What may be concluded from an answer that is not success."""
     says = f"the Table service says {status} {code}: {message[:300]}"
     if status is None:  # an answer that cannot be decoded
         return _lost(f"no proper answer of the Table service: {message[:300]}", sent)
@@ -271,7 +269,7 @@ def _entity(entity: TableEntity) -> Entity:
 
 
 def _plain(value: Any) -> Any:
-    """A column as a JSON value. What we never write (dates, binaries, infinities) becomes a text that names its type."""
+    """A column as a JSON value. Types that we never write (dates, binaries, infinities) become a text with the type's name."""
     if isinstance(value, EntityProperty):
         value = value.value
     if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):

@@ -1,7 +1,7 @@
-"""The token of ARM requests: fetched once for all of them, kept until it is due, replaced after a 401.
+"""The access token of ARM requests: fetched once for all of them, kept until it is due, replaced after a 401.
 
-azure-core's own policy is not used: it repeats a request after a challenge, which the port forbids, and after a 401 it asks the
-same credential again, which answers from its cache with the very token that was refused (azure-identity 1.27.0).
+azure-core's own policy does not fit: it repeats a request after a challenge, which the port forbids, and after a 401 it uses the
+same credential again, whose cache returns the token that was refused (azure-identity 1.27.0).
 """
 
 import asyncio
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, AccessTokenInfo
 
 EARLY_S: Final = 300.0
-"""How long before its end a token is replaced. Managed identity tokens live for hours."""
+"""How long before it expires a token is replaced. Tokens of managed identities live for hours."""
 
 AGAIN_S: Final = 30.0
-"""How long a token that is due, but still good, is used on where no new one could be fetched."""
+"""How long a token that is due but still valid is used on if no new one can be fetched."""
 
 
-class Bearer(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
+class TokenPolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
     """Puts the token on each request. `new_credential` makes a credential with an empty cache."""
 
     def __init__(self, new_credential: Callable[[], AsyncTokenCredential], scope: str) -> None:
@@ -56,7 +56,7 @@ class Bearer(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
                 await credential.close()
 
     async def _renew(self) -> None:
-        async with self._lock:  # of many requests one fetches, the others wait for it
+        async with self._lock:  # one request fetches the token, all others wait for it
             if self._token is not None and time.time() < self._due_at:
                 return
             try:

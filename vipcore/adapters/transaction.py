@@ -1,7 +1,8 @@
-"""An entity group transaction as bytes, and its answer read back. Pure.
+"""An entity group transaction as bytes, and its answer decoded. Pure.
 
-azure-data-tables builds and parses these through Python's email package, 4 ms of CPU for two entities where this takes 0.1 ms;
-an outage that hits a thousand mirrors at once commits thousands of them. The form is
+azure-data-tables builds and parses these through Python's email package: a commit with its `submit_transaction` costs 5.3 to
+7.8 ms of CPU, with this module 2.2 ms, and a confirmed claim takes 1.36 times as long as a bare read and transaction instead of
+1.03. An outage of a thousand mirrors commits thousands of them. The form is
 https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions: one changeset, all or nothing.
 """
 
@@ -9,8 +10,7 @@ import json
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 _STATUS: Final = re.compile(rb"^HTTP/1\.[01] (\d{3})", re.MULTILINE)
@@ -19,9 +19,8 @@ _CODE: Final = re.compile(rb'(?:"code"\s*:\s*"|<(?:m:)?code>)(\w+)', re.IGNORECA
 _MESSAGE: Final = re.compile(rb'"value"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The transaction had no effect: the status, error code and message of the answer or of the part that failed."""
+class Refused(NamedTuple):
+    """The transaction had no effect. Status, error code and message: of the answer, or of the part that failed."""
 
     status: int
     code: str

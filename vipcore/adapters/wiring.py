@@ -1,4 +1,4 @@
-"""The one place where the adapters are put together: once per process, from a configuration without fatal faults."""
+"""Puts the adapters together, once per process, from a configuration without fatal faults."""
 
 import asyncio
 import logging
@@ -6,14 +6,13 @@ import os
 import socket
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from azure.identity.aio import ManagedIdentityCredential
 
 from vipcore.adapters.arm import ArmTransport
 from vipcore.adapters.clock import SystemClock
-from vipcore.adapters.connections import Channel
+from vipcore.adapters.connections import Connections
 from vipcore.adapters.ledger import TableLedger
 from vipcore.adapters.log import log
 from vipcore.adapters.probes import HttpProbes
@@ -24,46 +23,45 @@ from vipcore.ledger.store import Store
 from vipcore.settings.config import Config
 
 
-@dataclass(slots=True)
-class Wired:
-    """The controller, and what must be closed when it is done with."""
+class Wired(NamedTuple):
+    """The controller, and what must be closed after it."""
 
     controller: Controller
-    channels: tuple[Channel, ...]
+    pools: tuple[Connections, ...]
     credential: ManagedIdentityCredential
     transport: ArmTransport
 
     async def close(self) -> None:
         """Close every connection and the credential."""
-        for channel in self.channels:
-            await channel.close()
+        for pool in self.pools:
+            await pool.close()
         await self.credential.close()
         await self.transport.close()
 
 
 def build(config: Config, *, environ: Mapping[str, str] = os.environ) -> Wired:
-    """A controller on the real collaborators. Opens nothing: connections are made in the event loop that first uses them."""
-    for noisy in ("azure", "msal"):  # a line per HTTP request would cost more than the request's own work
+    """A controller with the real adapters. Opens nothing: connections are opened in the event loop that first uses them."""
+    for noisy in ("azure", "msal"):  # a log line per HTTP request would cost more than the request's own work
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    table_channel, arm_channel, probe_channel = Channel(), Channel(), Channel()
+    table_pool, arm_pool, probe_pool = Connections(), Connections(), Connections()
     credential = identity(config)
     transport = ArmTransport(
         endpoint=config.arm_endpoint,
         audience=config.arm_audience,
         new_credential=lambda: identity(config),
-        channel=arm_channel,
+        connections=arm_pool,
     )
-    table = Table(where=config.table, name=config.table_name, credential=credential, channel=table_channel)
+    table = Table(where=config.table, name=config.table_name, credential=credential, connections=table_pool)
     store = Store(ledger=TableLedger(table), clock=SystemClock(), seal=config.seal, log=log)
     controller = Controller(
         config=config,
         store=store,
         arm=Arm(transport),
-        probes=HttpProbes(probe_channel),
+        probes=HttpProbes(probe_pool),
         instance=instance_name(environ),
     )
-    channels = (table_channel, arm_channel, probe_channel)
-    return Wired(controller=controller, channels=channels, credential=credential, transport=transport)
+    pools = (table_pool, arm_pool, probe_pool)
+    return Wired(controller=controller, pools=pools, credential=credential, transport=transport)
 
 
 def identity(config: Config) -> ManagedIdentityCredential:
@@ -72,7 +70,7 @@ def identity(config: Config) -> ManagedIdentityCredential:
 
 
 def controller(config: Config, *, environ: Mapping[str, str] = os.environ) -> Controller:
-    """A controller on the real collaborators, for as long as the event loop runs. To be called in it."""
+    """A controller with the real adapters, closed when the running event loop ends. Call it in that loop."""
     wired = build(config, environ=environ)
     closing = asyncio.get_running_loop().create_task(_close_at_the_end(wired))
     _CLOSING.add(closing)
@@ -85,7 +83,7 @@ _CLOSING: Final[set[asyncio.Task[None]]] = set()
 
 
 async def _close_at_the_end(wired: Wired) -> None:
-    """Close every connection when the loop's end cancels what still runs: nobody else tells an app that its process ends."""
+    """Close every connection when the loop's end cancels this task: nothing else tells an app that its process ends."""
     try:
         await asyncio.get_running_loop().create_future()
     finally:
@@ -93,6 +91,6 @@ async def _close_at_the_end(wired: Wired) -> None:
 
 
 def instance_name(environ: Mapping[str, str]) -> str:
-    """A name that no other process has, now or later: who holds a lease must never be mistaken for another."""
+    """A name that no other process has, now or later: the holder of a lease must never be mistaken for another process."""
     where = environ.get("WEBSITE_INSTANCE_ID", "")[:8] or socket.gethostname()[:32]
     return f"{where}-{uuid.uuid4().hex[:12]}"

@@ -1,78 +1,77 @@
-"""What we ask of Azure Resource Manager, one method per question: NICs, operations, and the reads of the preflight.
+"""The questions to Azure Resource Manager, one method each: NICs, operations, and the reads of the preflight.
 
-Raises ArmError for an answer that is not success; lets NotSent and NoReply of the transport through. Repeats reads a little,
-writes never: whether to write again is decided after a fresh look.
+Raises ArmError for an answer that is not success; lets NotSent and NoReply of the transport through. Repeats a read a few times
+and a write never: whether to write again is decided after a new read.
 """
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from vipcore.arm.errors import ArmError, Cause, error_of, failed_operation
+from vipcore.arm.polling import PollCount, Subscription
 from vipcore.arm.port import ArmReply, ArmRequest, Transport
-from vipcore.arm.rate_limit import PollCount, Subscription
 from vipcore.errors import NoReply, NotSent
 from vipcore.model import Json, Missing, Nic, Observation, Unreadable
 
 NETWORK_API: Final = "2026-03-01"
-"""The version azure-mgmt-network 33.1.0 speaks: an older one may lose settings on the way back (azure.md section 12)."""
+"""The version of azure-mgmt-network 33.1.0. A PUT in an older one may drop settings that it does not know (docs/facts/azure.md
+section 12)."""
 
 AUTHORIZATION_API: Final = "2022-04-01"
 READ_TIMEOUT_S: Final = 10.0
 WRITE_TIMEOUT_S: Final = 20.0
-"""A PUT's own answer took 3 to 10 s on tapes (azure.md section 3)."""
+"""A PUT's own answer took 3 to 10 s in recordings (docs/facts/azure.md section 3)."""
 
 READ_TRIES: Final = 3
 _LONG_AGO: Final = float("-inf")
-"""A PUT's echo proves nothing and its etag goes stale when the operation ends, so it never counts as a read."""
+"""`read_at` of a PUT's answer: it proves nothing, and its etag changes when the operation ends, so it never counts as a read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
-    """A PUT's answer: the NIC as it shows it, the operation's URL if it still works, ARM's request id (also the operation's)."""
+class Accepted(NamedTuple):
+    """A PUT's answer: the NIC as Azure shows it, its operation's URL if that still runs, and ARM's request id."""
 
     nic: Nic
     operation: str | None
     request_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OneCallAccepted:
-    """The answer to a move in one call. `pending`: it is not over yet, and `operation` is where to look."""
+class OneCallAccepted(NamedTuple):
+    """The answer to a move in one call. `pending`: it still runs, and `operation` is the URL to poll."""
 
     operation: str | None
     request_id: str
     pending: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permission:
+class Permission(NamedTuple):
     """One entry of the effective permissions on a scope."""
 
     actions: tuple[str, ...]
     not_actions: tuple[str, ...]
 
 
-@dataclass(slots=True)
 class Arm:
-    """The questions, over one transport. Keeps a `Pace` per subscription and when we wrote which NIC."""
+    """Azure Resource Manager over one transport. Keeps a `Subscription` for each subscription, and when we wrote which NIC."""
 
-    transport: Transport
-    subscriptions: dict[str, Subscription] = field(default_factory=dict)
-    polling_now: PollCount = field(default_factory=PollCount)
-    touched: dict[str, float] = field(default_factory=dict)
-    """NIC id -> when this process last wrote it: an older look at it is stale, whether or not Azure honours If-Match."""
+    __slots__ = ("polling_now", "subscriptions", "touched", "transport")
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.subscriptions: dict[str, Subscription] = {}
+        self.polling_now = PollCount()
+        # NIC id -> when this process last wrote it. An older read is stale, whether or not Azure honours If-Match.
+        self.touched: dict[str, float] = {}
 
     def subscription(self, resource_id: str) -> Subscription:
-        """The budget of the subscription that this resource is in."""
-        subscription = resource_id.split("/")[2].lower()
-        if subscription not in self.subscriptions:
-            self.subscriptions[subscription] = Subscription(process_polls=self.polling_now)
-        return self.subscriptions[subscription]
+        """The rate limits and the polling of the subscription that this resource is in."""
+        name = resource_id.split("/")[2].lower()
+        if name not in self.subscriptions:
+            self.subscriptions[name] = Subscription(process_polls=self.polling_now)
+        return self.subscriptions[name]
 
     async def read_nic(self, nic_id: str) -> Observation:
-        """The NIC, or that it is absent, or why it could not be looked at. Never raises for Azure's sake."""
+        """The NIC, or that it does not exist, or why it could not be read. Does not raise whatever Azure answers."""
         try:
             reply, at = await self._timed_read(nic_id, f"{_path(nic_id)}?api-version={NETWORK_API}")
             return _nic(nic_id, reply.body, at)
@@ -128,7 +127,7 @@ class Arm:
         return OneCallAccepted(operation=operation, request_id=request_id, pending=reply.status == 202)
 
     async def poll(self, nic_id: str, operation: str) -> bool:
-        """Whether the operation has succeeded. Raises ArmError with CANCELED, FAILED or GONE; other faults as reads do."""
+        """Whether the operation has succeeded. Raises ArmError with CANCELED, FAILED or GONE; otherwise as reads do."""
         reply = await self._read(nic_id, operation, tries=1)
         status = str(reply.body.get("status", "")) if isinstance(reply.body, dict) else ""
         if status in ("Failed", "Canceled"):
@@ -153,35 +152,35 @@ class Arm:
         return (await self._timed_read(resource_id, url, tries=tries))[0]
 
     async def _timed_read(self, resource_id: str, url: str, *, tries: int = READ_TRIES) -> tuple[ArmReply, float]:
-        """A GET, repeated shortly after where it was Azure's passing trouble; a throttle is the caller's to wait for.
+        """A GET, repeated after a moment if the fault was transient. After a throttle the caller must wait.
 
-        Returns the answer and when its request was sent: an answer is as old as that, however long the turn was waited for.
+        Returns the answer and when its request was sent: the answer is as old as that, however long the permit took.
         """
-        for left in reversed(range(tries)):
+        for remaining in reversed(range(tries)):
             try:
                 reply, at = await self._send(resource_id, ArmRequest(method="GET", url=url, timeout_s=READ_TIMEOUT_S))
             except (NotSent, NoReply):
-                if not left:
+                if not remaining:
                     raise
                 await asyncio.sleep(0.2)
                 continue
             if reply.status == 200:
                 return reply, at
             error = error_of(reply)
-            if not left or error.cause not in (Cause.TRANSIENT, Cause.TOKEN):
+            if not remaining or error.cause not in (Cause.TRANSIENT, Cause.TOKEN):
                 raise error
             await asyncio.sleep(min(error.retry_after_s or 0.3, 2.0))
         raise AssertionError("a read ends by an answer or an error")
 
     async def _send(self, resource_id: str, request: ArmRequest) -> tuple[ArmReply, float]:
         subscription, loop = self.subscription(resource_id), asyncio.get_running_loop()
-        budget = subscription.reads if request.method == "GET" else subscription.writes
+        limit = subscription.reads if request.method == "GET" else subscription.writes
         if request.method == "GET":
-            await budget.acquire()  # writes take their turns before, all of a swap's at once
+            await limit.acquire()  # a swap has acquired the permits of all its writes before
         at = loop.time()
-        sent = budget.sent(at)
+        sent = limit.sent(at)
         reply = await self.transport.send(request)
-        subscription.heard(request.method, sent, reply, loop.time())
+        subscription.answered(request.method, sent, reply, loop.time())
         return reply, at
 
 

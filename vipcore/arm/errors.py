@@ -1,4 +1,5 @@
-"""What an answer of ARM or of the network resource provider means for us. Pure; codes and wordings: facts, azure.md section 7.
+"""What an answer of ARM or of the network resource provider means for us. Pure. Codes and wordings: docs/facts/azure.md
+section 7.
 
 An error arrives in an HTTP error answer, or as `{"status": "Failed"}` in the answer 200 of an operation. 429 means two
 things: throttled, or another operation holds the resource. The latter comes with the code `RetryableError` and details.

@@ -1,7 +1,7 @@
 """Surgery on a NIC's document: attach and detach ip configurations by name, and say what else differs. Pure.
 
 A PUT replaces the whole NIC and what it leaves out goes back to its default, so the document travels as Azure sent it, unknown
-properties included, and only our ip configurations change (promise 5; shared facts: azure.md sections 6 and 12). Azure compares
+properties included, and only our ip configurations change (I5; docs/facts/azure.md sections 6 and 12). Azure compares
 resource names without case, and so do we. Only secondary configurations are ever ours: Azure refuses to delete a primary one.
 """
 
@@ -140,7 +140,7 @@ def _configuration(document: Json, vip: Vip) -> Json:
 def differences(before: Json, after: Json, vips: Sequence[Vip]) -> list[str]:
     """JSON pointers of what differs between two documents, our VIPs and Azure's own marks (etag, provisioningState) aside.
 
-    Shows whether a swap changed anything else on a NIC (promise 5). Ip configurations are compared by name, never by index.
+    Shows whether a swap changed anything else on a NIC (I5). Ip configurations are compared by name, never by index.
     """
     ours = {vip.name.lower() for vip in vips}
     return sorted(_differences(_comparable(before, ours), _comparable(after, ours), ""))

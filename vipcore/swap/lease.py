@@ -22,7 +22,7 @@ from typing import Final, TypeVar
 
 from vipcore import instants
 from vipcore.arm.client import WRITE_TIMEOUT_S
-from vipcore.arm.rate_limit import PollCount
+from vipcore.arm.polling import PollCount
 from vipcore.errors import AzureRefusal, Unreachable, VipError
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Entry, Row

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from azure.core.credentials_async import AsyncTokenCredential
 
-from vipcore.adapters.connections import Channel
+from vipcore.adapters.connections import Connections
 from vipcore.adapters.ledger import TableLedger
 from vipcore.adapters.table import Table
 from vipcore.ledger import audit
@@ -23,9 +23,9 @@ AT = "2026-11-23T00:29:00.000000Z"
 @contextlib.asynccontextmanager
 async def table_ledger(where: str, credential: AsyncTokenCredential | None = None) -> AsyncIterator[TableLedger]:
     """A ledger on a table of its own, which is not there yet."""
-    channel = Channel()
-    yield TableLedger(Table(where=where, name=f"T{uuid.uuid4().hex}", credential=credential, channel=channel))
-    await channel.close()
+    connections = Connections()
+    yield TableLedger(Table(where=where, name=f"T{uuid.uuid4().hex}", credential=credential, connections=connections))
+    await connections.close()
 
 
 def behind(where: str, port: int) -> str:

@@ -18,7 +18,7 @@ from simulator.cloud import Cloud
 from tests.vipcore.adapters.wire import Scripted, Seen, scripted
 from vipcore.adapters import wiring
 from vipcore.adapters.arm import ArmTransport
-from vipcore.adapters.connections import Channel
+from vipcore.adapters.connections import Connections
 from vipcore.arm.port import ArmRequest
 from vipcore.errors import NoReply, NotSent
 from vipcore.settings.config import Config
@@ -67,18 +67,20 @@ async def server() -> AsyncIterator[Scripted]:
 
 
 @pytest.fixture
-async def channel() -> AsyncIterator[Channel]:
+async def connections() -> AsyncIterator[Connections]:
     """Connections of one test."""
-    made = Channel()
+    made = Connections()
     yield made
     await made.close()
 
 
 @pytest.fixture
-def transport(server: Scripted, channel: Channel) -> ArmTransport:
+def transport(server: Scripted, connections: Connections) -> ArmTransport:
     """The transport to that server."""
     Tokens.made = 0
-    return ArmTransport(endpoint=server.url, audience="https://management.azure.com", new_credential=Tokens, channel=channel)
+    return ArmTransport(
+        endpoint=server.url, audience="https://management.azure.com", new_credential=Tokens, connections=connections
+    )
 
 
 async def test_document_goes_out_and_comes_back_exactly(transport: ArmTransport, server: Scripted) -> None:
@@ -159,7 +161,7 @@ async def test_lost_reply_is_no_reply_and_sent_once(transport: ArmTransport, ser
 async def test_write_is_not_repeated_when_a_kept_connection_breaks(transport: ArmTransport, server: Scripted) -> None:
     """HTTP clients like to send a PUT again when a kept connection broke under it; ours must not."""
     await transport.send(GET)
-    assert transport.channel.session().connector is not None
+    assert transport.connections.session().connector is not None
 
     async def drop(seen: Seen) -> web.StreamResponse:
         return seen.drop()
@@ -208,29 +210,29 @@ async def test_hang_is_no_reply_within_the_requests_own_time(transport: ArmTrans
     assert asyncio.get_running_loop().time() - began < 2
 
 
-async def test_refused_connection_is_not_sent(channel: Channel) -> None:
+async def test_refused_connection_is_not_sent(connections: Connections) -> None:
     """Nobody listens: the request certainly had no effect."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        transport = ArmTransport(endpoint=nobody, audience="a", new_credential=Tokens, channel=channel)
+        transport = ArmTransport(endpoint=nobody, audience="a", new_credential=Tokens, connections=connections)
         with pytest.raises(NotSent):
             await transport.send(PUT)
 
 
-async def test_tls_that_fails_is_not_sent(server: Scripted, channel: Channel) -> None:
+async def test_tls_that_fails_is_not_sent(server: Scripted, connections: Connections) -> None:
     """A server that does not prove who it is gets neither token nor request."""
     endpoint = server.url.replace("http://", "https://")
-    transport = ArmTransport(endpoint=endpoint, audience="a", new_credential=Tokens, channel=channel)
+    transport = ArmTransport(endpoint=endpoint, audience="a", new_credential=Tokens, connections=connections)
 
     with pytest.raises(NotSent):
         await transport.send(PUT)
     assert server.seen == []
 
 
-async def test_without_a_token_nothing_is_sent(server: Scripted, channel: Channel) -> None:
+async def test_without_a_token_nothing_is_sent(server: Scripted, connections: Connections) -> None:
     """A managed identity that is not there is NotSent, and ARM hears nothing."""
-    transport = ArmTransport(endpoint=server.url, audience="a", new_credential=NoTokens, channel=channel)
+    transport = ArmTransport(endpoint=server.url, audience="a", new_credential=NoTokens, connections=connections)
 
     with pytest.raises(NotSent, match="no identity here"):
         await transport.send(PUT)
@@ -304,15 +306,15 @@ async def test_refused_token_is_replaced_for_the_next_request(transport: ArmTran
     assert Tokens.made == 2
 
 
-async def test_plain_http_is_for_loopback_only(channel: Channel) -> None:
+async def test_plain_http_is_for_loopback_only(connections: Connections) -> None:
     """A token never travels in the clear."""
-    transport = ArmTransport(endpoint="http://192.0.2.1", audience="a", new_credential=Tokens, channel=channel)
+    transport = ArmTransport(endpoint="http://192.0.2.1", audience="a", new_credential=Tokens, connections=connections)
 
     with pytest.raises(NotSent, match="loopback"):
         await transport.send(GET)
 
 
-async def test_managed_identity_on_the_simulated_azure(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_managed_identity_on_the_simulated_azure(connections: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real credential at the simulated identity endpoint: one token for many requests; a NIC goes round."""
     cloud = Cloud(worlds.default(), now=time.time)
     async with simulator.running(cloud) as edge:
@@ -320,7 +322,10 @@ async def test_managed_identity_on_the_simulated_azure(channel: Channel, monkeyp
             monkeypatch.setenv(name, value)
         config = Config(arm_endpoint=edge.url)
         transport = ArmTransport(
-            endpoint=edge.url, audience=config.arm_audience, new_credential=lambda: wiring.identity(config), channel=channel
+            endpoint=edge.url,
+            audience=config.arm_audience,
+            new_credential=lambda: wiring.identity(config),
+            connections=connections,
         )
         nic = NIC.replace("/s/", "/00000000-0000-0000-0000-000000000000/").replace("/n?", "/mirrora290_z1?")
 

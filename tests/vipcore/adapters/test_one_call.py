@@ -14,7 +14,7 @@ from tests.vipcore.adapters.test_arm import Tokens
 from tests.vipcore.adapters.wire import Seen, scripted
 from vipcore.adapters import wiring
 from vipcore.adapters.arm import ArmTransport
-from vipcore.adapters.connections import Channel
+from vipcore.adapters.connections import Connections
 from vipcore.arm.client import Arm
 from vipcore.arm.errors import ArmError
 from vipcore.arm.port import ArmRequest
@@ -34,13 +34,16 @@ async def test_the_first_answer_comes_as_azure_gave_it(available: str, code: str
     """Accepted: the operation to look at and ARM's request id. Refused: Azure's own code, and no retry."""
     cloud = Cloud(worlds.default(), now=time.time)
     cloud.switches = replace(cloud.switches, move_ip_configurations=available, latency="fixed:0.2")
-    channel = Channel()
+    connections = Connections()
     async with simulator.running(cloud) as edge:
         for name, value in edge.environment().items():
             monkeypatch.setenv(name, value)
         config = Config(arm_endpoint=edge.url)
         transport = ArmTransport(
-            endpoint=edge.url, audience=config.arm_audience, new_credential=lambda: wiring.identity(config), channel=channel
+            endpoint=edge.url,
+            audience=config.arm_audience,
+            new_credential=lambda: wiring.identity(config),
+            connections=connections,
         )
         arm = Arm(transport)
         source, target = await arm.read_nic(SOURCE), await arm.read_nic(TARGET)
@@ -57,7 +60,7 @@ async def test_the_first_answer_comes_as_azure_gave_it(available: str, code: str
             assert moved.operation.startswith(edge.url)
             assert moved.request_id in moved.operation
         await transport.close()
-    await channel.close()
+    await connections.close()
     posts = [exchange for exchange in cloud.history if exchange.method == "POST"]
 
     assert len(posts) == 1
@@ -69,17 +72,17 @@ async def test_the_first_answer_comes_as_azure_gave_it(available: str, code: str
 
 async def test_an_answer_that_never_comes_may_have_had_an_effect() -> None:
     """A server that takes the call and says nothing: NoReply, as for a NIC's write."""
-    channel = Channel()
+    connections = Connections()
     async with scripted() as server:
 
         async def silent(seen: Seen) -> web.StreamResponse:
             return seen.drop()
 
         server.answer = silent
-        transport = ArmTransport(endpoint=server.url, audience="a", new_credential=Tokens, channel=channel)
+        transport = ArmTransport(endpoint=server.url, audience="a", new_credential=Tokens, connections=connections)
         with pytest.raises(NoReply):
             await transport.send(
                 ArmRequest(method="POST", url=f"{VNET}/moveIpConfigurations?api-version=2026-03-01", body={}, timeout_s=5.0)
             )
         await transport.close()
-    await channel.close()
+    await connections.close()

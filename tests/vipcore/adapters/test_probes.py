@@ -10,7 +10,7 @@ from aiohttp import web
 
 from tests.vipcore.adapters.wire import Scripted, Seen, scripted
 from vipcore.adapters import probes as adapter
-from vipcore.adapters.connections import Channel
+from vipcore.adapters.connections import Connections
 from vipcore.adapters.probes import HttpProbes
 from vipcore.model import Member, Page
 
@@ -25,9 +25,9 @@ async def server() -> AsyncIterator[Scripted]:
 @pytest.fixture
 async def probes() -> AsyncIterator[HttpProbes]:
     """The probes."""
-    channel = Channel()
-    yield HttpProbes(channel)
-    await channel.close()
+    connections = Connections()
+    yield HttpProbes(connections)
+    await connections.close()
 
 
 def member(url: str | None) -> Member:

@@ -5,7 +5,7 @@ import asyncio
 from tests.promises.harness import Fate, Harness, Node
 from tests.promises.helpers import assert_kept, details, puts, virtual
 from tests.vipcore.effects import watched
-from vipcore.arm.rate_limit import PollCount
+from vipcore.arm.polling import PollCount
 from vipcore.errors import CommitUnknown
 from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head
