@@ -75,7 +75,6 @@ async def _decide(controller: Controller, request: Request, head: Head, reads: R
             if isinstance(found, plan.Plan) and found.done and not left and not joins:
                 return await _confirm(controller, request, head, observed, remark)
             await check_first(controller, request, head, observed, found)
-        reads.read()
         await (adding or controller.ledger.put_work_item(request.mirror.name))
         driver, operation_id, epoch = None, "", 0
         if driven:

@@ -84,7 +84,6 @@ class Reads:
     at: Instant
     nics: "asyncio.Task[dict[str, Observation]] | None"
     pages: "asyncio.Task[dict[str, Page]] | None"
-    counted: bool
     known: str | None = None
     """The etag of the head that was known when the NICs' reads were sent out; None: it was not known then."""
 
@@ -94,9 +93,8 @@ class Reads:
         pages = asyncio.create_task(controller.pages(mirror)) if mirror.has_pages else None
         subscription = controller.arm.subscription(mirror.members[0].nic_id)
         held = subscription.writes_contended(asyncio.get_running_loop().time())
-        subscription.asking += not held
         nics = None if held else asyncio.create_task(controller.read_all(mirror))
-        return cls(controller, mirror, controller.clock.now(), nics, pages, counted=not held)
+        return cls(controller, mirror, controller.clock.now(), nics, pages)
 
     async def shown(self, head: Head) -> dict[str, Observation]:
         """The NICs as read after the last write that this head knows of: an older read could show a placement of before."""
@@ -114,12 +112,6 @@ class Reads:
         """What the status pages say, by member; empty where the mirror has none."""
         return await self.pages if self.pages else {}
 
-    def read(self) -> None:
-        """What the ask is judged by has been read: it is no longer counted among those that still will."""
-        if self.counted:
-            self.controller.arm.subscription(self.mirror.members[0].nic_id).asking -= 1
-            self.counted = False
-
     def forget(self) -> None:
         """Nobody will act on these reads of NICs: who waits for somebody else's swap reads them anew when it goes on with it."""
         if self.nics:
@@ -128,7 +120,6 @@ class Reads:
 
     def drop(self) -> None:
         """Nobody waits for the reads any more."""
-        self.read()
         for task in (self.nics, self.pages):
             if task:
                 task.cancel()
