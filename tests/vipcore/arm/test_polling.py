@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.vipcore.arm.virtual import in_time, now
+from tests.vipcore.arm.clock import in_time, now
 from vipcore.arm.polling import FIRST_POLL_S, POLL_S_MAX, PROCESS_POLLS_PER_S, PollCount, Subscription
 
 
