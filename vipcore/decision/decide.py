@@ -78,7 +78,6 @@ async def _decide(controller: Controller, request: Request, head: Head, reads: R
             if isinstance(found, Plan) and found.done and not left and not joins:
                 return await confirm(controller, request, head, observed, remark)
             await check_first(controller, request, head, observed)
-        reads.done()
         await (early or controller.ledger.put_work_item(request.mirror.name))
         drive, operation_id, epoch = None, "", 0
         if driven or observed is None:

@@ -18,15 +18,12 @@ class Reads:
     `observed` sends them out.
     """
 
-    __slots__ = ("_at", "_controller", "_counted", "_known", "_mirror", "_pages", "nics")
+    __slots__ = ("_at", "_controller", "_known", "_mirror", "_pages", "nics")
 
     def __init__(self, controller: Controller, mirror: Mirror) -> None:
         self._controller, self._mirror = controller, mirror
         self._pages = asyncio.create_task(controller.pages(mirror)) if mirror.has_pages else None
-        subscription = controller.arm.subscription(mirror.members[0].nic_id)
-        held = subscription.writes_contended(asyncio.get_running_loop().time())
-        self._counted = not held
-        subscription.asking += self._counted
+        held = controller.arm.subscription(mirror.members[0].nic_id).writes_contended(asyncio.get_running_loop().time())
         self.nics: asyncio.Task[Observed] | None = None if held else asyncio.create_task(controller.read_all(mirror))
         self._at = controller.clock.now()
         """When the NICs' reads were sent out, by our clock."""
@@ -49,12 +46,6 @@ class Reads:
         """What the status pages say, by member; empty where the mirror has none."""
         return await self._pages if self._pages else {}
 
-    def done(self) -> None:
-        """What the request is judged by has been read: it is no longer counted among those that still will read."""
-        if self._counted:
-            self._controller.arm.subscription(self._mirror.members[0].nic_id).asking -= 1
-            self._counted = False
-
     def forget_nics(self) -> None:
         """Nobody will act on these reads of NICs: who waits for another swap reads them anew when it goes on with it."""
         if self.nics:
@@ -63,7 +54,6 @@ class Reads:
 
     def drop(self) -> None:
         """Nobody waits for the reads any more."""
-        self.done()
         for task in (self.nics, self._pages):
             if task:
                 task.cancel()

@@ -6,23 +6,8 @@ import random
 
 import pytest
 
-from tests.vipcore.arm.virtual import in_time, now
+from tests.vipcore.arm.clock import in_time, now
 from vipcore.arm.polling import FIRST_POLL_S, POLL_S_MAX, PROCESS_POLLS_PER_S, PollCount, Subscription
-
-
-def test_a_few_claims_do_not_contend() -> None:
-    """A handful of claims at once read everything at once; with dozens the next one acquires its writes before it reads."""
-
-    async def story() -> None:
-        subscription = Subscription()
-        subscription.asking = 5
-        assert not subscription.writes_contended(now())
-        assert not subscription.reads_low(now())
-        subscription.asking = 60
-        assert subscription.writes_contended(now())
-        assert subscription.reads_low(now())
-
-    in_time(story)
 
 
 @pytest.mark.parametrize("elapsed_s", [0.0, 1.0, 8.0, 60.0, 600.0])

@@ -8,16 +8,10 @@ import pytest
 from simulator.core.errors import Refused
 from simulator.core.switches import Switches
 from simulator.state.throttle import Limits
-from tests.vipcore.arm.virtual import in_time, now
+from tests.vipcore.arm.clock import in_time, now, throttled
 from vipcore.arm.polling import Subscription
 from vipcore.arm.port import ArmReply
 from vipcore.arm.rate_limit import NEW, ORDER, UNDER_WAY, RateLimit
-
-
-def throttled(seconds: str = "7") -> ArmReply:
-    """ARM's 429 about rates."""
-    return ArmReply(status=429, headers={"retry-after": seconds}, body={"error": {"code": "SubscriptionRequestsThrottled"}})
-
 
 # -- permits -----------------------------------------------------------------------------------------------------------
 

@@ -1,9 +1,10 @@
-"""The virtual clock for tests of waiting."""
+"""Stories on the virtual clock."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 from tests.promises.loop import run
+from vipcore.arm.port import ArmReply
 
 
 def in_time(story: Callable[[], Awaitable[None]]) -> None:
@@ -18,3 +19,8 @@ def in_time(story: Callable[[], Awaitable[None]]) -> None:
 def now() -> float:
     """The loop's time."""
     return asyncio.get_running_loop().time()
+
+
+def throttled(seconds: str = "7") -> ArmReply:
+    """ARM's 429 about rates."""
+    return ArmReply(status=429, headers={"retry-after": seconds}, body={"error": {"code": "SubscriptionRequestsThrottled"}})
