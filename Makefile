@@ -110,12 +110,13 @@ $(AZ): requirements-az.txt
 	@.venv-az/bin/python -m compileall -q -j 0 .venv-az/lib >/dev/null || true
 	@touch $@
 
-# --- the lock files: `make lock` after a change of a requirements*.in or of requirements.txt -----------------------
+# --- the lock files: `make lock` after a change of a requirements*.in ----------------------------------------------
 
 LOCK = .venv-lock/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --no-emit-index-url -q
 
 lock:
 	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install -q uv; }
+	$(LOCK) --python-version 3.11 -o requirements.txt requirements.in
 	$(LOCK) --python-version 3.11 -o requirements-dev.txt requirements-dev.in
 	$(LOCK) --python-version 3.13 --no-deps -o requirements-runtime.txt requirements-runtime.in
 	$(LOCK) --python-version 3.11 -o requirements-node.txt requirements-node.in

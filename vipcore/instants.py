@@ -38,6 +38,14 @@ def from_rfc3339(text: str) -> Instant:
         raise ValueError("an instant must lie in the years 1 to 9999 in UTC") from exc
 
 
+def spread(wait_s: float, jitter: float) -> float:
+    """A wait of three quarters to five quarters of `wait_s`, so that several waits do not end in the same moment.
+
+    `jitter`: a number from [0, 1).
+    """
+    return wait_s * (0.75 + 0.5 * jitter)
+
+
 def seconds(n: float) -> timedelta:
     """N seconds as a timedelta."""
     return timedelta(seconds=n)

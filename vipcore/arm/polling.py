@@ -20,6 +20,7 @@ from typing import Final
 from vipcore.arm.errors import retry_after
 from vipcore.arm.port import ArmReply
 from vipcore.arm.rate_limit import WRITES_OF_A_SWAP, RateLimit, Sent
+from vipcore.instants import spread
 
 FIRST_POLL_S: Final = 0.25
 POLL_S_MAX: Final = 5.0
@@ -89,7 +90,7 @@ class Subscription:
         if polls == 0 and self.usual_s > elapsed_s:
             return self.usual_s - elapsed_s + 0.1 * jitter
         soon = 2 * alone if polls == 1 and self.usual_s else shared
-        return max(alone, soon * (0.75 + 0.5 * jitter))
+        return max(alone, spread(soon, jitter))
 
     @contextlib.contextmanager
     def polling(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ from vipcore.decision.controller import Controller
 from vipcore.decision.judge import check_first
 from vipcore.decision.request import HeadChanged, Request
 from vipcore.errors import Refusal
+from vipcore.instants import spread
 from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head
 from vipcore.model import Outcome, Phase
@@ -113,7 +114,7 @@ async def wait_for_swap(
                 continue
         if loop.time() + wait >= request.deadline:
             raise Refusal("busy", "The swap under way has not finished within this request's time; try the same again.")
-        await asyncio.sleep(wait * (0.75 + 0.5 * controller.clock.jitter()))
+        await asyncio.sleep(spread(wait, controller.clock.jitter()))
         wait = min(wait * 1.5, 1.0)
         head = await controller.load_head(request.mirror.name)
 

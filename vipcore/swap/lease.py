@@ -131,7 +131,7 @@ class HeldLease:
             except Unreachable:
                 if _now() + wait >= self.deadline:
                     raise
-            await asyncio.sleep(wait * (0.75 + 0.5 * self.store.clock.jitter()))
+            await asyncio.sleep(instants.spread(wait, self.store.clock.jitter()))
             wait = min(2 * wait, RETRY_S_MAX)
 
     async def keep_alive(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from vipcore.arm.errors import ArmError
 from vipcore.errors import AzureRefusal
+from vipcore.instants import spread
 from vipcore.model import Nic
 from vipcore.swap import one_call, plan
 from vipcore.swap.drive import Drive
@@ -148,7 +149,7 @@ async def _attach_when_free(drive: Drive, step: Step) -> Written | None:
             # A failed operation may keep what the NIC no longer shows; putting the NIC again makes Azure let go.
             drive.in_flight.overwrite(holder)
         tries = drive.attempts.writes[step.member]
-        await drive.pause(min(0.3 * 2**tries, 5.0) * (0.75 + 0.5 * drive.jitter()))
+        await drive.pause(spread(min(0.3 * 2**tries, 5.0), drive.jitter()))
         await read(drive, holder, drive.desired)
         await wait_until_stable(drive, holder)
         return None
