@@ -107,12 +107,8 @@ class Table:
 
     async def delete(self, partition: str, key: str, etag: str) -> None:
         """Delete the entity if it is still this one. Raises Conflict, Unreachable; not if it is gone already."""
-
-        def send(table: TableClient, sent: Exchange) -> Awaitable[Any]:
-            only_this: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
-            return table.delete_entity(partition, key, trace_request_ctx=sent, **only_this)
-
-        await self._repeated(send)
+        only_this: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+        await self._repeated(lambda table, sent: table.delete_entity(partition, key, trace_request_ctx=sent, **only_this))
 
     async def transact(self, first: Mapping[str, Any], etag: str | None, more: Sequence[Mapping[str, Any]]) -> str:
         """Replace `first` if it still has this etag (None: insert it) and insert the others, all or nothing, sent once only.

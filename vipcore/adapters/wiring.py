@@ -60,8 +60,7 @@ def build(config: Config, *, environ: Mapping[str, str] = os.environ) -> Wired:
         probes=HttpProbes(probe_pool),
         instance=instance_name(environ),
     )
-    pools = (table_pool, arm_pool, probe_pool)
-    return Wired(controller=controller, pools=pools, credential=credential, transport=transport)
+    return Wired(controller, pools=(table_pool, arm_pool, probe_pool), credential=credential, transport=transport)
 
 
 def identity(config: Config) -> ManagedIdentityCredential:

@@ -65,8 +65,7 @@ class Subscription:
 
     def answered(self, method: str, sent: Sent, reply: ArmReply, now: float) -> None:
         """Learn from an answer's headers and status."""
-        kind = "reads" if method == "GET" else "writes"
-        limit = self.reads if kind == "reads" else self.writes
+        kind, limit = ("reads", self.reads) if method == "GET" else ("writes", self.writes)
         if reply.status == 429 and _throttled(reply):
             limit.throttled(sent, retry_after(reply.headers) or 2.0, now)
         else:

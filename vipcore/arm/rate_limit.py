@@ -110,8 +110,7 @@ class RateLimit:
 
     def free_at(self, calls: int, now: float) -> float:
         """When so many permits can be granted: now, or later."""
-        lacking = calls - self.permits.available(now)
-        refilled_at = now if lacking <= 0 else now + lacking / self.permits.per_s
+        refilled_at = now + max(0.0, calls - self.permits.available(now)) / self.permits.per_s
         return max(self.blocked_until, refilled_at, self.window.free_at(self.reserved + calls, now))
 
     def grant(self, calls: int, now: float) -> None:
