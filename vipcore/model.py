@@ -5,7 +5,7 @@ Names of mirrors and members are compared exactly; names of VIPs and Azure's ful
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, NamedTuple, NewType
+from typing import Any, NamedTuple, NewType
 
 from vipcore.instants import Instant
 
@@ -14,8 +14,6 @@ Epoch = NewType("Epoch", int)
 
 Json = dict[str, Any]
 """A JSON object. A NIC's document stays the one that Azure sent, so that properties that we do not know survive."""
-
-STRATEGIES: Final = ("auto", "put", "atomic")
 
 
 class Member(NamedTuple):
@@ -48,7 +46,7 @@ class Mirror:
     """Seconds for which status pages that contradict a claim can hold it up."""
     follow_primary: bool = False
     strategy: str = "auto"
-    """One of STRATEGIES."""
+    """`auto`, `put` or `atomic` (docs/api.md section 10)."""
 
     def member(self, name: str) -> Member | None:
         """The member of exactly that name, or None."""
@@ -62,11 +60,6 @@ class Mirror:
         """The member on whose NIC the ip configuration of this resource id is, or None."""
         nic_id = (resource_id or "").lower().split("/ipconfigurations/")[0]
         return next((member.name for member in self.members if member.nic_id.lower() == nic_id), None)
-
-    @property
-    def subscription_id(self) -> str:
-        """The one subscription that all NICs of the mirror are in."""
-        return self.members[0].nic_id.split("/")[2]
 
     @property
     def has_pages(self) -> bool:

@@ -125,12 +125,6 @@ class Head:
         """Whether somebody may still be driving; `margin_s` allows for another instance's clock."""
         return self.lease is not None and now < self.lease.until + instants.seconds(margin_s)
 
-    @property
-    def working(self) -> bool:
-        """Whether anything is left for the timer to do or to watch, freezes without an end left out."""
-        timed = self.frozen is not None and self.frozen.until is not None
-        return self.swap is not None or self.recorded_claim is not None or self.lease is not None or timed
-
 
 def expecting_late_writes(head: Head, members: Iterable[str], now: Instant, until: Instant) -> Head:
     """The head with late writes of these members' NICs expected, beside those that still are."""
@@ -138,11 +132,6 @@ def expecting_late_writes(head: Head, members: Iterable[str], now: Instant, unti
     still = before.members if now < before.until else ()
     expected = LateWrites(until=max(until, before.until), members=tuple(sorted({*still, *members})))
     return replace(head, late_writes=expected)
-
-
-def without(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """The mapping less one key."""
-    return {k: v for k, v in mapping.items() if k != key}
 
 
 REPLAY_MARKS_MAX: Final = 200

@@ -9,7 +9,7 @@ IP; when Azure is short of reads these are left out.
 import asyncio
 import fnmatch
 import ipaddress
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -226,8 +226,3 @@ def _no(name: str, detail: str, *, code: str = "azure-failed") -> Check:
 
 def _unread(name: str, exc: Exception) -> Check:
     return Check(name=name, ok=None, detail=f"could not be read, which stops nothing: {str(exc)[:300]}")
-
-
-def views(checks: list[Check]) -> list[Mapping[str, Any]]:
-    """The checks as a dry run shows them."""
-    return [found.view() for found in checks]
