@@ -159,6 +159,11 @@ class Placement(NamedTuple):
     members: tuple[str, ...] = ()
 
     @property
+    def first(self) -> str | None:
+        """The first member that carries a VIP, or None."""
+        return self.members[0] if self.members else None
+
+    @property
     def holder(self) -> str | None:
         """The member that carries every VIP, or None."""
         return self.members[0] if self.state is Seen.PLACED else None

@@ -137,7 +137,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "rows that wait are not in the commit that ends a swap",
         3,
-        _of((ending.complete, "[*drive.journal.waiting, *rows]", "rows")),
+        _of((lease.HeldLease.commit, "[*self.journal.waiting, *entries]", "entries")),
     ),
     (
         "a commit that was cut off takes its rows along",
@@ -184,7 +184,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a claim that joins is not compared with the newest mark",
         6,
-        _of((accept.accept_beside, "and rules.replayed(newest, request.claim)", "and False")),
+        _of((accept.accept_beside, "if request.replayed(newest):", "if False:")),
     ),
     ("every refusal spends its signature", 6, _of((judge.refuse, "after = newest\n", "after = request.use_issued_at(newest)\n"))),
     # -- freezes, recorded claims, order

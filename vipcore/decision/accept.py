@@ -58,8 +58,7 @@ async def confirm(controller: Controller, request: Request, head: Head, observed
 
 async def accept(controller: Controller, request: Request, head: Head, observed: Observed, remark: str | None) -> Drive:
     """Decision, row and lease in one transaction. The drive that comes back may write NICs."""
-    seen = observed.placement()
-    seen_on = seen.holder or (seen.members[0] if seen.members else None)
+    seen_on = observed.placement().first
     report = Report(request.asked_at)
     report.end_phase("read", request.now())
 
@@ -71,7 +70,7 @@ async def accept(controller: Controller, request: Request, head: Head, observed:
             operation_id = controller.clock.new_id()
             after, outcome = _with_swap(controller, request, newest, operation_id, seen_on=seen_on), "decided"
         assert after.swap is not None
-        from_member = after.swap.from_member if resumes and after.swap.begun else seen_on
+        from_member = after.swap.from_member if after.swap.begun else seen_on
         row = _accepted_row(request, newest, after.swap.operation_id, outcome, remark, from_member=from_member)
         after = replace(after, swap=replace(after.swap, from_member=from_member, begun=True))
         after = repeats.reset_left_out(request.use_issued_at(after), request)
@@ -96,7 +95,7 @@ async def accept_beside(controller: Controller, request: Request, head: Head, re
         if newest.etag != head.etag:
             if not (joins and newest.lease_live(now, margin_s=LEASE_MARGIN_S)):
                 raise HeadChanged(newest)
-            if request.claim and not request.by_timer and not request.issued_at_used and rules.replayed(newest, request.claim):
+            if request.replayed(newest):
                 raise HeadChanged(newest)  # the same signed request was accepted meanwhile (I6)
         if joins and newest.swap is not None:
             waits_for, outcome = newest.swap.operation_id, "joined"
@@ -140,8 +139,7 @@ def _with_swap(
     `seen_on`: who carries the VIP, where that was read.
     """
     now = now or controller.clock.now()
-    holder = newest.desired or seen_on
-    after = _decided(controller, request, newest, now, began=request.began, claim_id=request.claim_id, holder=holder)
+    after = _decided(controller, request, newest, now, began=request.began, claim_id=request.claim_id, holder=seen_on)
     before = newest.swap
     swap = Swap(
         operation_id=operation_id,

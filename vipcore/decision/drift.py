@@ -106,8 +106,7 @@ async def _drive(
     """
     await check_first(controller, request, head, observed)
     await controller.ledger.put_work_item(request.mirror.name)
-    seen = observed.placement().members
-    from_member = seen[0] if seen else None
+    from_member = observed.placement().first
 
     def beginning(newest: Head) -> tuple[Head, list[Entry]]:
         now = controller.clock.now()

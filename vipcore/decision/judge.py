@@ -23,7 +23,7 @@ from vipcore.swap.observed import Observed
 async def judge(controller: Controller, request: Request, head: Head, reads: Reads, now: Instant) -> str | None:
     """The checks from the replay mark to flapping. Returns a remark for the row; raises Refusal, its row written."""
     mirror, claim, move = request.mirror, request.claim, request.move
-    if claim and not request.by_timer and not request.issued_at_used and (deny := rules.replayed(head, claim)):
+    if deny := request.replayed(head):
         await controller.failures.count(deny.code)
         raise Refusal(deny.code, deny.detail)
     if why := rules.superseded(head, request.member, request.began):
@@ -87,7 +87,7 @@ def _recorded(request: Request, newest: Head, after: Head, deny: rules.Deny, now
     """`after` with the claim recorded; None where it is not to be, or a claim that began later is recorded already."""
     if not deny.recorded or request.claim is None or rules.superseded(newest, request.member, request.began):
         return None
-    if not request.issued_at_used and rules.replayed(newest, request.claim):
+    if request.replayed(newest):
         return None  # the same signed request was recorded meanwhile (I6)
     kept = rules.recorded(after, request.claim, deny.code, now)
     return None if kept is after else kept

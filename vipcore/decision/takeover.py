@@ -88,11 +88,8 @@ async def drive_to_the_end(controller: Controller, request: Request, drive: Driv
         return await wait_for_swap(controller, request, lost.head, operation_id, epoch=epoch)
 
 
-async def wait_for_swap(
-    controller: Controller, request: Request, head: Head, operation_id: str, *, epoch: int | None = None
-) -> Outcome:
+async def wait_for_swap(controller: Controller, request: Request, head: Head, operation_id: str, *, epoch: int) -> Outcome:
     """Wait for the swap under way; take the lease over where it is free. Raises Refusal."""
-    epoch = head.epoch if epoch is None else epoch
     loop = asyncio.get_running_loop()
     wait = 0.1
     while True:
@@ -127,8 +124,9 @@ async def take_over(controller: Controller, request: Request, head: Head) -> Out
     def beginning(newest: Head) -> tuple[Head, list[Entry]]:
         if newest.swap is None:
             raise HeadChanged(newest)
-        seen = observed.placement().members
-        swap = newest.swap if newest.swap.begun else replace(newest.swap, from_member=seen[0] if seen else None, begun=True)
+        swap = newest.swap
+        if not swap.begun:
+            swap = replace(swap, from_member=observed.placement().first, begun=True)
         after = replace(newest, swap=swap)
         return after, resumed(request, after)
 

@@ -28,8 +28,7 @@ async def complete(drive: Drive) -> Head:
     changed = _changed_otherwise(drive)
     path = await _probe(drive)
     total_ms = drive.report.ms_so_far(drive.now())
-    head, refused = drive.lease.head, list(drive.journal.refused)
-    swap = head.swap
+    swap, epoch = drive.lease.head.swap, drive.lease.head.epoch
     assert swap is not None
     last = LastSwap(
         operation_id=swap.operation_id,
@@ -39,43 +38,25 @@ async def complete(drive: Drive) -> Head:
         total_ms=total_ms,
         phases=tuple((phase.name, phase.ms) for phase in drive.report.phases),
     )
-    rows = [
-        drive.entry(
-            "swap.completed",
-            member=drive.desired,
-            from_member=swap.from_member,
-            arm_request_ids=drive.journal.request_ids(),
-            duration_ms=total_ms,
-            outcome="moved",
-            detail=" ".join(
-                [
-                    f"Every VIP is on the NIC of {drive.desired}, shown by a read after the last write.",
-                    *drive.report.notes,
-                    *path,
-                    *changed,
-                ]
-            ),
-        )
-    ]
-    if drive.report.closing_event:
-        again = f"The VIP is on the NIC of {drive.desired} again."
-        rows.append(drive.entry(drive.report.closing_event, member=drive.desired, detail=again))
+    proof = f"Every VIP is on the NIC of {drive.desired}, shown by a read after the last write."
+    columns = {"member": drive.desired, "from_member": swap.from_member, "duration_ms": total_ms, "outcome": "moved"}
+    columns["detail"] = " ".join([proof, *drive.report.notes, *path, *changed])
+    with drive.journal.telling_refused() as ids:
+        rows = [drive.entry("swap.completed", arm_request_ids=ids, **columns)]
+        if drive.report.closing_event:
+            again = f"The VIP is on the NIC of {drive.desired} again."
+            rows.append(drive.entry(drive.report.closing_event, member=drive.desired, detail=again))
 
-    def change(newest: Head) -> tuple[Head, list[Entry]]:
-        drive.lease.check_held(newest)
-        swaps = int(newest.overlap_memory.get("swaps", 0)) + 1
-        memory: dict[str, Any] = {**newest.overlap_memory, **drive.report.overlap_memory, "swaps": swaps}
-        done = drive.in_flight.stamp(newest, drive.store.clock.now())
-        done = replace(done, swap=None, lease=None, last_swap=last, overlap_memory=memory, drift=None)
-        return done, [*drive.journal.waiting, *rows]
+        def change(newest: Head) -> tuple[Head, list[Entry]]:
+            drive.lease.check_held(newest)
+            swaps = int(newest.overlap_memory.get("swaps", 0)) + 1
+            memory: dict[str, Any] = {**newest.overlap_memory, **drive.report.overlap_memory, "swaps": swaps}
+            done = drive.in_flight.stamp(newest, drive.store.clock.now())
+            return replace(done, swap=None, lease=None, last_swap=last, overlap_memory=memory, drift=None), rows
 
-    try:
         stored = await drive.lease.until_reachable(lambda: drive.lease.commit(drive.lease.head, change))
-    except LostLease:
-        drive.journal.restore_refused(refused)  # the end is not ours to tell, the answers are
-        raise
     # Where the answer to that commit was lost, `stored` may be a later head: what we completed is ours to tell all the same.
-    return replace(stored, epoch=head.epoch, last_swap=last)
+    return replace(stored, epoch=epoch, last_swap=last)
 
 
 def _changed_otherwise(drive: Drive) -> list[str]:
@@ -105,39 +86,40 @@ async def _probe(drive: Drive) -> list[str]:
 
 async def fail(drive: Drive, refusal: Refusal) -> None:
     """Say so in the trail, set the time of the next try, and release the lease if nothing of ours is in flight."""
-    began = drive.store.clock.now()
+    failed_at = drive.store.clock.now()
 
     def change(newest: Head) -> tuple[Head, list[Entry]]:
         drive.lease.check_held(newest)
         assert newest.swap is not None
         failures = newest.swap.failures + 1
         backoff = min(5.0 * 2 ** min(failures - 1, 8), BACKOFF_S_MAX)
-        swap = replace(newest.swap, failures=failures, retry_at=began + instants.seconds(backoff))
+        swap = replace(newest.swap, failures=failures, retry_at=failed_at + instants.seconds(backoff))
         after = drive.in_flight.stamp(replace(newest, swap=swap), drive.store.clock.now())
         if not drive.in_flight.unanswered:
             # What a driver before us may have left is still to be rewritten by whoever comes next.
             left = replace(swap, maybe_in_flight=tuple(sorted(drive.in_flight.to_overwrite)))
             after = replace(after, lease=None, swap=left)
-        return after, [*drive.journal.waiting, row]
+        return after, [row]
 
-    head, refused = drive.lease.head, list(drive.journal.refused)
-    row = drive.entry(
-        "swap.failed",
-        member=head.desired,
-        from_member=head.swap.from_member if head.swap else None,
-        duration_ms=drive.report.ms_so_far(drive.now()),
-        arm_request_ids=drive.journal.request_ids(),
-        outcome=refusal.code,
-        detail=" ".join([refusal.detail[:1000], *drive.report.notes]),
-    )
+    head = drive.lease.head
     try:
-        await drive.lease.commit(head, change)
+        with drive.journal.telling_refused() as ids:
+            row = drive.entry(
+                "swap.failed",
+                member=head.desired,
+                from_member=head.swap.from_member if head.swap else None,
+                duration_ms=drive.report.ms_so_far(drive.now()),
+                arm_request_ids=ids,
+                outcome=refusal.code,
+                detail=" ".join([refusal.detail[:1000], *drive.report.notes]),
+            )
+            try:
+                await drive.lease.commit(head, change)
+            except Unreachable:
+                drive.journal.add(row)
+                drive.store.log("swap.unrecorded", mirror=drive.mirror.name, code=refusal.code)
     except LostLease as lost:
-        drive.journal.restore_refused(refused)  # the failure is not ours to tell any more, the answers are
         await let_go(drive, lost.head)
-    except Unreachable:
-        drive.journal.add(row)
-        drive.store.log("swap.unrecorded", mirror=drive.mirror.name, code=refusal.code)
 
 
 async def let_go(drive: Drive, head: Head) -> None:
@@ -165,14 +147,13 @@ async def _hand_over(drive: Drive, head: Head) -> None:
     """Commit the waiting entries, and release the lease if it is ours and no write of ours may still land. Raises Unreachable."""
 
     def change(newest: Head) -> tuple[Head, list[Entry]]:
-        waiting = drive.journal.waiting
         after = drive.in_flight.stamp(newest, drive.store.clock.now())
         if newest.lease is None or newest.lease.owner != drive.lease.owner:
             # Whoever judges now must not take a read of before our writes for a fresh one.
-            return (replace(newest, wrote_at=after.wrote_at) if waiting else newest), waiting
+            return (replace(newest, wrote_at=after.wrote_at) if drive.journal.waiting else newest), []
         if after.swap is not None:
             after = replace(after, swap=replace(after.swap, maybe_in_flight=tuple(sorted(drive.in_flight.late))))
-        return (after if drive.in_flight.unanswered else replace(after, lease=None)), waiting
+        return (after if drive.in_flight.unanswered else replace(after, lease=None)), []
 
     await drive.lease.commit(head, change)
 

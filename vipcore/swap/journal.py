@@ -1,6 +1,7 @@
 """What a drive still has to tell the audit trail: entries that wait for their commit, and request ids of refused writes. Pure."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from vipcore.ledger.audit import Entry
@@ -45,6 +46,12 @@ class Journal:
         refused, self.refused = self.refused, []
         return ",".join(one for one in (*refused, *own) if one) or None
 
-    def restore_refused(self, refused: list[str]) -> None:
-        """The row that told these ids was not committed: another one has to."""
-        self.refused = refused
+    @contextlib.contextmanager
+    def telling_refused(self) -> Iterator[str | None]:
+        """The ids of the refused writes, for a row. Where the row is not committed, another one has to tell them."""
+        refused = list(self.refused)
+        try:
+            yield self.request_ids()
+        except BaseException:
+            self.refused = refused + self.refused
+            raise

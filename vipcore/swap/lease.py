@@ -195,10 +195,15 @@ class HeldLease:
             self.head_read_at = asked_at
 
     async def commit(self, head: Head, change: Change) -> Head:
-        """Commit a change that takes the waiting entries along; no heartbeat commits in between. Returns the head as stored."""
+        """Commit a change, with the waiting entries before its own; no heartbeat commits in between. Returns the stored head."""
+
+        def with_waiting(newest: Head) -> tuple[Head, Sequence[Entry]]:
+            after, entries = change(newest)
+            return after, [*self.journal.waiting, *entries]
+
         async with self.lock:
             await self._resolve_doubt()
-            stored = await self._commit(head, change)
+            stored = await self._commit(head, with_waiting)
             self.journal.take()
         return stored
 
