@@ -95,7 +95,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "another instance's clock is trusted",
         2,
-        _of((head.Head.lease_live, "self.lease.until + instants.seconds(margin_s)", "self.lease.until")),
+        _of((head.Head.lease_live, "self.lease.until + instants.seconds(LEASE_MARGIN_S)", "self.lease.until")),
     ),
     (
         "a later refusal settles an unanswered write",

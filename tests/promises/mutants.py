@@ -123,7 +123,7 @@ def _short_lease() -> Patches:
 
 
 def _lease_ignored() -> Patches:
-    return [(head.Head, "lease_live", lambda self, now, *, margin_s=0.0: False)]
+    return [(head.Head, "lease_live", lambda self, now: False)]
 
 
 def _no_rewrite() -> Patches:

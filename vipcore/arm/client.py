@@ -12,7 +12,7 @@ from vipcore.arm.errors import ArmError, Cause, error_of, failed_operation
 from vipcore.arm.polling import PollCount, Subscription
 from vipcore.arm.port import ArmReply, ArmRequest, Transport
 from vipcore.errors import NoReply, NotSent
-from vipcore.model import Json, Missing, Nic, Observation, Unreadable
+from vipcore.model import Json, Mirror, Missing, Nic, Observation, Unreadable
 
 NETWORK_API: Final = "2026-03-01"
 """The version of azure-mgmt-network 33.1.0. A PUT in an older one may drop settings that it does not know (docs/facts/azure.md
@@ -62,6 +62,10 @@ class Arm:
         self.polling_now = PollCount()
         # NIC id -> when this process last wrote it. An older read is stale, whether or not Azure honours If-Match.
         self.touched: dict[str, float] = {}
+
+    def limits_of(self, mirror: Mirror) -> Subscription:
+        """The subscription that all NICs of the mirror are in."""
+        return self.subscription(mirror.members[0].nic_id)
 
     def subscription(self, resource_id: str) -> Subscription:
         """The rate limits and the polling of the subscription that this resource is in."""

@@ -13,7 +13,6 @@ from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head, Swap
 from vipcore.model import Epoch, Outcome
 from vipcore.swap.drive import Drive
-from vipcore.swap.lease import LEASE_MARGIN_S
 from vipcore.swap.observed import Observed
 from vipcore.swap.report import Report
 
@@ -93,7 +92,7 @@ async def accept_beside(controller: Controller, request: Request, head: Head, re
         nonlocal waits_for, epoch
         joins = rules.joins(newest, request.member)
         if newest.etag != head.etag:
-            if not (joins and newest.lease_live(now, margin_s=LEASE_MARGIN_S)):
+            if not (joins and newest.lease_live(now)):
                 raise HeadChanged(newest)
             if request.replayed(newest):
                 raise HeadChanged(newest)  # the same signed request was accepted meanwhile (I6)

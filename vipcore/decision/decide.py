@@ -21,7 +21,6 @@ from vipcore.instants import Instant
 from vipcore.ledger.head import Head
 from vipcore.model import Outcome
 from vipcore.swap import preflight
-from vipcore.swap.lease import LEASE_MARGIN_S
 from vipcore.swap.observed import Observed
 from vipcore.swap.plan import Plan
 
@@ -69,7 +68,7 @@ async def _decide(controller: Controller, request: Request, head: Head, reads: R
         await _acquire_permits(controller, request, head, now)
     early = asyncio.create_task(controller.ledger.put_work_item(request.mirror.name)) if will_work else None
     try:
-        joins, driven = rules.joins(head, request.member), head.lease_live(now, margin_s=LEASE_MARGIN_S)
+        joins, driven = rules.joins(head, request.member), head.lease_live(now)
         observed = None
         if not (joins and driven):
             observed = await _observed(controller, request, head, reads)
@@ -101,12 +100,12 @@ async def _acquire_permits(controller: Controller, request: Request, head: Head,
 
     Raises Refusal `azure-throttled` when that takes too long; the claim is recorded, and keeps its place, which is when it began.
     """
-    if request.permits or (rules.joins(head, request.member) and head.lease_live(now, margin_s=LEASE_MARGIN_S)):
+    if request.permits or (rules.joins(head, request.member) and head.lease_live(now)):
         return
     if head.swap is not None:
         prioritise()  # the VIP may be on no NIC
     loop = asyncio.get_running_loop()
-    began, writes = loop.time(), controller.arm.subscription(request.mirror.members[0].nic_id).writes
+    began, writes = loop.time(), controller.arm.limits_of(request.mirror).writes
     try:
         async with asyncio.timeout_at(request.asked_at + _WAIT_SHARE * request.deadline_s):
             await writes.acquire(WRITES_OF_A_SWAP)
@@ -134,5 +133,5 @@ async def _observed(controller: Controller, request: Request, head: Head, reads:
 
 def _release_permits(controller: Controller, request: Request) -> None:
     """Give back permits that no drive has taken over."""
-    controller.arm.subscription(request.mirror.members[0].nic_id).writes.release(request.permits)
+    controller.arm.limits_of(request.mirror).writes.release(request.permits)
     request.permits = 0

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 
 from vipcore import instants
 from vipcore.decision.controller import Controller
-from vipcore.ledger.head import Head
+from vipcore.ledger.head import LEASE_MARGIN_S, Head
 from vipcore.model import Mirror, Page
-from vipcore.swap.lease import LEASE_MARGIN_S
 from vipcore.swap.observed import Observed
 
 
@@ -23,7 +22,7 @@ class Reads:
     def __init__(self, controller: Controller, mirror: Mirror) -> None:
         self._controller, self._mirror = controller, mirror
         self._pages = asyncio.create_task(controller.pages(mirror)) if mirror.has_pages else None
-        held = controller.arm.subscription(mirror.members[0].nic_id).writes_contended(asyncio.get_running_loop().time())
+        held = controller.arm.limits_of(mirror).writes_contended(asyncio.get_running_loop().time())
         self.nics: asyncio.Task[Observed] | None = None if held else asyncio.create_task(controller.read_all(mirror))
         self._at = controller.clock.now()
         """When the NICs' reads were sent out, by our clock."""

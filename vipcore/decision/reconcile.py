@@ -22,7 +22,6 @@ from vipcore.instants import Instant
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.head import Head, RecordedClaim
 from vipcore.model import Claim, Mirror
-from vipcore.swap.lease import LEASE_MARGIN_S
 
 
 class Recorded(Enum):
@@ -86,7 +85,7 @@ def situation_of(mirror: Mirror, head: Head, now: Instant, *, judged: bool = Fal
         recorded = Recorded.DESIRED if head.recorded_claim.member == head.desired else Recorded.OTHER
     lost = head.desired is not None and mirror.member(head.desired) is None
     return Situation(
-        driven=head.lease_live(now, margin_s=LEASE_MARGIN_S),
+        driven=head.lease_live(now),
         unfinished=head.swap is not None and not lost,
         recorded=recorded,
         frozen=rules.frozen(head, now) is not None,
@@ -109,7 +108,7 @@ async def reconcile(controller: Controller, mirror: Mirror, head: Head, caller: 
     if act is Act.JUDGE and head.recorded_claim is not None:
         await _judge_again(controller, mirror, head, head.recorded_claim, caller, now)
         head = await controller.load_head(mirror.name)
-        driven = head.lease_live(now, margin_s=LEASE_MARGIN_S)
+        driven = head.lease_live(now)
         if head.recorded_claim is None or driven or (head.swap is not None) != situation.unfinished:
             return True  # another situation than the one that was looked up
         act = act_for(situation_of(mirror, head, now, judged=True))

@@ -7,7 +7,7 @@ from typing import Final
 from vipcore import instants
 from vipcore.instants import Instant
 from vipcore.ledger.head import Head, RecordedClaim
-from vipcore.model import Claim, Mirror, Move, Page
+from vipcore.model import Claim, Epoch, Mirror, Move, Page
 
 RECORDED_S_MAX: Final = 3600.0
 """A recorded claim is judged again for an hour; a freeze stops that clock."""
@@ -148,7 +148,7 @@ def decided(
     `holder`: who carries the VIP where nobody was desired before, so that the first change of holder counts as one too.
     """
     changed = head.desired != member
-    moves = changed and (head.desired or holder or member) != member
+    moves = changed and (head.desired or holder) not in (None, member)
     recent = tuple(at for at in head.changes if now - at < instants.seconds(changes_s))
     recorded = head.recorded_claim
     if recorded is not None and (recorded.member == member or recorded.began <= began):
@@ -156,7 +156,7 @@ def decided(
     return replace(
         head,
         desired=member,
-        epoch=type(head.epoch)(head.epoch + 1) if changed else head.epoch,
+        epoch=Epoch(head.epoch + 1) if changed else head.epoch,
         began=max(began, head.began) if not changed else began,
         claim_id=claim_id,
         changes=(*recent, now)[-CHANGES_KEPT:] if moves else recent,

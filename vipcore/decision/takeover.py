@@ -16,7 +16,7 @@ from vipcore.swap.converge import converge
 from vipcore.swap.drive import Attempts, Drive
 from vipcore.swap.in_flight import InFlight
 from vipcore.swap.journal import Journal
-from vipcore.swap.lease import LEASE_MARGIN_S, HeldLease, LostLease, take_lease
+from vipcore.swap.lease import HeldLease, LostLease, take_lease
 from vipcore.swap.observed import Observed
 from vipcore.swap.report import Report
 
@@ -103,7 +103,7 @@ async def wait_for_swap(controller: Controller, request: Request, head: Head, op
                 return _moved(request, head)
             # Confirmed by somebody else, or finished and followed by more for the same member: look for ourselves.
             raise HeadChanged(head)
-        if not head.lease_live(controller.clock.now(), margin_s=LEASE_MARGIN_S):
+        if not head.lease_live(controller.clock.now()):
             try:
                 return await take_over(controller, request, head)
             except HeadChanged as overtaken:

@@ -12,7 +12,6 @@ from vipcore.errors import Unreachable
 from vipcore.ledger.head import Head
 from vipcore.model import Json, Member, Mirror, Missing, Nic, Observation, Unreadable
 from vipcore.swap import plan, preflight
-from vipcore.swap.lease import LEASE_MARGIN_S
 
 READ_S_MAX: Final = 10.0
 
@@ -54,7 +53,7 @@ def _in_progress(controller: Controller, head: Head) -> Json | None:
         "to": head.desired,
         "from": swap.from_member,
         "since": instants.to_text(swap.started_at),
-        "driven": head.lease_live(controller.clock.now(), margin_s=LEASE_MARGIN_S),
+        "driven": head.lease_live(controller.clock.now()),
         "failures": swap.failures,
     }
 

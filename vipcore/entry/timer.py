@@ -17,11 +17,10 @@ from vipcore.decision.reconcile import reconcile
 from vipcore.decision.request import HeadChanged
 from vipcore.errors import Refusal, Unreachable
 from vipcore.ledger.audit import Caller
-from vipcore.ledger.head import Head
+from vipcore.ledger.head import LEASE_MARGIN_S, Head
 from vipcore.ledger.port import WorkItem
 from vipcore.limits import PLATFORM_S_MAX
 from vipcore.model import Mirror
-from vipcore.swap.lease import LEASE_MARGIN_S
 
 ACTOR: Final = "reconciler"
 ATTEND_S: Final = 90.0

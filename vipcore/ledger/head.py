@@ -13,6 +13,9 @@ from vipcore.instants import Instant
 from vipcore.ledger.audit import GENESIS
 from vipcore.model import Epoch
 
+LEASE_MARGIN_S: Final = 5.0
+"""How far apart the wall clocks of two instances of the controller may be."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
@@ -121,9 +124,9 @@ class Head:
     backup_seen: Mapping[str, Any] = field(default_factory=dict)
     etag: str | None = field(default=None, compare=False)
 
-    def lease_live(self, now: Instant, *, margin_s: float = 0.0) -> bool:
-        """Whether somebody may still be driving; `margin_s` allows for another instance's clock."""
-        return self.lease is not None and now < self.lease.until + instants.seconds(margin_s)
+    def lease_live(self, now: Instant) -> bool:
+        """Whether somebody may still be driving, by a clock that may differ from the lease owner's."""
+        return self.lease is not None and now < self.lease.until + instants.seconds(LEASE_MARGIN_S)
 
 
 def expecting_late_writes(head: Head, members: Iterable[str], now: Instant, until: Instant) -> Head:

@@ -126,7 +126,7 @@ class Drive:
         """
         wanted = calls - self.attempts.permits
         if wanted > 0:
-            writes = self.arm.subscription(self.mirror.members[0].nic_id).writes
+            writes = self.arm.limits_of(self.mirror).writes
             permit = asyncio.ensure_future(writes.acquire(wanted))
             try:
                 while not permit.done():
@@ -146,7 +146,7 @@ class Drive:
 
     def release_permits(self) -> None:
         """Give back permits that were acquired ahead and not needed."""
-        self.arm.subscription(self.mirror.members[0].nic_id).writes.release(self.attempts.permits)
+        self.arm.limits_of(self.mirror).writes.release(self.attempts.permits)
         self.attempts.set_permits(0)
 
     def entry(self, event: str, **columns: Any) -> Entry:
@@ -155,7 +155,7 @@ class Drive:
         operation_id = head.swap.operation_id if head.swap else None
         return self.caller.entry(event, epoch=head.epoch, claim_id=head.claim_id, operation_id=operation_id, **columns)
 
-    def write_entry(self, outcome: str, detail: str, *request_ids: str, **columns: Any) -> Entry:
+    def write_entry(self, outcome: str, detail: str, request_id: str = "", **columns: Any) -> Entry:
         """A `nic.write` row, with ARM's ids of this write and of those that were refused before it."""
-        ids = self.journal.request_ids(*request_ids)
+        ids = self.journal.request_ids(request_id)
         return self.entry("nic.write", outcome=outcome, detail=detail, arm_request_ids=ids, **columns)

@@ -41,10 +41,10 @@ class Journal:
         if request_id and len(self.refused) < REFUSED_MAX:
             self.refused.append(request_id)
 
-    def request_ids(self, *own: str) -> str | None:
+    def request_ids(self, own: str = "") -> str | None:
         """The ArmRequestIds of a row, joined by commas: the refused writes before it, and its own."""
         refused, self.refused = self.refused, []
-        return ",".join(one for one in (*refused, *own) if one) or None
+        return ",".join(one for one in (*refused, own) if one) or None
 
     @contextlib.contextmanager
     def telling_refused(self) -> Iterator[str | None]:

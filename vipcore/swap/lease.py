@@ -26,16 +26,13 @@ from vipcore.arm.polling import PollCount
 from vipcore.errors import AzureRefusal, Unreachable, VipError
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Entry, Row
-from vipcore.ledger.head import Head, Lease, expecting_late_writes
+from vipcore.ledger.head import LEASE_MARGIN_S, Head, Lease, expecting_late_writes
 from vipcore.ledger.store import OUTDATED, Change, CommitInDoubt, Store
 from vipcore.swap.in_flight import LATE_WRITES_S, InFlight
 from vipcore.swap.journal import Journal
 
 _T = TypeVar("_T")
 LEASE_TTL_S: Final = 45.0
-LEASE_MARGIN_S: Final = 5.0
-"""How far apart the wall clocks of two instances of the controller may be."""
-
 HEARTBEAT_S: Final = 4.0
 HEARTBEAT_S_MAX: Final = 9.0
 HEARTBEATS_PER_S: Final = 60.0

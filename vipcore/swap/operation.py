@@ -57,7 +57,8 @@ async def finish(drive: Drive, written: Written) -> bool:
             except (ArmError, NotSent, NoReply) as exc:
                 if isinstance(exc, ArmError) and exc.cause in _ENDS:
                     return await _ended_badly(drive, written, exc)
-                faults += not (isinstance(exc, ArmError) and exc.cause is Cause.THROTTLED)
+                if not (isinstance(exc, ArmError) and exc.cause is Cause.THROTTLED):
+                    faults += 1
                 if isinstance(exc, NotSent) or faults >= POLL_FAULTS_MAX:
                     # The operation's URL is none that we ask, or has stopped answering: the NIC tells as well.
                     await read(drive, member)
@@ -67,7 +68,7 @@ async def finish(drive: Drive, written: Written) -> bool:
 
 async def _poll(drive: Drive, written: Written) -> bool | None:
     """True: succeeded. None: not ended. Raises as `Arm.poll`."""
-    return True if await drive.arm.poll(drive.mirror.nic_id(written.step.member), written.operation or "") else None
+    return await drive.arm.poll(drive.mirror.nic_id(written.step.member), written.operation or "") or None
 
 
 async def _ended_by_its_nic(drive: Drive, written: Written) -> bool | None:

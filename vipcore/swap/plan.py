@@ -11,15 +11,15 @@ Nothing here knows what an earlier process was doing. Rules, in order:
 4. Nothing left to write and desired's NIC `Succeeded`: done.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from vipcore.arm import nic
 from vipcore.arm.errors import ArmError
-from vipcore.errors import AzureRefusal
-from vipcore.model import Mirror, Missing, Nic, Observation, Placement, Seen, Unreadable
+from vipcore.errors import AzureRefusal, InvariantBroken
+from vipcore.model import Mirror, Missing, Nic, Observation, Placement, Seen, Unreadable, Vip
 
 Observations = Mapping[str, Observation]
 """Member name -> what the last read of its NIC showed."""
@@ -82,11 +82,16 @@ class Plan:
         return not self.steps and not self.waits_for
 
 
+def nics(observed: Observations) -> Iterator[tuple[str, Nic]]:
+    """The members whose NICs could be read, with their NICs."""
+    return ((name, seen) for name, seen in observed.items() if isinstance(seen, Nic))
+
+
 def placement(mirror: Mirror, observed: Observations) -> Placement:
     """Where the VIPs are (docs/api.md section 6). A VIP without its public IP, or with another, is there, but not placed."""
-    carriers = {vip.name: _carriers(mirror, observed, vip.name) for vip in mirror.vips}
-    members = tuple(m.name for m in mirror.members if _has_some(observed[m.name], mirror))
-    if all(len(found) == 1 for found in carriers.values()) and len(members) == 1:
+    carrying = {name for name, seen in nics(observed) if any(nic.has_address(seen.document, vip) for vip in mirror.vips)}
+    members = tuple(member.name for member in mirror.members if member.name in carrying)
+    if len(members) == 1 and all(len(_carriers(observed, vip)) == 1 for vip in mirror.vips):
         return Placement(state=Seen.PLACED, members=members)
     if any(isinstance(observation, Unreadable) for observation in observed.values()):
         return Placement(state=Seen.UNKNOWN, members=members)
@@ -95,26 +100,16 @@ def placement(mirror: Mirror, observed: Observations) -> Placement:
     return Placement(state=Seen.SPLIT if members else Seen.UNPLACED, members=members)
 
 
-def _has_some(observation: Observation, mirror: Mirror) -> bool:
-    return isinstance(observation, Nic) and any(nic.has_address(observation.document, vip) for vip in mirror.vips)
-
-
-def _carriers(mirror: Mirror, observed: Observations, vip_name: str) -> list[str]:
-    vip = next(vip for vip in mirror.vips if vip.name == vip_name)
-    return [
-        name for name, observation in observed.items() if isinstance(observation, Nic) and nic.carries(observation.document, vip)
-    ]
+def _carriers(observed: Observations, vip: Vip) -> list[str]:
+    return [name for name, seen in nics(observed) if nic.carries(seen.document, vip)]
 
 
 def intruder(mirror: Mirror, observed: Observations) -> str | None:
     """`NIC/ipConfigurations/NAME` of a member's own configuration that holds a VIP's address under another name, or None."""
-    for observation in observed.values():
-        if not isinstance(observation, Nic):
-            continue
+    for _, seen in nics(observed):
         for vip in mirror.vips:
-            found = nic.intruder(observation.document, vip, mirror.vips)
-            if found:
-                return f"{observation.id}/ipConfigurations/{found}"
+            if found := nic.intruder(seen.document, vip, mirror.vips):
+                return f"{seen.id}/ipConfigurations/{found}"
     return None
 
 
@@ -123,16 +118,14 @@ def plan(mirror: Mirror, observed: Observations, desired: str) -> Plan | Blocked
     blocked = _blocked(mirror, observed, desired)
     if blocked:
         return blocked
-    detaches = []
+    seen, detaches = dict(nics(observed)), []
     for member in mirror.members:
-        observation = observed[member.name]
-        if member.name == desired or not isinstance(observation, Nic):
+        if member.name == desired or member.name not in seen:
             continue
-        names = tuple(vip.name for vip in mirror.vips if nic.named(observation.document, vip.name))
+        names = tuple(vip.name for vip in mirror.vips if nic.named(seen[member.name].document, vip.name))
         if names:
             detaches.append(Step(kind=Kind.DETACH, member=member.name, vips=names))
-    target = observed[desired]
-    assert isinstance(target, Nic)
+    target = seen[desired]
     missing = tuple(vip.name for vip in mirror.vips if not nic.carries(target.document, vip))
     attach = Step(kind=Kind.ATTACH, member=desired, vips=missing) if missing else None
     broken = target.state == FAILED and (detaches or not missing)
@@ -149,7 +142,7 @@ def _blocked(mirror: Mirror, observed: Observations, desired: str) -> Blocked | 
         return Blocked(reason=f"the NIC of {desired} could not be read", unread=(desired, *others))
     if isinstance(target, Missing):
         return Blocked(reason=f"the NIC of {desired} does not exist: {target.id}")
-    lost = [vip.name for vip in mirror.vips if not _carriers(mirror, observed, vip.name)]
+    lost = [vip.name for vip in mirror.vips if not _carriers(observed, vip)]
     if lost and unread:
         names = ", ".join(unread)
         return Blocked(
@@ -158,11 +151,9 @@ def _blocked(mirror: Mirror, observed: Observations, desired: str) -> Blocked | 
     taken_by = intruder(mirror, observed)
     if taken_by:
         return Blocked(reason=f"a VIP's address is held by {taken_by}, which is not ours by name", taken_by=taken_by)
-    for name, observation in observed.items():
-        if not isinstance(observation, Nic):
-            continue
+    for name, seen in nics(observed):
         for vip in mirror.vips:
-            if nic.is_primary(observation.document, vip.name):
+            if nic.is_primary(seen.document, vip.name):
                 return Blocked(
                     reason=f"ip configuration {vip.name} is the primary one of {name}'s NIC; Azure lets nobody detach it"
                 )
@@ -182,11 +173,14 @@ def refusal(observed: Observations, found: Blocked, *, before: str = "") -> Azur
     return AzureRefusal("address-taken" if found.taken_by else "azure-failed", f"{before}{found.reason}{why}.")
 
 
-def check_invariants(mirror: Mirror, plan_: Plan, desired: str) -> None:
-    """What no plan may ever say. Raises AssertionError: a defect of ours."""
+def check_invariants(mirror: Mirror, found: Plan, desired: str) -> None:
+    """What no plan may ever say. Raises InvariantBroken: a defect of ours."""
     names = {vip.name for vip in mirror.vips}
-    for step in plan_.steps:
-        assert set(step.vips) <= names, f"{step} touches what is not ours"
-        assert (step.kind is Kind.DETACH) == (step.member != desired), f"{step} is on the wrong side of {desired}"
-    moving = [step for step in plan_.steps if step is not plan_.repair]
-    assert len({step.member for step in moving}) == len(moving), "one write per NIC"
+    for step in found.steps:
+        if not set(step.vips) <= names:
+            raise InvariantBroken(f"{step} touches what is not ours")
+        if (step.kind is Kind.DETACH) != (step.member != desired):
+            raise InvariantBroken(f"{step} is on the wrong side of {desired}")
+    moving = [step.member for step in found.steps if step is not found.repair]
+    if len(set(moving)) != len(moving):
+        raise InvariantBroken("a NIC is written twice")

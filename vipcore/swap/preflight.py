@@ -19,6 +19,7 @@ from vipcore.arm.client import Arm, Permission
 from vipcore.arm.errors import ArmError, Cause
 from vipcore.errors import AzureRefusal, NoReply, NotSent
 from vipcore.model import Json, Mirror, Nic, Vip
+from vipcore.swap import plan
 from vipcore.swap.plan import Observations
 from vipcore.swap.readings import PreflightCache
 
@@ -42,7 +43,7 @@ class Check:
 
 
 async def check(arm: Arm, cache: PreflightCache, mirror: Mirror, observed: Observations, target: str) -> list[Check]:
-    """All checks for moving the mirror's VIPs to the target's NIC, which `looks` must show as a Nic."""
+    """All checks for moving the mirror's VIPs to the target's NIC, where it could be read; otherwise none."""
     observation = observed[target]
     if not isinstance(observation, Nic):
         return []
@@ -52,14 +53,14 @@ async def check(arm: Arm, cache: PreflightCache, mirror: Mirror, observed: Obser
     if not arm.subscription(observation.id).reads_low(asyncio.get_running_loop().time()):
         checks += [_subnet(arm, cache, observation, missing)] if missing else []
         checks += [_public_ip(arm, cache, mirror, vip) for vip in missing if vip.public_ip_id]
-        checks += _permissions(arm, cache, mirror, observed, target, missing)
+        checks += _permissions(arm, cache, mirror, observed, observation, missing)
     checks += [_address_free(arm, mirror, observed, observation, vip) for vip in missing if not _on_a_member(observed, vip)]
     return [_state(target, observation), *await asyncio.gather(*checks)]
 
 
 def read_ahead(arm: Arm, cache: PreflightCache, mirror: Mirror) -> None:
     """Send out, beside the NICs' reads, what `check` will ask for of resources whose ids are known already (I10)."""
-    if arm.subscription(mirror.members[0].nic_id).reads_low(asyncio.get_running_loop().time()):
+    if arm.limits_of(mirror).reads_low(asyncio.get_running_loop().time()):
         return
     public_ids = [vip.public_ip_id for vip in mirror.vips if vip.public_ip_id]
     referred = cache.referred(mirror)
@@ -77,7 +78,7 @@ def refusal(checks: list[Check]) -> AzureRefusal | None:
 
 
 def _on_a_member(observed: Observations, vip: Vip) -> bool:
-    return any(isinstance(observation, Nic) and nic.named(observation.document, vip.name) for observation in observed.values())
+    return any(nic.named(seen.document, vip.name) for _, seen in plan.nics(observed))
 
 
 def _state(target: str, observation: Nic) -> Check:
@@ -171,16 +172,14 @@ async def _holder(arm: Arm, subnet_id: str, vip: Vip) -> str:
 
 
 def _permissions(
-    arm: Arm, cache: PreflightCache, mirror: Mirror, observed: Observations, target: str, missing: list[Vip]
+    arm: Arm, cache: PreflightCache, mirror: Mirror, observed: Observations, target: Nic, missing: list[Vip]
 ) -> list[Awaitable[Check]]:
     """The rights that Azure will ask for: on both sides' NICs, and on what the target's document refers to."""
-    observation = observed[target]
-    assert isinstance(observation, Nic)
-    wanted: dict[str, list[str]] = {observation.id: [f"{_NIC}/write"]}
-    for name, other in observed.items():
-        if name != target and isinstance(other, Nic) and any(nic.named(other.document, vip.name) for vip in mirror.vips):
+    wanted: dict[str, list[str]] = {target.id: [f"{_NIC}/write"]}
+    for _, other in plan.nics(observed):
+        if other is not target and any(nic.named(other.document, vip.name) for vip in mirror.vips):
             wanted.setdefault(other.id, []).append(f"{_NIC}/write")
-    for resource_id, action in _referenced(observation.document, missing):
+    for resource_id, action in _referenced(target.document, missing):
         wanted.setdefault(resource_id, []).append(action)
     return [_allowed(arm, cache, resource_id, actions) for resource_id, actions in wanted.items()]
 

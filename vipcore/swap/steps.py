@@ -117,7 +117,9 @@ async def _attach(drive: Drive, found: Plan, early: Written | None) -> None:
         written = early or await _attach_when_free(drive, found.attach)
         if written is not None and await finish(drive, written):
             drive.end_phase("attach")
-            await asyncio.gather(verifying, *(() if proven(drive) else (read(drive, drive.desired),)))
+            if not proven(drive):
+                await read(drive, drive.desired)
+            await verifying
             drive.end_phase("verify")
     finally:
         await asyncio.wait([verifying])

@@ -9,6 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from vipcore.arm import nic
+from vipcore.errors import InvariantBroken
 from vipcore.model import Member, Mirror, Missing, Nic, Observation, Seen, Unreadable, Vip
 from vipcore.swap import plan
 from vipcore.swap.plan import Blocked, Kind, Plan, Step
@@ -261,5 +262,5 @@ def test_invariants_are_checked() -> None:
         Plan(attach=Step(kind=Kind.ATTACH, member="A", vips=("other",))),
     ]
     for planned in wrong:
-        with pytest.raises(AssertionError):
+        with pytest.raises(InvariantBroken):
             plan.check_invariants(MIRROR, planned, "A")
