@@ -36,13 +36,13 @@ async def confirm(controller: Controller, request: Request, head: Head, observed
         said = _reason(request) or "The VIP is there already; no NIC was written."
         event = f"{request.kind}.confirmed"
         if not same:
-            # One row tells how many were left out, and why pages that contradict it did not stop it: the first.
+            # Only the first of the two rows tells how many were left out, and why contradicting pages did not stop it.
             accepted = _accepted_row(request, newest, operation_id, "decided", remark)
             return after, [accepted, request.entry(event, operation_id=operation_id, outcome="confirmed", detail=said)]
         detail = repeats.with_count(_joined(said, _dropped(request, newest), remark), newest, request)
         return after, [request.entry(event, operation_id=operation_id, outcome="confirmed", detail=detail)]
 
-    # Nothing between the read of this head and its replacement can have moved the VIP: who moves it commits to the head first.
+    # Whoever moves the VIP commits to the head first: an unchanged etag proves that nobody has since it was read.
     await controller.store.commit(head, change)
     return Outcome(
         outcome="confirmed",

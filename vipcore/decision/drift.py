@@ -40,7 +40,7 @@ async def check_drift(controller: Controller, mirror: Mirror, head: Head, caller
     explained = late and set(seen.members) <= {desired, *head.late_writes.members}
     if explained and seen.state is not Seen.FOREIGN:
         state = seen.state.value
-        why = f"The placement is {state} after a driver died; a late write of its explains that, so the swap is finished."
+        why = f"The placement is {state}. A late write of the driver that died explains it; the swap is resumed."
         await _drive(controller, request, head, observed, event="swap.resumed", detail=why, closing_event=None)
         return
     sentence = _sentence(seen, desired)
@@ -58,11 +58,13 @@ def _sentence(seen: Placement, desired: str) -> str:
         case Seen.UNPLACED:
             return f"The VIP is on no NIC; clients cannot connect until it is attached to {desired}."
         case Seen.FOREIGN:
-            return "A VIP's address is held by something that is not ours by name."
+            return "A VIP's address is held by an ip configuration whose name is no VIP of this mirror."
         case _ if seen.members == (desired,):
             return f"Not every VIP is on the NIC of {desired}, as it should be; what is on no NIC is attached to it."
         case _:
-            return f"The VIP is on {' and '.join(seen.members)} without a claim, desired is {desired}; somebody moved it by hand."
+            return (
+                f"The VIP is on {' and '.join(seen.members)}; desired is {desired}. No claim moved it: somebody moved it by hand."
+            )
 
 
 async def _pages_agree(controller: Controller, mirror: Mirror, desired: str) -> bool:
@@ -83,7 +85,7 @@ async def _report(controller: Controller, head: Head, caller: Caller, sentence: 
         if newest.etag != head.etag:
             return newest, []
         event = "drift.found" if sentence else "drift.repaired"
-        detail = sentence or "The VIP is where it should be again, without our doing."
+        detail = sentence or "The VIP is back where it should be; the controller did not move it."
         return replace(newest, drift=sentence), [caller.entry(event, member=head.desired, detail=detail)]
 
     await controller.store.commit(head, change)

@@ -12,7 +12,7 @@ from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.head import Head
 from vipcore.model import Claim, Mirror, Page
 
-LOOKS_MAX: Final = 3
+LOOKS_NEEDED: Final = 3
 """So many looks in a row must say primary."""
 
 
@@ -43,7 +43,7 @@ async def follow_primary(controller: Controller, mirror: Mirror, caller: Caller)
     if candidate is None:
         return None
     looks = looks + 1 if member == candidate else 1
-    if looks < LOOKS_MAX:
+    if looks < LOOKS_NEEDED:
         controller.primary_seen[mirror.name] = (candidate, looks)
         return None
     return Claim(

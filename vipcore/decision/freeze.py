@@ -43,12 +43,12 @@ async def unfreeze(controller: Controller, mirror: Mirror, *, reason: str, opera
         if head.frozen is None:
             return head
         await controller.ledger.put_work_item(mirror.name)
-        return await unfrozen(controller, head, Caller(f"operator:{operator}", correlation_id), reason)
+        return await lift_freeze(controller, head, Caller(f"operator:{operator}", correlation_id), reason)
     except Unreachable as exc:
         raise storage_unavailable(exc) from exc
 
 
-async def unfrozen(controller: Controller, head: Head, caller: Caller, reason: str) -> Head:
+async def lift_freeze(controller: Controller, head: Head, caller: Caller, reason: str) -> Head:
     """The head without its freeze. The hour of a recorded claim goes on from where the freeze stopped it."""
     now = controller.clock.now()
     frozen = head.frozen

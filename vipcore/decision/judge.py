@@ -37,7 +37,7 @@ async def judge(controller: Controller, request: Request, head: Head, reads: Rea
     if move and (deny := rules.move_frozen(head, move, now)):
         await refuse(controller, request, head, deny)
     if claim and (why := rules.frozen(head, now)):
-        detail = f"{why}. The claim is recorded and judged again at the unfreeze."
+        detail = f"{why}. The claim is recorded and judged again when the freeze is lifted."
         await refuse(controller, request, head, rules.Deny(code="mirror-frozen", detail=detail, recorded=True))
     verdict = _pages_verdict(head, request, await reads.pages(), now)
     if isinstance(verdict, rules.Deny):
@@ -101,7 +101,7 @@ def _news(before: Head, after: Head) -> bool:
 
 
 async def stop(controller: Controller, request: Request, head: Head, refusal: Refusal) -> NoReturn:
-    """Azure stands in the way. A swap under way is only gone on with; else the refusal is written down and the claim recorded."""
+    """Refuse because of Azure. A request that joins a swap just raises; any other refusal is written, and its claim recorded."""
     if rules.joins(head, request.member):
         raise refusal
     recorded = request.claim is not None

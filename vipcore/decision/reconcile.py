@@ -8,13 +8,12 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final, NamedTuple
 
-from vipcore import instants
 from vipcore.decision import rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.decide import carry_out
 from vipcore.decision.drift import check_drift
 from vipcore.decision.follow_primary import follow_primary
-from vipcore.decision.freeze import unfrozen
+from vipcore.decision.freeze import lift_freeze
 from vipcore.decision.request import timer_request
 from vipcore.decision.takeover import take_over
 from vipcore.errors import Refusal
@@ -99,7 +98,7 @@ async def reconcile(controller: Controller, mirror: Mirror, head: Head, caller: 
     """
     now = controller.clock.now()
     if head.frozen and head.frozen.until is not None and head.frozen.until <= now:
-        head = await unfrozen(controller, head, caller, "its time is over")
+        head = await lift_freeze(controller, head, caller, "the freeze has expired")
     situation = situation_of(mirror, head, now)
     if head.desired is not None and mirror.member(head.desired) is None and not situation.driven:
         # Nothing leads to a member that the document no longer has; a recorded claim of another may.
@@ -153,7 +152,7 @@ async def _judge_again(
     request = timer_request(mirror, recorded.member, recorded.began, caller, claim)
     if mirror.member(recorded.member) is None:
         why = "its member is no longer in the mirrors document"
-    elif now - recorded.recorded_at > instants.seconds(rules.RECORDED_S_MAX):
+    elif rules.expired(recorded, now):
         why = f"it is more than {rules.RECORDED_S_MAX:g} s old"
     else:
         try:

@@ -41,4 +41,4 @@ def with_count(detail: str, head: Head, request: Request) -> str:
     last = head.repeats.get(request.caller.actor)
     if last is None or not last.left_out:
         return detail
-    return f"{detail} {last.left_out} like the one before were left out.".lstrip()
+    return f"{detail} {last.left_out} earlier ones like this were counted and not written.".lstrip()

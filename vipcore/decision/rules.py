@@ -1,4 +1,7 @@
-"""Whether a claim or a move may go through, from head and status pages. Pure; the order is that of docs/api.md section 6."""
+"""Whether a claim or a move may go through, from head and status pages. Pure; the order is that of docs/api.md section 6.
+
+Freshness of a signature is not decided here but in `entry/signatures.py`, before anything is read.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +19,7 @@ BINDING_EVENTS: Final = ("CheckBecomePrimaryOK", "NotifyBecomePrimary")
 """The events that IRIS itself raises when it decided; only for them does a hold come to an end."""
 
 HOLD_STALE_S: Final = 300.0
-"""A hold that was not asked about for so long after its end says nothing about a claim of now."""
+"""A hold whose claim was not repeated for so long after its end is stale; the next claim starts a new one."""
 
 CHANGES_KEPT: Final = 256
 
@@ -62,6 +65,11 @@ def superseded(head: Head, member: str, began: Instant) -> str | None:
     if recorded is not None and recorded.member != member and began < recorded.began:
         return f"A later claim of {recorded.member} is recorded and waits to be carried out ({recorded.code})."
     return None
+
+
+def expired(recorded: RecordedClaim, now: Instant) -> bool:
+    """Whether a recorded claim is too old to be judged again."""
+    return now - recorded.recorded_at > instants.seconds(RECORDED_S_MAX)
 
 
 def frozen(head: Head, now: Instant) -> str | None:
@@ -110,7 +118,7 @@ def paged(head: Head, mirror: Mirror, claim: Claim, pages: Pages, now: Instant) 
 
 
 def hold_began(head: Head, mirror: Mirror, member: str, now: Instant) -> Instant | None:
-    """When the running hold of this member began; one that nobody came back to is over and a new one begins."""
+    """When the running hold of this member began; a stale one is over, and a new one begins."""
     since = head.holds.get(member)
     stale = since is not None and now - since > instants.seconds(mirror.hold_s + HOLD_STALE_S)
     return None if stale else since

@@ -81,7 +81,7 @@ async def drive_to_the_end(controller: Controller, request: Request, drive: Driv
         return _moved(request, await converge(drive))
     except Refusal as refusal:
         if refusal.code == "azure-denied":
-            # What was read of rights lately is not so any more: the next try asks before it detaches anything.
+            # What was read of rights is out of date: the next try reads it again before it detaches anything.
             controller.preflight_cache.forget_mirror(request.mirror)
         raise
     except LostLease as lost:
@@ -101,7 +101,7 @@ async def wait_for_swap(controller: Controller, request: Request, head: Head, op
         if head.swap is None:
             if head.last_swap is not None and head.last_swap.operation_id == operation_id:
                 return _moved(request, head)
-            # Confirmed by somebody else, or finished and followed by more for the same member: look for ourselves.
+            # The swap that we waited for is gone, and is not the last one completed: judge again.
             raise HeadChanged(head)
         if not head.lease_live(controller.clock.now()):
             try:

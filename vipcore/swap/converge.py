@@ -32,7 +32,7 @@ READS_MAX: Final = 4
 async def converge(drive: Drive) -> Head:
     """Drive to the end and return the head that says so. The lease is released on every way out that leaves nothing in flight.
 
-    Raises Refusal (what the request answers; the swap stays unfinished and is gone on with), LostLease, Unreachable.
+    Raises Refusal (what the request answers; the swap stays unfinished and is continued), LostLease, Unreachable.
     """
     prioritise()
     heartbeat = asyncio.ensure_future(drive.lease.keep_alive())
@@ -105,11 +105,11 @@ async def _overwrite(drive: Drive, members: list[str]) -> None:
 
 
 def _watch_instead(drive: Drive, member: str) -> None:
-    """What cannot be read cannot be rewritten: of a driver before us it is watched for, of our own it stays unanswered."""
+    """A NIC that cannot be read cannot be rewritten. A dead driver's write is left to the watch; for our own we give up."""
     if member in drive.in_flight.unanswered:
         raise AzureRefusal(
             "outcome-unknown",
             f"A write of the NIC of {member} got no answer, and the NIC cannot be read; it is rewritten when it can be.",
         )
-    drive.report.note(f"The NIC of {member} could not be read; a late write of a driver that died is watched for.")
+    drive.report.note(f"The NIC of {member} could not be read and so was not rewritten; the timer watches it for a late write.")
     drive.in_flight.leave_to_watch(member)

@@ -112,7 +112,8 @@ class Drive:
             now = self.now()
             if now >= self.attempts.deadline:
                 raise AzureRefusal(
-                    "busy", "Azure has not finished within this request's time; the decision stands and is carried on."
+                    "busy",
+                    "Azure has not finished within this request's time. The decision stands; a retry or the timer ends the swap.",
                 )
             await self.lease.refresh_if_due()
             if now >= until:

@@ -67,7 +67,7 @@ def _changed_otherwise(drive: Drive) -> list[str]:
         where = nic.differences(before, shown.document, drive.mirror.vips) if isinstance(shown, Nic) else []
         if where:
             drive.store.log("nic.differs", mirror=drive.mirror.name, member=member, where=",".join(where)[:500])
-            found.append(f"The NIC of {member} also differs at {', '.join(where)[:200]}; not by our write.")
+            found.append(f"The NIC of {member} also changed at {', '.join(where)[:200]}; our write did not change that.")
     return found
 
 

@@ -36,7 +36,8 @@ LEASE_TTL_S: Final = 45.0
 HEARTBEAT_S: Final = 4.0
 HEARTBEAT_S_MAX: Final = 9.0
 HEARTBEATS_PER_S: Final = 60.0
-"""Heartbeats of one process: with a thousand swaps under way, one of each every 4 s would be a quarter of its work."""
+"""Heartbeats of one process: with a thousand swaps under way, one of each every 4 s would be a quarter of its work. Polls under
+way stand in for swaps under way."""
 
 RETRY_S_MAX: Final = 5.0
 """The longest wait between two tries to reach a table that is away."""
@@ -132,7 +133,7 @@ class HeldLease:
             wait = min(2 * wait, RETRY_S_MAX)
 
     async def keep_alive(self) -> None:
-        """Beside the work: renew the lease while a call waits for its permit. The work meets at its next step what goes wrong."""
+        """The heartbeat, beside the work. It stops on LostLease or Unreachable; the drive meets them at its next check."""
         try:
             while True:
                 await asyncio.sleep(HEARTBEAT_S)
@@ -259,13 +260,16 @@ class HeldLease:
             await self.refresh()
         if _now() >= self.deadline:
             # What is sent now would be cut off before its answer, and its row would lack ARM's request id (I3).
-            raise AzureRefusal("busy", "This request's time is over; the decision stands and is carried on.")
+            raise AzureRefusal("busy", "This request's time is over. The decision stands; a retry or the timer ends the swap.")
         for _ in range(CHECK_TRIES):
             if self.left_s() >= WRITE_TIMEOUT_S + LEASE_MARGIN_S:
                 return self.check_held(self.head)
             # Where the commit itself took long, the lease that it renewed may be short again by now.
             await self.renew()
-        raise AzureRefusal("busy", "The Table service is too slow to keep a lease alive; the decision stands and is carried on.")
+        raise AzureRefusal(
+            "busy",
+            "The Table service is too slow to keep a lease alive. The decision stands; a retry or the timer ends the swap.",
+        )
 
 
 def _now() -> float:

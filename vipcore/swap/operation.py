@@ -89,7 +89,7 @@ async def _ended_by_its_nic(drive: Drive, written: Written) -> bool | None:
 
 
 async def _ended_badly(drive: Drive, written: Written, exc: ArmError) -> bool:
-    """Its row stands already, one per write; what became of it is told by the row that ends the swap."""
+    """The write already has its row; the failure goes into the row that ends the swap."""
     member = written.step.member
     drive.attempts.failed(member, exc)
     drive.store.log("operation.ended", mirror=drive.mirror.name, member=member, code=exc.code, request=written.request_id)

@@ -146,16 +146,16 @@ def _blocked(mirror: Mirror, observed: Observations, desired: str) -> Blocked | 
     if lost and unread:
         names = ", ".join(unread)
         return Blocked(
-            reason=f"VIP {lost[0]} is on no NIC that could be read, and the NIC of {names} could not be", unread=unread
+            reason=f"VIP {lost[0]} is on no NIC that could be read, and the NIC of {names} could not be read", unread=unread
         )
     taken_by = intruder(mirror, observed)
     if taken_by:
-        return Blocked(reason=f"a VIP's address is held by {taken_by}, which is not ours by name", taken_by=taken_by)
+        return Blocked(reason=f"a VIP's address is held by {taken_by}, whose name is no VIP of this mirror", taken_by=taken_by)
     for name, seen in nics(observed):
         for vip in mirror.vips:
             if nic.is_primary(seen.document, vip.name):
                 return Blocked(
-                    reason=f"ip configuration {vip.name} is the primary one of {name}'s NIC; Azure lets nobody detach it"
+                    reason=f"ip configuration {vip.name} is the primary one of {name}'s NIC; Azure does not allow detaching it"
                 )
     return None
 

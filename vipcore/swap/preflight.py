@@ -82,11 +82,11 @@ def _on_a_member(observed: Observations, vip: Vip) -> bool:
 
 
 def _state(target: str, observation: Nic) -> Check:
-    how = {"Succeeded": "is Succeeded", "Failed": "is Failed; it is first put back as it is"}
+    how = {"Succeeded": "is Succeeded", "Failed": "is Failed; it is first written back unchanged"}
     return Check(
         name=f"nic {target}",
         ok=True,
-        detail=f"the NIC {how.get(observation.state, f'is {observation.state}; that is waited for')}",
+        detail=f"the NIC {how.get(observation.state, f'is {observation.state}; the swap waits for it')}",
     )
 
 
@@ -134,14 +134,16 @@ async def _public_ip(arm: Arm, cache: PreflightCache, mirror: Mirror, vip: Vip) 
         return _no(name, f"the public IP is attached to {on}, which is not a NIC of this mirror", code="address-taken")
     if properties.get("provisioningState") == "Failed":
         cache.forget(public_id)
-        return _no(name, f"the public IP {public_id} is in state Failed; put it back as it is")
+        return _no(
+            name, f"the public IP {public_id} is in state Failed; write it back unchanged (az network public-ip update --ids)"
+        )
     return Check(name=name, ok=True, detail="exists, and is free or ours")
 
 
 async def _address_free(arm: Arm, mirror: Mirror, observed: Observations, observation: Nic, vip: Vip) -> Check:
     """Nobody else has an address that is on no member (`CheckIPAddressAvailability`; the subnet's list names the holder).
 
-    A member's NIC may still hold what it no longer shows, until the operation that drops it has ended: that is waited for.
+    A member's NIC may still hold what it no longer shows, until the operation that drops it has ended: the swap waits for it.
     """
     name, subnet_id = f"address {vip.private_ip}", nic.subnet_of(observation.document)
     if subnet_id is None:
@@ -156,7 +158,7 @@ async def _address_free(arm: Arm, mirror: Mirror, observed: Observations, observ
         return _unread(name, exc)
     ours = mirror.member_of(holder)
     if ours is not None and isinstance(observed[ours], Nic):
-        return Check(name=name, ok=True, detail=f"the NIC of {ours} no longer shows it and still lets go of it")
+        return Check(name=name, ok=True, detail=f"the NIC of {ours} no longer lists it; Azure is still releasing it")
     return _no(
         name, f"the address {vip.private_ip} is taken by {holder or 'another resource of the network'}", code="address-taken"
     )

@@ -44,11 +44,11 @@ async def carry_out(drive: Drive, found: Plan) -> None:
 
 async def _still_right(drive: Drive, found: Plan) -> bool:
     """Wait for what others do to the NICs of the plan. Whether the plan is still the right one."""
-    drive.end_phase("wait")
     for step in found.detaches:
         await wait_until_stable(drive, step.member, within_s=HOLDER_STABLE_S)
     # Also where only something is to be detached: an older read of a NIC that is `Updating` may show what it no longer has.
     await wait_until_stable(drive, drive.desired)
+    drive.end_phase("wait")
     return drive.observed.plan(drive.desired) == found
 
 
@@ -92,7 +92,7 @@ def _has_everything(drive: Drive) -> bool:
 
 
 async def _repair(drive: Drive, step: Step) -> None:
-    """Put desired's failed NIC back as it is; where that does not help a few times, the swap stops with everything in place."""
+    """Write desired's failed NIC back unchanged; where that does not help, the swap stops with everything in place."""
     written = await _attach_when_free(drive, step)
     if written is None:
         return
@@ -102,7 +102,7 @@ async def _repair(drive: Drive, step: Step) -> None:
     if drive.attempts.count_repair() >= REPAIRS_MAX and not repaired:
         raise AzureRefusal(
             "azure-failed",
-            f"The NIC of {drive.desired} is Failed, and putting it back as it is {REPAIRS_MAX} times did not repair it; "
+            f"The NIC of {drive.desired} is Failed, and writing it back unchanged {REPAIRS_MAX} times did not repair it; "
             f"see what is wrong with it or its VM. The last answer: {drive.attempts.last_error.get(drive.desired)}",
         )
 
@@ -138,7 +138,7 @@ def proven(drive: Drive) -> bool:
 
 
 async def _attach_when_free(drive: Drive, step: Step) -> Written | None:
-    """Write the attach; where Azure says that a NIC of ours still has the address, wait or help it let go, and plan anew."""
+    """Write the attach. Where a NIC of ours still has the address: wait, or rewrite that NIC so that Azure lets go; plan anew."""
     known = dict(drive.observed)
     try:
         return await write(drive, step)
@@ -158,7 +158,7 @@ async def _attach_when_free(drive: Drive, step: Step) -> Written | None:
 
 
 async def _attach_early(drive: Drive, step: Step, pending: list[Written]) -> Written | None:
-    """Try the attach while the detach is still at work. A refusal is the expected answer of an Azure that lets go at the end."""
+    """Try the attach while the detach is still at work. A refusal is expected if Azure releases the address only at the end."""
     await drive.lease.commit_waiting()
     try:
         written = await write(drive, step, early=True)
@@ -188,7 +188,7 @@ async def _finish_all(drive: Drive, written: list[Written]) -> bool:
 
 
 async def _all(*waits: Coroutine[Any, Any, _T]) -> list[_T]:
-    """Side by side to the very end: an error of one is raised only when no other is under way any more."""
+    """Run all to completion side by side, then raise the first error."""
     results = await asyncio.gather(*waits, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):

@@ -1,5 +1,9 @@
 """One NIC write: what it carries, when it may go out, and what each way it can go wrong means.
 
+Changes: the NIC of the step's member, by one PUT; `attempts`, `in_flight`, `journal` and `observed` through their methods; the
+lease through `check_before_write`. Never: another NIC, anything in the document but our VIPs' ip configurations, a PUT repeated
+without a fresh read, the end of the swap or of the lease.
+
 A write that was refused had no effect. A write whose answer is lost (`NoReply`, a 5xx) may have had one: nothing is repeated
 before a fresh read, and the member stays in `InFlight.late` until a read or an accepted write of ours settles it.
 """
@@ -100,9 +104,9 @@ def _accepted(drive: Drive, step: Step, accepted: Accepted, sent_at: float) -> W
 _SENTENCE: Final = {
     Kind.DETACH: "Detached {vips} from the NIC of {member}.",
     Kind.ATTACH: "Attached {vips} to the NIC of {member}.",
-    Kind.REPAIR: "Put the failed NIC of {member} back as it is, to repair it.",
+    Kind.REPAIR: "Wrote the failed NIC of {member} back unchanged, to repair it.",
     Kind.OVERWRITE: (
-        "Rewrote the NIC of {member} as it was read, so that an earlier write without an answer fails if it still comes."
+        "Rewrote the NIC of {member} unchanged, so that an earlier write without an answer fails if it arrives late."
     ),
 }
 
@@ -135,8 +139,8 @@ async def _not_accepted(drive: Drive, step: Step, shown: Nic, exc: ArmError | No
 
 
 def _in_vain(drive: Drive, member: str) -> AzureRefusal:
-    """The end of a drive whose writes of one NIC led to nothing, with the code of what went wrong last."""
-    before = f"{TRIES_MAX} writes of the NIC of {member} did not bring it to the wanted state. "
+    """The refusal after TRIES_MAX writes of one NIC in vain, with the code of the last error."""
+    before = f"{TRIES_MAX} writes of the NIC of {member} failed to bring it to the desired state. "
     match drive.attempts.last_error.get(member):
         case ArmError(cause=Cause.TRANSIENT) | NoReply() as exc:
             return AzureRefusal("outcome-unknown", f"{before}The last one got no answer that tells whether it took effect: {exc}")

@@ -62,7 +62,7 @@ async def test_a_vip_on_another_member_is_reported_and_left() -> None:
     assert harness.holders() == [NIC_A]
     assert len(puts(harness)) == written
     assert (await events(harness)).count("drift.found") == 1
-    assert "The VIP is on MIRRORA without a claim, desired is MIRRORB" in (await details(harness, "drift.found"))[0]
+    assert "The VIP is on MIRRORA; desired is MIRRORB. No claim moved it" in (await details(harness, "drift.found"))[0]
     assert any(event == "drift.found" for event, _ in node.log)
 
 
@@ -113,7 +113,7 @@ async def test_a_foreign_holder_is_reported_and_left() -> None:
 
     await timer(node, A_WHILE)
 
-    assert "held by something that is not ours by name" in (await details(harness, "drift.found"))[0]
+    assert "held by an ip configuration whose name is no VIP of this mirror" in (await details(harness, "drift.found"))[0]
     assert harness.holders() == [NIC_A]
     assert (await events(harness)).count("drift.found") == 1
 
@@ -249,7 +249,7 @@ async def test_only_what_a_dead_driver_may_have_written_explains_a_placement() -
     await timer(node, 120.0)
 
     assert harness.holders() == ["c_nic"]
-    assert (await details(harness, "drift.found"))[-1].startswith("The VIP is on MIRRORC without a claim")
+    assert (await details(harness, "drift.found"))[-1].startswith("The VIP is on MIRRORC; desired is MIRRORB")
 
 
 @virtual
@@ -283,7 +283,7 @@ async def test_a_vip_moved_by_hand_without_its_public_ip_is_left() -> None:
     await timer(node, A_WHILE)
 
     assert harness.holders() == [NIC_B]
-    assert (await details(harness, "drift.found"))[-1].startswith("The VIP is on MIRRORB without a claim")
+    assert (await details(harness, "drift.found"))[-1].startswith("The VIP is on MIRRORB; desired is MIRRORA")
 
 
 @virtual

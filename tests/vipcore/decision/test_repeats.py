@@ -18,7 +18,7 @@ async def test_confirmations_leave_one_row_a_minute() -> None:
 
     rows = await details(harness, "claim.confirmed")
     assert len(rows) == 2
-    assert "like the one before were left out" in rows[1]
+    assert "earlier ones like this were counted and not written" in rows[1]
 
 
 @virtual
@@ -31,7 +31,7 @@ async def test_a_refused_claim_leaves_one_row_a_minute() -> None:
 
     rows = await details(harness, "claim.refused")
     assert len(rows) == 2
-    assert "like the one before were left out" in rows[1]
+    assert "earlier ones like this were counted and not written" in rows[1]
     assert (await harness.head()).epoch == 0
 
 
@@ -52,4 +52,6 @@ async def test_an_accepted_claim_tells_what_was_left_out_before_it() -> None:
     await refused(node.claim("MIRRORA", age_s=60))
 
     told = [*await details(harness, "claim.accepted"), *await details(harness, "claim.refused")]
-    assert [detail for detail in told if "left out" in detail] == ["Desired was MIRRORB. 2 like the one before were left out."]
+    assert [detail for detail in told if "counted" in detail] == [
+        "Desired was MIRRORB. 2 earlier ones like this were counted and not written."
+    ]

@@ -20,7 +20,7 @@ async def test_a_foreign_change_after_our_write_is_reported() -> None:
     assert (await node.claim("MIRRORB")).outcome == "moved"
 
     assert "touched" in harness.cloud.nic_named(NIC_A).doc.top["tags"]
-    assert "also differs at /tags" in (await details(harness, "swap.completed"))[0]
+    assert "also changed at /tags" in (await details(harness, "swap.completed"))[0]
     await assert_kept(harness, on=NIC_B)
 
 

@@ -106,7 +106,7 @@ async def test_a_public_ip_that_has_failed() -> None:
     refusal = await refused(node.claim("MIRRORB"))
 
     assert refusal.code == "azure-failed"
-    assert "my_vip_ip is in state Failed" in refusal.detail
+    assert "my_vip_ip is in state Failed; write it back unchanged" in refusal.detail
     assert puts(harness) == []
 
 
