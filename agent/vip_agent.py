@@ -9,6 +9,14 @@ start to the first byte on the wire is part of every failover.
 Exit codes: 0 the VIP is here (status: answered; sign: printed; --detach: started); 2 usage or configuration; 3 not or
 no longer primary, or superseded; 4 refused for good; 5 deadline passed. One line of JSON on stdout says which; sign
 prints headers instead.
+
+Which answers are final: only the controller's own, never what a platform, a proxy or a cold host says in its place. Its
+own are a 200 with a JSON object that holds one of our outcomes, and an application/problem+json document that holds one
+of our codes. The result ends a claim with 0, claim-superseded with 3, signature-invalid, signature-missing and any code
+under status 403 or 404 with 4. Everything else is tried again. README.md has the table.
+
+A name with several addresses: the next address is tried beside the one before it when that has failed or has been silent
+for half a second; the first that completes TCP connection and TLS handshake is used (RFC 8305).
 """
 
 import argparse
@@ -26,6 +34,7 @@ import stat
 import sys
 import threading
 import time
+from functools import partial
 
 VERSION = "1.0"
 PROGRAM = "vip_agent"
@@ -34,13 +43,16 @@ EVENTS = ("CheckBecomePrimaryOK", "NotifyBecomePrimary", "startup", "watch", "ma
 EXIT_PLACED, EXIT_USAGE, EXIT_NOT_PRIMARY, EXIT_REFUSED, EXIT_DEADLINE, EXIT_INTERRUPTED = 0, 2, 3, 4, 5, 130
 
 CONNECT_LIMIT_S = 10.0
+ADDRESS_LEAD_S = 0.5  # silent for so long, an address gets the next one beside it
 ANSWER_LIMIT_S = 210.0  # the controller answers within 200 s in any case
 CHECK_LIMIT_S = 5.0
 NOT_PRIMARY_YET_S = 600.0  # CheckBecomePrimaryOK runs before IRIS calls itself primary
 STATUS_DEADLINE_S = 30.0
 RETRY_AFTER_MAX_S = 300.0
+FOREIGN_RETRY_AFTER_MAX_S = 30.0  # a platform or proxy does not know when the controller is back
 SIGNATURE_LIFETIME_S = 60
 ANSWER_BYTES_MAX = 65536
+EXCERPT_CHARACTERS = 200
 EVIDENCE_BYTES_MAX = 1024
 KEY_BYTES_MIN = 32
 FIRST_ATTEMPT_S = 1.0  # younger than this, the first attempt states age 0
@@ -545,42 +557,195 @@ def hashed_certificates() -> str:
     return paths.capath if any(re.match(r"[0-9a-f]{8}\.0\Z", name) for name in names) else ""
 
 
-def open_connection(context, host: str, port, limit_s: float):
-    """Return a connected http.client connection, over TLS if a context is given."""
+def open_connection(context, host: str, port, limit_s: float, *, first=0, strict=False):
+    """Return a connected http.client connection, over TLS if a context is given.
+
+    The name's addresses are tried from number `first` on; `strict`: up to one whose certificate is refused. Raises OSError;
+    Unconnected if there were addresses to try.
+    """
     import http.client
+    import socket
 
     if context is None:
-        connection = http.client.HTTPConnection(host, port, timeout=limit_s)
+        connection = http.client.HTTPConnection(host, port or 80, timeout=limit_s)
     else:
-        connection = http.client.HTTPSConnection(host, port, timeout=limit_s, context=context)
-    connection.connect()
+        connection = http.client.HTTPSConnection(host, port or 443, timeout=limit_s, context=context)
+    addresses = in_turn(socket.getaddrinfo(host, connection.port, 0, socket.SOCK_STREAM), first)
+    connection.sock = Race(context, host, steady() + limit_s, strict).run(addresses)
     return connection
 
 
-class Answer:
-    """What came back: status, headers (by any case), and the body's JSON object ({} if it holds none)."""
+def in_turn(addresses: list, first: int) -> list:
+    """Return the addresses of getaddrinfo with their families in turn (RFC 8305 section 4), beginning with number `first`."""
+    count_of, ranked = {}, []
+    for position, address in enumerate(addresses):
+        rank = count_of.get(address[0], 0)
+        count_of[address[0]] = rank + 1
+        ranked.append((rank, position))
+    ordered = [addresses[position] for _, position in sorted(ranked)]
+    start = first % len(ordered)
+    return ordered[start:] + ordered[:start]
 
-    def __init__(self, status: int, headers, body: bytes) -> None:
+
+class Unconnected(OSError):
+    """No address of a name could be connected to. `errors`: what each of them said."""
+
+    def __init__(self, errors: list) -> None:
+        super().__init__("; ".join("%s: %s" % (address, describe(error)) for address, error in errors))
+        self.errors = [error for _, error in errors]
+
+
+class Race:
+    """Connects to the addresses of one name; the first that is ready, TLS handshake included, is used.
+
+    The next address is tried when the one before it has failed, or has said nothing for ADDRESS_LEAD_S. The one before
+    goes on meanwhile, so that a slow address is as good as any if it is the only one.
+    """
+
+    def __init__(self, context, host: str, ends: float, strict) -> None:
+        self._context = context
+        self._host = host  # for SNI and the check of the certificate, whichever address is used
+        self._ends = ends
+        self._strict = strict  # a refused certificate ends the race
+        self._changed = threading.Condition()
+        self._under_way = {}  # number: socket
+        self._failed = {}  # number: error
+        self._won = None
+        self._decided = False  # there is a winner, or there shall be none
+        self._over = False
+
+    def run(self, addresses: list):
+        """Return the socket of the first address that is ready. Raises Unconnected."""
+        started = 0
+        with self._changed:
+            while started < len(addresses) and not self._decided and steady() < self._ends:
+                Task(self._try, started, addresses[started])
+                started += 1
+                self._changed.wait_for(partial(self._is_answered, started - 1), min(ADDRESS_LEAD_S, self._left()))
+            self._changed.wait_for(lambda: self._decided or len(self._failed) == started, self._left())
+            self._over = True
+            for sock in self._under_way.values():
+                wake(sock)
+            if self._won is not None:
+                return self._won
+            silent = TimedOut("no connection in time")
+            errors = [(address[4][0], self._failed.get(number, silent)) for number, address in enumerate(addresses)]
+            raise Unconnected(errors[:started])
+
+    def _left(self) -> float:
+        return max(0.0, self._ends - steady())
+
+    def _is_answered(self, number: int) -> bool:
+        return self._decided or number in self._failed
+
+    def _try(self, number: int, address: tuple) -> None:
+        """Connect to one address; called in a thread of its own."""
+        import socket
+
+        try:
+            sock = socket.socket(*address[:3])
+        except OSError as error:
+            self._end(number, None, error)
+            return
+        failure = None
+        try:
+            sock.settimeout(max(0.01, self._left()))
+            self._keep(number, sock)
+            sock.connect(address[4])
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._context is not None:
+                sock = self._context.wrap_socket(sock, server_hostname=self._host, do_handshake_on_connect=False)
+                self._keep(number, sock)
+                sock.do_handshake()
+        except Exception as error:
+            failure = error
+        self._end(number, sock, failure)
+
+    def _keep(self, number: int, sock) -> None:
+        """Note the socket as the one to wake when the race is over. Raises TimedOut if it is over already."""
+        with self._changed:
+            self._under_way[number] = sock
+            if self._over:
+                raise TimedOut
+
+    def _end(self, number: int, sock, failure) -> None:
+        with self._changed:
+            self._under_way.pop(number, None)
+            if failure is not None:
+                self._failed[number] = failure
+                self._decided = self._decided or (self._strict and certificate_refused(failure))
+            elif not self._decided and not self._over:
+                self._won, sock = sock, None
+                self._decided = True
+            self._changed.notify_all()
+        if sock is not None:
+            sock.close()
+
+
+# The codes of the controller's problem documents; docs/codes.md explains them.
+CODES = tuple(
+    """
+    body-invalid signature-missing signature-invalid signature-expired claim-replayed key-not-for-member
+    mirror-unknown member-unknown claim-superseded move-superseded peer-still-primary claimant-not-primary flapping
+    address-taken body-too-large mirror-frozen too-many-requests configuration-invalid internal azure-denied
+    azure-failed busy azure-throttled outcome-unknown storage-unavailable identity-unavailable
+    """.split()  # noqa: SIM905  (a line for each would be a page)
+)
+
+
+class Answer:
+    """What came back: status, headers (by any case), the body, and its JSON object ({} if it holds none).
+
+    `code` and `detail` are those of the controller's own problem document, and empty for any other answer.
+    """
+
+    def __init__(self, status: int, headers, data: bytes) -> None:
         self.status = status
         self.headers = headers
+        self._text = data.decode("utf-8", "replace")
         try:
-            parsed = json.loads(body.decode("utf-8"))
+            parsed = json.loads(data.decode("utf-8"))
         except ValueError:
             parsed = None
-        self.is_json = isinstance(parsed, dict)
-        self.body = parsed if self.is_json else {}
-        self.code = str(self.body.get("code", ""))
-        self.detail = str(self.body.get("detail", ""))[:500]
+        self.body = parsed if isinstance(parsed, dict) else {}
+        self.code = self.detail = ""
+        if self.media_type == "application/problem+json" and self.body.get("code") in CODES:
+            self.code = self.body["code"]
+            self.detail = str(self.body.get("detail", ""))[:500]
+
+    @property
+    def media_type(self) -> str:
+        """The media type in lower case, without parameters; "" if none is stated."""
+        return (self.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
+
+    @property
+    def correlation_id(self) -> str:
+        """What finds this answer in the controller's log; "" if it carries none."""
+        return printable(self.headers.get("x-correlation-id") or "")[:100]
+
+    def describe(self) -> str:
+        """Return one line: the controller's own words, or how the answer of somebody else begins."""
+        if self.code:
+            return "the controller answered %d %s: %s" % (self.status, self.code, self.detail)
+        excerpt = printable(self._text)[:EXCERPT_CHARACTERS] or "an empty body"
+        kind = printable(self.media_type)[:100] or "no media type"
+        return "not the controller's answer (a platform, a proxy, or a wrong url): %d, %s: %s" % (self.status, kind, excerpt)
 
     def retry_after_s(self, now: float) -> float:
         """Return the seconds that Retry-After asks for (a number or a date), 0 if it asks for none."""
+        most_s = RETRY_AFTER_MAX_S if self.code else FOREIGN_RETRY_AFTER_MAX_S
         text = (self.headers.get("Retry-After") or "").strip()
         if re.match(r"\d{1,9}\Z", text):
-            return min(float(text), RETRY_AFTER_MAX_S)
+            return min(float(text), most_s)
         from email.utils import mktime_tz, parsedate_tz
 
         parsed = parsedate_tz(text) if text else None
-        return 0.0 if parsed is None else max(0.0, min(mktime_tz(parsed) - now, RETRY_AFTER_MAX_S))
+        return 0.0 if parsed is None else max(0.0, min(mktime_tz(parsed) - now, most_s))
+
+
+def printable(text: str) -> str:
+    """Return the text on one line, without what could disturb a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
 
 
 def post(connection, path: str, headers: dict, body: bytes, limit_s: float) -> Answer:
@@ -593,12 +758,17 @@ def post(connection, path: str, headers: dict, body: bytes, limit_s: float) -> A
 
 def hang_up(connection) -> None:
     """Close, and wake a thread that still reads."""
+    if connection.sock is not None:
+        wake(connection.sock)
+    connection.close()
+
+
+def wake(sock) -> None:
+    """Let a thread that waits for the socket go on; the thread closes it."""
     try:
-        if connection.sock is not None:
-            connection.sock.shutdown(2)
+        sock.shutdown(2)
     except OSError:
         pass
-    connection.close()
 
 
 def describe(error: Exception) -> str:
@@ -606,12 +776,20 @@ def describe(error: Exception) -> str:
     return "%s: %s" % (type(error).__name__, error) if str(error) else type(error).__name__
 
 
+def certificate_refused(error: Exception) -> bool:
+    """Say whether the server's certificate is refused, for whatever reason."""
+    return type(error).__name__ == "CertificateError" or getattr(error, "reason", "") == "CERTIFICATE_VERIFY_FAILED"
+
+
 def never_trusted(error: Exception) -> bool:
     """Say whether the server's certificate is refused for a reason that no retry can mend.
 
     A certificate that is not valid yet or any more is retried: right after boot a node's clock may be wrong until it is
-    set. Python 3.6 does not tell the reason; there only a wrong host name is final.
+    set. Python 3.6 does not tell the reason; there only a wrong host name is final. Of several addresses, all have to be
+    refused: what one of them shows says nothing about the others.
     """
+    if isinstance(error, Unconnected):
+        return bool(error.errors) and all(never_trusted(one) for one in error.errors)
     if type(error).__name__ == "CertificateError":
         return True
     code = getattr(error, "verify_code", None)
@@ -690,9 +868,10 @@ class Claim:
         self.clock = WallClock()
         self.attempts = 0
         self.last = ""  # how the last attempt failed
+        self._first_address = 0  # where the next attempt begins: one further after each without an answer of the controller
         self._has_been_primary = False
         self._tls = None
-        self._lean_tls = True
+        self._lean_tls = not settings.ca_file
 
     def run(self) -> Stop:
         """Try until the claim is decided. Returns the Stop that says how, exit code 0 included."""
@@ -753,7 +932,11 @@ class Claim:
                 delay_s = asked_s + delay_s / 10 if asked_s else 0.0 if at_once else delay_s
             corrected = at_once
             failures += 1
-            self.log.write("claim.retry", attempt=self.attempts, because=self.last, in_s="%.1f" % delay_s)
+            if answer is None or not answer.code:
+                self._first_address += 1
+            correlation_id = "" if answer is None else answer.correlation_id
+            told = {"because": self.last, "in_s": "%.1f" % delay_s, "correlation_id": correlation_id}
+            self.log.write("claim.retry", attempt=self.attempts, **told)
             complain("attempt %d: %s; next in %.1f s" % (self.attempts, self.last, delay_s))
             time.sleep(self._remaining(delay_s))
 
@@ -781,7 +964,7 @@ class Claim:
                 self.last = "%s: %s" % (self.settings.url, describe(error))
                 return None
             self._stop_if_decided(answer)
-            self.last = "the controller answered %d %s %s" % (answer.status, answer.code, answer.detail)
+            self.last = answer.describe()
             return answer
         finally:
             turn.give_back()
@@ -800,7 +983,8 @@ class Claim:
                 raise failure
             body, headers = self.request()
             headers["User-Agent"] = "mirror-vip-agent/" + VERSION
-            self.log.write("claim.attempt", attempt=self.attempts, claim_id=self.claim_id, bytes=len(body))
+            sent = {"claim_id": self.claim_id, "to": connection.sock.getpeername()[0], "bytes": len(body)}
+            self.log.write("claim.attempt", attempt=self.attempts, **sent)
             limit_s = self._remaining(ANSWER_LIMIT_S)
             return Task(post, connection, self.settings.path, headers, body, max(limit_s, 0.01)).result(limit_s)
         finally:
@@ -814,13 +998,14 @@ class Claim:
 
     def _connect(self):
         context = self._context() if self.settings.secure else None
+        where, first = (self.settings.host, self.settings.port, CONNECT_LIMIT_S), self._first_address
         try:
-            return open_connection(context, self.settings.host, self.settings.port, CONNECT_LIMIT_S)
-        except (OSError, ValueError) as error:
-            if not self._lean_tls or not never_trusted(error):
+            return open_connection(context, *where, first=first, strict=self._lean_tls)
+        except Unconnected as error:
+            if not self._lean_tls or not any(certificate_refused(one) for one in error.errors):
                 raise
         self._lean_tls, self._tls = False, None  # the bundle may hold more than the folder
-        return open_connection(self._context(), self.settings.host, self.settings.port, CONNECT_LIMIT_S)
+        return open_connection(self._context(), *where, first=first)
 
     def _stop_if_not_primary(self, verdict: str, why: str) -> None:
         self._has_been_primary = self._has_been_primary or verdict == PRIMARY
@@ -840,27 +1025,31 @@ class Claim:
             raise Stop(EXIT_USAGE, "tls", detail % (self.settings.url, error))
 
     def _stop_if_decided(self, answer: Answer) -> None:
-        """Raise Stop for the answers that are final (docs/api.md sections 6 and 11)."""
+        """Raise Stop for the answers that are final: README.md, "Which answers are final"."""
         fields = {"status": answer.status}
         if answer.code:
             fields["code"] = answer.code
-        said = "the controller answered %d %s: %s" % (answer.status, answer.code or "without a code", answer.detail)
-        if answer.status == 200 and self._is_here(answer):
-            outcome = "answered" if self.dry_run else str(answer.body.get("outcome", "placed"))
+        if answer.correlation_id:
+            fields["correlation_id"] = answer.correlation_id
+        if self._is_result(answer):
+            outcome = "answered" if self.dry_run else answer.body["outcome"]
             raise Stop(EXIT_PLACED, outcome, "", answer=answer.body, **fields)
         if answer.code == "claim-superseded":
-            raise Stop(EXIT_NOT_PRIMARY, "superseded", said, **fields)
+            raise Stop(EXIT_NOT_PRIMARY, "superseded", answer.describe(), **fields)
         if answer.code in ("signature-invalid", "signature-missing"):
             advice = "; check that key_id and key_file are those of the app's setting"
-            raise Stop(EXIT_REFUSED, "refused", said + advice, **fields)
-        if answer.status in (403, 404):
-            raise Stop(EXIT_REFUSED, "refused", said + "; check url, mirror, member and key_id", **fields)
+            raise Stop(EXIT_REFUSED, "refused", answer.describe() + advice, **fields)
+        if answer.code and answer.status in (403, 404):
+            raise Stop(EXIT_REFUSED, "refused", answer.describe() + "; check url, mirror, member and key_id", **fields)
 
-    def _is_here(self, answer: Answer) -> bool:
-        if self.dry_run or not answer.is_json:
-            return answer.is_json
-        outcome, holder = answer.body.get("outcome"), answer.body.get("holder")
-        return outcome in ("moved", "confirmed", None) and holder in (self.settings.member, None)
+    def _is_result(self, answer: Answer) -> bool:
+        """Say whether this is the controller's result for this mirror and this member."""
+        outcome, mirror, member = answer.body.get("outcome"), self.settings.mirror, self.settings.member
+        if answer.status != 200 or answer.body.get("mirror", mirror) != mirror:
+            return False
+        if self.dry_run:
+            return outcome == "planned"
+        return outcome in ("moved", "confirmed") and answer.body.get("holder", member) == member
 
     def _heed_clock(self, answer: Answer) -> bool:
         """Adopt the controller's time if it says that ours is wrong; say whether that changed our clock.

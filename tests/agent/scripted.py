@@ -8,13 +8,14 @@ import http.server
 import json
 import os
 import pathlib
+import socket
 import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,13 +73,14 @@ def signature_of(request: Request) -> str:
 def moved(**changes: Any) -> Reply:
     """Return the answer that the VIP has been moved."""
     body = {"outcome": "moved", "mirror": "PROD", "holder": "MIRRORA", "epoch": 1, "phases": [], "total_ms": 5}
-    return Reply(200, {**body, **changes})
+    return Reply(200, {**body, **changes}, {"Content-Type": "application/json"})
 
 
 def problem(status: int, code: str, **headers: str) -> Reply:
     """Return an error as docs/api.md section 6 has it."""
     body = {"type": "about:blank", "title": code, "status": status, "detail": f"about {code}", "code": code}
-    return Reply(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    sent = {"Content-Type": "application/problem+json"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(status, body, sent)
 
 
 Script = list[Reply] | Callable[[Request], Reply]
@@ -93,6 +95,7 @@ class Controller:
         self.requests: list[Request] = []
         self.together = 0
         self.url = ""
+        self.port = 0
         self._open = 0
         self._changed = threading.Condition()
 
@@ -174,19 +177,41 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(controller: Controller, tls: ssl.SSLContext | None = None) -> Iterator[Controller]:
-    """Serve on a free loopback port until the block ends."""
-    with _Server(("127.0.0.1", 0), _Handler) as server:
+def serving(
+    controller: Controller, tls: ssl.SSLContext | None = None, *, address: str = "127.0.0.1", port: int = 0
+) -> Iterator[Controller]:
+    """Serve on a loopback address, by default on a free port, until the block ends."""
+    with _Server((address, port), _Handler) as server:
         server.controller = controller
         server.tls = tls
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
-        controller.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}/api"
+        controller.port = server.server_address[1]
+        controller.url = f"{'https' if tls else 'http'}://{address}:{controller.port}/api"
         try:
             yield controller
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def mute(address: str, port: int) -> Iterator[socket.socket]:
+    """An address whose kernel completes connections that nobody serves, as a hung process leaves it."""
+    with socket.create_server((address, port)) as listener:
+        listener.settimeout(LIMIT_S)
+        yield listener
+
+
+@contextmanager
+def dead(address: str, port: int) -> Iterator[socket.socket]:
+    """An address that drops connection requests: a listener whose queue is full until somebody accepts from it."""
+    with socket.create_server((address, port), backlog=0) as listener:
+        listener.settimeout(LIMIT_S)
+        with suppress(TimeoutError):
+            while True:
+                socket.create_connection(listener.getsockname(), timeout=0.2).close()  # stays in the queue all the same
+        yield listener
 
 
 @dataclass(frozen=True)
@@ -206,12 +231,25 @@ class Ended:
         return parsed
 
 
+RESOLVER = """
+import json, runpy, socket, sys
+known, sys.argv = json.loads(sys.argv[1]), sys.argv[2:]
+genuine = socket.getaddrinfo
+def getaddrinfo(host, *rest, **more):
+    return [found for address in known.get(host, [host]) for found in genuine(address, *rest, **more)]
+socket.getaddrinfo = getaddrinfo
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Stands in for the node's DNS, and only for that, then runs the agent's file as it is."""
+
+
 @dataclass
 class Node:
-    """A folder with agent.ini and a key, as on a mirror member."""
+    """A folder with agent.ini and a key, as on a mirror member. `hosts`: what its DNS knows, by name."""
 
     folder: pathlib.Path
     settings: dict[str, str]
+    hosts: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def config(self) -> pathlib.Path:
@@ -228,7 +266,8 @@ class Node:
 
     def words(self, *arguments: str) -> list[str]:
         """Return the command line that runs the agent."""
-        return [sys.executable, str(AGENT), "--config", str(self.config), *arguments]
+        resolver = ["-c", RESOLVER, json.dumps(self.hosts)] if self.hosts else []
+        return [sys.executable, *resolver, str(AGENT), "--config", str(self.config), *arguments]
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Start the agent."""

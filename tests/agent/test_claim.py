@@ -128,16 +128,6 @@ def test_final_answers_end_the_claim(
     assert f"about {code}" in ended.stderr
 
 
-def test_404_of_the_functions_host_is_final(serve: Serve, tmp_path: pathlib.Path) -> None:
-    """A wrong url ends in the host's own 404 without a body: refused for good, and the line names the url setting."""
-    controller = serve([Reply(404, b"")])
-
-    ended = make_node(tmp_path, controller.url).run("claim")
-
-    assert ended.code == 4
-    assert "check url" in ended.result["detail"]
-
-
 def test_unreachable_controller_is_tried_until_the_deadline(node: Node) -> None:
     """Nobody answers: exit 5 when the deadline has passed, and the last fault is named."""
     began = time.monotonic()

@@ -1,65 +1,15 @@
 """TLS: the controller is verified, and what cannot be mended is not retried."""
 
 import datetime as dt
-import ipaddress
 import pathlib
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests.agent.authority import DAY, NOW, Authority
 from tests.agent.scripted import Controller, Reply, make_node, moved, serving
-
-NOW = dt.datetime.now(dt.UTC)
-DAY = dt.timedelta(days=1)
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-class Authority:
-    """A certificate authority made for one test."""
-
-    def __init__(self, folder: pathlib.Path, name: str) -> None:
-        self.folder = folder
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = _name(name)
-        constraints = x509.BasicConstraints(ca=True, path_length=None)
-        certificate = self._builder(self.name, self.key, NOW - DAY, NOW + DAY).add_extension(constraints, critical=True)
-        identifier = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())  # Python 3.13 asks for both
-        certificate = certificate.add_extension(identifier, critical=False)
-        self.file = folder / f"{name}.pem"
-        signed = certificate.sign(self.key, hashes.SHA256())
-        self.file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-
-    def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, begins: dt.datetime, ends: dt.datetime
-    ) -> x509.CertificateBuilder:
-        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key.public_key())
-        builder = builder.serial_number(x509.random_serial_number())
-        return builder.not_valid_before(begins).not_valid_after(ends)
-
-    def server(self, address: str, *, begins: dt.datetime = NOW - DAY, ends: dt.datetime = NOW + DAY) -> ssl.SSLContext:
-        """Return the context of a server with a certificate for the address."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
-        certificate = self._builder(_name("server"), key, begins, ends).add_extension(names, critical=False)
-        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
-        certificate = certificate.add_extension(identifier, critical=False)
-        pem = certificate.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-        encoding, layout = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-        pem += key.private_bytes(encoding, layout, serialization.NoEncryption())
-        path = self.folder / "server.pem"
-        path.write_bytes(pem)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
 
 
 @contextmanager
