@@ -7,6 +7,7 @@ before a fresh read, and the member stays in `InFlight.late` until a read or an 
 from dataclasses import dataclass
 from typing import Final
 
+from vipcore import instants
 from vipcore.arm import nic
 from vipcore.arm.client import Accepted
 from vipcore.arm.errors import ArmError, Cause
@@ -40,6 +41,8 @@ def document(drive: Drive, step: Step, shown: Nic) -> Json:
             return nic.attached(shown, drive.mirror.vips)
         case Kind.REPAIR | Kind.OVERWRITE:
             return shown.document
+        case Kind.TAG:
+            return nic.tagged(shown, instants.to_text(drive.store.clock.now()))
 
 
 async def write(drive: Drive, step: Step, *, early: bool = False) -> Written | None:
@@ -88,7 +91,10 @@ def without_effect(exc: ArmError | NotSent | NoReply) -> bool:
 
 
 def _accepted(drive: Drive, step: Step, accepted: Accepted, sent_at: float) -> Written:
-    drive.in_flight.accepted(step.member, drive.now())
+    if step.kind in (Kind.OVERWRITE, Kind.TAG):
+        drive.in_flight.answered(step.member, drive.now())
+    else:
+        drive.in_flight.accepted(step.member, drive.now())
     drive.observed.saw(step.member, accepted.nic)
     pending = accepted.nic.state not in (SUCCEEDED, FAILED)
     detail = _SENTENCE[step.kind].format(vips=", ".join(step.vips), member=step.member)
@@ -103,6 +109,10 @@ _SENTENCE: Final = {
     Kind.REPAIR: "Put the failed NIC of {member} back as it is, to repair it.",
     Kind.OVERWRITE: (
         "Rewrote the NIC of {member} as it was read, so that an earlier write without an answer fails if it still comes."
+    ),
+    Kind.TAG: (
+        f"Set the tag {nic.TAG} on the NIC of {{member}}, since rewriting it as it was read left its etag as it was: an earlier "
+        "write without an answer fails now if it still comes."
     ),
 }
 
