@@ -125,7 +125,7 @@ async def _not_accepted(drive: Drive, step: Step, shown: Nic, exc: ArmError | No
         match exc.cause:
             case Cause.ADDRESS if step.kind in (Kind.ATTACH, Kind.REPAIR):
                 raise exc
-            case Cause.ADDRESS | Cause.DENIED | Cause.FATAL | Cause.GONE:
+            case Cause.ADDRESS | Cause.DENIED | Cause.FORBIDDEN | Cause.FATAL | Cause.GONE:
                 raise exc.refusal()
             case Cause.THROTTLED | Cause.LOCKED:
                 wait = exc.retry_after_s if exc.retry_after_s is not None else 1.0 + drive.jitter()
