@@ -492,7 +492,8 @@ class _Judge:
                 recent = [at for at in changes if commit.at - at < self.harness.config.max_changes_s - SKEW_S]
                 if by_claim and len(recent) >= self.harness.config.max_changes:
                     yield f"I7 a claim was the change of holder number {len(recent) + 1} at {commit.at:.1f} s"
-                changes.append(commit.at)
+                if by_claim:
+                    changes.append(commit.at)
             for row in commit.rows:
                 event, actor = str(row.columns["Event"]), str(row.columns["Actor"])
                 if event not in ("claim.refused", "claim.confirmed") or not actor.startswith("key:"):

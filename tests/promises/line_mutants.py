@@ -237,7 +237,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "changes of holder are not counted",
         7,
-        _of((rules.decided, "(*recent, now)[-CHANGES_KEPT:] if moves else recent", "recent")),
+        _of((rules.decided, "(*recent, now)[-CHANGES_KEPT:] if counts else recent", "recent")),
     ),
     ("a hold has no length", 7, _of((rules.paged, "and now - since >= instants.seconds(mirror.hold_s)", ""))),
     (

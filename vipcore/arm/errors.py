@@ -22,6 +22,7 @@ class Cause(Enum):
     ADDRESS = "address"  # nothing happened; `holder` has the address
     ETAG = "etag"  # nothing happened; the NIC is not what we read
     DENIED = "denied"  # nothing happened; a right is missing, an operator must act
+    FORBIDDEN = "forbidden"  # nothing happened; a policy, a deny assignment or a lock forbids it, and no role helps
     TOKEN = "token"  # nothing happened; the token was not accepted
     GONE = "gone"  # the resource or operation does not exist
     TRANSIENT = "transient"  # a 5xx: a write may have happened
@@ -45,6 +46,11 @@ class ArmError(VipError):
         self.request_id = request_id
 
     @property
+    def ended_operation(self) -> bool:
+        """Whether this is an operation's own word that it failed or was canceled, not the failure of a poll."""
+        return self.status == 200
+
+    @property
     def holder(self) -> str | None:
         """The resource id that Azure names as holding the address, if it names one."""
         found = re.search(r"(?:already allocated to resource|address \S+ as IP configuration) (/\S+?)\.?(\s|$)", self.message)
@@ -65,6 +71,10 @@ class ArmError(VipError):
                 lacks = self.missing
                 grant = f"Grant {lacks[0]} on {lacks[1]} to the controller's identity. " if lacks else ""
                 return AzureRefusal("azure-denied", f"{grant}Azure says {self.code}: {self.message}")
+            case Cause.FORBIDDEN:
+                who, cure = _FORBIDDEN[self.code]
+                detail = f"{who} forbids this, and no role helps: {cure}. Azure says {self.code}: {self.message}"
+                return AzureRefusal("azure-failed", detail)
             case Cause.THROTTLED:
                 return AzureRefusal("azure-throttled", f"Azure throttles us: {self.code}: {self.message}", retry_after_s=wait)
             case Cause.ADDRESS:
@@ -86,6 +96,16 @@ _LOCKED: Final = frozenset(
         "NicReservedForAnotherVm",
     }
 )
+_LOCKED_AT_ANY_STATUS: Final = _LOCKED - {"RetryableError"}
+"""Codes that say so whatever the status: `ReferencedResourceNotProvisioned` comes with 400 as well as with 429."""
+
+_FORBIDDEN: Final = {
+    "RequestDisallowedByPolicy": ("An Azure Policy", "exempt the mirror's NICs from it, or change it"),
+    "DenyAssignmentAuthorizationFailed": ("A deny assignment", "exclude the controller's identity from it, or remove it"),
+    "ScopeLocked": ("A lock", "remove the lock on the scope that Azure names"),
+}
+"""Code -> who forbids, and what an operator can do."""
+
 _THROTTLED: Final = frozenset({"SubscriptionRequestsThrottled", "ResourceRequestsThrottled", "RetryableErrorDueToTooManyCalls"})
 _ADDRESS: Final = frozenset({"PrivateIPAddressIsAllocated", "PrivateIPAddressInUse", "PublicIPAddressInUse"})
 
@@ -148,8 +168,10 @@ def _cause(status: int, codes: list[str]) -> Cause:
         return Cause.LOCKED if _LOCKED & set(codes) and not _THROTTLED & set(codes) else Cause.THROTTLED
     if _ADDRESS & set(codes):
         return Cause.ADDRESS
-    if {"AnotherOperationInProgress", "NicReservedForAnotherVm"} & set(codes):
+    if _LOCKED_AT_ANY_STATUS & set(codes):
         return Cause.LOCKED
+    if codes and codes[0] in _FORBIDDEN:
+        return Cause.FORBIDDEN
     if status == 408 or status >= 500:
         return Cause.TRANSIENT
     return {401: Cause.TOKEN, 403: Cause.DENIED, 404: Cause.GONE, 412: Cause.ETAG}.get(status, Cause.FATAL)

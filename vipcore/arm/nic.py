@@ -114,6 +114,15 @@ def attached(nic: Nic, vips: Sequence[Vip]) -> Json:
     return _with(nic.document, kept + [_configuration(nic.document, vip) for vip in vips if vip.name.lower() not in right])
 
 
+TAG: Final = "mirror-vip-overwritten"
+"""The one tag that we ever set on a NIC, and only where a rewrite changed nothing (docs/adr/0012)."""
+
+
+def tagged(nic: Nic, value: str) -> Json:
+    """The document with our tag of this value, everything else as it is."""
+    return {**nic.document, "tags": {**(nic.document.get("tags") or {}), TAG: value}}
+
+
 def _with(document: Json, kept: list[Json]) -> Json:
     return {**document, "properties": {**document["properties"], "ipConfigurations": kept}}
 

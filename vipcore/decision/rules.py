@@ -154,9 +154,10 @@ def decided(
     """The head with `member` desired: the epoch rises if that is a change, holds and recorded claims of older times end.
 
     `holder`: who carries the VIP where nobody was desired before, so that the first change of holder counts as one too.
+    `claim_id`: None for an operator's move, which does not count as a change of holder.
     """
     changed = head.desired != member
-    moves = changed and (head.desired or holder) not in (None, member)
+    counts = claim_id is not None and changed and (head.desired or holder) not in (None, member)
     recent = tuple(at for at in head.changes if now - at < instants.seconds(changes_s))
     recorded = head.recorded_claim
     if recorded is not None and (recorded.member == member or recorded.began <= began):
@@ -167,7 +168,7 @@ def decided(
         epoch=Epoch(head.epoch + 1) if changed else head.epoch,
         began=max(began, head.began) if not changed else began,
         claim_id=claim_id,
-        changes=(*recent, now)[-CHANGES_KEPT:] if moves else recent,
+        changes=(*recent, now)[-CHANGES_KEPT:] if counts else recent,
         recorded_claim=recorded,
         holds={} if changed else {name: at for name, at in head.holds.items() if name != member},
         drift=None,

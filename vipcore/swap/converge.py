@@ -16,7 +16,7 @@ from vipcore.arm.errors import ArmError, Cause
 from vipcore.arm.rate_limit import prioritise
 from vipcore.errors import AzureRefusal, Refusal
 from vipcore.ledger.head import Head
-from vipcore.model import Missing, Unreadable
+from vipcore.model import Missing, Nic, Unreadable
 from vipcore.swap import ending, plan, steps
 from vipcore.swap.drive import Drive
 from vipcore.swap.lease import LostLease
@@ -85,7 +85,10 @@ async def _blocked(drive: Drive, found: Blocked, times: int) -> None:
 
 
 async def _overwrite(drive: Drive, members: list[str]) -> None:
-    """Rewrite NICs as they are, so that a write that may still land meets another etag."""
+    """Rewrite NICs as they are, so that a write that may still land meets another etag.
+
+    Azure may keep the etag of a NIC that is put back as it was read: then our tag changes, which it cannot keep it for.
+    """
     for member in members:
         for _ in range(READS_MAX):
             if isinstance(drive.observed[member], Unreadable):
@@ -98,10 +101,17 @@ async def _overwrite(drive: Drive, members: list[str]) -> None:
             _watch_instead(drive, member)
             continue
         await wait_until_stable(drive, member, within_s=steps.HOLDER_STABLE_S)
-        written = await write(drive, Step(kind=Kind.OVERWRITE, member=member))
-        if written is not None:
+        for kind in (Kind.OVERWRITE, Kind.TAG):
+            before = drive.observed[member]
+            written = await write(drive, Step(kind=kind, member=member))
+            if written is None:
+                return  # the NIC was read again: plan anew
             await finish(drive, written)
             await read(drive, member)
+            after = drive.observed[member]
+            if isinstance(before, Nic) and isinstance(after, Nic) and after.etag != before.etag:
+                drive.in_flight.overwritten(member, drive.now())
+                break
 
 
 def _watch_instead(drive: Drive, member: str) -> None:

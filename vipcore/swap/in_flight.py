@@ -1,8 +1,9 @@
 """Which NIC writes may still land although nobody heard their answer: what promise I2 rests on. Pure.
 
 Invariant: a member is in `late` from the moment a write of its NIC is sent until its answer arrives, a fresh read shows another
-etag, or the NIC is gone; and a dead driver's write, from the takeover until the NIC was rewritten. `stamp` puts that into the
-head, so that a successor knows it: it rewrites these NICs first, under the etag of a fresh read, and a late write then fails.
+etag, or the NIC is gone; and for a dead driver's write, from the takeover until the NIC has another etag. `stamp` puts that into
+the head, so that a successor knows it: it overwrites these NICs first, and a late write then fails on If-Match. A write that may
+have changed nothing does not count for that: Azure may keep the etag (docs/facts/azure.md section 3), so only a read tells.
 
 Our own writes of one NIC go through the states of `TRANSITIONS`. A second write may go out while an earlier one has no answer;
 a refusal of the second says nothing about the first, an accepted write or another etag settles both.
@@ -42,7 +43,8 @@ class Event(Enum):
     ANNOUNCE = auto()
     WITHDRAW = auto()  # the check did not let it start
     SEND = auto()
-    ACCEPT = auto()
+    ACCEPT = auto()  # with a new etag: what was sent before fails
+    ANSWER = auto()  # accepted, and perhaps without any change
     REFUSE = auto()  # Azure's answer, or the failure to send, says that it had no effect
     LOSE = auto()  # no answer came
     SETTLE = auto()  # a fresh read shows that what was unanswered landed, or can no longer pass If-Match
@@ -51,11 +53,17 @@ class Event(Enum):
 TRANSITIONS: Final[Mapping[Write, Mapping[Event, Write]]] = {
     Write.NONE: {Event.ANNOUNCE: Write.ANNOUNCED, Event.SETTLE: Write.NONE},
     Write.ANNOUNCED: {Event.WITHDRAW: Write.NONE, Event.SEND: Write.SENT},
-    Write.SENT: {Event.ACCEPT: Write.NONE, Event.REFUSE: Write.NONE, Event.LOSE: Write.UNANSWERED},
+    Write.SENT: {
+        Event.ACCEPT: Write.NONE,
+        Event.ANSWER: Write.NONE,
+        Event.REFUSE: Write.NONE,
+        Event.LOSE: Write.UNANSWERED,
+    },
     Write.UNANSWERED: {Event.ANNOUNCE: Write.ANNOUNCED_AGAIN, Event.SETTLE: Write.NONE},
     Write.ANNOUNCED_AGAIN: {Event.WITHDRAW: Write.UNANSWERED, Event.SEND: Write.SENT_AGAIN, Event.SETTLE: Write.ANNOUNCED},
     Write.SENT_AGAIN: {
         Event.ACCEPT: Write.NONE,
+        Event.ANSWER: Write.UNANSWERED,
         Event.REFUSE: Write.UNANSWERED,
         Event.LOSE: Write.UNANSWERED,
         Event.SETTLE: Write.SENT,
@@ -117,6 +125,16 @@ class InFlight:
         self._on(Event.ACCEPT, member)
         self.to_overwrite.discard(member)
         self.wrote_at = now
+
+    def answered(self, member: str, now: float) -> None:
+        """Azure accepted a write that may have changed nothing: an earlier one without an answer may still land."""
+        self._on(Event.ANSWER, member)
+        self.wrote_at = now
+
+    def overwritten(self, member: str, now: float) -> None:
+        """A read after our rewrite shows another etag than the one we wrote under: whatever was sent before fails."""
+        self.settled(member, now)
+        self.to_overwrite.discard(member)
 
     def refused(self, member: str) -> None:
         """The write certainly had no effect. That says nothing about an earlier one without an answer."""

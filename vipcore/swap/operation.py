@@ -20,8 +20,8 @@ BESIDE_S: Final = 1.0
 POLL_FAULTS_MAX: Final = 6
 """Polls in a row that led to nothing; then the NIC itself is read."""
 
-_ENDS: Final = frozenset({Cause.FAILED, Cause.CANCELED, Cause.GONE, Cause.LOCKED, Cause.DENIED, Cause.FATAL})
-"""Answers to a poll that say that the operation is over, or that it is of no use to poll again."""
+_USELESS: Final = frozenset({Cause.DENIED, Cause.FORBIDDEN, Cause.FATAL})
+"""Failures of a poll that another poll meets again. They say nothing of the operation: the NIC is read instead."""
 
 
 async def finish(drive: Drive, written: Written) -> bool:
@@ -55,12 +55,13 @@ async def finish(drive: Drive, written: Written) -> bool:
                     return ended
                 polls, faults, before_s = polls + 1, 0, elapsed
             except (ArmError, NotSent, NoReply) as exc:
-                if isinstance(exc, ArmError) and exc.cause in _ENDS:
+                cause = exc.cause if isinstance(exc, ArmError) else None
+                if isinstance(exc, ArmError) and (exc.ended_operation or cause is Cause.GONE):
                     return await _ended_badly(drive, written, exc)
-                if not (isinstance(exc, ArmError) and exc.cause is Cause.THROTTLED):
+                if cause is not Cause.THROTTLED:
                     faults += 1
-                if isinstance(exc, NotSent) or faults >= POLL_FAULTS_MAX:
-                    # The operation's URL is none that we ask, or has stopped answering: the NIC tells as well.
+                if isinstance(exc, NotSent) or cause in _USELESS or faults >= POLL_FAULTS_MAX:
+                    # We may not or do not poll this URL, or it stopped answering: the NIC tells as well.
                     await read(drive, member)
                     await wait_until_stable(drive, member)
                     return True

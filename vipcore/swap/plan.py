@@ -35,6 +35,7 @@ class Kind(Enum):
     ATTACH = "attach"
     REPAIR = "repair"
     OVERWRITE = "fence"
+    TAG = "tag"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

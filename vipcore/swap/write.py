@@ -11,6 +11,7 @@ before a fresh read, and the member stays in `InFlight.late` until a read or an 
 from dataclasses import dataclass
 from typing import Final
 
+from vipcore import instants
 from vipcore.arm import nic
 from vipcore.arm.client import Accepted
 from vipcore.arm.errors import ArmError, Cause
@@ -44,6 +45,8 @@ def document(drive: Drive, step: Step, shown: Nic) -> Json:
             return nic.attached(shown, drive.mirror.vips)
         case Kind.REPAIR | Kind.OVERWRITE:
             return shown.document
+        case Kind.TAG:
+            return nic.tagged(shown, instants.to_text(drive.store.clock.now()))
 
 
 async def write(drive: Drive, step: Step, *, early: bool = False) -> Written | None:
@@ -92,7 +95,10 @@ def without_effect(exc: ArmError | NotSent | NoReply) -> bool:
 
 
 def _accepted(drive: Drive, step: Step, accepted: Accepted, sent_at: float) -> Written:
-    drive.in_flight.accepted(step.member, drive.now())
+    if step.kind in (Kind.OVERWRITE, Kind.TAG):
+        drive.in_flight.answered(step.member, drive.now())
+    else:
+        drive.in_flight.accepted(step.member, drive.now())
     drive.observed.saw(step.member, accepted.nic)
     pending = accepted.nic.state not in (SUCCEEDED, FAILED)
     detail = _SENTENCE[step.kind].format(vips=", ".join(step.vips), member=step.member)
@@ -108,6 +114,10 @@ _SENTENCE: Final = {
     Kind.OVERWRITE: (
         "Rewrote the NIC of {member} unchanged, so that an earlier write without an answer fails if it arrives late."
     ),
+    Kind.TAG: (
+        f"Set the tag {nic.TAG} on the NIC of {{member}}, since rewriting it as it was read left its etag as it was: an earlier "
+        "write without an answer fails now if it still comes."
+    ),
 }
 
 
@@ -119,7 +129,7 @@ async def _not_accepted(drive: Drive, step: Step, shown: Nic, exc: ArmError | No
         match exc.cause:
             case Cause.ADDRESS if step.kind in (Kind.ATTACH, Kind.REPAIR):
                 raise exc
-            case Cause.ADDRESS | Cause.DENIED | Cause.FATAL | Cause.GONE:
+            case Cause.ADDRESS | Cause.DENIED | Cause.FORBIDDEN | Cause.FATAL | Cause.GONE:
                 raise exc.refusal()
             case Cause.THROTTLED | Cause.LOCKED:
                 wait = exc.retry_after_s if exc.retry_after_s is not None else 1.0 + drive.jitter()

@@ -208,6 +208,18 @@ async def test_flapping() -> None:
 
 
 @virtual
+async def test_moves_do_not_use_up_the_changes_of_claims() -> None:
+    """However often an operator moves the VIP to and fro, a member's claim is not held with `flapping`."""
+    harness = Harness()
+    node = harness.node("n1")
+    for turn in range(8):
+        await node.move(["MIRRORB", "MIRRORA"][turn % 2])
+
+    assert (await node.claim("MIRRORB")).outcome == "moved"
+    assert len((await harness.head()).changes) == 1
+
+
+@virtual
 async def test_a_flapping_claim_is_recorded_and_carried_out_when_it_is_calm() -> None:
     """A claim held for flapping is recorded, and the timer carries it out when the changes are long enough ago."""
     harness = Harness()

@@ -31,6 +31,7 @@ THROTTLED: Final = {
 LOCKED: Final = {
     "RetryableError.RetryableErrorDueToAnotherOperation",
     "RetryableError.ReferencedResourceNotProvisioned",
+    "ReferencedResourceNotProvisioned",
     "AnotherOperationInProgress",
     "NicReservedForAnotherVm",
     "NicReservedForAnotherVm.409",

@@ -195,6 +195,7 @@ ALLOWED = {
     (Write.ANNOUNCED, Event.WITHDRAW): Write.NONE,
     (Write.ANNOUNCED, Event.SEND): Write.SENT,
     (Write.SENT, Event.ACCEPT): Write.NONE,
+    (Write.SENT, Event.ANSWER): Write.NONE,
     (Write.SENT, Event.REFUSE): Write.NONE,
     (Write.SENT, Event.LOSE): Write.UNANSWERED,
     (Write.UNANSWERED, Event.ANNOUNCE): Write.ANNOUNCED_AGAIN,
@@ -203,6 +204,7 @@ ALLOWED = {
     (Write.ANNOUNCED_AGAIN, Event.SEND): Write.SENT_AGAIN,
     (Write.ANNOUNCED_AGAIN, Event.SETTLE): Write.ANNOUNCED,
     (Write.SENT_AGAIN, Event.ACCEPT): Write.NONE,
+    (Write.SENT_AGAIN, Event.ANSWER): Write.UNANSWERED,
     (Write.SENT_AGAIN, Event.REFUSE): Write.UNANSWERED,
     (Write.SENT_AGAIN, Event.LOSE): Write.UNANSWERED,
     (Write.SENT_AGAIN, Event.SETTLE): Write.SENT,
@@ -221,6 +223,8 @@ def happens(in_flight: InFlight, event: Event) -> None:
             in_flight.sent("A", shown.document)
         case Event.ACCEPT:
             in_flight.accepted("A", 1.0)
+        case Event.ANSWER:
+            in_flight.answered("A", 1.0)
         case Event.REFUSE:
             in_flight.refused("A")
         case Event.LOSE:
@@ -255,7 +259,7 @@ def test_a_write_without_an_answer_stays_in_flight_until_it_is_settled(events: l
             happens(in_flight, event)
         except InvariantBroken:
             continue
-        sent = event is Event.SEND or (sent and event not in (Event.ACCEPT, Event.REFUSE, Event.LOSE))
+        sent = event is Event.SEND or (sent and event not in (Event.ACCEPT, Event.ANSWER, Event.REFUSE, Event.LOSE))
         unsettled = event is Event.LOSE or (unsettled and event not in (Event.ACCEPT, Event.SETTLE))
 
         assert ("A" in in_flight.late) is (unsettled or sent)
@@ -265,7 +269,7 @@ def test_a_dead_drivers_write_stays_in_flight_until_its_nic_is_written() -> None
     """What a driver before us may still write is named until an accepted write of that NIC, or until the NIC is gone. (I2)"""
     in_flight = InFlight(NOTHING, {"A", "B"})
 
-    for event in (Event.ANNOUNCE, Event.SEND, Event.LOSE, Event.SETTLE):
+    for event in (Event.ANNOUNCE, Event.SEND, Event.LOSE, Event.SETTLE, Event.ANNOUNCE, Event.SEND, Event.ANSWER):
         happens(in_flight, event)
         assert in_flight.late == {"A", "B"}
     for event in (Event.ANNOUNCE, Event.SEND, Event.ACCEPT):

@@ -13,7 +13,9 @@ from tests.promises.helpers import (
     POLL,
     agent,
     assert_kept,
+    details,
     other_content,
+    puts,
     refused,
     stranger_puts,
     switch,
@@ -49,6 +51,22 @@ async def test_an_error_that_strikes_every_look_at_an_operation(name: str) -> No
     assert harness.loop.time() < (60.0 if name in THROTTLED else 15.0)
 
     await assert_kept(harness, on=NIC_B)
+
+
+@pytest.mark.parametrize(
+    "name", ["AuthorizationFailed", "InvalidRequestFormat", "RetryableError.RetryableErrorDueToAnotherOperation"]
+)
+@virtual
+async def test_a_poll_that_fails_is_not_the_end_of_its_operation(name: str) -> None:
+    """A refused look at an operation says nothing about the write: no row says that it ended, and nothing is written again."""
+    harness = Harness()
+    node = harness.node("n1")
+    harness.cloud.script(POLL, fault=Answer(name=name), times=ALWAYS)
+
+    await node.claim("MIRRORB")
+
+    assert [sent.status for sent in puts(harness)] == [200, 200]
+    assert [detail for detail in await details(harness, "swap.completed") if "ended with" in detail] == []
 
 
 @pytest.mark.parametrize("how", ["failed-kept", "failed-rolled-back", "canceled", "not-allowed", "gone"])
