@@ -29,7 +29,7 @@ def pointer(place: Iterable[str | int]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in place)
 
 
-def _parts(value: Any) -> Iterable[tuple[str | int, Any]]:
+def parts(value: Any) -> Iterable[tuple[str | int, Any]]:
     """What is directly inside a value, by name or index."""
     if isinstance(value, dict):
         return value.items()
@@ -39,7 +39,7 @@ def _parts(value: Any) -> Iterable[tuple[str | int, Any]]:
 def duplicates(value: Any, at: Place = ()) -> list[Place]:
     """Where names stand twice in a value that `parse` gave."""
     found: list[Place] = [(*at, name) for name in value.twice] if isinstance(value, _Object) else []
-    return found + [place for key, part in _parts(value) for place in duplicates(part, (*at, key))]
+    return found + [place for key, part in parts(value) for place in duplicates(part, (*at, key))]
 
 
 def parse(text: str | bytes) -> Any:
@@ -57,7 +57,7 @@ def parse(text: str | bytes) -> Any:
         raise ValueError("nested too deeply") from exc
     level = [value]
     for _ in range(DEPTH_MAX):
-        level = [part for item in level for _, part in _parts(item)]
+        level = [part for item in level for _, part in parts(item)]
     if level:
         raise ValueError("nested too deeply")
     return value
