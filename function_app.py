@@ -1,4 +1,4 @@
-"""The Function app: triggers only. Each decodes its request, makes one call, and encodes the answer.
+"""The Function app: a timer and the routes, each of which decodes its request, makes one call, and encodes the answer.
 
 Settings are read once, when the app is loaded; their faults go to the log, all at once. The Azure SDKs are imported in a
 thread meanwhile, so that indexing is not kept waiting and the first claim finds them there (docs/architecture.md, "Cold start").
@@ -29,8 +29,8 @@ _CONFIG: Final = environment.load(os.environ, Path(__file__).parent)
 _timers: list[Timer] = []
 """The one of this process and its controller, once they are built."""
 
-UseCase = Callable[[Controller, str], Awaitable[dict[str, Any]]]
-"""What a route calls, with the controller and the request's correlation id."""
+UseCase = Callable[[Controller, str, func.HttpRequest, str], Awaitable[Mapping[str, Any]]]
+"""What a route calls, with the controller, the path's mirror, the request and its correlation id."""
 
 for _fault in _CONFIG.faults:
     _LOG.error("configuration.fault %s", _fault)
@@ -52,10 +52,10 @@ def _timer() -> Timer:
 
 async def _answered(req: func.HttpRequest, use_case: UseCase) -> func.HttpResponse:
     """The use case's answer, or its refusal's problem document. Nothing else leaves: a defect is logged and named `internal`."""
-    correlation_id = str(uuid.uuid4())
+    correlation_id, name = str(uuid.uuid4()), req.route_params.get("mirror", "")
     try:
         async with asyncio.timeout(ANSWER_S_MAX):
-            answer = _encoded(await use_case(_timer().controller, correlation_id), correlation_id)
+            answer = _encoded(await use_case(_timer().controller, name, req, correlation_id), correlation_id)
         _LOG.info("answered status=200 correlation=%s", correlation_id)
         return answer
     except TimeoutError:
@@ -78,61 +78,42 @@ def _encoded(
     return func.HttpResponse(json.dumps(body), status_code=code, headers=headers, mimetype=media_type)
 
 
-@app.route(route="mirrors/{mirror}/claims", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
-async def post_claim(req: func.HttpRequest) -> func.HttpResponse:
-    """A member's signed claim."""
-    signed = signatures.HttpRequest(method=req.method, url=req.url, headers=dict(req.headers), body=req.get_body())
-    return await _answered(req, lambda c, cid: claims.claim(c, signed, req.route_params["mirror"], cid))
+def _signed(req: func.HttpRequest) -> signatures.HttpRequest:
+    return signatures.HttpRequest(method=req.method, url=req.url, headers=dict(req.headers), body=req.get_body())
 
 
-@app.route(route="mirrors/{mirror}/moves", methods=["POST"])
-async def post_move(req: func.HttpRequest) -> func.HttpResponse:
-    """An operator's move, or its dry run."""
-    return await _answered(req, lambda c, cid: moves.move(c, req.route_params["mirror"], req.get_body(), cid))
-
-
-@app.route(route="mirrors/{mirror}/freeze", methods=["PUT"])
-async def put_freeze(req: func.HttpRequest) -> func.HttpResponse:
-    """No swap begins until the freeze is lifted."""
-    return await _answered(req, lambda c, cid: freezes.put(c, req.route_params["mirror"], req.get_body(), cid))
-
-
-@app.route(route="mirrors/{mirror}/freeze", methods=["DELETE"])
-async def delete_freeze(req: func.HttpRequest) -> func.HttpResponse:
-    """Lift the freeze."""
-    return await _answered(req, lambda c, cid: freezes.delete(c, req.route_params["mirror"], req.params, cid))
-
-
-@app.route(route="mirrors", methods=["GET"])
-async def get_mirrors(req: func.HttpRequest) -> func.HttpResponse:
-    """All mirrors, from their heads."""
-    return await _answered(req, lambda c, _: status.mirrors(c))
-
-
-@app.route(route="mirrors/{mirror}", methods=["GET"])
-async def get_mirror(req: func.HttpRequest) -> func.HttpResponse:
-    """One mirror, with a fresh read of its NICs."""
-    return await _answered(req, lambda c, _: status.mirror(c, req.route_params["mirror"]))
-
-
-@app.route(route="mirrors/{mirror}/audit", methods=["GET"])
-async def get_audit(req: func.HttpRequest) -> func.HttpResponse:
-    """The audit trail, newest first."""
-    return await _answered(req, lambda c, _: trail.audit(c, req.route_params["mirror"], req.params))
-
-
-@app.route(route="mirrors/{mirror}/audit/verify", methods=["GET"])
-async def get_verify(req: func.HttpRequest) -> func.HttpResponse:
-    """The audit trail's chain of hashes, recomputed."""
-    return await _answered(req, lambda c, _: trail.verify(c, req.route_params["mirror"], req.params))
-
-
-@app.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-async def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
-    """What all these routes take and answer."""
+async def _description(*_: object) -> Mapping[str, Any]:
     from vipcore.entry import openapi  # late: a claim does not need it
 
-    return await _answered(req, openapi.answer)
+    return openapi.document()
+
+
+_KEYED, _OPEN = func.AuthLevel.FUNCTION, func.AuthLevel.ANONYMOUS
+_ROUTES: Final[Mapping[str, tuple[str, func.AuthLevel, UseCase]]] = {
+    "post_claim": ("mirrors/{mirror}/claims", _OPEN, lambda c, mirror, req, cid: claims.claim(c, _signed(req), mirror, cid)),
+    "post_move": ("mirrors/{mirror}/moves", _KEYED, lambda c, mirror, req, cid: moves.move(c, mirror, req.get_body(), cid)),
+    "put_freeze": ("mirrors/{mirror}/freeze", _KEYED, lambda c, mirror, req, cid: freezes.put(c, mirror, req.get_body(), cid)),
+    "delete_freeze": ("mirrors/{mirror}/freeze", _KEYED, lambda c, mirror, req, cid: freezes.delete(c, mirror, req.params, cid)),
+    "get_mirrors": ("mirrors", _KEYED, lambda c, *_: status.mirrors(c)),
+    "get_mirror": ("mirrors/{mirror}", _KEYED, lambda c, mirror, *_: status.mirror(c, mirror)),
+    "get_audit": ("mirrors/{mirror}/audit", _KEYED, lambda c, mirror, req, _: trail.audit(c, mirror, req.params)),
+    "get_verify": ("mirrors/{mirror}/audit/verify", _KEYED, lambda c, mirror, req, _: trail.verify(c, mirror, req.params)),
+    "get_openapi": ("openapi.json", _OPEN, _description),
+}
+"""Function name, which begins with the method -> path, authorization level, use case. vipcore/entry/openapi.py describes them."""
+
+
+def _index(name: str, path: str, level: func.AuthLevel, use_case: UseCase) -> None:
+    """Tell the host of a route."""
+
+    async def answered(req: func.HttpRequest) -> func.HttpResponse:
+        return await _answered(req, use_case)
+
+    app.function_name(name)(app.route(path, methods=[name.partition("_")[0].upper()], auth_level=level)(answered))
+
+
+for _name, _route in _ROUTES.items():
+    _index(_name, *_route)
 
 
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

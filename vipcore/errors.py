@@ -1,56 +1,44 @@
 """What can go wrong, named by what the caller may conclude; one class per conclusion.
 
-`Refusal` and its children end a request: each carries a `code` (docs/codes.md) and a sentence an operator can act on. The HTTP
-status of a code stands in `STATUS_OF_CODE` and nowhere else. `Stale`, `NotSent` and `NoReply` are between a port and its
-caller and never reach a request.
+`Refusal` and its children end a request: each carries a `code` (docs/codes.md) and a sentence an operator can act on. Status and
+`Retry-After` of a code stand here and nowhere else. `Stale`, `NotSent` and `NoReply` are between a port and its caller and never
+reach a request.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-STATUS_OF_CODE: Final[Mapping[str, int]] = {
-    "body-invalid": 400,
-    "signature-missing": 401,
-    "signature-invalid": 401,
-    "signature-expired": 401,
-    "claim-replayed": 401,
-    "key-not-for-member": 403,
-    "mirror-unknown": 404,
-    "member-unknown": 404,
-    "claim-superseded": 409,
-    "move-superseded": 409,
-    "peer-still-primary": 409,
-    "claimant-not-primary": 409,
-    "flapping": 409,
-    "address-taken": 409,
-    "body-too-large": 413,
-    "mirror-frozen": 423,
-    "too-many-requests": 429,
-    "configuration-invalid": 500,
-    "internal": 500,
-    "azure-denied": 502,
-    "azure-failed": 502,
-    "busy": 503,
-    "azure-throttled": 503,
-    "outcome-unknown": 503,
-    "storage-unavailable": 503,
+_CODES: Final[Mapping[str, tuple[int, int | None]]] = {
+    "body-invalid": (400, None),
+    "signature-missing": (401, None),
+    "signature-invalid": (401, None),
+    "signature-expired": (401, None),
+    "claim-replayed": (401, None),
+    "key-not-for-member": (403, None),
+    "mirror-unknown": (404, None),
+    "member-unknown": (404, None),
+    "claim-superseded": (409, None),
+    "move-superseded": (409, None),
+    "peer-still-primary": (409, 2),
+    "claimant-not-primary": (409, 2),
+    "flapping": (409, 60),
+    "address-taken": (409, 10),
+    "body-too-large": (413, None),
+    "mirror-frozen": (423, 15),
+    "too-many-requests": (429, 1),
+    "configuration-invalid": (500, None),
+    "internal": (500, None),
+    "azure-denied": (502, 30),
+    "azure-failed": (502, 5),
+    "busy": (503, 2),
+    "azure-throttled": (503, 10),
+    "outcome-unknown": (503, 2),
+    "storage-unavailable": (503, 2),
 }
+"""Per code its HTTP status, and the seconds to wait where trying again makes sense; None: final for that request."""
 
-RETRY_AFTER_S: Final[Mapping[str, int]] = {
-    "peer-still-primary": 2,
-    "claimant-not-primary": 2,
-    "address-taken": 10,
-    "flapping": 60,
-    "mirror-frozen": 15,
-    "too-many-requests": 1,
-    "azure-denied": 30,
-    "azure-failed": 5,
-    "busy": 2,
-    "azure-throttled": 10,
-    "outcome-unknown": 2,
-    "storage-unavailable": 2,
-}
-"""Seconds to wait where trying again makes sense and nobody said otherwise; codes left out are final for that request."""
+STATUS_OF_CODE: Final[Mapping[str, int]] = {code: status for code, (status, _) in _CODES.items()}
+RETRY_AFTER_S: Final[Mapping[str, int]] = {code: wait_s for code, (_, wait_s) in _CODES.items() if wait_s is not None}
 
 
 class VipError(Exception):
@@ -66,9 +54,8 @@ class Refusal(VipError):
 
     def __init__(self, code: str, detail: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(f"{code}: {detail}")
-        self.code = code
+        self.code, self.detail = code, detail
         self.status = STATUS_OF_CODE[code]
-        self.detail = detail
         self.retry_after_s = retry_after_s if retry_after_s is not None else RETRY_AFTER_S.get(code)
 
 

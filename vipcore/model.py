@@ -190,13 +190,5 @@ class Outcome(NamedTuple):
 
     def view(self) -> Json:
         """The outcome as the answer shows it."""
-        return {
-            "outcome": self.outcome,
-            "mirror": self.mirror,
-            "holder": self.holder,
-            "epoch": self.epoch,
-            "operation_id": self.operation_id,
-            "from": self.from_member,
-            "phases": [{"name": phase.name, "ms": phase.ms} for phase in self.phases],
-            "total_ms": self.total_ms,
-        }
+        shown = {"from" if name == "from_member" else name: value for name, value in self._asdict().items()}
+        return {**shown, "phases": [phase._asdict() for phase in self.phases]}

@@ -1,61 +1,52 @@
 """JSON as strictly as an auditor wants it: UTF-8, no duplicate names, no NaN, no lone surrogates, bounded depth."""
 
 import json
+from collections.abc import Iterable
 from typing import Any, Final, NoReturn
 
 DEPTH_MAX: Final = 64
 """Deeper values are refused: what walks them later recurses, and nothing we take is deeper than a handful."""
 
-
-class DuplicateName(ValueError):
-    """An object holds a name twice; `pointer` is the JSON pointer of the second one."""
-
-    def __init__(self, pointer: str) -> None:
-        super().__init__(f"the name {pointer} stands twice in its object")
-        self.pointer = pointer
+Place = tuple[str | int, ...]
+"""Where something stands in a value: the names and indexes that lead to it."""
 
 
 class _Object(dict[str, Any]):
     """An object that remembers which of its names came twice."""
 
-    twice: tuple[str, ...] = ()
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = _Object(pairs)
-    if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        result.twice = tuple(sorted({name for name in names if names.count(name) > 1}))
-    return result
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        names = [name for name, _ in pairs] if len(self) != len(pairs) else []
+        self.twice = sorted({name for name in names if names.count(name) > 1})
 
 
 def _constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def pointer(parts: tuple[str | int, ...]) -> str:
+def pointer(place: Iterable[str | int]) -> str:
     """RFC 6901: `/mirrors/PROD/vips/0`."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in place)
 
 
-def duplicates(value: Any, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+def parts(value: Any) -> Iterable[tuple[str | int, Any]]:
+    """What is directly inside a value, by name or index."""
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else ()
+
+
+def duplicates(value: Any, at: Place = ()) -> list[Place]:
     """Where names stand twice in a value that `parse` gave."""
-    found: list[tuple[str | int, ...]] = []
-    if isinstance(value, _Object):
-        found += [(*at, name) for name in value.twice]
-        for name, item in value.items():
-            found += duplicates(item, (*at, name))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            found += duplicates(item, (*at, index))
-    return found
+    found: list[Place] = [(*at, name) for name in value.twice] if isinstance(value, _Object) else []
+    return found + [place for key, part in parts(value) for place in duplicates(part, (*at, key))]
 
 
 def parse(text: str | bytes) -> Any:
     """The value of a JSON text, duplicates remembered (see `duplicates`). Raises ValueError with a sentence."""
     try:
         decoded = text.decode("utf-8") if isinstance(text, bytes) else text
-        value = json.loads(decoded, object_pairs_hook=_object, parse_constant=_constant)
+        value = json.loads(decoded, object_pairs_hook=_Object, parse_constant=_constant)
         # Refuses half surrogate pairs, and numbers such as 1e999, which are read as infinite and could not be written again.
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except UnicodeDecodeError as exc:
@@ -64,30 +55,19 @@ def parse(text: str | bytes) -> Any:
         raise ValueError("a text holds half of a surrogate pair") from exc
     except RecursionError as exc:
         raise ValueError("nested too deeply") from exc
-    if _is_deep(value):
+    level = [value]
+    for _ in range(DEPTH_MAX):
+        level = [part for item in level for _, part in parts(item)]
+    if level:
         raise ValueError("nested too deeply")
     return value
 
 
-def _is_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(DEPTH_MAX):
-        level = [inner for item in level for inner in _inner(item)]
-    return bool(level)
-
-
-def _inner(value: Any) -> list[Any]:
-    """What is directly inside a value."""
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
-
-
 def parse_strict(text: str | bytes) -> Any:
-    """As `parse`; raises DuplicateName too."""
+    """As `parse`; raises ValueError for names that stand twice too."""
     value = parse(text)
-    for where in duplicates(value):
-        raise DuplicateName(pointer(where))
+    for place in duplicates(value):
+        raise ValueError(f"the name {pointer(place)} stands twice in its object")
     return value
 
 

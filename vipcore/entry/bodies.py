@@ -1,6 +1,6 @@
 """The JSON bodies of requests: their schemas (the OpenAPI document is made from the same), and bytes -> checked object."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -23,7 +23,6 @@ _NAME: Final = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": f"
 _INSTANT: Final = {"type": "string", "format": "date-time", "maxLength": 40}
 _ISSUED_AT: Final = f"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}\\.[0-9]{{6}}Z{_END}"
 _UUID: Final = f"^[0-9a-fA-F]{{8}}(-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}}{_END}"
-
 _BOOLEAN: Final = {"type": "boolean"}
 
 
@@ -58,33 +57,19 @@ def check_size(body: bytes) -> None:
 def claim(body: bytes, signed: Signed, arrived: Instant) -> Claim:
     """The claim of a verified body. Raises Refusal `body-invalid`."""
     data = _checked("claim", body)
-    evidence = strictjson.compact(data["evidence"]) if data.get("evidence") is not None else None
-    if evidence is not None and len(evidence.encode()) > EVIDENCE_MAX:
-        raise Refusal("body-invalid", f"/evidence: at most {EVIDENCE_MAX} bytes of JSON are recorded.")
-    try:
-        issued_at = instants.from_text(data["issued_at"])
-    except ValueError as exc:
-        raise Refusal("body-invalid", f"/issued_at: {exc}.") from exc
+    if "evidence" in data:
+        data["evidence"] = strictjson.compact(data["evidence"])
+        if len(data["evidence"].encode()) > EVIDENCE_MAX:
+            raise Refusal("body-invalid", f"/evidence: at most {EVIDENCE_MAX} bytes of JSON are recorded.")
+    issued_at = _instant("issued_at", instants.from_text, data.pop("issued_at"))
     if int(issued_at.timestamp()) != signed.created:
-        raise Refusal(
-            "body-invalid",
-            "/issued_at: is not in the second that the signature's created names.",
-        )
+        raise Refusal("body-invalid", "/issued_at: is not in the second that the signature's created names.")
     try:
-        began = arrived - instants.seconds(data["age_ms"] / 1000)
+        began = max(arrived - instants.seconds(data.pop("age_ms") / 1000), instants.NEVER)
     except OverflowError:
         began = instants.NEVER
-    return Claim(
-        mirror=data["mirror"],
-        member=data["member"],
-        claim_id=data["claim_id"].lower(),
-        key_id=signed.key.key_id,
-        issued_at=issued_at,
-        began=max(began, instants.NEVER),
-        event=data["event"],
-        evidence=evidence,
-        dry_run=data.get("dry_run", False),
-    )
+    data["claim_id"] = data["claim_id"].lower()
+    return Claim(key_id=signed.key.key_id, issued_at=issued_at, began=began, **data)
 
 
 def is_dry_run(body: bytes) -> bool:
@@ -104,11 +89,15 @@ def move(mirror: str, body: bytes, arrived: Instant) -> Move:
 def freeze(body: bytes) -> tuple[str, str, Instant | None]:
     """(reason, operator, until). Raises Refusal `body-invalid` or `body-too-large`."""
     data = _checked("freeze", body)
-    try:
-        until = instants.from_rfc3339(data["until"]) if "until" in data else None
-    except ValueError as exc:
-        raise Refusal("body-invalid", f"/until: {exc}.") from exc
+    until = _instant("until", instants.from_rfc3339, data["until"]) if "until" in data else None
     return data["reason"], data["operator"], until
+
+
+def _instant(name: str, read: Callable[[str], Instant], value: str) -> Instant:
+    try:
+        return read(value)
+    except ValueError as exc:
+        raise Refusal("body-invalid", f"/{name}: {exc}.") from exc
 
 
 def text(name: str, value: str | None) -> str:
@@ -129,14 +118,14 @@ def _checked(kind: str, body: bytes) -> dict[str, Any]:
     if not body:
         raise Refusal("body-invalid", "The body is empty; a chunked request arrives without one, so send a Content-Length.")
     try:
-        data = strictjson.parse_strict(body)
+        data: dict[str, Any] = strictjson.parse_strict(body)
     except ValueError as exc:
         raise Refusal("body-invalid", f"The body is not JSON that is accepted here: {str(exc)[:200]}.") from exc
     errors = sorted(_validator(kind).iter_errors(data), key=lambda error: list(map(str, error.absolute_path)))
     if errors:
-        sentences = [f"{strictjson.pointer(tuple(e.absolute_path)) or '/'}: {_sentence(e)}" for e in errors[:8]]
+        sentences = [f"{strictjson.pointer(e.absolute_path) or '/'}: {_sentence(e)}" for e in errors[:8]]
         raise Refusal("body-invalid", "; ".join(sentences) + ".")
-    return {name: int(value) if name == "age_ms" else value for name, value in data.items()}
+    return data
 
 
 def _sentence(error: jsonschema.ValidationError) -> str:

@@ -27,44 +27,36 @@ async def claim(controller: Controller, http_request: signatures.HttpRequest, mi
     except Refusal as refusal:
         await controller.failures.count(refusal.code)
         raise
-    key = signed.key
+    key, caller = signed.key, Caller(f"key:{signed.key.key_id}", correlation_id)
     controller.rates.take(key.key_id)
     try:
         asked = bodies.claim(http_request.body, signed, arrived)
         _check_addressed(key, asked, mirror_name)
     except Refusal as refusal:
         if not bodies.is_dry_run(http_request.body):
-            await _refuse_unread(controller, key, refusal, correlation_id)
+            await _refuse_unread(controller, key, refusal, caller)
         raise
     mirror = controller.mirror(asked.mirror)
     if asked.dry_run:
         return await _planned(controller, asked)
-    request = Request(
-        mirror=mirror,
-        member=asked.member,
-        began=asked.began,
-        caller=Caller(f"key:{key.key_id}", correlation_id),
-        claim=asked,
-    )
+    request = Request(mirror=mirror, member=asked.member, began=asked.began, caller=caller, claim=asked)
     return (await carry_out(controller, request)).view()
 
 
 def _check_addressed(key: Key, asked: Claim, mirror_name: str) -> None:
     """A key speaks for its own member of its own mirror (I6). Raises Refusal `key-not-for-member`."""
-    if (asked.mirror, asked.member) != (key.mirror, key.member) or mirror_name != key.mirror:
+    if (asked.mirror, asked.member, mirror_name) != (key.mirror, key.member, key.mirror):
         raise Refusal("key-not-for-member", f"Key {key.key_id} is not for the mirror and member that this request names.")
 
 
-async def _refuse_unread(controller: Controller, key: Key, refusal: Refusal, correlation_id: str) -> None:
+async def _refuse_unread(controller: Controller, key: Key, refusal: Refusal, caller: Caller) -> None:
     """Write down, in the key's own mirror, a claim that never got as far as its mirror's rules."""
     mirror = controller.config.mirrors.get(key.mirror)
     if mirror is None:
         return
     now = controller.clock.now()
     unread = Claim(mirror=key.mirror, member=key.member, claim_id="", key_id=key.key_id, issued_at=now, began=now, event="manual")
-    request = Request(
-        mirror=mirror, member=key.member, began=now, caller=Caller(f"key:{key.key_id}", correlation_id), claim=unread
-    )
+    request = Request(mirror=mirror, member=key.member, began=now, caller=caller, claim=unread)
     try:
         head = await controller.ledger.load_head(mirror.name)
         await refuse(controller, request, head, rules.Deny(code=refusal.code, detail=refusal.detail))

@@ -22,13 +22,8 @@ async def move(controller: Controller, mirror_name: str, body: bytes, correlatio
         raise Refusal("member-unknown", f"Mirror {mirror.name} has no member of that name; it has {known}.")
     if asked.dry_run:
         return await _planned(controller, mirror, asked)
-    request = Request(
-        mirror=mirror,
-        member=asked.to,
-        began=asked.began,
-        caller=Caller(f"operator:{asked.operator}", correlation_id),
-        move=asked,
-    )
+    caller = Caller(f"operator:{asked.operator}", correlation_id)
+    request = Request(mirror=mirror, member=asked.to, began=asked.began, caller=caller, move=asked)
     return (await carry_out(controller, request)).view()
 
 
@@ -46,24 +41,19 @@ async def _planned(controller: Controller, mirror: Mirror, asked: Move) -> Json:
         checks.append({"name": "placement", "ok": False, "detail": plan.refusal(observed, found).detail})
         return {"outcome": "planned", "steps": [], "checks": checks}
     preflighted = await preflight.check(controller.arm, controller.preflight_cache, mirror, observed, asked.to)
-    checks += [check.view() for check in preflighted]
-    steps = [_step_view(mirror, step) for step in found.steps]
-    return {"outcome": "planned", "steps": steps, "checks": checks}
+    steps = [
+        {"action": step.kind.value, "member": step.member, "nic": mirror.nic_id(step.member), "vips": list(step.vips)}
+        for step in found.steps
+    ]
+    return {"outcome": "planned", "steps": steps, "checks": [*checks, *(check.view() for check in preflighted)]}
 
 
 def _pages_view(asked: Move, mirror: Mirror, pages: Mapping[str, Page]) -> Json:
     """What the status pages say of a move; `ok` None where one could not be read, which stops nothing."""
-    said = rules.contradiction(mirror, asked.to, "NotifyBecomePrimary", pages)
-    if said is not None:
+    if said := rules.contradiction(mirror, asked.to, "NotifyBecomePrimary", pages):
         detail = said.detail if asked.force else rules.forcible(said).detail
         return {"name": "status pages", "ok": asked.force, "detail": detail}
     unread = ", ".join(member.name for member in mirror.members if member.status_url and pages.get(member.name) is Page.UNKNOWN)
     if unread:
         return {"name": "status pages", "ok": None, "detail": f"the page of {unread} could not be read; it stops nothing"}
     return {"name": "status pages", "ok": True, "detail": "nothing against it"}
-
-
-def _step_view(mirror: Mirror, step: plan.Step) -> Json:
-    member = mirror.member(step.member)
-    nic_id = member.nic_id if member else ""
-    return {"action": step.kind.value, "member": step.member, "nic": nic_id, "vips": list(step.vips)}

@@ -40,10 +40,11 @@ class Route(NamedTuple):
     codes: Sequence[str]
     """Of its refusals."""
     takes: str | None = None
-    needs: str = "function key"
-    parameters: Sequence[Mapping[str, Any]] = ()
-    also: Sequence[tuple[int, str]] = ()
-    """More statuses whose answer is no problem document, each with its schema."""
+    keyed: bool = True
+    """Whether the host asks for a function key."""
+    parameters: Sequence[Schema] = ()
+    also: Sequence[int] = ()
+    """More statuses with that answer."""
 
     @property
     def method(self) -> str:
@@ -55,6 +56,7 @@ _TEXT: Final[Schema] = {"type": "string"}
 _BOOLEAN: Final[Schema] = {"type": "boolean"}
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 _NUMBER: Final[Schema] = {"type": "integer", "minimum": 1}
+_PAGE: Final[Schema] = {**_NUMBER, "maximum": 10**18 - 1}
 _AT: Final[Schema] = {"type": "string", "format": "date-time", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"}
 _UUID: Final[Schema] = {"type": "string", "format": "uuid"}
 _HASH: Final[Schema] = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
@@ -65,25 +67,19 @@ def _parameter(name: str, says: str, schema: Schema, *, where: str = "query", re
     return {"name": name, "in": where, "required": required, "description": says, "schema": schema}
 
 
-def _page(name: str, says: str) -> Schema:
-    """A parameter of a view that comes in pages."""
-    return _parameter(name, says, {**_NUMBER, "maximum": 10**18 - 1})
+def _header(name: str, says: str) -> Schema:
+    return _parameter(name, says, _TEXT, where="header", required=True)
 
-
-_SIGNATURE: Final = tuple(
-    _parameter(name, says, _TEXT, where="header", required=True)
-    for name, says in (
-        ("Content-Digest", "RFC 9530, sha-256 of the body."),
-        ("Signature-Input", 'RFC 9421 over "@method" "@path" "content-type" "content-digest", tag="mirror-vip".'),
-        ("Signature", "The signature itself, alg hmac-sha256."),
-    )
-)
 
 ROUTES: Final = (
     Route(
-        "/mirrors/{mirror}/claims", "post_claim", takes="Claim", answer="ClaimAnswer", codes=_CLAIM, needs="signature",
+        "/mirrors/{mirror}/claims", "post_claim", takes="Claim", answer="ClaimAnswer", codes=_CLAIM, keyed=False,
         says="A member says that it has become primary. 200: the VIP is on its NIC, and a read after the last write showed it.",
-        parameters=_SIGNATURE,
+        parameters=(
+            _header("Content-Digest", "RFC 9530, sha-256 of the body."),
+            _header("Signature-Input", 'RFC 9421 over "@method" "@path" "content-type" "content-digest", tag="mirror-vip".'),
+            _header("Signature", "The signature itself, alg hmac-sha256."),
+        ),
     ),
     Route(
         "/mirrors/{mirror}/moves", "post_move", takes="Move", answer="MoveAnswer",
@@ -107,20 +103,20 @@ ROUTES: Final = (
     Route(
         "/mirrors/{mirror}/audit", "get_audit", "The trail, newest first.", "Audit", (*_NAMED, "body-invalid"),
         parameters=(
-            _page("limit", f"Rows in the page; at most {trail.AUDIT_LIMIT_MAX} are given."),
-            _page("before", "Only rows below this seq: the `next` of the page before."),
+            _parameter("limit", f"Rows in the page; at most {trail.AUDIT_LIMIT_MAX} are given.", _PAGE),
+            _parameter("before", "Only rows below this seq: the `next` of the page before.", _PAGE),
         ),
     ),
     Route(
         "/mirrors/{mirror}/audit/verify", "get_verify", "Recompute the hash chain of the trail.", "Verdict",
         (*_NAMED, "body-invalid"),
         parameters=(
-            _page("from", "The first seq to look at: the `next` of the page before."),
-            _page("limit", f"Rows to look at; at most {trail.VERIFY_LIMIT_MAX} are."),
+            _parameter("from", "The first seq to look at: the `next` of the page before.", _PAGE),
+            _parameter("limit", f"Rows to look at; at most {trail.VERIFY_LIMIT_MAX} are.", _PAGE),
         ),
     ),
-    Route("/openapi.json", "get_openapi", "This document.", "Description", _ALWAYS, needs="nothing"),
-    Route("/health", "get_health", "Whether the app is configured.", "Health", (), needs="nothing", also=((503, "Health"),)),
+    Route("/openapi.json", "get_openapi", "This document.", "Description", _ALWAYS, keyed=False),
+    Route("/health", "get_health", "Whether the app is configured.", "Health", (), keyed=False, also=(503,)),
 )  # fmt: skip
 
 
@@ -159,10 +155,6 @@ _OPTIONAL: Final = (
     "member", "from_member", "claim_id", "operation_id", "correlation_id", "arm_request_ids", "duration_ms", "outcome", "detail",
     "evidence",
 )  # fmt: skip
-_ROW: Final = _object(
-    _OPTIONAL, seq=_NUMBER, at=_AT, event={"enum": list(EVENTS)}, epoch=_COUNT, actor=_TEXT,
-    **{name: _COUNT if name == "duration_ms" else _TEXT for name in _OPTIONAL}, alg=_TEXT, prev_hash=_HASH, hash=_HASH,
-)  # fmt: skip
 
 SCHEMAS: Final[Mapping[str, Schema]] = {
     "Claim": bodies.CLAIM,
@@ -193,7 +185,10 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         members={"type": "array", "items": _MEMBER},
     ),
     "Audit": _object(records={"type": "array", "items": _ref("Row")}, next=_or_null(_NUMBER)),
-    "Row": _ROW,
+    "Row": _object(
+        _OPTIONAL, seq=_NUMBER, at=_AT, event={"enum": list(EVENTS)}, epoch=_COUNT, actor=_TEXT,
+        **{name: _COUNT if name == "duration_ms" else _TEXT for name in _OPTIONAL}, alg=_TEXT, prev_hash=_HASH, hash=_HASH,
+    ),
     "Verdict": {
         "oneOf": [
             _object(
@@ -213,7 +208,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
 """JSON Schemas of all bodies, by name. Objects are open: a client must take a field that it does not know."""
 
 _CORRELATION: Final = {"x-correlation-id": {"description": "Also in the log and in the audit rows.", "schema": _UUID}}
-_RETRY: Final = {"Retry-After": {"description": "Whole seconds.", "schema": {"type": "integer", "minimum": 0}}}
+_RETRY: Final = {"Retry-After": {"description": "Whole seconds.", "schema": _COUNT}}
 
 
 @cache
@@ -237,11 +232,6 @@ def document() -> Mapping[str, Any]:
     }
 
 
-async def answer(_controller: object, _correlation_id: str) -> dict[str, Any]:
-    """`GET /openapi.json`."""
-    return dict(document())
-
-
 def _operation(route: Route) -> dict[str, Any]:
     path = {"name": "mirror", "in": "path", "required": True, "schema": _TEXT}
     found: dict[str, Any] = {
@@ -249,7 +239,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "summary": route.says,
         "parameters": [*([path] if "{mirror}" in route.path else []), *route.parameters],
         "responses": _responses(route),
-        "security": [{"functionKey": []}, {"functionKeyInQuery": []}] if route.needs == "function key" else [],
+        "security": [{"functionKey": []}, {"functionKeyInQuery": []}] if route.keyed else [],
     }
     if route.takes:
         content = {"application/json": {"schema": _ref(route.takes)}}
@@ -258,18 +248,16 @@ def _operation(route: Route) -> dict[str, Any]:
 
 
 def _responses(route: Route) -> dict[str, Any]:
-    found: dict[str, Any] = {"200": _answer("Done.", "application/json", _ref(route.answer), _CORRELATION)}
-    for number, schema in route.also:
-        found[str(number)] = _answer("As the body says.", "application/json", _ref(schema), _CORRELATION)
-    if route.needs == "function key":
+    content = {"application/json": {"schema": _ref(route.answer)}}
+    found: dict[str, Any] = {"200": {"description": "Done.", "headers": _CORRELATION, "content": content}}
+    for number in route.also:
+        found[str(number)] = {**found["200"], "description": "As the body says."}
+    if route.keyed:
         found["401"] = {"description": "No function key, or a wrong one: the host's own answer, without a body."}
     for number in sorted({STATUS_OF_CODE[code] for code in route.codes}):
         codes = [code for code in STATUS_OF_CODE if code in route.codes and STATUS_OF_CODE[code] == number]
         problem = {"allOf": [_ref("Problem"), {"properties": {"code": {"enum": codes}, "status": {"const": number}}}]}
-        headers = {**_CORRELATION, **(_RETRY if any(code in RETRY_AFTER_S for code in codes) else {})}
-        found[str(number)] = _answer(", ".join(codes), problems.MEDIA_TYPE, problem, headers)
+        headers = _CORRELATION | (_RETRY if any(code in RETRY_AFTER_S for code in codes) else {})
+        content = {problems.MEDIA_TYPE: {"schema": problem}}
+        found[str(number)] = {"description": ", ".join(codes), "headers": headers, "content": content}
     return found
-
-
-def _answer(says: str, media_type: str, schema: Schema, headers: Schema) -> dict[str, Any]:
-    return {"description": says, "headers": headers, "content": {media_type: {"schema": schema}}}

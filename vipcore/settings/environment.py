@@ -41,9 +41,14 @@ def load(environ: Mapping[str, str], app_dir: Path) -> Config:
     settings = _Settings(environ)
     endpoint, audience = settings.arm()
     table, table_name = settings.table()
-    changes, changes_s = settings.max_changes()
-    skew, seal = settings.skew(), settings.seal()
-    settings.check_schedule()
+    changes, changes_s = settings.numbers(
+        "VIP_MAX_CHANGES", "6/600", r"([1-9]\d{0,2})/([1-9]\d{0,5})", CHANGES_MAX,
+        f"must be CHANGES/SECONDS, such as 6/600, with at most {CHANGES_MAX} changes",
+    )  # fmt: skip
+    (skew,) = settings.numbers("VIP_CLOCK_SKEW_S", "30", r"(\d{1,3}(?:\.\d+)?)", 300, "must be a number of seconds from 0 to 300")
+    seal = Seal(settings.secret("VIP_AUDIT_KEY"), settings.secret("VIP_AUDIT_KEY_PREVIOUS"))
+    if what := schedule_fault(environ.get("VIP_RECONCILE_SCHEDULE", "").strip() or SCHEDULE):
+        settings.fault("VIP_RECONCILE_SCHEDULE", what)
     text = settings.mirrors_text(app_dir)
     parsed = document.Document() if text is None else document.read(text)
     keys, key_faults = _keys(parsed.key_ids, environ)
@@ -57,7 +62,7 @@ def load(environ: Mapping[str, str], app_dir: Path) -> Config:
         arm_audience=audience,
         client_id=environ.get("AZURE_CLIENT_ID") or None,
         clock_skew_s=skew,
-        max_changes=changes,
+        max_changes=int(changes),
         max_changes_s=changes_s,
         seal=seal,
         faults=(*settings.faults, *parsed.faults, *key_faults),
@@ -178,35 +183,21 @@ class _Settings:
             self.fault("VIP_TABLE_NAME", "must be 3 to 63 letters and digits and begin with a letter")
         return table, name
 
-    def skew(self) -> float:
-        text = self.environ.get("VIP_CLOCK_SKEW_S") or "30"
-        if not re.fullmatch(r"\d{1,3}(\.\d+)?", text) or float(text) > 300:
-            self.fault("VIP_CLOCK_SKEW_S", "must be a number of seconds from 0 to 300")
-            return 30.0
-        return float(text)
+    def numbers(self, name: str, default: str, form: str, first_max: int, what: str) -> list[float]:
+        """The numbers in a setting of this form, the default's where it is at fault."""
+        match = re.fullmatch(form, self.environ.get(name) or default)
+        if match and float(match[1]) <= first_max:
+            return [float(number) for number in match.groups()]
+        self.fault(name, what)
+        return [float(number) for number in default.split("/")]
 
-    def max_changes(self) -> tuple[int, float]:
-        text = self.environ.get("VIP_MAX_CHANGES") or "6/600"
-        match = re.fullmatch(r"([1-9]\d{0,2})/([1-9]\d{0,5})", text)
-        if not match or int(match[1]) > CHANGES_MAX:
-            self.fault("VIP_MAX_CHANGES", f"must be CHANGES/SECONDS, such as 6/600, with at most {CHANGES_MAX} changes")
-            return 6, 600.0
-        return int(match[1]), float(match[2])
-
-    def seal(self) -> Seal:
-        keys: dict[str, bytes | None] = {}
-        for name in ("VIP_AUDIT_KEY", "VIP_AUDIT_KEY_PREVIOUS"):
-            value = self.environ.get(name, "")
-            try:
-                keys[name] = secret_of(value) if value else None
-            except ValueError as exc:
-                self.fault(name, str(exc))
-        return Seal(keys.get("VIP_AUDIT_KEY"), keys.get("VIP_AUDIT_KEY_PREVIOUS"))
-
-    def check_schedule(self) -> None:
-        text = self.environ.get("VIP_RECONCILE_SCHEDULE", "").strip()
-        if text and (what := schedule_fault(text)):
-            self.fault("VIP_RECONCILE_SCHEDULE", what)
+    def secret(self, name: str) -> bytes | None:
+        value = self.environ.get(name, "")
+        try:
+            return secret_of(value) if value else None
+        except ValueError as exc:
+            self.fault(name, str(exc))
+            return None
 
     def mirrors_text(self, app_dir: Path) -> str | None:
         value = self.environ.get("VIP_MIRRORS", "").strip()
