@@ -22,10 +22,11 @@ async def claim(controller: Controller, http_request: signatures.HttpRequest, mi
     arrived = controller.clock.now()
     bodies.check_size(http_request.body)
     try:
-        signed = signatures.verify(http_request, controller.config.keys)
+        signed = signatures.verify(http_request, controller.config.keys, controller.config.disabled_keys)
         signed.check_fresh(arrived, controller.config.clock_skew_s)
     except Refusal as refusal:
-        await controller.failures.count(refusal.code)
+        if refusal.status == 401:
+            await controller.failures.count(refusal.code)
         raise
     key, caller = signed.key, Caller(f"key:{signed.key.key_id}", correlation_id)
     controller.rates.take(key.key_id)

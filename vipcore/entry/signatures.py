@@ -6,7 +6,7 @@ the key. Whatever else is wrong is `signature-invalid`, and no answer says what,
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -51,11 +51,20 @@ class Signed(NamedTuple):
             )
 
 
+DISABLED_S: Final = 60
+"""Until when a claim of a key that the app cannot use is to come again: an operator, or Key Vault, may have mended it."""
+
+
 class _Keys(HTTPSignatureKeyResolver):
-    def __init__(self, keys: Mapping[str, Key]) -> None:
-        self.keys = keys
+    def __init__(self, keys: Mapping[str, Key], disabled: Set[str]) -> None:
+        self.keys, self.disabled = keys, disabled
+        self.refused: Refusal | None = None
+        """What a claim that names a disabled key is told: the library hides what a resolver raises."""
 
     def resolve_public_key(self, key_id: str) -> bytes:
+        if key_id in self.disabled:
+            detail = f"The controller cannot use its copy of key {key_id[:64]!r}. Its log says why: mend the setting."
+            self.refused = Refusal("configuration-invalid", detail, retry_after_s=DISABLED_S)
         key = self.keys.get(key_id)
         # An unknown key id costs the same HMAC as a known one, so that time does not tell which ids exist.
         return key.secret if key else _NOBODY
@@ -82,21 +91,23 @@ def _invalid(request: HttpRequest) -> Refusal:
     )
 
 
-def verify(request: HttpRequest, keys: Mapping[str, Key]) -> Signed:
-    """The key that signed this request.
+def verify(request: HttpRequest, keys: Mapping[str, Key], disabled: Set[str] = frozenset()) -> Signed:
+    """The key that signed this request. `disabled`: ids of keys that the app knows of and cannot use.
 
-    Raises Refusal `signature-missing` where there is no signature at all, `signature-invalid` for every other fault.
+    Raises Refusal `signature-missing` where there is no signature at all, `configuration-invalid` for a disabled key (the claim
+    may be genuine), `signature-invalid` for every other fault.
     """
     for name in ("signature", "signature-input"):
         if not request.headers.get(name):
             raise Refusal("signature-missing", f"The {name} header is missing; a claim is signed (RFC 9421, tag mirror-vip).")
     if any(len(request.headers.get(name, "")) > _FIELD_MAX for name in ("signature", "signature-input", "content-digest")):
         raise _invalid(request)
+    resolver = _Keys(keys, disabled)
     try:
-        parameters = _parameters(request, keys)
+        parameters = _parameters(request, resolver)
         key_id, created, expires = parameters["keyid"], parameters["created"], parameters["expires"]
     except (HTTPMessageSignaturesException, ValueError, KeyError, TypeError, OverflowError, RecursionError) as exc:
-        raise _invalid(request) from exc
+        raise (resolver.refused or _invalid(request)) from exc
     key = keys.get(key_id)
     if key is None or not parameters["nonce"] or not 0 <= expires - created <= LIFETIME_S_MAX:
         raise _invalid(request)
@@ -105,9 +116,9 @@ def verify(request: HttpRequest, keys: Mapping[str, Key]) -> Signed:
     return Signed(key=key, created=created, expires=expires)
 
 
-def _parameters(request: HttpRequest, keys: Mapping[str, Key]) -> Mapping[str, Any]:
+def _parameters(request: HttpRequest, keys: _Keys) -> Mapping[str, Any]:
     """The parameters of the one signature with our tag, verified. Raises what the library raises."""
-    verifier = _Verifier(signature_algorithm=algorithms.HMAC_SHA256, key_resolver=_Keys(keys))
+    verifier = _Verifier(signature_algorithm=algorithms.HMAC_SHA256, key_resolver=keys)
     required = tuple(f'"{name}"' for name in COVERED)
     results = verifier.verify(request, max_age=None, expect_tag=TAG, require_components=required)
     if len(results) != 1:

@@ -1,6 +1,6 @@
 """What the app is told: its settings and the mirrors document as one frozen value."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,6 +21,8 @@ class Config:
     """The mirrors that cannot be served, with their faults."""
     keys: Mapping[str, Key] = field(default_factory=dict)
     """By key id; a key with a fault is left out."""
+    disabled_keys: Set[str] = frozenset()
+    """The ids of the keys that the document names and that cannot be used, so that their claims are told so."""
     table: str = ""
     """The Table endpoint's URL, or a connection string."""
     table_name: str = "MirrorVip"

@@ -35,11 +35,12 @@ class Fault(NamedTuple):
 
 
 class Document(NamedTuple):
-    """What could be read. `key_ids`: key id -> (mirror, member), those with a fault left out."""
+    """What could be read. `key_ids`: key id -> (mirror, member), those with a fault left out. `named_keys`: all that it names."""
 
     mirrors: Mapping[str, Mirror] = _NONE
     faulty: Mapping[str, tuple[Fault, ...]] = _NONE
     key_ids: Mapping[str, tuple[str, str]] = _NONE
+    named_keys: Set[str] = frozenset()
     faults: tuple[Fault, ...] = ()
     fatal: bool = False
 
@@ -80,6 +81,7 @@ def read(text: str) -> Document:
         mirrors={name: mirror for name, mirror in mirrors.items() if name not in by_mirror},
         faulty={name: tuple(some) for name, some in by_mirror.items()},
         key_ids={} if ("keys",) in twice else key_ids,  # which of the two was meant is not ours to guess
+        named_keys=frozenset(data["keys"]) if isinstance(data.get("keys"), dict) else frozenset(),
         faults=(*others, *chain(*by_mirror.values(), *by_key.values()), *undefined),
         fatal=("mirrors",) in twice,
     )

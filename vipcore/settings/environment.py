@@ -56,6 +56,7 @@ def load(environ: Mapping[str, str], app_dir: Path) -> Config:
         mirrors=parsed.mirrors,
         faulty=parsed.faulty,
         keys=keys,
+        disabled_keys=parsed.named_keys - keys.keys(),
         table=table,
         table_name=table_name,
         arm_endpoint=endpoint,

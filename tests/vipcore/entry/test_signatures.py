@@ -72,3 +72,17 @@ def test_who_sends_a_chunked_body_is_told_so(body: bytes, told: bool) -> None:
 
     assert refused.value.code == "signature-invalid"
     assert ("Content-Length" in refused.value.detail) is told
+
+
+@pytest.mark.parametrize("path", [path for path in VECTORS if path.stem.startswith("valid")], ids=lambda path: path.stem)
+def test_a_key_that_the_app_cannot_use_is_no_wrong_signature(path: Path) -> None:
+    """A claim whose key is disabled may be genuine: it is told that the configuration is at fault, and when to come again."""
+    vector = json.loads(path.read_text(encoding="utf-8"))
+    headers = {name.lower(): value for name, value in vector["request"]["headers"]}
+    url = "https://app.example.org" + vector["request"]["path"]
+    request = signatures.HttpRequest(method="POST", url=url, headers=headers, body=vector["request"]["body"].encode())
+
+    with pytest.raises(Refusal) as refused:
+        signatures.verify(request, {}, frozenset(vector["keys"]))
+
+    assert (refused.value.code, refused.value.status, refused.value.retry_after_s) == ("configuration-invalid", 500, 60)

@@ -97,6 +97,7 @@ def test_unusable_key_is_disabled_alone(name: str) -> None:
 
     assert where(loaded) == ["VIP_KEY_A_1"]
     assert set(loaded.keys) == {"b-1"}
+    assert loaded.disabled_keys == {"a-1"}
     assert loaded.status == "degraded"
 
 
@@ -116,6 +117,7 @@ def test_two_keys_with_equal_secrets_are_both_disabled() -> None:
 
     assert where(loaded) == ["VIP_KEY_A_1", "VIP_KEY_B_1"]
     assert loaded.keys == {}
+    assert loaded.disabled_keys == {"a-1", "b-1"}
     assert loaded.status == "degraded"
 
 
