@@ -5,7 +5,6 @@ reset after the request had left (azure-core 1.41.0, `_aiohttp.py`). So exceptio
 says whether a request got a connection: without one it was certainly not sent; with one it may have been.
 """
 
-import urllib.request
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -46,7 +45,11 @@ class Connections:
     def transport(self, *, read_s: float) -> AsyncHttpTransport[Any, Any]:
         """The session as a transport of azure-core; closing a client leaves it open. `read_s`: the wait for each packet."""
         made: AsyncHttpTransport[Any, Any] = AioHttpTransport(
-            session=self.session(), session_owner=False, connection_timeout=CONNECT_S, read_timeout=read_s
+            session=self.session(),
+            session_owner=False,
+            connection_timeout=CONNECT_S,
+            read_timeout=read_s,
+            use_env_settings=False,
         )
         return made
 
@@ -62,8 +65,8 @@ def _session() -> aiohttp.ClientSession:
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         trace_configs=[_tracing()],
-        # Checked once here: aiohttp would search for proxies and a .netrc in a thread, for each request.
-        trust_env=bool(urllib.request.getproxies_environment()),
+        # No proxy of the environment, for nothing: its own 503 would read as a page's "not primary".
+        trust_env=False,
     )
     # aiohttp repeats GET, PUT and DELETE when a kept connection breaks. Whether to send a PUT again is decided after a new read,
     # not here. There is no public switch; tests/vipcore/adapters/test_arm.py holds this.

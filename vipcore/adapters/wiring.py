@@ -64,8 +64,11 @@ def build(config: Config, *, environ: Mapping[str, str] = os.environ) -> Wired:
 
 
 def identity(config: Config) -> ManagedIdentityCredential:
-    """The app's identity: the user-assigned one of AZURE_CLIENT_ID, else the system-assigned one. Its token cache is empty."""
-    return ManagedIdentityCredential(client_id=config.client_id) if config.client_id else ManagedIdentityCredential()
+    """The app's identity: the user-assigned one of AZURE_CLIENT_ID, else the system-assigned one. Its token cache is empty.
+
+    The secret of its endpoint goes to that endpoint alone, never to a proxy of the environment.
+    """
+    return ManagedIdentityCredential(client_id=config.client_id, use_env_settings=False)
 
 
 def controller(config: Config, *, environ: Mapping[str, str] = os.environ) -> Controller:
