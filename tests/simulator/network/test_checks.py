@@ -95,7 +95,7 @@ def test_the_order_of_checks_is_azures() -> None:
         (vip("10.0.0.77", PIP), "PublicIPAddressInUse"),
         (vip("10.0.0.77", NIC_A.replace("networkInterfaces", "publicIPAddresses")), "InvalidResourceReference"),
         (
-            vip("10.0.0.77", "", applicationGatewayBackendAddressPools=[]),
+            vip("10.0.0.77", "", applicationGatewayBackendAddressPools=[{"id": f"{NIC_A}/pools/p"}]),
             "ApplicationGatewayLoadBalancingNotSupportedOnSecondaryIpConfigurations",
         ),
         (vip("10.0.0.77", "", id="x") | {"id": f"{NIC_A}/ipConfigurations/vip"}, "InvalidRequestFormat:InvalidRequest"),
