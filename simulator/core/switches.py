@@ -17,6 +17,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "released_at": ("operation-end", "acceptance"),
     "second_put": ("supersede", "locked", "conflict"),
     "if_match": ("honoured", "ignored"),
+    "unchanged_put": ("kept", "rewritten"),
     "retry_after": ("base-4", "flat-10", "base-10", "none"),
     "ao_url": ("long", "short"),
     "async_notification": ("always", "not-on-subnets", "never"),
@@ -50,6 +51,7 @@ class Switches:
     released_at: str = "operation-end"  # when an address that a PUT dropped can be claimed by another NIC
     second_put: str = "supersede"  # a PUT to a NIC that is Updating: cancels the running one; 429 locked; 409 conflict
     if_match: str = "honoured"  # on NICs
+    unchanged_put: str = "kept"  # a PUT that changes nothing: no operation and the old etag, or an operation and two new etags
     retry_after: str = "base-4"  # on accepted writes and InProgress polls
     sync_ao: bool = False  # an Azure-AsyncOperation header on synchronous PUTs too (until 2023)
     ao_url: str = "long"  # operation URLs of 3 to 4 kB with t, c, s, h (since 2024), or short ones

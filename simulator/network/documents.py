@@ -215,9 +215,9 @@ def with_addresses(doc: NicDoc, chosen: Mapping[str, str]) -> NicDoc:
     return NicDoc(doc.location, doc.top, doc.properties, doc.dns, configs, facts, doc.references)
 
 
-def shown_nic(nic: Nic, api_version: str) -> Json:
-    """The NIC as an answer shows it to this api-version."""
-    doc, read_only, attached = nic.doc, nic.read_only, nic.vm is not None
+def shown_nic(nic: Nic, api_version: str, content: NicDoc | None = None) -> Json:
+    """The NIC as an answer shows it to this api-version. content: other content that it is imagined to have."""
+    doc, read_only, attached = content or nic.doc, nic.read_only, nic.vm is not None
     properties: Json = {
         "provisioningState": nic.state,
         "resourceGuid": read_only.guid,

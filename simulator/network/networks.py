@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +10,7 @@ from simulator.core import addresses
 from simulator.core.errors import Refused
 from simulator.core.ids import ref
 from simulator.core.model import Vnet
-from simulator.network import checks, documents, moves, operations
+from simulator.network import checks, documents, moves, operations, unchanged
 from simulator.network.factory import new_suffix
 from simulator.network.network_documents import VNET_TYPE, configs_in, read_subnet, shown_subnet, shown_vnet
 from simulator.network.spelling import tidied
@@ -81,9 +82,17 @@ def _put_vnet(visit: Visit, vnet: Vnet | None) -> Reply:
             subnets={},
         )
         state.resources.vnets[vnet.key] = vnet
-    vnet.properties = tidied({k: v for k, v in given.items() if k not in _READ_ONLY and v is not None})
-    vnet.top = {k: v for k, v in body.items() if k not in _TOP and v is not None}
-    vnet.subnets = {subnet.name.lower(): subnet for subnet in subnets}
+    asked = replace(
+        vnet,
+        properties=tidied({k: v for k, v in given.items() if k not in _READ_ONLY and v is not None}),
+        top={k: v for k, v in body.items() if k not in _TOP and v is not None},
+        subnets={subnet.name.lower(): subnet for subnet in subnets},
+    )
+    shown = shown_vnet(visit, vnet)
+    if visit.ending() is None and unchanged.keeps_vnet(state, vnet, shown, shown_vnet(visit, asked)):
+        visit.draw_call_s()
+        return Reply(200, shown, delay_s=visit.call_s or 0.0)
+    vnet.properties, vnet.top, vnet.subnets = asked.properties, asked.top, asked.subnets
     return _changing(visit, vnet, "PutVirtualNetworkOperation", None, created=created)
 
 

@@ -9,7 +9,7 @@ from simulator.access import rights
 from simulator.core.errors import ERRORS, Refused, Words, envelope
 from simulator.core.faults import Answer
 from simulator.core.wire import Json, encode
-from simulator.network import checks, documents, nics, operations
+from simulator.network import checks, documents, nics, operations, unchanged
 from simulator.request.reply import Reply
 from simulator.state.latency import retry_after_accepted, retry_after_poll
 
@@ -70,6 +70,9 @@ def _put(visit: Visit) -> Reply:
     if_match = request.headers.get("if-match", "")
     checks.check_put(state, nic_id, nic, doc, if_match, request.base_url, visit.api_version)
     visit.strike()
+    if nic is not None and visit.ending() is None and unchanged.keeps_nic(state, nic, doc):
+        visit.draw_call_s()
+        return Reply(200, shown(visit, nic), delay_s=visit.call_s or 0.0)
     nic, operation, created, asynchronous = nics.accept_put(
         state, nic_id, doc, who=visit.who.name, delay_s=visit.draw_call_s(), fault=visit.ending()
     )

@@ -140,7 +140,7 @@ def test_a_nic_needs_a_configuration_and_a_location() -> None:
 
 def test_if_match_may_be_ignored() -> None:
     """If-Match on a NIC is checked unless the switch ignores it; `*` and the current etag pass."""
-    client = Client()
+    client = Client(unchanged_put="rewritten")
     nic = client.get(NIC_B)
 
     def put(etag: str) -> int:

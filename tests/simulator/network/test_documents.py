@@ -62,6 +62,7 @@ def test_a_configuration_without_subnet_and_address_is_accepted() -> None:
     client.clock.advance(10)
     shown = client.get(NIC_B)
     assert not {"subnet", "privateIPAddress"} & configs(shown)[1]["properties"].keys()
+    assert client.ask("PUT", NIC_B, shown).json() == shown
     assert len(client.get(SUBNET)["properties"]["ipConfigurations"]) == 3
     assert [held.what for held in client.cloud.ledger.log if held.config == "bare"] == []
 
@@ -134,4 +135,4 @@ def test_default_outbound_connectivity_is_shown_since_2025_03_01() -> None:
 
     assert (shown("2025-01-01"), shown("2025-03-01"), shown("2026-03-01")) == (None, False, False)
     nic = client.get(f"{NIC_A}?api-version=2026-03-01")
-    assert client.ask("PUT", f"{NIC_A}?api-version=2026-03-01", nic).status == 200
+    assert client.ask("PUT", f"{NIC_A}?api-version=2026-03-01", nic).json() == nic
