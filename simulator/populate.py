@@ -11,6 +11,7 @@ from simulator.network.documents import GIVEN_READ_ONLY, READ_ONLY_DNS, read_nic
 from simulator.network.factory import choose_addresses, new_nic, new_public_address, new_suffix
 
 if TYPE_CHECKING:
+    from simulator.core.model import Nic
     from simulator.state.state import State
     from simulator.state.world import WorldConfig, WorldNic, WorldPublicIp, WorldVnet
 
@@ -41,8 +42,13 @@ def populate(state: State) -> None:
             other.type,
             document,
         )
+    with_nic: set[str] = set()  # keys of VMs
     for nic in world.nics:
-        _add_nic(state, nic)
+        record = _add_nic(state, nic)
+        if record.vm is not None:
+            given = nic.document.get("properties") or {}
+            record.primary = given.get("primary", record.vm.key not in with_nic)
+            with_nic.add(record.vm.key)
     for member in world.members:
         state.resources.members[member.name] = member.mode
 
@@ -96,9 +102,10 @@ def _config_body(nic: WorldNic, config: WorldConfig, *, primary: bool) -> dict[s
     properties: dict[str, Any] = {
         "privateIPAllocationMethod": "Static" if config.address else "Dynamic",
         "privateIPAddressVersion": config.version,
-        "subnet": {"id": subnet_id},
         "primary": primary,
     }
+    if subnet_id:
+        properties["subnet"] = {"id": subnet_id}
     if config.address:
         properties["privateIPAddress"] = config.address
     if config.public_ip:
@@ -106,7 +113,7 @@ def _config_body(nic: WorldNic, config: WorldConfig, *, primary: bool) -> dict[s
     return {"name": config.name, "properties": properties}
 
 
-def _add_nic(state: State, nic: WorldNic) -> None:
+def _add_nic(state: State, nic: WorldNic) -> Nic:
     _add_group(state, nic.subscription, nic.group)
     nic_id = resource_id(nic.subscription, nic.group, "networkInterfaces", nic.name)
     given = dict(nic.document)
@@ -123,7 +130,7 @@ def _add_nic(state: State, nic: WorldNic) -> None:
         config.pop("id", None)  # a recorded document may contain the id of another NIC
         own = config.get("properties", {})
         address = addresses.normal(own.get("privateIPAddress", ""))
-        kept[config["name"]] = (own.get("subnet", {}).get("id", "").lower(), address)
+        kept[config["name"]] = ((own.get("subnet") or {}).get("id", "").lower(), address)
     read = read_nic({**given, "properties": {**properties, "ipConfigurations": raw}}, nic_id, kept)
     doc = with_addresses(read, choose_addresses(state, read))
     vm_id = resource_id(nic.subscription, nic.group, "virtualMachines", nic.vm, "Microsoft.Compute").lower()
@@ -140,7 +147,9 @@ def _add_nic(state: State, nic: WorldNic) -> None:
         given_back.extra_dns = {k: v for k, v in dns.items() if k in READ_ONLY_DNS and k != "dnsServers"}
     state.ledger.claim(record, doc.facts)
     for fact in doc.facts:
-        state.paths.leads(fact.address, record.name, float("-inf"))
+        if fact.address:
+            state.paths.leads(fact.address, record.name, float("-inf"))
         if fact.pip in state.resources.pips:
             state.resources.pips[fact.pip].shown_holder = f"{nic_id}/ipConfigurations/{fact.name}"
     state.record(record, "world")
+    return record

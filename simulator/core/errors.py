@@ -158,6 +158,9 @@ ERRORS: Final[Mapping[str, ErrorKind]] = dict(
         _row("ReferencedResourceNotProvisioned", 400, "Cannot proceed with operation because resource {resource} used"
              " by resource {nic} is not in Succeeded state. Resource is in Failed state and the last operation that"
              " updated/is updating the resource is {last_operation}."),
+        _row("ReferencedResourceNotProvisioned.Updating", 400, "Cannot proceed with operation because resource {busy} used"
+             " by resource {used_by} is not in Succeeded state. Resource is in {state} state and the last operation that"
+             " updated/is updating the resource is {last_operation}."),
         _row("NicReservedForAnotherVm", 400, "Nic(s) in request is reserved for another Virtual Machine for 180"
              " seconds. Please provide another nic(s) or retry after 180 seconds. Reserved VM: {vm}"),
         _row("NicReservedForAnotherVm.409", 409, "Nic(s) in request is reserved for another Virtual Machine for 180"

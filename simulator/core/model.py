@@ -15,7 +15,10 @@ OperationKind: TypeAlias = Literal["nic", "pip", "delete", "vnet", "move"]
 
 
 class ConfigFacts(NamedTuple):
-    """What the ledger needs to know of an ip configuration. subnet, pip: keys (lower-case ids); pip is '' without a public IP."""
+    """What the ledger needs to know of an ip configuration. subnet, pip: keys (lower-case ids).
+
+    subnet, address, pip: '' for an ip configuration that has none.
+    """
 
     name: str
     subnet: str
@@ -45,18 +48,6 @@ class NicDoc:
     facts: tuple[ConfigFacts, ...]
     references: tuple[tuple[str, str], ...]  # (action of the linked check, id as spelled in the body)
 
-    @property
-    def behind_balancer(self) -> bool:
-        """Whether an ip configuration is in a pool of a load balancer or application gateway; such writes are asynchronous."""
-        return any(_BALANCED & c.properties.keys() for c in self.configs)
-
-
-_BALANCED = {
-    "loadBalancerBackendAddressPools",
-    "loadBalancerInboundNatRules",
-    "applicationGatewayBackendAddressPools",
-}
-
 
 @dataclass(slots=True)
 class Group:
@@ -82,11 +73,12 @@ class Vm:
 
 
 class Outcome(NamedTuple):
-    """How an operation ended. error: as its polls show it, None if it succeeded."""
+    """How an operation ended. error: as its polls show it, None if it succeeded. canceled_by: the id of the later operation."""
 
     status: Status
     error: Json | None
     at: float
+    canceled_by: str = ""
 
 
 @dataclass(slots=True)
@@ -166,6 +158,7 @@ class Nic(Resource):
     """A network interface.
 
     stable: the content before the running operation, for a rollback. created_at: for lists that lag behind.
+    primary: whether it is the primary one of its VM.
     bodies: rendered answers by api-version, dropped at each change.
     """
 
@@ -174,6 +167,7 @@ class Nic(Resource):
     read_only: NicReadOnly
     created_at: float
     vm: Vm | None = None
+    primary: bool = True
     reserved_until: float = 0.0
     operation: Operation | None = None
     last_operation: str = "PutNicOperation"

@@ -17,8 +17,12 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "released_at": ("operation-end", "acceptance"),
     "second_put": ("supersede", "locked", "conflict"),
     "if_match": ("honoured", "ignored"),
+    "unchanged_put": ("kept", "rewritten"),
     "retry_after": ("base-4", "flat-10", "base-10", "none"),
     "ao_url": ("long", "short"),
+    "async_notification": ("always", "not-on-subnets", "never"),
+    "subnet_config_ids": ("upper-case", "as-named"),
+    "subnet_etag": ("own", "of-vnet"),
     "json": ("compact", "pretty"),
     "data_path": ("before-completion", "after-completion", "never"),
     "operation_end": ENDINGS,
@@ -47,16 +51,20 @@ class Switches:
     released_at: str = "operation-end"  # when an address that a PUT dropped can be claimed by another NIC
     second_put: str = "supersede"  # a PUT to a NIC that is Updating: cancels the running one; 429 locked; 409 conflict
     if_match: str = "honoured"  # on NICs
+    unchanged_put: str = "kept"  # a PUT that changes nothing: no operation and the old etag, or an operation and two new etags
     retry_after: str = "base-4"  # on accepted writes and InProgress polls
     sync_ao: bool = False  # an Azure-AsyncOperation header on synchronous PUTs too (until 2023)
     ao_url: str = "long"  # operation URLs of 3 to 4 kB with t, c, s, h (since 2024), or short ones
     json: str = "compact"  # or pretty with CRLF (until about 2023)
     front_door: bool = True  # headers of 2024 (x-cache, x-msedge-ref, global rates) or of 2019 (server)
-    async_notification: bool = True  # Azure-AsyncNotification beside Azure-AsyncOperation (since 2021)
+    async_notification: str = "always"  # Azure-AsyncNotification: with every operation URL (since 2022), as in 2021, as in 2019
+    headers_2026: bool = True  # x-ms-operation-identifier, x-ms-failure-cause of the provider, no ETag on a virtual network's GET
+    subnet_etag: str = "own"  # an address taken or freed leaves it (2025), or gives it the virtual network's new etag (2019)
+    subnet_config_ids: str = "upper-case"  # names in the ids of a subnet's ipConfigurations (since 2024), or as named
 
     latency: str = "modern"  # of a NIC operation on a running VM: modern, 2019, 2022 or fixed:SECONDS
     latency_of: Mapping[str, str] = field(default_factory=dict)  # NIC name -> latency, for slow zones
-    latency_balancer_s: float = 1.0  # of a NIC without VM that is in a balancer's pool
+    latency_balancer_s: float = 1.0  # of a NIC without VM whose write is asynchronous: a pool, a new security group
     latency_pip_s: float = 1.0  # of a public IP PUT
     latency_vnet_s: float = 2.0  # of a virtual network or subnet PUT
     latency_delete_s: float = 8.0  # of every DELETE
@@ -84,7 +92,9 @@ class Switches:
     arm_reads: tuple[float, float] = (250.0, 25.0)  # bucket size, refill per second
     arm_writes: tuple[float, float] = (200.0, 10.0)
     arm_deletes: tuple[float, float] = (200.0, 10.0)
-    arm_global_factor: float = 15.0  # size of the bucket of a whole subscription, as a multiple
+    arm_global_reads: tuple[float, float] = (16500.0, 375.0)  # the same for all principals of a subscription together
+    arm_global_writes: tuple[float, float] = (12000.0, 150.0)
+    arm_global_deletes: tuple[float, float] = (3000.0, 150.0)
     nrp_writes_per_5min: int = 1000
     nrp_reads_per_5min: int = 10000
 

@@ -128,6 +128,8 @@ def refusal(state: State, where: Route, refused: Refused) -> Reply:
     reply.headers["x-simulator-error"] = kind.name
     if kind.layer == "gateway":
         reply.headers["x-ms-failure-cause"] = "gateway"
+    elif kind.layer == "nrp" and state.switches.headers_2026:
+        reply.headers["x-ms-failure-cause"] = "service"
     if kind.status == 401:
         reply.headers["www-authenticate"] = f'Bearer authorization_uri="https://login.windows.net/{state.world.tenant}"'
     asked = context.get("retry_after")
@@ -141,9 +143,11 @@ def refusal(state: State, where: Route, refused: Refused) -> Reply:
 
 def _response(visit: Visit, reply: Reply, rates: dict[str, str]) -> Response:
     state, operation, switches = visit.state, reply.operation, visit.state.switches
-    gateway_error = "x-ms-failure-cause" in reply.headers
+    gateway_error = reply.headers.get("x-ms-failure-cause") == "gateway"
     request_id = operation.id if operation else state.ids.guid()
     found = headers.common(state, visit.request, request_id, gateway_error=gateway_error)
+    if switches.headers_2026:
+        found["x-ms-operation-identifier"] = headers.operation_identifier(state, visit.who, found["x-ms-request-id"])
     found.update(rates)
     found.update(reply.headers)
     if reply.nrp:
@@ -154,7 +158,9 @@ def _response(visit: Visit, reply: Reply, rates: dict[str, str]) -> Response:
     base, version = visit.request.base_url, visit.query.get("api-version", "")
     if operation is not None and reply.announce:
         found["azure-asyncoperation"] = url(state, operation, "operations", base, version)
-        if switches.async_notification and "Subnet" not in operation.name:  # recordings never show it with subnets
+        if switches.async_notification == "always" or (
+            switches.async_notification == "not-on-subnets" and "Subnet" not in operation.name
+        ):
             found["azure-asyncnotification"] = "Enabled"
     if operation is not None and reply.location:
         found["location"] = url(state, operation, "operationResults", base, version)

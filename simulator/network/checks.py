@@ -11,7 +11,7 @@ from simulator.core import addresses
 from simulator.core.errors import Refused
 from simulator.core.ids import parts_of, vnet_of
 from simulator.core.model import ConfigDoc, ConfigFacts, Nic, NicDoc, Operation, Plain, PublicIp, Subnet, Vnet
-from simulator.network import operations
+from simulator.network import balancing, operations
 from simulator.state.ledger import address_key
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def find(state: State, reference: str) -> Nic | PublicIp | Vnet | Subnet | Plain
         return None
     if parts.type.lower() == "virtualnetworks":
         return state.resources.subnet(key)
-    return state.resources.plain.get(key.rpartition("/")[0].rpartition("/")[0])
+    return balancing.balancer_of(state, reference)
 
 
 def _check_zone_and_sku(state: State, nic: Nic | None, doc: NicDoc) -> None:
@@ -163,9 +163,9 @@ def _check_zone_and_sku(state: State, nic: Nic | None, doc: NicDoc) -> None:
                 pip_zone=",".join(pip.doc.zones) or "Regional",
             )
         for pool in config.properties.get("loadBalancerBackendAddressPools", ()):
-            balancer = find(state, pool["id"])
-            sku = (balancer.doc.get("sku") or {}).get("name", "Basic") if isinstance(balancer, Plain) else pip.doc.sku
-            if balancer is not None and sku != pip.doc.sku:
+            balancer = balancing.balancer_of(state, pool["id"])
+            sku = balancing.sku_of(balancer) if balancer else pip.doc.sku
+            if balancer is not None and sku.lower() != str(pip.doc.sku).lower():
                 raise Refused("PublicIPAndLBSkuDoNotMatch", sku=sku, balancer=balancer.id, other_sku=pip.doc.sku, pip=pip.id)
         if vm is not None and vm.availability_set:
             _check_availability_set(state, vm.availability_set, pip)
@@ -184,7 +184,7 @@ def _check_availability_set(state: State, name: str, pip: PublicIp) -> None:
 def _check_ledger(state: State, nic_id: str, doc: NicDoc) -> None:
     for fact, config in zip(doc.facts, doc.configs, strict=True):
         config_id = _config_id(nic_id, fact.name)
-        if fact.address:
+        if fact.address and fact.subnet:
             held = state.ledger.foreign_holder(address_key(vnet_of(fact.subnet), fact.address), nic_id.lower())
             if held is not None:
                 raise Refused(

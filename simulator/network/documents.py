@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from simulator.core import addresses
 from simulator.core.errors import Refused
 from simulator.core.model import ConfigDoc, ConfigFacts, Nic, NicDoc
+from simulator.network import spelling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +49,8 @@ _DEFAULTS: Final[tuple[tuple[str, object, str], ...]] = (
     ("auxiliaryMode", "None", "2021-08-01"),
     ("auxiliarySku", "None", "2022-05-01"),
 )
+# Read-only members that the simulator does not compute, with the first api-version whose recorded answers show them.
+_ALWAYS_FALSE: Final = (("vnetEncryptionSupported", "2021-05-01"), ("defaultOutboundConnectivityEnabled", "2025-03-01"))
 _JOINS: Final = {
     "subnet": "Microsoft.Network/virtualNetworks/subnets/join/action",
     "publicIPAddress": "Microsoft.Network/publicIPAddresses/join/action",
@@ -88,7 +91,7 @@ def read_nic(body: Mapping[str, Any], nic_id: str, kept: Mapping[str, tuple[str,
         raise Refused("InvalidRequestFormat", reason="two ip configurations have the same name")
     configs.sort(key=lambda c: not c.properties["primary"])
     dns = as_object(properties.get("dnsSettings"), "dnsSettings")
-    wanted = {k: v for k, v in properties.items() if k not in _READ_ONLY and v is not None}
+    wanted = spelling.tidied({k: v for k, v in properties.items() if k not in _READ_ONLY and v is not None})
     group = wanted.get("networkSecurityGroup")
     if group is not None:
         wanted["networkSecurityGroup"] = {"id": _reference(group, "networkSecurityGroup")}
@@ -145,11 +148,12 @@ def _read_config(raw: object, nic_id: str, kept: Mapping[str, tuple[str, str]], 
         # The old id of a moved ip configuration names another NIC (docs/facts/azure.md section 12). The message is ours.
         raise Refused("InvalidRequestFormat", reason=f"the id {given_id} is not that of ip configuration {name}")
     given = as_object(config.get("properties"), f"ipConfigurations/{name}")
-    properties = {k: v for k, v in given.items() if k not in _READ_ONLY_CONFIG and v is not None}
+    properties = spelling.tidied({k: v for k, v in given.items() if k not in _READ_ONLY_CONFIG and v is not None})
     method = properties.setdefault("privateIPAllocationMethod", "Dynamic")
     properties.setdefault("privateIPAddressVersion", "IPv4")
     properties.setdefault("primary", single)
-    properties["subnet"] = {"id": _reference(properties.get("subnet"), f"ipConfigurations/{name}/subnet")}
+    if "subnet" in properties or (method == "Static" and properties.get("privateIPAddress")):
+        properties["subnet"] = {"id": _reference(properties.get("subnet"), f"ipConfigurations/{name}/subnet")}
     if "publicIPAddress" in properties:
         properties["publicIPAddress"] = {"id": _reference(properties["publicIPAddress"], "publicIPAddress")}
     address = properties.get("privateIPAddress") or ""
@@ -159,7 +163,7 @@ def _read_config(raw: object, nic_id: str, kept: Mapping[str, tuple[str, str]], 
         address = addresses.normal(address)
     else:
         subnet, held = kept.get(name, ("", ""))
-        address = held if subnet == properties["subnet"]["id"].lower() else ""
+        address = held if subnet == _subnet_key(properties) else ""
     if address:
         properties["privateIPAddress"] = address
     else:
@@ -172,12 +176,16 @@ def kept_addresses(doc: NicDoc | None) -> dict[str, tuple[str, str]]:
     return {f.name: (f.subnet, f.address) for f in doc.facts} if doc else {}
 
 
+def _subnet_key(properties: Mapping[str, Any]) -> str:
+    return str(properties["subnet"]["id"]).lower() if "subnet" in properties else ""
+
+
 def _facts(config: ConfigDoc) -> ConfigFacts:
     properties = config.properties
     pip = properties.get("publicIPAddress")
     return ConfigFacts(
         config.name,
-        properties["subnet"]["id"].lower(),
+        _subnet_key(properties),
         properties.get("privateIPAddress", ""),
         pip["id"].lower() if pip else "",
         properties["primary"] is True,
@@ -207,9 +215,9 @@ def with_addresses(doc: NicDoc, chosen: Mapping[str, str]) -> NicDoc:
     return NicDoc(doc.location, doc.top, doc.properties, doc.dns, configs, facts, doc.references)
 
 
-def shown_nic(nic: Nic, api_version: str) -> Json:
-    """The NIC as an answer shows it to this api-version."""
-    doc, read_only, attached = nic.doc, nic.read_only, nic.vm is not None
+def shown_nic(nic: Nic, api_version: str, content: NicDoc | None = None) -> Json:
+    """The NIC as an answer shows it to this api-version. content: other content that it is imagined to have."""
+    doc, read_only, attached = content or nic.doc, nic.read_only, nic.vm is not None
     properties: Json = {
         "provisioningState": nic.state,
         "resourceGuid": read_only.guid,
@@ -220,8 +228,7 @@ def shown_nic(nic: Nic, api_version: str) -> Json:
         del properties["dnsSettings"]["internalDomainNameSuffix"]
     if attached and read_only.mac:
         properties["macAddress"] = read_only.mac
-    if api_version >= "2021-05-01":
-        properties["vnetEncryptionSupported"] = False
+    properties.update({name: False for name, since in _ALWAYS_FALSE if api_version >= since})
     for name, default, since in _DEFAULTS:
         if api_version >= since:
             properties[name] = default
@@ -229,7 +236,7 @@ def shown_nic(nic: Nic, api_version: str) -> Json:
         properties["enableAcceleratedNetworking"] = False
     properties.update(doc.properties)
     if nic.vm is not None:
-        properties["primary"] = True
+        properties["primary"] = nic.primary
         properties["virtualMachine"] = {"id": nic.vm.id}
     properties["hostedWorkloads"] = []
     properties["tapConfigurations"] = []

@@ -2,104 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from simulator.core import addresses
 from simulator.core.errors import Refused
 from simulator.core.ids import ref
-from simulator.core.model import Subnet, Vnet
-from simulator.network import checks, documents, moves, operations
+from simulator.core.model import Vnet
+from simulator.network import checks, documents, moves, operations, unchanged
 from simulator.network.factory import new_suffix
+from simulator.network.network_documents import VNET_TYPE, configs_in, read_subnet, shown_subnet, shown_vnet
+from simulator.network.spelling import tidied
 from simulator.request.reply import Reply
 from simulator.state.latency import retry_after_accepted
 from simulator.state.ledger import address_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from simulator.core.model import Subnet
     from simulator.core.wire import Json
     from simulator.request.visit import Visit
 
-_VNET: Final = "Microsoft.Network/virtualNetworks"
-_IPAM_SINCE: Final = "2024-01-01"
 _READ_ONLY: Final = frozenset({"provisioningState", "resourceGuid", "subnets"})
-_SUBNET_READ_ONLY: Final = frozenset({"provisioningState", "ipConfigurations", "addressPrefix", "addressPrefixes"})
 _TOP: Final = frozenset({"name", "id", "etag", "type", "location", "properties"})
 
 
-def shown_vnet(visit: Visit, vnet: Vnet) -> Json:
-    """The virtual network with its subnets, as an answer shows it."""
-    properties: Json = {"provisioningState": vnet.state, "resourceGuid": vnet.guid}
-    properties.update({"virtualNetworkPeerings": [], "enableDdosProtection": False, "enableVmProtection": False})
-    properties.update(vnet.properties)
-    if visit.api_version > "2020-04-01":
-        del properties["enableVmProtection"]  # recorded answers show it only until then, even if a client put it
-    if visit.api_version >= _IPAM_SINCE:
-        properties["privateEndpointVNetPolicies"] = "Disabled"
-        properties["addressSpace"] = {"ipamPoolPrefixAllocations": [], **vnet.properties.get("addressSpace", {})}
-    properties["subnets"] = [shown_subnet(visit, subnet) for subnet in vnet.subnets.values()]
-    shown: Json = {"name": vnet.name, "id": vnet.id, "etag": vnet.etag, "type": _VNET, "location": vnet.location}
-    return {**shown, **vnet.top, "properties": properties}
-
-
-def shown_subnet(visit: Visit, subnet: Subnet) -> Json:
-    """The subnet as an answer shows it. $expand=ipConfigurations shows whole ip configurations instead of their ids."""
-    expand = "ipconfigurations" in visit.query.get("$expand", "").lower()
-    properties: Json = {"provisioningState": subnet.state}
-    if len(subnet.prefixes) == 1:
-        properties["addressPrefix"] = subnet.prefixes[0]
-    else:
-        properties["addressPrefixes"] = list(subnet.prefixes)
-    if visit.api_version >= _IPAM_SINCE:
-        properties["ipamPoolPrefixAllocations"] = []
-    configs = _configs_in(visit, subnet, expand=expand)
-    if configs:
-        properties["ipConfigurations"] = configs
-    policies = "Disabled" if visit.api_version >= "2022-01-01" else "Enabled"
-    properties.update({"delegations": [], "privateEndpointNetworkPolicies": policies})
-    properties["privateLinkServiceNetworkPolicies"] = "Enabled"
-    properties.update(subnet.properties)
-    shown: Json = {"name": subnet.name, "id": subnet.id, "etag": subnet.etag, "properties": properties}
-    return {**shown, "type": f"{_VNET}/subnets"}
-
-
-def _configs_in(visit: Visit, subnet: Subnet, *, expand: bool) -> list[Json]:
-    """Every ip configuration that holds an address in the subnet, including those that a running operation releases.
-
-    The list of ids is cached until the ledger changes, because the subnet of a fleet has tens of thousands.
-    """
-    version = len(visit.state.ledger.log)
-    kept = visit.state.resources.subnet_configs.get(subnet.key)
-    if not expand and kept is not None and kept[0] == version:
-        return kept[1]
-    found: list[Json] = []
-    vnet_key = subnet.key.partition("/subnets/")[0]
-    seen: set[str] = set()
-    for nic in visit.state.resources.nics.values():
-        held = [(f, c) for f, c in zip(nic.doc.facts, nic.doc.configs, strict=True) if f.subnet == subnet.key]
-        for fact, config in held:
-            seen.add(fact.address)
-            config_id = f"{nic.id}/ipConfigurations/{fact.name}"
-            found.append(documents.shown_config(nic, config) if expand else {"id": config_id})
-        for fact in nic.stable.facts:
-            holder = visit.state.ledger.holder(address_key(vnet_key, fact.address))
-            if fact.subnet == subnet.key and fact.address not in seen and holder is not None and holder[0] is nic:
-                seen.add(fact.address)
-                found.append({"id": f"{nic.id}/ipConfigurations/{fact.name}"})
-                if expand:
-                    old = next(c for c in nic.stable.configs if c.name == fact.name)
-                    found[-1] = documents.shown_config(nic, old)
-    if not expand:
-        visit.state.resources.subnet_configs[subnet.key] = (version, found)
-    return found
-
-
 def _vnet(visit: Visit) -> Reply:
-    visit.only("GET", "HEAD", "PUT", "DELETE")
+    visit.only("GET", "HEAD", "PUT", "DELETE", "PATCH")
     state = visit.state
-    verb = {"PUT": "write", "DELETE": "delete"}.get(visit.request.method, "read")
-    visit.allow(f"{_VNET}/{verb}")
+    verb = {"PUT": "write", "PATCH": "write", "DELETE": "delete"}.get(visit.request.method, "read")
+    visit.allow(f"{VNET_TYPE}/{verb}")
     visit.require_group()
     vnet = state.resources.vnets.get(visit.route.id.lower())
     if visit.request.method == "PUT":
@@ -108,24 +42,20 @@ def _vnet(visit: Visit) -> Reply:
         if verb == "delete":
             return Reply(204)
         raise Refused("ResourceNotFound")
+    if verb == "write":
+        return _patch_vnet(visit, vnet)
     if verb == "delete":
         return _delete(visit, vnet, None)
-    return Reply(200, shown_vnet(visit, vnet), etag=vnet.etag)
+    # Recorded until 2024; a recording of July 2026 has no ETag header.
+    return Reply(200, shown_vnet(visit, vnet), etag="" if state.switches.headers_2026 else vnet.etag)
 
 
-def _read_subnet(vnet_id: str, body: Mapping[str, Any], etag: str) -> Subnet:
-    given = documents.as_object(body.get("properties"), "properties")
-    prefixes = documents.as_array(given.get("addressPrefixes"), "addressPrefixes") or [given.get("addressPrefix")]
-    name = str(body.get("name"))
-    try:
-        spelled = tuple(str(prefix) for prefix in prefixes)
-        for prefix in spelled:
-            addresses.in_prefix("10.0.0.4", prefix)
-    except ValueError as error:
-        raise Refused("InvalidRequestFormat", reason=str(error)) from None
-    properties = {k: v for k, v in given.items() if k not in _SUBNET_READ_ONLY and v is not None}
-    subnet_id = f"{vnet_id}/subnets/{name}"
-    return Subnet(subnet_id, subnet_id.lower(), name, spelled, properties, etag, "Updating")
+def _patch_vnet(visit: Visit, vnet: Vnet) -> Reply:
+    """UpdateTags: replace the tags and answer 200 at once."""
+    tags = documents.as_object(visit.body().get("tags"), "tags")
+    visit.strike()
+    vnet.top, vnet.etag = {**vnet.top, "tags": dict(tags)}, visit.state.ids.etag()
+    return Reply(200, shown_vnet(visit, vnet))
 
 
 def _put_vnet(visit: Visit, vnet: Vnet | None) -> Reply:
@@ -134,7 +64,7 @@ def _put_vnet(visit: Visit, vnet: Vnet | None) -> Reply:
     documents.as_object(given.get("addressSpace"), "addressSpace")
     etag = state.ids.etag()
     items = documents.as_array(given.get("subnets"), "subnets")
-    subnets = [_read_subnet(where.id, documents.as_object(item, "subnets"), etag) for item in items]
+    subnets = [read_subnet(where.id, documents.as_object(item, "subnets"), etag) for item in items]
     checks.check_etag(state, vnet, visit.request.headers.get("if-match", ""))
     visit.strike()
     created = vnet is None
@@ -152,9 +82,17 @@ def _put_vnet(visit: Visit, vnet: Vnet | None) -> Reply:
             subnets={},
         )
         state.resources.vnets[vnet.key] = vnet
-    vnet.properties = {k: v for k, v in given.items() if k not in _READ_ONLY and v is not None}
-    vnet.top = {k: v for k, v in body.items() if k not in _TOP and v is not None}
-    vnet.subnets = {subnet.name.lower(): subnet for subnet in subnets}
+    asked = replace(
+        vnet,
+        properties=tidied({k: v for k, v in given.items() if k not in _READ_ONLY and v is not None}),
+        top={k: v for k, v in body.items() if k not in _TOP and v is not None},
+        subnets={subnet.name.lower(): subnet for subnet in subnets},
+    )
+    shown = shown_vnet(visit, vnet)
+    if visit.ending() is None and unchanged.keeps_vnet(state, vnet, shown, shown_vnet(visit, asked)):
+        visit.draw_call_s()
+        return Reply(200, shown, delay_s=visit.call_s or 0.0)
+    vnet.properties, vnet.top, vnet.subnets = asked.properties, asked.top, asked.subnets
     return _changing(visit, vnet, "PutVirtualNetworkOperation", None, created=created)
 
 
@@ -186,15 +124,15 @@ def _subnet(visit: Visit) -> Reply:
     visit.only("GET", "HEAD", "PUT", "DELETE")
     state = visit.state
     verb = {"PUT": "write", "DELETE": "delete"}.get(visit.request.method, "read")
-    visit.allow(f"{_VNET}/subnets/{verb}")
+    visit.allow(f"{VNET_TYPE}/subnets/{verb}")
     visit.require_group()
     vnet = state.resources.vnets.get(visit.route.id.lower().partition("/subnets/")[0])
     if vnet is None:
-        raise Refused("ResourceNotFound", kind=_VNET, name=visit.route.id.partition("/subnets/")[0].rpartition("/")[2])
+        raise Refused("ResourceNotFound", kind=VNET_TYPE, name=visit.route.id.partition("/subnets/")[0].rpartition("/")[2])
     subnet = vnet.subnets.get(visit.route.name.lower())
     if verb == "write":
         body = {**visit.body(), "name": visit.route.name}
-        new = _read_subnet(vnet.id, body, vnet.etag)
+        new = read_subnet(vnet.id, body, vnet.etag)
         visit.strike()
         vnet.subnets[new.name.lower()] = new
         return _changing(visit, vnet, "PutSubnetOperation", new, created=subnet is None)
@@ -210,7 +148,7 @@ def _subnet(visit: Visit) -> Reply:
 def _delete(visit: Visit, vnet: Vnet, subnet: Subnet | None) -> Reply:
     state = visit.state
     for one in (subnet,) if subnet else tuple(vnet.subnets.values()):
-        used = _configs_in(visit, one, expand=False)
+        used = configs_in(visit, one, expand=True)
         if used:
             raise Refused("InUseSubnetCannotBeDeleted", name=one.name, other=used[0]["id"])
     visit.strike()
@@ -239,7 +177,7 @@ def _delete(visit: Visit, vnet: Vnet, subnet: Subnet | None) -> Reply:
 def _vnets(visit: Visit) -> Reply:
     visit.only("GET")
     where = visit.route
-    visit.allow(f"{_VNET}/read", f"/subscriptions/{where.subscription}")
+    visit.allow(f"{VNET_TYPE}/read", f"/subscriptions/{where.subscription}")
     found = [
         shown_vnet(visit, vnet)
         for vnet in visit.state.resources.vnets.values()
@@ -251,18 +189,18 @@ def _vnets(visit: Visit) -> Reply:
 
 def _subnets(visit: Visit) -> Reply:
     visit.only("GET")
-    visit.allow(f"{_VNET}/subnets/read")
+    visit.allow(f"{VNET_TYPE}/subnets/read")
     visit.require_group()
     vnet = visit.state.resources.vnets.get(visit.route.id.lower())
     if vnet is None:
-        raise Refused("ResourceNotFound", kind=_VNET, name=visit.route.id.rpartition("/")[2])
+        raise Refused("ResourceNotFound", kind=VNET_TYPE, name=visit.route.id.rpartition("/")[2])
     return Reply(200, {"value": [shown_subnet(visit, subnet) for subnet in vnet.subnets.values()]})
 
 
 def _check_ip(visit: Visit) -> Reply:
     """CheckIPAddressAvailability: {"available", "availableIPAddresses", "isPlatformReserved"}."""
     visit.only("GET")
-    visit.allow(f"{_VNET}/read")
+    visit.allow(f"{VNET_TYPE}/read")
     visit.require_group()
     vnet = visit.state.resources.vnets.get(visit.route.id.lower())
     if vnet is None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from simulator.access import rights
-from simulator.core.errors import ERRORS, Refused, envelope
+from simulator.core.errors import ERRORS, Refused, Words, envelope
 from simulator.core.faults import Answer
 from simulator.core.wire import Json, encode
-from simulator.network import checks, documents, nics
+from simulator.network import checks, documents, nics, operations, unchanged
 from simulator.request.reply import Reply
 from simulator.state.latency import retry_after_accepted, retry_after_poll
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from simulator.core.model import Nic
+    from simulator.core.model import Nic, Operation
     from simulator.request.visit import Visit
 
 WRITE: Final = "Microsoft.Network/networkInterfaces/write"
@@ -69,6 +70,9 @@ def _put(visit: Visit) -> Reply:
     if_match = request.headers.get("if-match", "")
     checks.check_put(state, nic_id, nic, doc, if_match, request.base_url, visit.api_version)
     visit.strike()
+    if nic is not None and visit.ending() is None and unchanged.keeps_nic(state, nic, doc):
+        visit.draw_call_s()
+        return Reply(200, shown(visit, nic), delay_s=visit.call_s or 0.0)
     nic, operation, created, asynchronous = nics.accept_put(
         state, nic_id, doc, who=visit.who.name, delay_s=visit.draw_call_s(), fault=visit.ending()
     )
@@ -100,7 +104,7 @@ def _delete(visit: Visit) -> Reply:
     checks.check_lock(state, nic, visit.request.base_url, visit.api_version)
     visit.strike()
     operation = nics.accept_delete(state, nic, visit.who.name, visit.ending())
-    retry = retry_after_accepted(state.switches.retry_after, "delete")
+    retry = retry_after_accepted(state.switches.retry_after, "nic-delete")
     return Reply(202, None, operation, announce=True, location=True, retry_after=retry)
 
 
@@ -158,15 +162,27 @@ def _poll(visit: Visit) -> Reply:
     visit.strike()
     if isinstance(visit.fault, Answer):
         status = "Canceled" if visit.fault.name == "Canceled" else "Failed"
-        return Reply(200, {"status": status, "error": envelope(ERRORS[visit.fault.name], visit.fault.words)})
+        error = envelope(ERRORS[visit.fault.name], visit.fault.words)
+        later_id = str(Words(visit.fault.words)["later_id"]) if status == "Canceled" else ""
+        return Reply(200, {"status": status, "error": error}, headers=_canceled_by(visit, operation, later_id))
     if operation.status == "InProgress":
         retry = retry_after_poll(state.switches.retry_after, operation.kind, operation.polls)
         operation.polls += 1
         return Reply(200, {"status": "InProgress"}, retry_after=retry)
     body: Json = {"status": operation.status}
-    if operation.outcome is not None and operation.outcome.error is not None:
-        body["error"] = operation.outcome.error
-    return Reply(200, body)
+    outcome = operation.outcome
+    if outcome is None or outcome.error is None:
+        return Reply(200, body)
+    return Reply(200, {**body, "error": outcome.error}, headers=_canceled_by(visit, operation, outcome.canceled_by))
+
+
+def _canceled_by(visit: Visit, operation: Operation, later_id: str) -> dict[str, str]:
+    """The header of the poll of a canceled operation. Its name is recorded; that it is the later operation's URL is inferred."""
+    if not later_id:
+        return {}
+    later = replace(operation, id=later_id)
+    url = operations.url(visit.state, later, "operations", visit.request.base_url, visit.api_version)
+    return {"canceled-by-azure-asyncoperation": url}
 
 
 def _result(visit: Visit) -> Reply:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from simulator.core.errors import ERRORS, envelope
 from simulator.core.model import ConfigDoc, ConfigFacts, Nic, NicDoc, Operation
-from simulator.network import operations
+from simulator.network import balancing, operations
 from simulator.network.documents import with_addresses
 from simulator.network.factory import choose_addresses, new_nic
 from simulator.state.latency import nic_latency_s
@@ -65,9 +64,11 @@ def accept_put(
 
 
 def _is_asynchronous(state: State, nic: Nic, before: NicDoc, *, created: bool) -> bool:
-    if nic.doc.behind_balancer or before.behind_balancer:
-        return not created or any("applicationGateway" in m for c in nic.doc.configs for m in c.properties)
-    return nic.vm is not None and operations.vm_state(state, nic.vm) != "deallocated"
+    if nic.vm is not None and operations.vm_state(state, nic.vm) != "deallocated":
+        return True
+    if any(balancing.is_slow(state, doc) for doc in (nic.doc, before)):
+        return True
+    return not created and bool(balancing.security_groups(nic.doc) - balancing.security_groups(before))
 
 
 def _plan(state: State, nic: Nic) -> tuple[float, str]:
@@ -120,16 +121,14 @@ def _fail_or_succeed(state: State, operation: Operation, nic: Nic, ending: str) 
     if ending in ("succeeded", "gone"):
         operations.finish(state, operation, "Succeeded")
         return
-    rows = {"canceled": "Canceled", "not-allowed": "OperationNotAllowed"}
-    row = ERRORS[ending if ending in ERRORS else rows.get(ending, "InternalExecutionError")]
-    words = {
+    words: dict[str, object] = {
         "vm_name": nic.vm.name if nic.vm else "",
         "operation": operation.name,
         "operation_id": operation.id,
         "last_operation": "PutNicOperation",
         "later_id": state.ids.guid(),
     }
-    operations.finish(state, operation, "Canceled" if ending == "canceled" else "Failed", envelope(row, words))
+    operations.end_badly(state, operation, ending, words)
 
 
 def _someone_took(state: State, nic: Nic, doc: NicDoc) -> bool:
@@ -164,7 +163,7 @@ def _move_paths(state: State, nic: Nic, old: NicDoc, new: NicDoc, operation: Ope
         at = min(state.clock.at + switches.data_path_s, max(operation.ends_at, state.clock.at))
     else:
         at = max(operation.ends_at, state.clock.at) + switches.data_path_s
-    before, after = {f.address for f in old.facts}, {f.address for f in new.facts}
+    before, after = {f.address for f in old.facts if f.address}, {f.address for f in new.facts if f.address}
     for address in sorted(before - after):
         state.paths.leaves(address, nic.name, at)
     for address in sorted(after - before):
@@ -231,9 +230,10 @@ def _with_config(doc: NicDoc, name: str, address: str) -> NicDoc:
     properties = {
         "privateIPAllocationMethod": "Static" if address else "Dynamic",
         "privateIPAddressVersion": "IPv4",
-        "subnet": first.properties["subnet"],
         "primary": False,
     }
+    if "subnet" in first.properties:
+        properties["subnet"] = first.properties["subnet"]
     if address:
         properties["privateIPAddress"] = address
     added = ConfigFacts(name, fact.subnet, address, "", primary=False)

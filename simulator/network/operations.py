@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from simulator.core.errors import ERRORS, envelope
+from simulator.core.errors import ERRORS, Words, envelope
 from simulator.core.faults import Ends, Hangs
 from simulator.core.model import Nic, Operation, OperationKind, Outcome, Resource, Status, Vm
 
@@ -50,9 +50,9 @@ def apply_fault(state: State, operation: Operation, fault: Ends | Hangs | None) 
             operation.ends_at += fault.for_s
 
 
-def finish(state: State, operation: Operation, status: Status, error: Json | None = None) -> None:
-    """End the operation with this status."""
-    operation.outcome = Outcome(status, error, state.clock.at)
+def finish(state: State, operation: Operation, status: Status, error: Json | None = None, *, canceled_by: str = "") -> None:
+    """End the operation with this status. canceled_by: the id of the operation that superseded it."""
+    operation.outcome = Outcome(status, error, state.clock.at, canceled_by)
 
 
 def supersede(state: State, nic: Nic, by: Operation) -> None:
@@ -66,7 +66,7 @@ def supersede(state: State, nic: Nic, by: Operation) -> None:
         "last_operation": by.name,
         "later_id": by.id,
     }
-    finish(state, earlier, "Canceled", envelope(ERRORS["Canceled"], words))
+    finish(state, earlier, "Canceled", envelope(ERRORS["Canceled"], words), canceled_by=by.id)
     nic.operation = None
 
 
@@ -107,7 +107,16 @@ def end_plain(state: State, operation: Operation) -> None:
     if operation.ending in ("succeeded", "gone"):
         finish(state, operation, "Succeeded")
         return
-    rows = {"canceled": "Canceled", "not-allowed": "OperationNotAllowed"}
-    row = ERRORS[operation.ending if operation.ending in ERRORS else rows.get(operation.ending, "InternalExecutionError")]
-    words = {"operation": operation.name, "operation_id": operation.id}
-    finish(state, operation, "Canceled" if operation.ending == "canceled" else "Failed", envelope(row, words))
+    end_badly(state, operation, operation.ending, {"operation": operation.name, "operation_id": operation.id})
+
+
+_ENDING_ROWS: Final = {"canceled": "Canceled", "not-allowed": "OperationNotAllowed"}
+
+
+def end_badly(state: State, operation: Operation, ending: str, words: dict[str, object]) -> None:
+    """End the operation as Failed or Canceled. ending: one of switches.ENDINGS or a row of ERRORS. words: for its message."""
+    row = ERRORS[ending if ending in ERRORS else _ENDING_ROWS.get(ending, "InternalExecutionError")]
+    if ending != "canceled":
+        finish(state, operation, "Failed", envelope(row, words))
+        return
+    finish(state, operation, "Canceled", envelope(row, words), canceled_by=str(Words(words)["later_id"]))

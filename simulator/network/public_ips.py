@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from simulator.core import addresses
@@ -11,6 +12,7 @@ from simulator.core.model import Operation, PublicIp, PublicIpDoc
 from simulator.network import checks, operations
 from simulator.network.documents import as_array, as_object
 from simulator.network.factory import new_public_address
+from simulator.network.spelling import spelled, tidied
 from simulator.request.reply import Reply
 from simulator.state.latency import retry_after_accepted
 
@@ -56,18 +58,36 @@ def shown_pip(pip: PublicIp, api_version: str) -> Json:
 
 
 def _pip(visit: Visit) -> Reply:
-    visit.only("GET", "HEAD", "PUT", "DELETE")
+    visit.only("GET", "HEAD", "PUT", "DELETE", "PATCH")
     match visit.request.method:
         case "PUT":
             return _put(visit)
         case "DELETE":
             return _delete(visit)
+        case "PATCH":
+            return _patch(visit)
     visit.allow("Microsoft.Network/publicIPAddresses/read")
+    pip = _existing(visit)
+    return Reply(200, shown_pip(pip, visit.api_version), etag=pip.etag)
+
+
+def _existing(visit: Visit) -> PublicIp:
     visit.require_group()
     pip = visit.state.resources.pips.get(visit.route.id.lower())
     if pip is None:
         raise Refused("ResourceNotFound")
-    return Reply(200, shown_pip(pip, visit.api_version), etag=pip.etag)
+    return pip
+
+
+def _patch(visit: Visit) -> Reply:
+    """UpdateTags: replace the tags and answer 200 at once."""
+    visit.allow("Microsoft.Network/publicIPAddresses/write")
+    tags = as_object(visit.body().get("tags"), "tags")
+    pip = _existing(visit)
+    visit.strike()
+    pip.doc = replace(pip.doc, top={**pip.doc.top, "tags": dict(tags)})
+    pip.etag = visit.state.ids.etag()
+    return Reply(200, shown_pip(pip, visit.api_version))
 
 
 def _put(visit: Visit) -> Reply:
@@ -81,7 +101,7 @@ def _put(visit: Visit) -> Reply:
         raise Refused("LocationRequired")
     checks.check_etag(state, pip, visit.request.headers.get("if-match", ""))
     given = as_object(body.get("properties"), "properties")
-    properties = {k: v for k, v in given.items() if k not in _READ_ONLY and v is not None}
+    properties = tidied({k: v for k, v in given.items() if k not in _READ_ONLY and v is not None})
     sku = as_object(body.get("sku"), "sku")
     as_object(given.get("dnsSettings"), "dnsSettings")
     zones = tuple(str(zone) for zone in as_array(body.get("zones"), "zones"))
@@ -90,8 +110,8 @@ def _put(visit: Visit) -> Reply:
         location,
         {k: v for k, v in body.items() if k not in _TOP and v is not None},
         properties,
-        sku.get("name") or "Basic",
-        sku.get("tier") or "Regional",
+        spelled("sku", sku.get("name")) or "Basic",
+        spelled("tier", sku.get("tier")) or "Regional",
         zones,
     )
     created = pip is None

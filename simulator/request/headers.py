@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+import uuid
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from simulator.core.principals import Principal
     from simulator.core.wire import Request
     from simulator.state.state import State
 
@@ -50,3 +52,9 @@ def common(state: State, request: Request, request_id: str, *, gateway_error: bo
     if request.headers.get("x-ms-return-client-request-id", "").lower() == "true":
         headers["x-ms-client-request-id"] = request.headers.get("x-ms-client-request-id", "")
     return headers
+
+
+def operation_identifier(state: State, who: Principal, request_id: str) -> str:
+    """The value of x-ms-operation-identifier, in the form that answers have since 2025: who asked, where, and a GUID."""
+    own = uuid.uuid5(uuid.NAMESPACE_URL, request_id)
+    return f"tenantId={state.world.tenant},objectId={who.object_id}/{state.world.location}/{own}"

@@ -37,7 +37,7 @@ def nic_latency_s(spec: str, rng: random.Random) -> float:
 
 
 def retry_after_accepted(profile: str, kind: str) -> str | None:
-    """Retry-After of the answer that accepts a write. kind: nic, pip, vnet or delete."""
+    """Retry-After of the answer that accepts a write. kind: nic, pip, vnet, nic-delete or delete (of anything else)."""
     if profile == "none":
         return None
     if kind == "delete":
@@ -46,7 +46,7 @@ def retry_after_accepted(profile: str, kind: str) -> str | None:
         return "1"
     if kind == "vnet":
         return "3"
-    return "4" if profile == "base-4" else "10"
+    return "4" if profile == "base-4" else "10"  # nic and, since 2025, nic-delete
 
 
 def retry_after_poll(profile: str, kind: str, polls: int) -> str | None:

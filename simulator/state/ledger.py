@@ -19,9 +19,9 @@ def address_key(vnet_key: str, address: str) -> str:
 
 
 def keys_of(config: ConfigFacts) -> tuple[str, ...]:
-    """The keys that an ip configuration holds: its address and, if it has one, its public IP."""
-    own = address_key(vnet_of(config.subnet), config.address)
-    return (own, config.pip) if config.pip else (own,)
+    """The keys that an ip configuration holds: those of its address and its public IP, as far as it has them."""
+    own = address_key(vnet_of(config.subnet), config.address) if config.address else ""
+    return tuple(key for key in (own, config.pip) if key)
 
 
 class Ledger:

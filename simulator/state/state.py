@@ -108,5 +108,6 @@ class State:
         vnet = self.resources.vnets.get(key.partition("|")[0])
         if vnet is not None:
             vnet.etag = self.ids.etag()
-            for subnet in vnet.subnets.values():
-                subnet.etag = vnet.etag
+            if self.switches.subnet_etag == "of-vnet":
+                for subnet in vnet.subnets.values():
+                    subnet.etag = vnet.etag

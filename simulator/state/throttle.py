@@ -40,14 +40,14 @@ class Limits:
     def arm(self, switches: Switches, subscription: str, principal: str, call: Call, now: float) -> dict[str, str]:
         """Take one call from ARM's buckets; returns the rate-limit headers. Raises Refused (429) if enforced and empty."""
         size, per_s = getattr(switches, f"arm_{call}")
-        factor = switches.arm_global_factor
+        whole_size, whole_per_s = getattr(switches, f"arm_global_{call}")
         own = self._bucket((subscription, principal, call), size, now)
-        whole = self._bucket((subscription, call), size * factor, now)
+        whole = self._bucket((subscription, call), whole_size, now)
         level = own.refill(size, per_s, now)
-        total = whole.refill(size * factor, per_s * factor, now)
+        total = whole.refill(whole_size, whole_per_s, now)
         if switches.throttling in ("arm", "both") and (level < 1.0 or total < 1.0):
             # A refused call takes nothing from the bucket; a call before Retry-After is refused with a new value.
-            wait = max((1.0 - level) / per_s, (1.0 - total) / (per_s * factor))
+            wait = max((1.0 - level) / per_s, (1.0 - total) / whole_per_s)
             raise Refused(
                 "SubscriptionRequestsThrottled",
                 call=call.removesuffix("s"),

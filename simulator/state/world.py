@@ -61,7 +61,7 @@ class WorldVm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorldConfig:
-    """An ip configuration. address: '' for a dynamic one. subnet, public_ip: names in the NIC's group, or full ids."""
+    """An ip configuration. address: '' for a dynamic one. subnet, public_ip: '' for none, a name in the NIC's group, or an id."""
 
     name: str
     address: str = ""
@@ -74,8 +74,9 @@ class WorldConfig:
 class WorldNic:
     """A NIC; its first ip configuration is the primary one.
 
-    vm: the name of its virtual machine in the same group, '' for none. document: more members of the body, as in a PUT
-    (tags, properties, unknown ones); its ipConfigurations, if any, replace `configs`.
+    vm: the name of its virtual machine in the same group, '' for none; the VM's first NIC is its primary one.
+    document: more members of the body, as in a PUT (tags, properties, unknown ones); its ipConfigurations, if any,
+    replace `configs`.
     """
 
     name: str

@@ -53,11 +53,19 @@ KIT_HEADERS: Final = _CONNECTION | _KIT_ONLY
 ASO_HEADERS: Final = _CONNECTION | _ASO_ONLY
 
 # Azure's behaviour in the year of the traffic.
-_2024: Final = Switches(latency_vnet_s=5.0, latency_pip_s=0.5, latency_balancer_s=0.0)
+_2024: Final = Switches(latency_vnet_s=5.0, latency_pip_s=0.5, latency_balancer_s=0.0, headers_2026=False)
 _2021: Final = replace(
-    _2024, sync_ao=True, ao_url="short", json="pretty", front_door=False, retry_after="base-10", latency_vnet_s=2.5
+    _2024,
+    sync_ao=True,
+    ao_url="short",
+    json="pretty",
+    front_door=False,
+    async_notification="not-on-subnets",
+    subnet_config_ids="as-named",
+    retry_after="base-10",
+    latency_vnet_s=2.5,
 )
-_2019: Final = replace(_2021, retry_after="flat-10", async_notification=False)
+_2019: Final = replace(_2021, retry_after="flat-10", async_notification="never", subnet_etag="of-vnet")
 _ASO: Final = replace(_2024, front_door=False, json="pretty", ao_url="short")
 
 
@@ -153,7 +161,7 @@ def scenarios() -> dict[str, Scenario]:
         "cli-2024-several-configs": Scenario(_empty("westus", "cli-2024-several-configs"), _2024, kit),
         "cli-2020-nic-on-vm": Scenario(
             _on_vm(),
-            replace(_2021, latency="fixed:40", async_notification=False),
+            replace(_2021, latency="fixed:40", async_notification="never"),
             kit,
             before={52: _bump("vm1VMNic")},
         ),

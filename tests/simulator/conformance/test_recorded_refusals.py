@@ -18,7 +18,7 @@ from tests.simulator.conformance.tapes import Step, load
 _NETWORK: Final = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Network"
 _NIC_A: Final = f"{_NETWORK}/networkInterfaces/mirrora290_z1"
 _NIC_B: Final = f"{_NETWORK}/networkInterfaces/mirrorb280_z2"
-_OLD: Final = Switches(latency="fixed:20", json="pretty", front_door=False, ao_url="short")
+_OLD: Final = Switches(latency="fixed:20", json="pretty", front_door=False, ao_url="short", headers_2026=False)
 
 
 class _Simulated:

@@ -52,3 +52,18 @@ def test_words_and_retry_after_of_an_answer_can_be_chosen() -> None:
     assert first.headers["retry-after"] == "7"
     assert "retried in 7 seconds" in first.json()["error"]["details"][0]["message"]
     assert "retry-after" not in second.headers
+
+
+def test_a_reference_that_is_updating_can_be_told_with_400() -> None:
+    """The 400 form of ReferencedResourceNotProvisioned says `Updating`, in the words of the 429 form, and has no Retry-After."""
+    client = Client()
+    client.script(PUT, fault=Answer(name="ReferencedResourceNotProvisioned.Updating"))
+    client.script(PUT, fault=Answer(name="RetryableError.ReferencedResourceNotProvisioned"))
+
+    first, second = client.detach(), client.detach()
+
+    error = first.json()["error"]
+    assert (first.status, error["code"], error["details"]) == (400, "ReferencedResourceNotProvisioned", [])
+    assert "Resource is in Updating state" in error["message"]
+    assert error["message"] == second.json()["error"]["details"][0]["message"]
+    assert "retry-after" not in first.headers

@@ -129,7 +129,7 @@ def test_a_late_write_fails_under_if_match_when_the_nic_was_rewritten() -> None:
     client = Client()
     client.script(PUT, fault=Lands(after_s=180))
     client.detach(if_match=client.get(NIC_A)["etag"])
-    client.ask("PUT", NIC_A, client.get(NIC_A))
+    client.ask("PUT", NIC_A, {**client.get(NIC_A), "tags": {"rewritten": "yes"}})
 
     client.clock.advance(180)
     assert len(configs(client.get(NIC_A))) == 2

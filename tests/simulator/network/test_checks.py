@@ -95,7 +95,7 @@ def test_the_order_of_checks_is_azures() -> None:
         (vip("10.0.0.77", PIP), "PublicIPAddressInUse"),
         (vip("10.0.0.77", NIC_A.replace("networkInterfaces", "publicIPAddresses")), "InvalidResourceReference"),
         (
-            vip("10.0.0.77", "", applicationGatewayBackendAddressPools=[]),
+            vip("10.0.0.77", "", applicationGatewayBackendAddressPools=[{"id": f"{NIC_A}/pools/p"}]),
             "ApplicationGatewayLoadBalancingNotSupportedOnSecondaryIpConfigurations",
         ),
         (vip("10.0.0.77", "", id="x") | {"id": f"{NIC_A}/ipConfigurations/vip"}, "InvalidRequestFormat:InvalidRequest"),
@@ -140,7 +140,7 @@ def test_a_nic_needs_a_configuration_and_a_location() -> None:
 
 def test_if_match_may_be_ignored() -> None:
     """If-Match on a NIC is checked unless the switch ignores it; `*` and the current etag pass."""
-    client = Client()
+    client = Client(unchanged_put="rewritten")
     nic = client.get(NIC_B)
 
     def put(etag: str) -> int:

@@ -164,6 +164,6 @@ def test_bodies_without_items_are_refused(body: Any) -> None:
 def test_a_busy_nic_is_a_429() -> None:
     """A move is refused while another operation runs on one of the NICs."""
     client = Client(move_ip_configurations="all")
-    client.ask("PUT", NIC_B, client.get(NIC_B))
+    client.ask("PUT", NIC_B, {**client.get(NIC_B), "tags": {"a": "b"}})
 
     assert error_of(move(client)) == (429, "RetryableError:RetryableErrorDueToAnotherOperation")

@@ -14,7 +14,7 @@ def test_delete_holds_references_until_its_end() -> None:
     deleted = client.ask("DELETE", nic.json()["id"])
     location = deleted.headers["location"].removeprefix("http://127.0.0.1:18080")
 
-    assert (deleted.status, deleted.headers["retry-after"], deleted.body) == (202, "10", b"")
+    assert (deleted.status, deleted.headers["retry-after"], deleted.body) == (202, "4", b"")
     assert client.get(nic.json()["id"])["properties"]["provisioningState"] == "Deleting"
     assert error_of(client.ask("DELETE", PIP)) == (400, "PublicIPAddressCannotBeDeleted")
     assert client.ask("GET", location).status == 202
@@ -51,3 +51,17 @@ def test_lists_may_lag_behind() -> None:
     assert len(client.get(listed)["value"]) == 2
     client.clock.advance(60)
     assert len(client.get(listed)["value"]) == 3
+
+
+def test_retry_after_of_a_delete() -> None:
+    """4 since 2025, 10 before; a public IP's DELETE still says 10."""
+    client = Client()
+    client.ask("PUT", f"{PIP}2", {"location": "eastus", "properties": {}})
+    client.clock.advance(5)
+
+    def delete(name: str) -> str:
+        return client.ask("DELETE", client.nic(name).json()["id"]).headers["retry-after"]
+
+    assert (delete("a"), client.ask("DELETE", f"{PIP}2").headers["retry-after"]) == ("4", "10")
+    client.switch(retry_after="flat-10")
+    assert delete("b") == "10"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from simulator.core.faults import Ends, Hangs, Match
-from tests.simulator.client import NIC_A, PIP, Client, configs, error_of
+from simulator.core.faults import Answer, Ends, Hangs, Match
+from tests.simulator.client import NIC_A, PIP, VNET, Client, configs, error_of
 
 PUT = Match(method="PUT", kind="nic")
 
@@ -104,3 +104,41 @@ def test_long_ao_urls_are_three_to_four_kilobytes_and_work() -> None:
     assert 3000 < len(url) < 4096
     assert all(f"&{name}=" in url for name in "tcsh")
     assert client.poll(put).json() == {"status": "InProgress"}
+
+
+def test_the_poll_of_a_superseded_operation_names_the_later_one() -> None:
+    """The header canceled-by-azure-asyncoperation is the URL of the operation that superseded it; other polls have none."""
+    client = Client()
+    first = client.detach()
+    second = client.ask("PUT", NIC_A, {**client.get(NIC_A), "tags": {"a": "b"}})
+
+    url = client.poll(first).headers["canceled-by-azure-asyncoperation"]
+
+    assert f"/operations/{second.headers['x-ms-request-id']}?" in url
+    assert client.ask("GET", url.removeprefix("http://127.0.0.1:18080")).json() == {"status": "InProgress"}
+    assert "canceled-by-azure-asyncoperation" not in client.poll(second).headers
+
+
+@pytest.mark.parametrize("target", [NIC_A, PIP, VNET])
+def test_an_operation_that_is_canceled_as_planned_names_a_later_one(target: str) -> None:
+    """So does one that a fault cancels, and the error names the same operation."""
+    client = Client()
+    client.script(Match(method="PUT"), fault=Ends(how="canceled"))
+    put = client.ask("PUT", target, {**client.get(target), "tags": {"a": "b"}})
+    client.clock.advance(10)
+
+    poll = client.poll(put)
+
+    later = poll.json()["error"]["details"][0]["message"].rpartition("(")[2].rstrip(").")
+    assert f"/operations/{later}?" in poll.headers["canceled-by-azure-asyncoperation"]
+
+
+def test_a_scripted_canceled_poll_names_a_later_operation() -> None:
+    """A poll that is answered by a planned Canceled has the header, too; one that is answered by Failed has not."""
+    client = Client()
+    client.script(Match(kind="poll"), fault=Answer(name="Canceled"))
+    client.script(Match(kind="poll"), fault=Answer(name="InternalExecutionError"))
+    put = client.detach()
+
+    assert "canceled-by-azure-asyncoperation" in client.poll(put).headers
+    assert "canceled-by-azure-asyncoperation" not in client.poll(put).headers

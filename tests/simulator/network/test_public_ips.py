@@ -1,6 +1,6 @@
 """Public IPs: their etags, their addresses, and the NIC they show."""
 
-from tests.simulator.client import NIC_A, PIP, Client
+from tests.simulator.client import NIC_A, PIP, Client, error_of
 
 
 def test_public_ip_changes_when_the_nic_operation_ends() -> None:
@@ -42,3 +42,19 @@ def test_a_dynamic_public_ip_has_an_address_only_while_attached() -> None:
     client.clock.advance(5)
 
     assert "ipAddress" not in client.get(PIP + "2")["properties"]
+
+
+def test_patch_replaces_the_tags_of_a_public_ip() -> None:
+    """PATCH answers 200 at once with the new tags and a new etag; nothing else changes. An unknown public IP is a 404."""
+    client = Client()
+    before = client.get(PIP)
+
+    answer = client.ask("PATCH", PIP, {"tags": {"a": "b"}})
+
+    assert (answer.status, "azure-asyncoperation" in answer.headers) == (200, False)
+    after = client.get(PIP)
+    assert after == answer.json()
+    assert after["tags"] == {"a": "b"}
+    assert after["etag"] != before["etag"]
+    assert after["properties"] == before["properties"]
+    assert error_of(client.ask("PATCH", f"{PIP}x", {"tags": {}})) == (404, "ResourceNotFound")
