@@ -51,6 +51,9 @@ _DEFAULTS = {
 }
 """What Azure shows, and gets back, for properties that nobody has ever set."""
 
+TAG = "mirror-vip-overwritten"
+"""The one tag that a write may set, where Azure kept the etag of a NIC that was to be overwritten."""
+
 INTENT = (*ACCEPTED, "swap.resumed", "drift.found")
 DECIDED = (*ACCEPTED, "claim.confirmed", "move.confirmed")
 
@@ -128,7 +131,7 @@ class _Judge:
         self.of_nic = {member.nic_id.rsplit("/", 1)[-1]: m for m in self.mirrors.values() for member in m.members}
         puts = [exchange for exchange in harness.cloud.history if exchange.method in ("PUT", "POST")]
         self.accepted = [(self._put(exchange), exchange) for exchange in puts if exchange.status in (200, 201, 202)]
-        self.by_operation = {exchange.operation_id: put for put, exchange in self.accepted}
+        self.by_operation = {exchange.operation_id: put for put, exchange in self.accepted if exchange.operation_id}
         for change in self.journal.changes:
             if change.cause == "put" and change.put is None and (late := self.by_operation.get(change.operation_id)):
                 change.put = late
@@ -585,7 +588,7 @@ class _Judge:
                     yield f"I6 {actor} acted for {row.columns.get('Member')}"
 
     def foreign_properties(self) -> Iterator[str]:
-        """I5: a write of ours changes nothing but our VIPs."""
+        """I5: a write of ours changes nothing but our VIPs, or nothing but our tag (docs/adr/0012-overwrite-is-proven.md)."""
         for change in self.journal.changes:
             if change.cause == "put" and change.put is not None and change.before is not None:
                 yield from self._only_ours(change)
@@ -595,8 +598,15 @@ class _Judge:
         old, new = change.before, change.after
         if {**_DEFAULTS, **old.properties} != {**_DEFAULTS, **new.properties}:
             yield f"I5 a write at {change.at:.1f} s changed properties of {change.nic}"
-        for what in ("location", "top", "dns"):
-            if getattr(old, what) != getattr(new, what):
+        tagged = new.top.get("tags", {}).get(TAG) != old.top.get("tags", {}).get(TAG)
+        if tagged and old.configs != new.configs:
+            yield f"I5 a write at {change.at:.1f} s changed both our tag and ip configurations of {change.nic}"
+        for what, were, are in (
+            ("location", old.location, new.location),
+            ("dns", old.dns, new.dns),
+            ("tags or other members", _without_our_tag(old.top), _without_our_tag(new.top)),
+        ):
+            if were != are:
                 yield f"I5 a write at {change.at:.1f} s changed {what} of {change.nic}"
         kept = [{c.name: c for c in doc.configs if c.name.lower() not in names} for doc in (old, new)]
         if kept[0] != kept[1]:
@@ -662,3 +672,7 @@ def _state(head: Head) -> tuple[object, ...]:
         (head.recorded_claim.member, head.recorded_claim.claim_id, head.recorded_claim.code) if head.recorded_claim else None
     )
     return (head.desired, head.epoch, head.swap is None, recorded_claim, head.frozen)
+
+
+def _without_our_tag(top: dict[str, Any]) -> dict[str, Any]:
+    return {**top, "tags": {name: value for name, value in top.get("tags", {}).items() if name != TAG}}

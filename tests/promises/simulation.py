@@ -106,6 +106,7 @@ class Simulation:
             if_match="ignored" if rng.random() < 0.05 else "honoured",
             move_ip_configurations=rng.choice(("feature-missing", "feature-missing", "private", "all", "slow", "half-way")),
             denied=(Denial(action=self.extra.choice(BLIND)),) if self.extra.random() < 0.1 else (),
+            unchanged_put="rewritten" if seed % 3 == 0 else "kept",
         )
         crowd = self.crowd = 200 if rng.random() < 0.2 else 0
         document = worlds.document(

@@ -330,9 +330,8 @@ async def test_managed_identity_on_the_simulated_azure(connections: Connections,
         nic = NIC.replace("/s/", "/00000000-0000-0000-0000-000000000000/").replace("/n?", "/mirrora290_z1?")
 
         shown = [await transport.send(ArmRequest(method="GET", url=nic)) for _ in range(5)][-1]
-        written = await transport.send(
-            ArmRequest(method="PUT", url=nic, headers={"if-match": shown.body["etag"]}, body=shown.body)
-        )
+        changed = {**shown.body, "tags": {"changed": "yes"}}
+        written = await transport.send(ArmRequest(method="PUT", url=nic, headers={"if-match": shown.body["etag"]}, body=changed))
         operation = written.headers["azure-asyncoperation"]
         polled = await transport.send(ArmRequest(method="GET", url=operation))
         stale = await transport.send(ArmRequest(method="PUT", url=nic, headers={"if-match": 'W/"old"'}, body=shown.body))

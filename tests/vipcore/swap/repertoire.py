@@ -32,6 +32,7 @@ LOCKED: Final = {
     "RetryableError.RetryableErrorDueToAnotherOperation",
     "RetryableError.ReferencedResourceNotProvisioned",
     "ReferencedResourceNotProvisioned",
+    "ReferencedResourceNotProvisioned.Updating",
     "AnotherOperationInProgress",
     "NicReservedForAnotherVm",
     "NicReservedForAnotherVm.409",
