@@ -8,7 +8,7 @@ from vipcore.arm import client
 from vipcore.decision import accept, decide, drift, follow_primary, freeze, judge, reads, reconcile, repeats, rules, takeover
 from vipcore.entry import timer
 from vipcore.ledger import head, store
-from vipcore.swap import ending, in_flight, lease, observe, plan, preflight, steps, write
+from vipcore.swap import converge, ending, in_flight, lease, observe, plan, preflight, steps, write
 
 Edit = tuple[Any, str, str]
 
@@ -302,6 +302,11 @@ SLIPS: tuple[Slip, ...] = (
         _of((plan.plan, "target.state == FAILED and (detaches or not missing)", "target.state == FAILED and not missing")),
     ),
     (
+        "an accepted overwrite is taken for proof",
+        2,
+        _of((converge._overwrite, "and after.etag != before.etag", "")),
+    ),
+    (
         "a read that fails ends the preflight",
         10,
         _of((preflight.refusal, "return next(", "return None if any(found.ok is None for found in checks) else next(")),
@@ -363,6 +368,9 @@ SLIPS: tuple[Slip, ...] = (
 )
 
 UNSEEN: Mapping[str, str] = {
+    "an accepted overwrite is taken for proof": (
+        "tests/promises/test_simulation.py::test_a_seed_that_once_broke_a_promise_keeps_it"
+    ),
     "what a dead driver may write is forgotten at a hand-over": (
         "tests/vipcore/swap/test_in_flight.py::test_a_hand_over_leaves_what_was_to_be_rewritten"
     ),
