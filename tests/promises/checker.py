@@ -70,6 +70,8 @@ def check(harness: Harness, *, ended: bool = True, etags: bool = True) -> list[s
     found += judge.refusals()
     found += judge.signatures()
     found += judge.worklist()
+    if ended:
+        found += judge.permits()
     if etags:
         found += judge.foreign_properties()
     for mirror in harness.config.mirrors.values():
@@ -478,6 +480,14 @@ class _Judge:
                 or (head.late_writes.until > drop.clock and head.frozen is None)
             ):
                 yield f"I1 {name} although the head shows work"
+
+    def permits(self) -> Iterator[str]:
+        """I1: who lives gave back what it held of Azure's rate limits, or later swaps would wait for room that nobody uses."""
+        for node in self.harness.nodes:
+            for name, limits in node.controller.arm.subscriptions.items() if not node.dead else ():
+                if limits.reads.reserved or limits.writes.reserved:
+                    kept = f"{limits.reads.reserved} reads and {limits.writes.reserved} writes"
+                    yield f"I1 {node.name} still holds permits for {kept} of subscription {name}"
 
     def rules(self, mirror: Mirror) -> Iterator[str]:
         """I7: order of claims, recorded claims, holds, changes of holder, repeated refusals, as in docs/api.md section 6."""

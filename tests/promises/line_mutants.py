@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.promises.edits import Patches, edited
-from vipcore.arm import client
+from vipcore.arm import client, rate_limit
 from vipcore.decision import accept, decide, drift, follow_primary, freeze, judge, reads, reconcile, repeats, rules, takeover
 from vipcore.entry import timer
 from vipcore.ledger import head, store
@@ -305,6 +305,11 @@ SLIPS: tuple[Slip, ...] = (
         "an accepted overwrite is taken for proof",
         2,
         _of((converge._overwrite, "and after.etag != before.etag", "")),
+    ),
+    (
+        "permits that were not used are lost",
+        1,
+        _of((rate_limit.Permits.release, "self.limit.release(held)", "pass")),
     ),
     (
         "a read that fails ends the preflight",

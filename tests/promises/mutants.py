@@ -251,8 +251,8 @@ _CACHE: dict[int, dict[str, Any]] = {}
 def _no_if_match() -> Patches:
     genuine = client.Arm.put
 
-    async def put(self: Any, shown: Nic, document: Any) -> Any:
-        return await genuine(self, replace(shown, etag="*"), document)
+    async def put(self: Any, shown: Nic, document: Any, permit: Any) -> Any:
+        return await genuine(self, replace(shown, etag="*"), document, permit)
 
     return [(client.Arm, "put", put)]
 

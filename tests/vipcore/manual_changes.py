@@ -5,6 +5,7 @@ import asyncio
 from tests.promises.harness import Harness
 from tests.promises.helpers import NIC_A, NIC_B
 from vipcore.arm import nic
+from vipcore.arm.rate_limit import Permit
 from vipcore.model import Nic, Vip
 
 
@@ -24,5 +25,5 @@ async def given(harness: Harness, name: str, *vips: Vip) -> None:
     hand = harness.node(f"hand {len(harness.nodes)}")
     shown = await hand.controller.arm.read_nic(harness.cloud.nic_named(name).id)
     assert isinstance(shown, Nic)
-    await hand.controller.arm.put(shown, nic.attached(shown, vips))
+    await hand.controller.arm.put(shown, nic.attached(shown, vips), Permit())
     await asyncio.sleep(10.0)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from vipcore.arm.errors import ArmError, Cause, error_of, failed_operation
 from vipcore.arm.polling import PollCount, Subscription
 from vipcore.arm.port import ArmReply, ArmRequest, Transport
+from vipcore.arm.rate_limit import Permit
 from vipcore.errors import NoReply, NotSent
 from vipcore.model import Json, Mirror, Missing, Nic, Observation, Unreadable
 
@@ -84,7 +85,7 @@ class Arm:
         except (NotSent, NoReply, ValueError) as exc:
             return Unreadable(id=nic_id, error=exc)
 
-    async def put(self, nic: Nic, document: Json) -> Accepted:
+    async def put(self, nic: Nic, document: Json, permit: Permit) -> Accepted:
         """Replace the NIC if it is still as we read it (`If-Match`). Raises ArmError; NotSent; NoReply: it may have happened."""
         at = asyncio.get_running_loop().time()
         if self.touched.get(nic.id.lower(), _LONG_AGO) > nic.read_at:
@@ -98,7 +99,7 @@ class Arm:
             timeout_s=WRITE_TIMEOUT_S,
         )
         try:
-            reply, _ = await self._send(nic.id, request)
+            reply, _ = await self._send(nic.id, request, permit)
         finally:
             self.touched[nic.id.lower()] = asyncio.get_running_loop().time()
         if reply.status not in (200, 201, 202):
@@ -110,7 +111,9 @@ class Arm:
             shown = Nic(id=nic.id, document=document, etag="", state="Updating", read_at=_LONG_AGO)
         return Accepted(nic=shown, operation=operation, request_id=reply.headers.get("x-ms-request-id", ""))
 
-    async def move_in_one_call(self, vnet_id: str, items: list[tuple[str, str]], nics: tuple[Nic, Nic]) -> OneCallAccepted:
+    async def move_in_one_call(
+        self, vnet_id: str, items: list[tuple[str, str]], nics: tuple[Nic, Nic], permit: Permit
+    ) -> OneCallAccepted:
         """`moveIpConfigurations` of (source, target) ip configuration ids. Raises ArmError; NotSent; NoReply."""
         listed = [{"sourceIpConfiguration": {"id": source}, "targetIpConfiguration": {"id": target}} for source, target in items]
         request = ArmRequest(
@@ -120,7 +123,7 @@ class Arm:
             timeout_s=WRITE_TIMEOUT_S,
         )
         try:
-            reply, _ = await self._send(vnet_id, request)
+            reply, _ = await self._send(vnet_id, request, permit)
         finally:
             for nic in nics:
                 self.touched[nic.id.lower()] = asyncio.get_running_loop().time()
@@ -176,11 +179,14 @@ class Arm:
             await asyncio.sleep(min(error.retry_after_s or 0.3, 2.0))
         raise AssertionError("a read ends by an answer or an error")
 
-    async def _send(self, resource_id: str, request: ArmRequest) -> tuple[ArmReply, float]:
+    async def _send(self, resource_id: str, request: ArmRequest, permit: Permit | None = None) -> tuple[ArmReply, float]:
+        """`permit`: of a write; a swap holds the permits of all its writes before. A read gets its own here."""
         subscription, loop = self.subscription(resource_id), asyncio.get_running_loop()
-        limit = subscription.reads if request.method == "GET" else subscription.writes
-        if request.method == "GET":
-            await limit.acquire()  # a swap has acquired the permits of all its writes before
+        limit = subscription.writes if permit else subscription.reads
+        if permit:
+            permit.used = True
+        else:
+            await limit.acquire()
         at = loop.time()
         sent = limit.sent(at)
         reply = await self.transport.send(request)

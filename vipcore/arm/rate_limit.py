@@ -19,6 +19,7 @@ import contextlib
 import heapq
 import math
 from collections import deque
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Final, NamedTuple
 
@@ -191,6 +192,46 @@ class RateLimit:
                 self.grant(calls, now)
                 future.set_result(None)
             heapq.heappop(self.waiting)
+
+
+class Permit:
+    """Allows one call. Whoever sends the call sets `used`."""
+
+    __slots__ = ("used",)
+
+    def __init__(self) -> None:
+        self.used = False
+
+
+class Permits:
+    """What one drive holds of a limit. Whatever way it ends, `release` gives back what was not used: no permit can get lost."""
+
+    __slots__ = ("held", "limit")
+
+    def __init__(self, limit: RateLimit) -> None:
+        self.limit, self.held = limit, 0
+
+    async def hold(self, calls: int) -> None:
+        """Wait until so many are held."""
+        if (missing := calls - self.held) > 0:
+            await self.limit.acquire(missing)
+            self.held += missing
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[Permit]:
+        """Set one aside for a call. Where the block ends without that call being sent, it is held again."""
+        permit = Permit()
+        self.held -= 1
+        try:
+            yield permit
+        finally:
+            if not permit.used:
+                self.held += 1
+
+    def release(self) -> None:
+        """Give back what is held."""
+        held, self.held = self.held, 0
+        self.limit.release(held)
 
 
 def clamp(seconds: float, deadline: float, now: float) -> float:

@@ -8,7 +8,7 @@ the work item, the timer finds a head without work; after the transaction, an un
 import asyncio
 from typing import Final
 
-from vipcore.arm.rate_limit import NEW, ORDER, WRITES_OF_A_SWAP, prioritise
+from vipcore.arm.rate_limit import NEW, ORDER, WRITES_OF_A_SWAP, Permits, prioritise
 from vipcore.decision import rules
 from vipcore.decision.accept import accept, accept_beside, confirm
 from vipcore.decision.controller import Controller, storage_unavailable
@@ -54,7 +54,8 @@ async def carry_out(controller: Controller, request: Request) -> Outcome:
         raise storage_unavailable(exc) from exc
     finally:
         reads.drop()
-        _release_permits(controller, request)
+        if request.permits:
+            request.permits.release()
 
 
 async def _decide(controller: Controller, request: Request, head: Head, reads: Reads) -> Outcome:
@@ -88,9 +89,10 @@ async def _decide(controller: Controller, request: Request, head: Head, reads: R
         if early:
             await asyncio.wait([early])
             early.exception()
-    _release_permits(controller, request)
     if drive:
         return await drive_to_the_end(controller, request, drive)
+    if request.permits:
+        request.permits.release()
     reads.forget_nics()
     return await wait_for_swap(controller, request, head, operation_id, epoch=epoch)
 
@@ -100,7 +102,7 @@ async def _acquire_permits(controller: Controller, request: Request, head: Head,
 
     Raises Refusal `azure-throttled` when that takes too long; the claim is recorded, and keeps its place, which is when it began.
     """
-    if request.permits or (rules.joins(head, request.member) and head.lease_live(now)):
+    if (request.permits and request.permits.held) or (rules.joins(head, request.member) and head.lease_live(now)):
         return
     if head.swap is not None:
         prioritise()  # the VIP may be on no NIC
@@ -108,12 +110,12 @@ async def _acquire_permits(controller: Controller, request: Request, head: Head,
     began, writes = loop.time(), controller.arm.limits_of(request.mirror).writes
     try:
         async with asyncio.timeout_at(request.asked_at + _WAIT_SHARE * request.deadline_s):
-            await writes.acquire(WRITES_OF_A_SWAP)
+            request.permits = Permits(writes)
+            await request.permits.hold(WRITES_OF_A_SWAP)
     except TimeoutError:
         wait = max(2, min(30, int(writes.free_at(1, loop.time()) - loop.time()) + 1))
         detail = "Azure's limit of writes leaves no room yet. Older claims go first; this one keeps its place."
         await stop(controller, request, head, Refusal("azure-throttled", detail, retry_after_s=wait))
-    request.permits = WRITES_OF_A_SWAP
     prioritise()
     if loop.time() - began > _OTHERS_S:
         newest = await controller.load_head(request.mirror.name)
@@ -129,9 +131,3 @@ async def _observed(controller: Controller, request: Request, head: Head, reads:
     except TimeoutError:
         detail = "Azure's limit of reads leaves no room to look at the NICs."
         await stop(controller, request, head, Refusal("azure-throttled", detail, retry_after_s=30))
-
-
-def _release_permits(controller: Controller, request: Request) -> None:
-    """Give back permits that no drive has taken over."""
-    controller.arm.limits_of(request.mirror).writes.release(request.permits)
-    request.permits = 0

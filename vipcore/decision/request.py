@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from vipcore.arm.rate_limit import Permits
 from vipcore.decision.rules import Deny, replayed
 from vipcore.errors import VipError
 from vipcore.instants import Instant
@@ -39,7 +40,7 @@ class Request:
     """Whether this claim's `issued_at` is already in the head, so that judging it again is no replay."""
     asked_at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     deadline_s: float = USE_CASE_S_MAX
-    permits: int = 0
+    permits: Permits | None = None
     """Writes for which Azure's rate limit has room already."""
 
     @property

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
+from vipcore.arm.rate_limit import Permits
 from vipcore.decision.controller import Controller
 from vipcore.decision.judge import check_first
 from vipcore.decision.request import HeadChanged, Request
@@ -47,7 +48,7 @@ async def begin(
     asked_at = loop.time()
     stored = await controller.store.commit(head, change)
     report.end_phase("accept", loop.time())
-    permits, request.permits = request.permits, 0
+    permits = request.permits or Permits(controller.arm.limits_of(request.mirror).writes)
     journal = Journal()
     lease = HeldLease(
         controller.store,

@@ -46,7 +46,7 @@ async def converge(drive: Drive) -> Head:
         await ending.let_go(drive, lost.head)
         raise
     finally:
-        drive.release_permits()
+        drive.attempts.permits.release()
         ending.wind_up_later(drive, heartbeat)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vipcore.arm.client import Arm
-from vipcore.arm.rate_limit import clamp
+from vipcore.arm.rate_limit import Permits, clamp
 from vipcore.errors import AzureRefusal
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.store import Store
@@ -32,11 +32,11 @@ TRIES_MAX: Final = 12
 
 
 class Attempts:
-    """The bounds of one drive. `deadline`: loop seconds; `permits`: writes for which Azure's rate limit has room already."""
+    """The bounds of one drive. `deadline`: loop seconds; `permits`: the writes for which Azure's rate limit has room already."""
 
     __slots__ = ("deadline", "last_error", "one_call_tried", "permits", "repairs", "writes")
 
-    def __init__(self, deadline: float, permits: int = 0) -> None:
+    def __init__(self, deadline: float, permits: Permits) -> None:
         self.deadline, self.permits = deadline, permits
         self.writes: dict[str, int] = {}
         self.last_error: dict[str, Exception] = {}
@@ -65,10 +65,6 @@ class Attempts:
     def try_one_call(self) -> None:
         """The move in one call is tried now, once in a drive."""
         self.one_call_tried = True
-
-    def set_permits(self, permits: int) -> None:
-        """How many writes have a permit."""
-        self.permits = permits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -120,35 +116,22 @@ class Drive:
                 return
             await asyncio.sleep(clamp(min(until - now, HEARTBEAT_S), self.attempts.deadline, now))
 
-    async def acquire_permits(self, calls: int) -> None:
-        """Wait until Azure's rate limit has room for that many writes; permits acquired ahead are used up first.
+    async def hold_permits(self, calls: int) -> None:
+        """Wait until Azure's rate limit has room for that many writes.
 
         Raises AzureRefusal `azure-throttled` at the deadline, LostLease, Unreachable.
         """
-        wanted = calls - self.attempts.permits
-        if wanted > 0:
-            writes = self.arm.limits_of(self.mirror).writes
-            permit = asyncio.ensure_future(writes.acquire(wanted))
-            try:
-                while not permit.done():
-                    await asyncio.wait([permit], timeout=clamp(HEARTBEAT_S, self.attempts.deadline, self.now()))
-                    if not permit.done() and self.now() >= self.attempts.deadline:
-                        raise AzureRefusal("azure-throttled", "Azure's limit of writes leaves no room yet; the decision stands.")
-                    await self.lease.refresh_if_due()
-            finally:
-                permit.cancel()
-            self.attempts.set_permits(calls)
-        self.attempts.set_permits(self.attempts.permits - calls)
-
-    async def acquire_ahead(self, calls: int) -> None:
-        """Wait as `acquire_permits`, and keep the permits for the writes that follow."""
-        await self.acquire_permits(calls)
-        self.attempts.set_permits(self.attempts.permits + calls)
-
-    def release_permits(self) -> None:
-        """Give back permits that were acquired ahead and not needed."""
-        self.arm.limits_of(self.mirror).writes.release(self.attempts.permits)
-        self.attempts.set_permits(0)
+        if self.attempts.permits.held >= calls:
+            return
+        held = asyncio.ensure_future(self.attempts.permits.hold(calls))
+        try:
+            while not held.done():
+                await asyncio.wait([held], timeout=clamp(HEARTBEAT_S, self.attempts.deadline, self.now()))
+                if not held.done() and self.now() >= self.attempts.deadline:
+                    raise AzureRefusal("azure-throttled", "Azure's limit of writes leaves no room yet; the decision stands.")
+                await self.lease.refresh_if_due()
+        finally:
+            held.cancel()
 
     def entry(self, event: str, **columns: Any) -> Entry:
         """A row about this swap: who drives it, for whom, under which ids."""

@@ -42,16 +42,17 @@ async def move(drive: Drive, found: Plan) -> bool:
     if not isinstance(source, Nic) or not isinstance(target, Nic) or subnet_id is None:
         return False
     items = [(f"{source.id}/ipConfigurations/{v.name}", f"{target.id}/ipConfigurations/{v.name}") for v in drive.mirror.vips]
-    await drive.acquire_permits(1)
-    await drive.lease.check_before_write(holder, desired)
-    drive.in_flight.sent(holder, source.document)
-    drive.in_flight.sent(desired, target.document)
-    sent_at = drive.now()
-    try:
-        vnet_id = subnet_id[: subnet_id.lower().index("/subnets/")]
-        accepted = await drive.arm.move_in_one_call(vnet_id, items, (source, target))
-    except (ArmError, NotSent, NoReply) as exc:
-        return await _not_accepted(drive, holder, source, target, exc)
+    await drive.hold_permits(1)
+    with drive.attempts.permits.one() as permit:
+        await drive.lease.check_before_write(holder, desired)
+        drive.in_flight.sent(holder, source.document)
+        drive.in_flight.sent(desired, target.document)
+        sent_at = drive.now()
+        try:
+            vnet_id = subnet_id[: subnet_id.lower().index("/subnets/")]
+            accepted = await drive.arm.move_in_one_call(vnet_id, items, (source, target), permit)
+        except (ArmError, NotSent, NoReply) as exc:
+            return await _not_accepted(drive, holder, source, target, exc)
     drive.in_flight.accepted(holder, drive.now())
     drive.in_flight.accepted(desired, drive.now())
     vips = ", ".join(found.attach.vips if found.attach else ())

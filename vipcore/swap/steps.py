@@ -75,7 +75,7 @@ async def _one_by_one(drive: Drive, found: Plan) -> None:
 
 async def _detach(drive: Drive, found: Plan) -> list[Written] | None:
     """Send the detaches side by side. None where one was not accepted; the NICs were read again then."""
-    await drive.acquire_ahead(len(found.steps))
+    await drive.hold_permits(len(found.steps))
     detaching = await _all(*(write(drive, step) for step in found.detaches))
     accepted = [written for written in detaching if written is not None]
     if len(accepted) == len(detaching):

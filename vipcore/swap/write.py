@@ -59,34 +59,41 @@ async def write(drive: Drive, step: Step, *, early: bool = False) -> Written | N
     """
     if not drive.attempts.count_write(step.member):
         raise _in_vain(drive, step.member)
-    await drive.acquire_permits(1)
-    shown = drive.observed[step.member]
-    if not isinstance(shown, Nic) or drive.now() - shown.read_at > FRESH_S:
-        await read(drive, step.member)
-        again = drive.observed[step.member]
-        if not isinstance(shown, Nic) or not isinstance(again, Nic) or again.etag != shown.etag:
+    await drive.hold_permits(1)
+    with drive.attempts.permits.one() as permit:
+        shown = await _read_shortly_before(drive, step.member)
+        if shown is None:
             return None
-        shown = again
-    await drive.lease.check_before_write(step.member)
-    drive.in_flight.sent(step.member, shown.document)
-    sent_at = drive.now()
-    try:
-        accepted = await drive.arm.put(shown, document(drive, step, shown))
-    except (ArmError, NotSent, NoReply) as exc:
-        waits = isinstance(exc, ArmError) and exc.cause in (Cause.THROTTLED, Cause.LOCKED)
-        if isinstance(exc, ArmError):
-            drive.journal.refusal(exc.request_id)
-        if waits:
-            drive.attempts.uncount_write(step.member)
-        if without_effect(exc):
-            drive.in_flight.refused(step.member)
-        else:
-            drive.in_flight.lost(step.member)
-            drive.in_flight.report_later(step.member, step, shown)
-        if not (early and waits):
-            await _not_accepted(drive, step, shown, exc)
-        return None
+        await drive.lease.check_before_write(step.member)
+        drive.in_flight.sent(step.member, shown.document)
+        sent_at = drive.now()
+        try:
+            accepted = await drive.arm.put(shown, document(drive, step, shown), permit)
+        except (ArmError, NotSent, NoReply) as exc:
+            waits = isinstance(exc, ArmError) and exc.cause in (Cause.THROTTLED, Cause.LOCKED)
+            if isinstance(exc, ArmError):
+                drive.journal.refusal(exc.request_id)
+            if waits:
+                drive.attempts.uncount_write(step.member)
+            if without_effect(exc):
+                drive.in_flight.refused(step.member)
+            else:
+                drive.in_flight.lost(step.member)
+                drive.in_flight.report_later(step.member, step, shown)
+            if not (early and waits):
+                await _not_accepted(drive, step, shown, exc)
+            return None
     return _accepted(drive, step, accepted, sent_at)
+
+
+async def _read_shortly_before(drive: Drive, member: str) -> Nic | None:
+    """The NIC as read within FRESH_S. None: it is no longer as it was, or cannot be read."""
+    shown = drive.observed[member]
+    if isinstance(shown, Nic) and drive.now() - shown.read_at <= FRESH_S:
+        return shown
+    await read(drive, member)
+    again = drive.observed[member]
+    return again if isinstance(shown, Nic) and isinstance(again, Nic) and again.etag == shown.etag else None
 
 
 def without_effect(exc: ArmError | NotSent | NoReply) -> bool:

@@ -18,6 +18,7 @@ from vipcore.adapters.connections import Connections
 from vipcore.arm.client import Arm
 from vipcore.arm.errors import ArmError
 from vipcore.arm.port import ArmRequest
+from vipcore.arm.rate_limit import Permit
 from vipcore.errors import NoReply
 from vipcore.model import Nic
 from vipcore.settings.config import Config
@@ -51,10 +52,10 @@ async def test_the_first_answer_comes_as_azure_gave_it(available: str, code: str
         assert isinstance(target, Nic)
         if code:
             with pytest.raises(ArmError) as refused:
-                await arm.move_in_one_call(VNET, ITEMS, (source, target))
+                await arm.move_in_one_call(VNET, ITEMS, (source, target), Permit())
             assert refused.value.code == code
         else:
-            moved = await arm.move_in_one_call(VNET, ITEMS, (source, target))
+            moved = await arm.move_in_one_call(VNET, ITEMS, (source, target), Permit())
             assert moved.pending
             assert moved.operation is not None
             assert moved.operation.startswith(edge.url)

@@ -5,6 +5,7 @@ import asyncio
 from simulator.core.faults import Lost
 from tests.promises.helpers import ATTACH, NIC_A, NIC_B, assert_kept, switch, virtual
 from tests.vipcore.swap.swaps import OPERATION_S, swap, swap_harness, writes
+from vipcore.arm.rate_limit import Permit
 from vipcore.model import Nic
 
 
@@ -36,7 +37,7 @@ async def test_a_write_that_may_still_come_is_not_settled_by_the_one_call() -> N
     # While the attach is on its way, somebody gives the VIP to MIRRORA: what is left to do is a plain move.
     bare = await hand.controller.arm.read_nic(source.id)
     assert isinstance(bare, Nic)
-    await hand.controller.arm.put(bare, with_vip.document)
+    await hand.controller.arm.put(bare, with_vip.document, Permit())
 
     assert (await claim).outcome == "moved"
 
