@@ -6,9 +6,8 @@ from typing import Final
 
 from vipcore import instants
 from vipcore.arm import nic
-from vipcore.decision.controller import Controller, storage_unavailable
+from vipcore.decision.controller import Controller, storage_needed
 from vipcore.entry import freezes
-from vipcore.errors import Unreachable
 from vipcore.ledger.head import Head
 from vipcore.model import Json, Member, Mirror, Missing, Nic, Observation, Unreadable
 from vipcore.swap import plan, preflight
@@ -20,10 +19,8 @@ async def mirrors(controller: Controller) -> Json:
     """`GET /mirrors`: all of them, from the heads alone. Raises Refusal."""
     config = controller.config
     config.check_usable()
-    try:
+    with storage_needed():
         heads = await controller.ledger.load_heads(sorted(config.mirrors))
-    except Unreachable as exc:
-        raise storage_unavailable(exc) from exc
     listed = [_head_view(controller, head) for head in heads.values()]
     listed += [{"mirror": name, "fault": "its head row is damaged"} for name in config.mirrors if name not in heads]
     listed += [{"mirror": name, "fault": "; ".join(str(fault) for fault in faults[:5])} for name, faults in config.faulty.items()]

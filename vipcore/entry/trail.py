@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from vipcore.decision.controller import Controller, storage_unavailable
-from vipcore.errors import Refusal, Unreachable
+from vipcore.decision.controller import Controller, storage_needed
+from vipcore.errors import Refusal
 from vipcore.ledger import chain
 from vipcore.ledger.seal import KEYED
 from vipcore.model import Json
@@ -29,10 +29,8 @@ async def audit(controller: Controller, name: str, query: Mapping[str, str]) -> 
     controller.mirror(name)
     limit = _number(query, "limit", AUDIT_LIMIT, AUDIT_LIMIT_MAX)
     before = _number(query, "before", 1) if query.get("before") else None
-    try:
+    with storage_needed():
         rows = await controller.ledger.newest_rows(name, before=before, limit=limit)
-    except Unreachable as exc:
-        raise storage_unavailable(exc) from exc
     more = len(rows) == limit and rows[-1].seq > 1
     return {"records": [row.view() for row in rows], "next": rows[-1].seq if more else None}
 
@@ -46,7 +44,7 @@ async def verify(controller: Controller, name: str, query: Mapping[str, str]) ->
     controller.mirror(name)
     first, limit = _number(query, "from", 1), _number(query, "limit", VERIFY_LIMIT, VERIFY_LIMIT_MAX)
     ledger, seal = controller.ledger, controller.config.seal
-    try:
+    with storage_needed():
         head = await ledger.load_head(name)
         start = chain.Link()
         if first > head.seq + 1:
@@ -63,8 +61,6 @@ async def verify(controller: Controller, name: str, query: Mapping[str, str]) ->
         behind = rows[wanted:] if start.seq + wanted == head.seq else []
         # Rows committed since the head was read are the next look's; the head read after them must know of them.
         newest = (await ledger.load_head(name)).seq if behind else head.seq
-    except Unreachable as exc:
-        raise storage_unavailable(exc) from exc
     reached, read = chain.verify(name, rows[:wanted], start, seal), len(rows[:wanted])
     if isinstance(reached, chain.Broken):
         return _broken(read, reached.seq, reached.detail)
