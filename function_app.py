@@ -12,6 +12,7 @@ import os
 import threading
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,8 +27,6 @@ from vipcore.settings import environment
 
 _LOG: Final = logging.getLogger("mirror_vip")
 _CONFIG: Final = environment.load(os.environ, Path(__file__).parent)
-_timers: list[Timer] = []
-"""The one of this process and its controller, once they are built."""
 
 UseCase = Callable[[Controller, str, func.HttpRequest, str], Awaitable[Mapping[str, Any]]]
 """What a route calls, with the controller, the path's mirror, the request and its correlation id."""
@@ -40,14 +39,13 @@ if not _CONFIG.fatal:
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 
+@cache
 def _timer() -> Timer:
-    """The timer with its controller, built inside the event loop when first needed. Raises Refusal where it cannot be."""
+    """The process's timer and controller, built inside the event loop when first needed. Raises Refusal where they cannot be."""
     _CONFIG.check_usable()
-    if not _timers:
-        from vipcore.adapters import wiring
+    from vipcore.adapters import wiring
 
-        _timers.append(Timer(wiring.controller(_CONFIG, environ=os.environ)))
-    return _timers[0]
+    return Timer(wiring.controller(_CONFIG, environ=os.environ))
 
 
 async def _answered(req: func.HttpRequest, use_case: UseCase) -> func.HttpResponse:

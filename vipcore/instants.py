@@ -19,10 +19,7 @@ def to_text(at: Instant) -> str:
 
 
 def from_text(text: str) -> Instant:
-    """The instant of a text in exactly our form.
-
-    Raises ValueError for any other form, or where no such instant exists.
-    """
+    """The instant of a text in exactly our form. Raises ValueError for any other form, or where no such instant exists."""
     if not _FORM.fullmatch(text):
         raise ValueError("an instant must look like 2026-11-23T00:29:00.000000Z")
     return datetime.fromisoformat(text)
@@ -39,10 +36,7 @@ def from_rfc3339(text: str) -> Instant:
 
 
 def spread(wait_s: float, jitter: float) -> float:
-    """A wait of three quarters to five quarters of `wait_s`, so that several waits do not end in the same moment.
-
-    `jitter`: a number from [0, 1).
-    """
+    """`wait_s` times 0.75 to 1.25, by a `jitter` from [0, 1), so that several waits do not end in the same moment."""
     return wait_s * (0.75 + 0.5 * jitter)
 
 

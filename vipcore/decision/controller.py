@@ -1,6 +1,8 @@
 """The collaborators of every use case, and what one process keeps between requests. All memory may be lost without harm."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from vipcore.arm.client import Arm
 from vipcore.decision.admission import FailureCount, KeyRates
@@ -55,10 +57,8 @@ class Controller:
 
     async def load_head(self, mirror: str) -> Head:
         """The head. Raises Refusal `storage-unavailable`."""
-        try:
+        with storage_needed():
             return await self.ledger.load_head(mirror)
-        except Unreachable as exc:
-            raise storage_unavailable(exc) from exc
 
     async def read_all(self, mirror: Mirror) -> Observed:
         """The NICs of all members, read side by side."""
@@ -72,6 +72,11 @@ class Controller:
         return {member.name: page for member, page in zip(paged, said, strict=True)}
 
 
-def storage_unavailable(exc: Exception) -> Refusal:
-    """The answer while the table is away."""
-    return Refusal("storage-unavailable", f"The Table service cannot be used now, so nothing can be decided: {str(exc)[:300]}")
+@contextmanager
+def storage_needed() -> Iterator[None]:
+    """Raises Refusal `storage-unavailable` where the table is away: without it nothing can be decided."""
+    try:
+        yield
+    except Unreachable as exc:
+        detail = f"The Table service cannot be used now, so nothing can be decided: {str(exc)[:300]}"
+        raise Refusal("storage-unavailable", detail) from exc

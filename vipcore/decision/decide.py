@@ -11,12 +11,12 @@ from typing import Final
 from vipcore.arm.rate_limit import NEW, ORDER, WRITES_OF_A_SWAP, Permits, prioritise
 from vipcore.decision import rules
 from vipcore.decision.accept import accept, accept_beside, confirm
-from vipcore.decision.controller import Controller, storage_unavailable
+from vipcore.decision.controller import Controller, storage_needed
 from vipcore.decision.judge import check_first, judge, stop
 from vipcore.decision.reads import Reads
 from vipcore.decision.request import HeadChanged, Request
 from vipcore.decision.takeover import drive_to_the_end, wait_for_swap
-from vipcore.errors import Refusal, Unreachable
+from vipcore.errors import Refusal
 from vipcore.instants import Instant
 from vipcore.ledger.head import Head
 from vipcore.model import Outcome
@@ -44,14 +44,13 @@ async def carry_out(controller: Controller, request: Request) -> Outcome:
         async with asyncio.timeout_at(request.deadline + _GRACE_S):
             for _ in range(_ROUNDS_MAX):
                 try:
-                    return await _decide(controller, request, head, reads)
+                    with storage_needed():
+                        return await _decide(controller, request, head, reads)
                 except HeadChanged as changed:
                     head = changed.head
         raise Refusal("busy", "The mirror's state changed too often while this was judged; try again.")
     except TimeoutError as exc:
         raise Refusal("busy", "This could not be finished within a request's time; try the same again.") from exc
-    except Unreachable as exc:
-        raise storage_unavailable(exc) from exc
     finally:
         reads.drop()
         if request.permits:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vipcore import instants
-from vipcore.decision.controller import Controller, storage_unavailable
-from vipcore.errors import Refusal, Unreachable
+from vipcore.decision.controller import Controller, storage_needed
+from vipcore.errors import Refusal
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.head import Frozen, Head
@@ -27,25 +27,21 @@ async def freeze(
         ends = f"until {instants.to_text(until)}" if until else "until it is lifted"
         return replace(newest, frozen=frozen), [caller.entry("frozen", detail=f"Frozen {ends}. Reason: {reason}")]
 
-    try:
+    with storage_needed():
         head = await controller.ledger.load_head(mirror.name)
         if until is not None:
             await controller.ledger.put_work_item(mirror.name)
         return await controller.store.commit(head, change)
-    except Unreachable as exc:
-        raise storage_unavailable(exc) from exc
 
 
 async def unfreeze(controller: Controller, mirror: Mirror, *, reason: str, operator: str, correlation_id: str) -> Head:
     """Lift the freeze; a mirror that is not frozen stays as it is. Raises Refusal."""
-    try:
+    with storage_needed():
         head = await controller.ledger.load_head(mirror.name)
         if head.frozen is None:
             return head
         await controller.ledger.put_work_item(mirror.name)
         return await lift_freeze(controller, head, Caller(f"operator:{operator}", correlation_id), reason)
-    except Unreachable as exc:
-        raise storage_unavailable(exc) from exc
 
 
 async def lift_freeze(controller: Controller, head: Head, caller: Caller, reason: str) -> Head:

@@ -6,12 +6,12 @@ refusal is written into the trail of the key's own mirror, so that nobody learns
 """
 
 from vipcore.decision import rules
-from vipcore.decision.controller import Controller, storage_unavailable
+from vipcore.decision.controller import Controller, storage_needed
 from vipcore.decision.decide import carry_out
 from vipcore.decision.judge import refuse
 from vipcore.decision.request import Request
 from vipcore.entry import bodies, freezes, signatures
-from vipcore.errors import Refusal, Unreachable
+from vipcore.errors import Refusal
 from vipcore.ledger.audit import Caller
 from vipcore.model import Claim, Json, Key
 
@@ -58,11 +58,9 @@ async def _refuse_unread(controller: Controller, key: Key, refusal: Refusal, cal
     now = controller.clock.now()
     unread = Claim(mirror=key.mirror, member=key.member, claim_id="", key_id=key.key_id, issued_at=now, began=now, event="manual")
     request = Request(mirror=mirror, member=key.member, began=now, caller=caller, claim=unread)
-    try:
+    with storage_needed():
         head = await controller.ledger.load_head(mirror.name)
         await refuse(controller, request, head, rules.Deny(code=refusal.code, detail=refusal.detail))
-    except Unreachable as exc:
-        raise storage_unavailable(exc) from exc
 
 
 async def _planned(controller: Controller, asked: Claim) -> Json:

@@ -54,6 +54,8 @@ class Signed(NamedTuple):
 DISABLED_S: Final = 60
 """Until when a claim of a key that the app cannot use is to come again: an operator, or Key Vault, may have mended it."""
 
+_NOBODY: Final = hashlib.sha256(b"no such key").digest()
+
 
 class _Keys(HTTPSignatureKeyResolver):
     def __init__(self, keys: Mapping[str, Key], disabled: Set[str]) -> None:
@@ -65,15 +67,8 @@ class _Keys(HTTPSignatureKeyResolver):
         if key_id in self.disabled:
             detail = f"The controller cannot use its copy of key {key_id[:64]!r}. Its log says why: mend the setting."
             self.refused = Refusal("configuration-invalid", detail, retry_after_s=DISABLED_S)
-        key = self.keys.get(key_id)
         # An unknown key id costs the same HMAC as a known one, so that time does not tell which ids exist.
-        return key.secret if key else _NOBODY
-
-    def resolve_private_key(self, key_id: str) -> bytes:
-        raise KeyError(key_id)
-
-
-_NOBODY: Final = hashlib.sha256(b"no such key").digest()
+        return self.keys[key_id].secret if key_id in self.keys else _NOBODY
 
 
 class _Verifier(HTTPMessageVerifier):
@@ -81,14 +76,6 @@ class _Verifier(HTTPMessageVerifier):
 
     def validate_created_and_expires(self, sig_input: Any, max_age: Any = None) -> None:
         """Judged by `Signed.check_fresh` instead."""
-
-
-def _invalid(request: HttpRequest) -> Refusal:
-    """The one refusal of all faults. That the body came empty is said whatever the fault is: the host empties chunked bodies."""
-    empty = "" if request.body else " The body is empty; a chunked request arrives without one, so send a Content-Length."
-    return Refusal(
-        "signature-invalid", f"The signature is not valid for this request; check the key and the signed fields.{empty}"
-    )
 
 
 def verify(request: HttpRequest, keys: Mapping[str, Key], disabled: Set[str] = frozenset()) -> Signed:
@@ -100,44 +87,40 @@ def verify(request: HttpRequest, keys: Mapping[str, Key], disabled: Set[str] = f
     for name in ("signature", "signature-input"):
         if not request.headers.get(name):
             raise Refusal("signature-missing", f"The {name} header is missing; a claim is signed (RFC 9421, tag mirror-vip).")
-    if any(len(request.headers.get(name, "")) > _FIELD_MAX for name in ("signature", "signature-input", "content-digest")):
-        raise _invalid(request)
     resolver = _Keys(keys, disabled)
     try:
-        parameters = _parameters(request, resolver)
-        key_id, created, expires = parameters["keyid"], parameters["created"], parameters["expires"]
+        return _signed(request, resolver)
     except (HTTPMessageSignaturesException, ValueError, KeyError, TypeError, OverflowError, RecursionError) as exc:
-        raise (resolver.refused or _invalid(request)) from exc
-    key = keys.get(key_id)
-    if key is None or not parameters["nonce"] or not 0 <= expires - created <= LIFETIME_S_MAX:
-        raise _invalid(request)
-    if not _digest_matches(request.headers.get("content-digest", ""), request.body):
-        raise _invalid(request)
-    return Signed(key=key, created=created, expires=expires)
+        # That the body came empty is said whatever the fault is: the host empties chunked bodies.
+        empty = "" if request.body else " The body is empty; a chunked request arrives without one, so send a Content-Length."
+        what = f"The signature is not valid for this request; check the key and the signed fields.{empty}"
+        raise (resolver.refused or Refusal("signature-invalid", what)) from exc
 
 
-def _parameters(request: HttpRequest, keys: _Keys) -> Mapping[str, Any]:
-    """The parameters of the one signature with our tag, verified. Raises what the library raises."""
-    verifier = _Verifier(signature_algorithm=algorithms.HMAC_SHA256, key_resolver=keys)
+def _signed(request: HttpRequest, resolver: _Keys) -> Signed:
+    """Who made the one signature with our tag. Raises ValueError and what the library raises where anything is wrong with it."""
+    if any(len(request.headers.get(name, "")) > _FIELD_MAX for name in ("signature", "signature-input", "content-digest")):
+        raise ValueError("a field is too long")
+    verifier = _Verifier(signature_algorithm=algorithms.HMAC_SHA256, key_resolver=resolver)
     required = tuple(f'"{name}"' for name in COVERED)
-    results = verifier.verify(request, max_age=None, expect_tag=TAG, require_components=required)
-    if len(results) != 1:
-        raise ValueError("not exactly one signature with our tag")
-    parameters: Mapping[str, Any] = results[0].parameters
-    if set(parameters) != _PARAMETERS or parameters["alg"] != "hmac-sha256":
-        raise ValueError("parameters missing")
-    datetime.fromtimestamp(parameters["created"], tz=UTC)
-    return parameters
+    (result,) = verifier.verify(request, max_age=None, expect_tag=TAG, require_components=required)
+    given: Mapping[str, Any] = result.parameters
+    created, expires = given["created"], given["expires"]
+    datetime.fromtimestamp(created, tz=UTC)
+    whole = set(given) == _PARAMETERS and given["nonce"]  # the library compares `alg` with its own
+    if not whole or not 0 <= expires - created <= LIFETIME_S_MAX or not _digest_matches(request):
+        raise ValueError("parameters or digest are wrong")
+    return Signed(key=resolver.keys[given["keyid"]], created=created, expires=expires)
 
 
-def _digest_matches(field: str, body: bytes) -> bool:
-    """Whether Content-Digest's sha-256 is the body's (RFC 9530 section 2; of two, the last counts: RFC 8941 section 4.2.2)."""
-    try:
-        parsed: Any = http_sf.parse(field.encode("ascii"), tltype="dictionary")
-        given, _ = parsed["sha-256"]
-    except (ValueError, KeyError):
-        return False
-    return isinstance(given, bytes) and hmac.compare_digest(given, hashlib.sha256(body).digest())
+def _digest_matches(request: HttpRequest) -> bool:
+    """Whether Content-Digest's sha-256 is the body's (RFC 9530 section 2; of two, the last counts: RFC 8941 section 4.2.2).
+
+    Raises ValueError or KeyError where the field has no sha-256.
+    """
+    parsed: Any = http_sf.parse(request.headers["content-digest"].encode("ascii"), tltype="dictionary")
+    given, _ = parsed["sha-256"]
+    return isinstance(given, bytes) and hmac.compare_digest(given, hashlib.sha256(request.body).digest())
 
 
 def path_of(url: str) -> str:

@@ -6,9 +6,8 @@ from typing import Final
 
 from vipcore import instants
 from vipcore.arm import nic
-from vipcore.decision.controller import Controller, storage_unavailable
+from vipcore.decision.controller import Controller, storage_needed
 from vipcore.entry import freezes
-from vipcore.errors import Unreachable
 from vipcore.ledger.head import Head
 from vipcore.model import Json, Member, Mirror, Missing, Nic, Observation, Unreadable
 from vipcore.swap import plan, preflight
@@ -18,13 +17,11 @@ READ_S_MAX: Final = 10.0
 
 async def mirrors(controller: Controller) -> Json:
     """`GET /mirrors`: all of them, from the heads alone. Raises Refusal."""
-    controller.config.check_usable()
     config = controller.config
-    try:
+    config.check_usable()
+    with storage_needed():
         heads = await controller.ledger.load_heads(sorted(config.mirrors))
-    except Unreachable as exc:
-        raise storage_unavailable(exc) from exc
-    listed = [_head_view(controller, heads[name]) for name in heads]
+    listed = [_head_view(controller, head) for head in heads.values()]
     listed += [{"mirror": name, "fault": "its head row is damaged"} for name in config.mirrors if name not in heads]
     listed += [{"mirror": name, "fault": "; ".join(str(fault) for fault in faults[:5])} for name, faults in config.faulty.items()]
     return {"mirrors": sorted(listed, key=lambda item: str(item["mirror"]))}
@@ -32,56 +29,39 @@ async def mirrors(controller: Controller) -> Json:
 
 def _head_view(controller: Controller, head: Head) -> Json:
     """What the head alone tells."""
-    return {
+    now = controller.clock.now()
+    shown: Json = {
         "mirror": head.mirror,
         "desired": head.desired,
         "epoch": head.epoch,
-        "frozen": freezes.view(head, controller.clock.now()),
-        "in_progress": _in_progress(controller, head),
-        "pending": _pending(head),
+        "frozen": freezes.view(head, now),
+        "in_progress": None,
+        "pending": None,
         "drift": head.drift,
-        "last_swap": _last_swap(head),
+        "last_swap": None,
     }
-
-
-def _in_progress(controller: Controller, head: Head) -> Json | None:
-    swap = head.swap
-    if swap is None:
-        return None
-    return {
-        "operation_id": swap.operation_id,
-        "to": head.desired,
-        "from": swap.from_member,
-        "since": instants.to_text(swap.started_at),
-        "driven": head.lease_live(controller.clock.now()),
-        "failures": swap.failures,
-    }
-
-
-def _pending(head: Head) -> Json | None:
-    claim = head.recorded_claim
-    if claim is None:
-        return None
-    return {
-        "member": claim.member,
-        "claim_id": claim.claim_id,
-        "code": claim.code,
-        "recorded_at": instants.to_text(claim.recorded_at),
-    }
-
-
-def _last_swap(head: Head) -> Json | None:
-    last = head.last_swap
-    if last is None:
-        return None
-    return {
-        "operation_id": last.operation_id,
-        "from": last.from_member,
-        "to": last.to,
-        "at": instants.to_text(last.at),
-        "total_ms": last.total_ms,
-        "phases": [{"name": name, "ms": ms} for name, ms in last.phases],
-    }
+    if swap := head.swap:
+        shown["in_progress"] = {
+            "operation_id": swap.operation_id,
+            "to": head.desired,
+            "from": swap.from_member,
+            "since": instants.to_text(swap.started_at),
+            "driven": head.lease_live(now),
+            "failures": swap.failures,
+        }
+    if claim := head.recorded_claim:
+        recorded_at = instants.to_text(claim.recorded_at)
+        shown["pending"] = {"member": claim.member, "claim_id": claim.claim_id, "code": claim.code, "recorded_at": recorded_at}
+    if last := head.last_swap:
+        shown["last_swap"] = {
+            "operation_id": last.operation_id,
+            "from": last.from_member,
+            "to": last.to,
+            "at": instants.to_text(last.at),
+            "total_ms": last.total_ms,
+            "phases": [{"name": name, "ms": ms} for name, ms in last.phases],
+        }
+    return shown
 
 
 async def mirror(controller: Controller, name: str) -> Json:

@@ -37,8 +37,6 @@ SIDE_BY_SIDE: Final = 64
 class Timer:
     """The passes of one process, and what it remembers between them."""
 
-    __slots__ = ("_next", "_seen", "_swept_at", "controller")
-
     def __init__(self, controller: Controller) -> None:
         self.controller = controller
         self._swept_at: float | None = None

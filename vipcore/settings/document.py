@@ -6,7 +6,7 @@ two members, one subscription, what two mirrors claim at once) is judged here.
 
 import ipaddress
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import cache
 from itertools import chain, product
 from pathlib import Path
@@ -76,13 +76,19 @@ def read(text: str) -> Document:
     for name, peer, fault in _clashes(mirrors):
         if name in broken or peer not in broken:  # what is not served takes nothing from a mirror that is
             by_mirror.setdefault(name, []).append(fault)
-    key_ids, undefined = _key_ids(data, by_key)
+    named = data["keys"] if isinstance(data.get("keys"), dict) else {}
+    signers = {key_id: (entry["mirror"], entry["member"]) for key_id, entry in named.items() if key_id not in by_key}
+    for key_id, (name, member) in signers.items():
+        if _undefined(data["mirrors"], name, member):
+            what = f"names member {member!r} of mirror {name!r}, which is not defined"
+            by_key[key_id] = [Fault(strictjson.pointer(("keys", key_id)), what)]
     return Document(
         mirrors={name: mirror for name, mirror in mirrors.items() if name not in by_mirror},
         faulty={name: tuple(some) for name, some in by_mirror.items()},
-        key_ids={} if ("keys",) in twice else key_ids,  # which of the two was meant is not ours to guess
-        named_keys=frozenset(data["keys"]) if isinstance(data.get("keys"), dict) else frozenset(),
-        faults=(*others, *chain(*by_mirror.values(), *by_key.values()), *undefined),
+        # Which of two sections of keys was meant is not ours to guess.
+        key_ids={key_id: signer for key_id, signer in signers.items() if key_id not in by_key and ("keys",) not in twice},
+        named_keys=frozenset(named),
+        faults=(*others, *chain(*by_mirror.values(), *by_key.values())),
         fatal=("mirrors",) in twice,
     )
 
@@ -228,22 +234,8 @@ def _clashes(mirrors: Mapping[str, Mirror]) -> Iterator[tuple[str, str, Fault]]:
                     yield name, peer, Fault(strictjson.pointer(("mirrors", name)), what)
 
 
-def _key_ids(data: Any, faulty: Container[str]) -> tuple[dict[str, tuple[str, str]], list[Fault]]:
-    """The sound key ids that name a member of a mirror that the document has, and the faults of the others.
-
-    A faulty mirror's count too: its member may well be meant, and the mirror answers for itself.
-    """
-    keys: dict[str, tuple[str, str]] = {}
-    faults: list[Fault] = []
-    section = data.get("keys")
-    for key_id, entry in section.items() if isinstance(section, dict) else ():
-        if key_id in faulty:
-            continue
-        spec = data["mirrors"].get(entry["mirror"])
-        members = spec.get("members") if isinstance(spec, dict) else None
-        if spec is None or (isinstance(members, dict) and entry["member"] not in members):
-            where = strictjson.pointer(("keys", key_id))
-            faults.append(Fault(where, f"names member {entry['member']!r} of mirror {entry['mirror']!r}, which is not defined"))
-        else:
-            keys[key_id] = (entry["mirror"], entry["member"])
-    return keys, faults
+def _undefined(mirrors: Mapping[str, Any], name: str, member: str) -> bool:
+    """Whether no mirror has that member. One of a faulty mirror may well be meant: the mirror answers for itself."""
+    spec = mirrors.get(name)
+    members = spec.get("members") if isinstance(spec, dict) else None
+    return spec is None or (isinstance(members, dict) and member not in members)

@@ -47,21 +47,16 @@ def _values(field: str, low: int, high: int, names: tuple[str, ...]) -> set[int]
     for part in field.split(","):
         span, slash, step = part.partition("/")
         first, dash, last = span.partition("-")
-        if span == "*":
-            ends: tuple[int | None, int | None] = (low, high)
-        else:
-            begin = _value(first, low, names)
-            ends = (begin, _value(last, low, names) if dash else high if slash else begin)
+        begin = low if span == "*" else _value(first, low, names)
+        end = _value(last, low, names) if dash else high if slash or span == "*" else begin
         by = _value(step, 1, ()) if slash else 1
-        if ends[0] is None or ends[1] is None or not by or not low <= ends[0] <= ends[1] <= high:
+        if begin is None or end is None or not by or not low <= begin <= end <= high:
             return None
-        values.update(range(ends[0], ends[1] + 1, by))
+        values.update(range(begin, end + 1, by))
     return values
 
 
 def _value(text: str, low: int, names: tuple[str, ...]) -> int | None:
     if text.isascii() and text.isdigit():
         return int(text)
-    name = text.lower()
-    found = [index for index, short in enumerate(names) if len(name) >= len(short) and name.startswith(short)]
-    return found[0] + low if found else None
+    return next((number for number, short in enumerate(names, low) if text.lower().startswith(short)), None)
