@@ -128,7 +128,7 @@ async def take_over(controller: Controller, request: Request, head: Head) -> Out
         if newest.swap is None:
             raise HeadChanged(newest)
         seen = observed.placement().members
-        swap = newest.swap if newest.swap.begun else replace(newest.swap, from_member=seen[0] if seen else None, begun=True)
+        swap = newest.swap if newest.swap.begun else newest.swap._replace(from_member=seen[0] if seen else None, begun=True)
         after = replace(newest, swap=swap)
         return after, resumed(request, after)
 
