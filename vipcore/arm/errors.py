@@ -60,44 +60,29 @@ class ArmError(VipError):
     def refusal(self) -> AzureRefusal:
         """The answer to the request that could not be carried out because of this."""
         wait = None if self.retry_after_s is None else max(1, int(self.retry_after_s + 0.999))
+        says = f"{self.code}: {self.message}"
         match self.cause:
             case Cause.DENIED | Cause.TOKEN:
                 lacks = self.missing
                 grant = f"Grant {lacks[0]} on {lacks[1]} to the controller's identity. " if lacks else ""
-                return AzureRefusal("azure-denied", f"{grant}Azure says {self.code}: {self.message}")
+                return AzureRefusal("azure-denied", f"{grant}Azure says {says}")
             case Cause.THROTTLED:
-                return AzureRefusal("azure-throttled", f"Azure throttles us: {self.code}: {self.message}", retry_after_s=wait)
+                return AzureRefusal("azure-throttled", f"Azure throttles us: {says}", retry_after_s=wait)
             case Cause.ADDRESS:
-                return AzureRefusal(
-                    "address-taken", f"The address is taken by {self.holder or 'another resource'}: {self.message}"
-                )
+                holder = self.holder or "another resource"
+                return AzureRefusal("address-taken", f"The address is taken by {holder}: {self.message}")
             case Cause.LOCKED:
                 return AzureRefusal("busy", f"Another operation is at work in Azure: {self.message}", retry_after_s=wait)
             case _:
-                return AzureRefusal("azure-failed", f"Azure says {self.code}: {self.message}")
+                return AzureRefusal("azure-failed", f"Azure says {says}")
 
 
-_LOCKED: Final = frozenset(
-    {
-        "RetryableErrorDueToAnotherOperation",
-        "ReferencedResourceNotProvisioned",
-        "AnotherOperationInProgress",
-        "RetryableError",
-        "NicReservedForAnotherVm",
-    }
-)
+_LOCKED: Final = frozenset({
+    "RetryableErrorDueToAnotherOperation", "ReferencedResourceNotProvisioned", "AnotherOperationInProgress", "RetryableError",
+    "NicReservedForAnotherVm",
+})  # fmt: skip
 _THROTTLED: Final = frozenset({"SubscriptionRequestsThrottled", "ResourceRequestsThrottled", "RetryableErrorDueToTooManyCalls"})
 _ADDRESS: Final = frozenset({"PrivateIPAddressIsAllocated", "PrivateIPAddressInUse", "PublicIPAddressInUse"})
-
-
-def error_of(reply: ArmReply) -> ArmError:
-    """The error in an answer whose status is not success."""
-    return _classified(reply.status, reply.body, reply.headers)
-
-
-def failed_operation(reply: ArmReply) -> ArmError:
-    """The error in a poll's answer that says Failed or Canceled (its HTTP status is 200)."""
-    return _classified(reply.status, reply.body, reply.headers, operation=True)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -106,16 +91,17 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return float(value) if re.fullmatch(r"\d{1,6}(\.\d+)?", value) else None
 
 
-def _classified(status: int, body: Any, headers: Mapping[str, str], *, operation: bool = False) -> ArmError:
-    error = body.get("error") if isinstance(body, dict) else None
+def error_of(reply: ArmReply, *, operation: bool = False) -> ArmError:
+    """The error in an answer whose status is not success, or (`operation`) in a poll's answer that says Failed or Canceled."""
+    status, body = reply.status, reply.body if isinstance(reply.body, dict) else {}
+    error = body.get("error")
     error = error if isinstance(error, dict) else {}
     codes = list(_codes(error))
     message = _message(error) or f"HTTP {status} without a message"
-    cause = _operation_cause(body, codes) if operation else _cause(status, codes)
+    cause = _operation_cause(body, codes) if operation else _cause(status, {*codes})
     code = next((code for code in reversed(codes) if code in _LOCKED | _THROTTLED), codes[0] if codes else f"Http{status}")
-    return ArmError(
-        cause, status, code, message, retry_after_s=retry_after(headers), request_id=headers.get("x-ms-request-id", "")
-    )
+    wait, request_id = retry_after(reply.headers), reply.headers.get("x-ms-request-id", "")
+    return ArmError(cause, status, code, message, retry_after_s=wait, request_id=request_id)
 
 
 def _codes(error: Mapping[str, Any]) -> Iterator[str]:
@@ -133,22 +119,18 @@ def _message(error: Mapping[str, Any]) -> str:
     return inner or str(error.get("message") or "")
 
 
-def _operation_cause(body: Any, codes: list[str]) -> Cause:
-    if isinstance(body, dict) and body.get("status") == "Canceled":
+def _operation_cause(body: Mapping[str, Any], codes: list[str]) -> Cause:
+    if body.get("status") == "Canceled" or any(code.startswith("CanceledAndSuperseded") for code in codes):
         return Cause.CANCELED
-    if any(code.startswith("CanceledAndSuperseded") for code in codes):
-        return Cause.CANCELED
-    if "AnotherOperationInProgress" in codes:
-        return Cause.LOCKED
-    return Cause.FAILED
+    return Cause.LOCKED if "AnotherOperationInProgress" in codes else Cause.FAILED
 
 
-def _cause(status: int, codes: list[str]) -> Cause:
+def _cause(status: int, codes: set[str]) -> Cause:
     if status == 429:
-        return Cause.LOCKED if _LOCKED & set(codes) and not _THROTTLED & set(codes) else Cause.THROTTLED
-    if _ADDRESS & set(codes):
+        return Cause.LOCKED if _LOCKED & codes and not _THROTTLED & codes else Cause.THROTTLED
+    if _ADDRESS & codes:
         return Cause.ADDRESS
-    if {"AnotherOperationInProgress", "NicReservedForAnotherVm"} & set(codes):
+    if {"AnotherOperationInProgress", "NicReservedForAnotherVm"} & codes:
         return Cause.LOCKED
     if status == 408 or status >= 500:
         return Cause.TRANSIENT

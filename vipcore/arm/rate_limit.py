@@ -17,7 +17,6 @@ tell corrects our count.
 import asyncio
 import contextlib
 import heapq
-import math
 from collections import deque
 from contextvars import ContextVar
 from typing import Final, NamedTuple
@@ -156,13 +155,8 @@ class RateLimit:
 
     async def acquire(self, calls: int = 1) -> None:
         """Wait for so many permits, in the order of `ORDER`. Each is then used with `sent` or given back with `release`."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        if not self.waiting and self.free_at(calls, now) <= now:
-            self.grant(calls, now)
-            return
         self.arrivals += 1
-        future: asyncio.Future[None] = loop.create_future()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self.waiting, (ORDER.get(), self.arrivals, calls, future))
         self._serve()
         try:
@@ -180,7 +174,6 @@ class RateLimit:
         now = loop.time()
         if self.timer is not None:
             self.timer.cancel()
-            self.timer = None
         while self.waiting:
             _, _, calls, future = self.waiting[0]
             if not future.done():
@@ -191,9 +184,3 @@ class RateLimit:
                 self.grant(calls, now)
                 future.set_result(None)
             heapq.heappop(self.waiting)
-
-
-def clamp(seconds: float, deadline: float, now: float) -> float:
-    """`seconds`, or what is left until the deadline; never negative, never nan."""
-    left = deadline - now
-    return max(0.0, min(seconds, left)) if math.isfinite(seconds) else max(0.0, left)

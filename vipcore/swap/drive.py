@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vipcore.arm.client import Arm
-from vipcore.arm.rate_limit import clamp
 from vipcore.errors import AzureRefusal
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.store import Store
@@ -117,7 +116,7 @@ class Drive:
             await self.lease.refresh_if_due()
             if now >= until:
                 return
-            await asyncio.sleep(clamp(min(until - now, HEARTBEAT_S), self.attempts.deadline, now))
+            await asyncio.sleep(max(0.0, min(until - now, HEARTBEAT_S, self.attempts.deadline - now)))
 
     async def acquire_permits(self, calls: int) -> None:
         """Wait until Azure's rate limit has room for that many writes; permits acquired ahead are used up first.
@@ -130,7 +129,7 @@ class Drive:
             permit = asyncio.ensure_future(writes.acquire(wanted))
             try:
                 while not permit.done():
-                    await asyncio.wait([permit], timeout=clamp(HEARTBEAT_S, self.attempts.deadline, self.now()))
+                    await asyncio.wait([permit], timeout=max(0.0, min(HEARTBEAT_S, self.attempts.deadline - self.now())))
                     if not permit.done() and self.now() >= self.attempts.deadline:
                         raise AzureRefusal("azure-throttled", "Azure's limit of writes leaves no room yet; the decision stands.")
                     await self.lease.refresh_if_due()
