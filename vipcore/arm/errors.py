@@ -85,12 +85,6 @@ _THROTTLED: Final = frozenset({"SubscriptionRequestsThrottled", "ResourceRequest
 _ADDRESS: Final = frozenset({"PrivateIPAddressIsAllocated", "PrivateIPAddressInUse", "PublicIPAddressInUse"})
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a Retry-After header; Azure sends numbers, and a date or nonsense counts as absent."""
-    value = headers.get("retry-after", "")
-    return float(value) if re.fullmatch(r"\d{1,6}(\.\d+)?", value) else None
-
-
 def error_of(reply: ArmReply, *, operation: bool = False) -> ArmError:
     """The error in an answer whose status is not success, or (`operation`) in a poll's answer that says Failed or Canceled."""
     status, body = reply.status, reply.body if isinstance(reply.body, dict) else {}
@@ -100,8 +94,10 @@ def error_of(reply: ArmReply, *, operation: bool = False) -> ArmError:
     message = _message(error) or f"HTTP {status} without a message"
     cause = _operation_cause(body, codes) if operation else _cause(status, {*codes})
     code = next((code for code in reversed(codes) if code in _LOCKED | _THROTTLED), codes[0] if codes else f"Http{status}")
-    wait, request_id = retry_after(reply.headers), reply.headers.get("x-ms-request-id", "")
-    return ArmError(cause, status, code, message, retry_after_s=wait, request_id=request_id)
+    after, request_id = reply.headers.get("retry-after", ""), reply.headers.get("x-ms-request-id", "")
+    # Azure sends numbers. A date or nonsense counts as absent.
+    wait_s = float(after) if re.fullmatch(r"\d{1,6}(\.\d+)?", after) else None
+    return ArmError(cause, status, code, message, retry_after_s=wait_s, request_id=request_id)
 
 
 def _codes(error: Mapping[str, Any]) -> Iterator[str]:

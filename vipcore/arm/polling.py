@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
-from vipcore.arm.errors import retry_after
+from vipcore.arm.errors import Cause, error_of
 from vipcore.arm.port import ArmReply
 from vipcore.arm.rate_limit import WRITES_OF_A_SWAP, RateLimit, Sent
 from vipcore.instants import spread
@@ -43,10 +43,7 @@ MOST: Final = 0.8
 class PollCount:
     """How many operations this process polls."""
 
-    __slots__ = ("count",)
-
-    def __init__(self) -> None:
-        self.count = 0
+    count = 0
 
 
 class Subscription:
@@ -66,8 +63,9 @@ class Subscription:
     def answered(self, method: str, sent: Sent, reply: ArmReply, now: float) -> None:
         """Learn from an answer's headers and status."""
         kind, limit = ("reads", self.reads) if method == "GET" else ("writes", self.writes)
-        if reply.status == 429 and _throttled(reply):
-            limit.throttled(sent, retry_after(reply.headers) or 2.0, now)
+        error = error_of(reply) if reply.status == 429 else None
+        if error and error.cause is Cause.THROTTLED:
+            limit.throttled(sent, error.retry_after_s or 2.0, now)
         else:
             limit.answered(sent, reply.headers.get(f"x-ms-ratelimit-remaining-subscription-{kind}", ""), now)
 
@@ -112,9 +110,3 @@ class Subscription:
         now = asyncio.get_running_loop().time()
         spare = max(0.0, self.reads.permits.available(now) - READS_LOW) / 10.0
         return max(self.polling_now / (POLLS_PER_S + spare), self.process_polls.count / PROCESS_POLLS_PER_S)
-
-
-def _throttled(reply: ArmReply) -> bool:
-    """Whether a 429 is about rates, not about a resource that another operation holds."""
-    error = reply.body.get("error") if isinstance(reply.body, dict) else None
-    return not (isinstance(error, dict) and error.get("code") == "RetryableError" and "TooManyCalls" not in str(error))
