@@ -8,9 +8,12 @@ says whether a request got a connection: without one it was certainly not sent; 
 import urllib.request
 from types import SimpleNamespace
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
+
+from vipcore.errors import NoReply, NotSent
 
 CONNECT_S: Final = 2.0
 CONNECTIONS_MAX: Final = 100
@@ -27,6 +30,10 @@ class Exchange:
 
     def __init__(self) -> None:
         self.connected = False
+
+    def lost(self, what: str) -> NoReply | NotSent:
+        """What a request without a proper answer is to its caller."""
+        return NoReply(what) if self.connected else NotSent(what)
 
 
 class Connections:
@@ -56,12 +63,21 @@ class Connections:
             await self._session.close()
 
 
+def check_secrecy(url: str) -> None:
+    """Raises ValueError where a token or a key would travel in the clear."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise ValueError("http:// is for loopback only: a token would travel in the clear")
+
+
 def _session() -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_MAX, keepalive_timeout=KEPT_S)
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_create_end.append(_connected)
+    tracing.on_connection_reuseconn.append(_connected)
     session = aiohttp.ClientSession(
-        connector=connector,
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_MAX, keepalive_timeout=KEPT_S),
         cookie_jar=aiohttp.DummyCookieJar(),
-        trace_configs=[_tracing()],
+        trace_configs=[tracing],
         # Checked once here: aiohttp would search for proxies and a .netrc in a thread, for each request.
         trust_env=bool(urllib.request.getproxies_environment()),
     )
@@ -71,14 +87,6 @@ def _session() -> aiohttp.ClientSession:
     return session
 
 
-def _tracing() -> aiohttp.TraceConfig:
-    tracing = aiohttp.TraceConfig()
-
-    async def connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
-        exchange = context.trace_request_ctx
-        if isinstance(exchange, Exchange):
-            exchange.connected = True
-
-    tracing.on_connection_create_end.append(connected)
-    tracing.on_connection_reuseconn.append(connected)
-    return tracing
+async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
+    if isinstance(context.trace_request_ctx, Exchange):
+        context.trace_request_ctx.connected = True

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -22,14 +22,13 @@ _SAID: Final = {200: Page.PRIMARY, 503: Page.NOT_PRIMARY}
 class HttpProbes:
     """`vipcore.ports.Probes`. Neither method raises. TLS certificates are verified; redirects are not followed."""
 
-    connections: Connections = field(default_factory=Connections)
+    connections: Connections
 
     async def page(self, member: Member) -> Page:
         """What the member's status page says within PAGE_S. Only its status code counts; its body is not read."""
-        if not member.status_url:
-            return Page.UNKNOWN
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError, ValueError):
-            return _SAID.get(await self._status(member.status_url, PAGE_S), Page.UNKNOWN)
+            if member.status_url:
+                return _SAID.get(await self._status(member.status_url, PAGE_S), Page.UNKNOWN)
         return Page.UNKNOWN
 
     async def path(self, target: str, *, within_s: float) -> float | None:
