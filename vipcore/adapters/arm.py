@@ -75,10 +75,9 @@ class ArmTransport:
         return {"policies": [CustomHookPolicy(), self._token_policy], "transport": self.connections.transport(read_s=30.0)}
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
+def _origin(url: str) -> tuple[str | int | None, ...]:
     try:
         parts = urlsplit(url)
-        default = {"https": 443, "http": 80}.get(parts.scheme)
-        return ("", None, None) if "@" in parts.netloc else (parts.scheme, parts.hostname, parts.port or default)
+        return parts.scheme, parts.username, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
     except ValueError:
-        return "", None, None
+        return ()

@@ -26,8 +26,6 @@ KEPT_S: Final = 55.0
 class Exchange:
     """Whether one request got a connection. Pass it to the SDK's call as `trace_request_ctx`."""
 
-    __slots__ = ("connected",)
-
     def __init__(self) -> None:
         self.connected = False
 
@@ -38,8 +36,6 @@ class Exchange:
 
 class Connections:
     """A connection pool. Its first use opens it in the event loop that runs then."""
-
-    __slots__ = ("_session",)
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None

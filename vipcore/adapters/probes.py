@@ -37,20 +37,20 @@ class HttpProbes:
         began = loop.time()
         while (remaining_s := began + within_s - loop.time()) > 0:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError, ValueError):
-                await self._answers(target, min(TRY_S, remaining_s))
+                await self._answer(target, min(TRY_S, remaining_s))
                 return loop.time() - began
             await asyncio.sleep(min(PAUSE_S, max(0.0, began + within_s - loop.time())))
         return None
 
-    async def _answers(self, target: str, within_s: float) -> None:
+    async def _answer(self, target: str, within_s: float) -> None:
         """Return when it answers. Raises OSError, TimeoutError, aiohttp.ClientError, ValueError."""
         parts = urlsplit(target)
-        if parts.scheme != "tcp":
+        if parts.scheme == "tcp":
+            async with asyncio.timeout(within_s):
+                _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            writer.transport.abort()
+        else:
             await self._status(target, within_s)
-            return
-        async with asyncio.timeout(within_s):
-            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        writer.transport.abort()
 
     async def _status(self, url: str, within_s: float) -> int:
         """The status code of the answer. The connection is closed without reading the body."""

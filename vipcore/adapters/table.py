@@ -83,26 +83,23 @@ class Table:
         condition = f"PartitionKey eq '{quoted}'" + (f" and {between}" if between else "")
         found: list[Entity] = []
         token: Any = None
-        while len(found) < limit:
-            try:
+        with contextlib.suppress(NotFound):  # no table yet
+            while len(found) < limit:
                 page, token = await self._repeated(partial(_page, condition, min(PAGE_MAX, limit - len(found)), token))
-            except NotFound:
-                break
-            found += page
-            if not token:
-                break
+                found += page
+                if not token:
+                    break
         return found
 
     async def put(self, columns: Mapping[str, Any]) -> None:
         """Insert or replace, whatever is there; may happen twice. Raises Unreachable."""
         # Every int is stored as Edm.Int64, so that a column never changes its type as its value grows.
         typed = {k: EntityProperty(v, EdmType.INT64) if type(v) is int else v for k, v in columns.items()}
-
-        def send(table: TableClient, sent: Exchange) -> Awaitable[Any]:
-            return table.upsert_entity(typed, mode=UpdateMode.REPLACE, trace_request_ctx=sent)
-
+        how = UpdateMode.REPLACE
         try:
-            await self._creating(lambda: self._repeated(send))
+            await self._creating(
+                lambda: self._repeated(lambda table, sent: table.upsert_entity(typed, how, trace_request_ctx=sent))
+            )
         except (NotFound, Conflict) as exc:
             raise Unreachable(str(exc)) from exc
 
@@ -181,8 +178,7 @@ class Table:
 async def _page(condition: str, most: int, token: Any, table: TableClient, sent: Exchange) -> tuple[list[Entity], Any]:
     """One page, and where the next begins."""
     pages: Any = table.query_entities(condition, results_per_page=most, trace_request_ctx=sent).by_page(token)
-    page = [_entity(entity) async for entity in await anext(pages)]
-    return page, pages.continuation_token
+    return [_entity(entity) async for entity in await anext(pages)], pages.continuation_token
 
 
 async def _transaction(entities: Sequence[Mapping[str, Any]], etag: str | None, table: TableClient, sent: Exchange) -> str:

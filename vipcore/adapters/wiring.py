@@ -42,10 +42,7 @@ def build(config: Config, *, environ: Mapping[str, str] = os.environ) -> Wired:
     table_pool, arm_pool, probe_pool = Connections(), Connections(), Connections()
     credential = identity(config)
     transport = ArmTransport(
-        endpoint=config.arm_endpoint,
-        audience=config.arm_audience,
-        new_credential=lambda: identity(config),
-        connections=arm_pool,
+        endpoint=config.arm_endpoint, audience=config.arm_audience, new_credential=lambda: identity(config), connections=arm_pool
     )
     table = Table(where=config.table, name=config.table_name, credential=credential, connections=table_pool)
     store = Store(ledger=TableLedger(table), clock=SystemClock(), seal=config.seal, log=log)

@@ -5,6 +5,8 @@ and a write never: whether to write again is decided after a new read.
 """
 
 import asyncio
+from collections import defaultdict
+from functools import partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -47,36 +49,30 @@ class OneCallAccepted(NamedTuple):
 class Arm:
     """Azure Resource Manager over one transport. Keeps a `Subscription` for each subscription, and when we wrote which NIC."""
 
-    __slots__ = ("polling_now", "subscriptions", "touched", "transport")
-
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
-        self.subscriptions: dict[str, Subscription] = {}
         self.polling_now = PollCount()
+        self.subscriptions = defaultdict[str, Subscription](partial(Subscription, self.polling_now))
         # NIC id -> when this process last wrote it. An older read is stale, whether or not Azure honours If-Match.
         self.touched: dict[str, float] = {}
 
     def subscription(self, resource_id: str) -> Subscription:
         """The rate limits and the polling of the subscription that this resource is in."""
-        name = resource_id.split("/")[2].lower()
-        if name not in self.subscriptions:
-            self.subscriptions[name] = Subscription(process_polls=self.polling_now)
-        return self.subscriptions[name]
+        return self.subscriptions[resource_id.split("/")[2].lower()]
 
     async def read_nic(self, nic_id: str) -> Observation:
         """The NIC, or that it does not exist, or why it could not be read. Does not raise whatever Azure answers."""
         try:
             reply, at = await self._read(nic_id, _url(nic_id))
             return _nic(nic_id, reply.body, at)
-        except ArmError as exc:
-            return Missing(id=nic_id) if exc.cause is Cause.GONE else Unreadable(id=nic_id, error=exc)
-        except (NotSent, NoReply, ValueError) as exc:
-            return Unreadable(id=nic_id, error=exc)
+        except (ArmError, NotSent, NoReply, ValueError) as exc:
+            gone = isinstance(exc, ArmError) and exc.cause is Cause.GONE
+            return Missing(id=nic_id) if gone else Unreadable(id=nic_id, error=exc)
 
     async def put(self, nic: Nic, document: Json) -> Accepted:
         """Replace the NIC if it is still as we read it (`If-Match`). Raises ArmError; NotSent; NoReply: it may have happened."""
         if self.touched.get(nic.id.lower(), _LONG_AGO) > nic.read_at:
-            raise ArmError(Cause.ETAG, 412, "StaleRead", "written by us since it was read", retry_after_s=None, request_id="")
+            raise ArmError(Cause.ETAG, "StaleRead", "written by us since it was read")
         self._touch(nic)
         request = ArmRequest("PUT", _url(nic.id), {"if-match": nic.etag}, document, WRITE_TIMEOUT_S)
         reply = await self._write(nic.id, request, nic)
@@ -168,10 +164,5 @@ def _nic(nic_id: str, body: Any, at: float) -> Nic:
     properties = body.get("properties") if isinstance(body, dict) else None
     if not isinstance(properties, dict) or not isinstance(properties.get("ipConfigurations"), list):
         raise ValueError("the answer is not a NIC's document")  # noqa: TRY004  # a wrong value from outside, not a wrong call
-    return Nic(
-        id=nic_id,
-        document=body,
-        etag=str(body.get("etag", "")),
-        state=str(properties.get("provisioningState", "Succeeded")),
-        read_at=at,
-    )
+    state = str(properties.get("provisioningState", "Succeeded"))
+    return Nic(id=nic_id, document=body, etag=str(body.get("etag", "")), state=state, read_at=at)

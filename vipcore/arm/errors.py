@@ -33,16 +33,10 @@ class Cause(Enum):
 class ArmError(VipError):
     """An answer that is not success. `request_id`: x-ms-request-id; `holder`: the ip configuration that has the address."""
 
-    def __init__(
-        self, cause: Cause, status: int, code: str, message: str, *, retry_after_s: float | None, request_id: str
-    ) -> None:
+    def __init__(self, cause: Cause, code: str, message: str, wait_s: float | None = None, request_id: str = "") -> None:
         super().__init__(f"{code}: {message}"[:1000])
-        self.cause = cause
-        self.status = status
-        self.code = code
-        self.message = message[:1000]
-        self.retry_after_s = retry_after_s
-        self.request_id = request_id
+        self.cause, self.code, self.message = cause, code, message[:1000]
+        self.retry_after_s, self.request_id = wait_s, request_id
 
     @property
     def holder(self) -> str | None:
@@ -63,8 +57,7 @@ class ArmError(VipError):
         says = f"{self.code}: {self.message}"
         match self.cause:
             case Cause.DENIED | Cause.TOKEN:
-                lacks = self.missing
-                grant = f"Grant {lacks[0]} on {lacks[1]} to the controller's identity. " if lacks else ""
+                grant = f"Grant {' on '.join(self.missing)} to the controller's identity. " if self.missing else ""
                 return AzureRefusal("azure-denied", f"{grant}Azure says {says}")
             case Cause.THROTTLED:
                 return AzureRefusal("azure-throttled", f"Azure throttles us: {says}", retry_after_s=wait)
@@ -88,16 +81,15 @@ _ADDRESS: Final = frozenset({"PrivateIPAddressIsAllocated", "PrivateIPAddressInU
 def error_of(reply: ArmReply, *, operation: bool = False) -> ArmError:
     """The error in an answer whose status is not success, or (`operation`) in a poll's answer that says Failed or Canceled."""
     status, body = reply.status, reply.body if isinstance(reply.body, dict) else {}
-    error = body.get("error")
-    error = error if isinstance(error, dict) else {}
+    error = found if isinstance(found := body.get("error"), dict) else {}
     codes = list(_codes(error))
     message = _message(error) or f"HTTP {status} without a message"
     cause = _operation_cause(body, codes) if operation else _cause(status, {*codes})
     code = next((code for code in reversed(codes) if code in _LOCKED | _THROTTLED), codes[0] if codes else f"Http{status}")
-    after, request_id = reply.headers.get("retry-after", ""), reply.headers.get("x-ms-request-id", "")
+    after = reply.headers.get("retry-after", "")
     # Azure sends numbers. A date or nonsense counts as absent.
     wait_s = float(after) if re.fullmatch(r"\d{1,6}(\.\d+)?", after) else None
-    return ArmError(cause, status, code, message, retry_after_s=wait_s, request_id=request_id)
+    return ArmError(cause, code, message, wait_s, reply.headers.get("x-ms-request-id", ""))
 
 
 def _codes(error: Mapping[str, Any]) -> Iterator[str]:

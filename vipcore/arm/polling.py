@@ -49,8 +49,6 @@ class PollCount:
 class Subscription:
     """One subscription's rate limits, and how its operations are polled. Times are the event loop's seconds."""
 
-    __slots__ = ("durations", "polling_now", "process_polls", "reads", "usual_s", "writes")
-
     def __init__(self, process_polls: PollCount | None = None) -> None:
         # A few less than Azure's: requests overtake each other on the way, and a second one in a 429 costs more than it brings.
         self.reads = RateLimit(size=244.0, per_s=25.0, window_max=10_000)
@@ -81,7 +79,10 @@ class Subscription:
     def poll_after(self, elapsed_s: float, jitter: float, polls: int = 0) -> float:
         """Seconds until the next poll of an operation that has run for `elapsed_s` and was polled so often."""
         alone = min(POLL_S_MAX, max(FIRST_POLL_S, elapsed_s * 0.03))
-        shared = self._shared()
+        now = asyncio.get_running_loop().time()
+        spare = max(0.0, self.reads.permits.available(now) - READS_LOW) / 10.0
+        # Seconds between two polls of one operation, if all that are under way are polled equally often.
+        shared = max(self.polling_now / (POLLS_PER_S + spare), self.process_polls.count / PROCESS_POLLS_PER_S)
         if shared <= alone:
             return alone
         if polls == 0 and self.usual_s > elapsed_s:
@@ -104,9 +105,3 @@ class Subscription:
         """Learn from an operation found ended after `elapsed_s`; the poll before was after `before_s` (0: there was none)."""
         self.durations.append((before_s + elapsed_s) / 2 if before_s else elapsed_s * EARLIER)
         self.usual_s = sorted(self.durations)[int(MOST * (len(self.durations) - 1))]
-
-    def _shared(self) -> float:
-        """Seconds between two polls of one operation, if all that are under way are polled equally often."""
-        now = asyncio.get_running_loop().time()
-        spare = max(0.0, self.reads.permits.available(now) - READS_LOW) / 10.0
-        return max(self.polling_now / (POLLS_PER_S + spare), self.process_polls.count / PROCESS_POLLS_PER_S)

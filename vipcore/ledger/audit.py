@@ -25,13 +25,10 @@ def row_key(seq: int) -> str:
     return f"audit-{_TOP - seq:019d}"
 
 
-_COLUMN: Final = {
-    name: "".join(part.title() for part in name.split("_"))
-    for name in (
-        "actor", "member", "from_member", "claim_id", "operation_id", "correlation_id", "arm_request_ids", "duration_ms",
-        "outcome", "detail", "evidence",
-    )
-}  # fmt: skip
+_COLUMN: Final = {name: name.title().replace("_", "") for name in (
+    "actor", "member", "from_member", "claim_id", "operation_id", "correlation_id", "arm_request_ids", "duration_ms",
+    "outcome", "detail", "evidence",
+)}  # fmt: skip
 """Keyword of `Entry` -> column of the table (docs/api.md section 8)."""
 
 
@@ -40,8 +37,6 @@ class Entry:
 
     `epoch`: the one it is about, where that is not the head's any more. Raises KeyError for a keyword that names no column.
     """
-
-    __slots__ = ("columns", "epoch", "event")
 
     def __init__(self, event: str, *, epoch: int | None = None, **columns: str | int | None) -> None:
         self.event, self.epoch = event, epoch
@@ -96,16 +91,9 @@ def append(
     """The entries as rows seq + 1, seq + 2, ... of the mirror's chain."""
     rows: list[Row] = []
     for number, entry in enumerate(entries, seq + 1):
-        columns: dict[str, Any] = {
-            "Seq": number,
-            "Event": entry.event,
-            "At": at,
-            "Epoch": epoch if entry.epoch is None else entry.epoch,
-            "Alg": seal.alg,
-            "PrevHash": prev_hash,
-            **entry.columns,
-        }
-        row = Row(mirror=mirror, row_key=row_key(number), seq=number, columns=columns, hash="")
+        about = epoch if entry.epoch is None else entry.epoch
+        place = {"Seq": number, "Event": entry.event, "At": at, "Epoch": about, "Alg": seal.alg, "PrevHash": prev_hash}
+        row = Row(mirror=mirror, row_key=row_key(number), seq=number, columns={**place, **entry.columns}, hash="")
         prev_hash = digest(row.to_entity(), seal.key)
         rows.append(row._replace(hash=prev_hash))
     return tuple(rows)

@@ -100,14 +100,12 @@ def from_entity(entity: Mapping[str, Any], etag: str) -> Head:
         return _record(cls, {k: json.loads(v) if k in _WORDS else v for k, v in found.items()})
 
     try:
+        until = instants.from_text(entity["WatchUntil"]) if "WatchUntil" in entity else instants.NEVER
         return Head(
             mirror=entity["PartitionKey"],
             seq=int(entity["Seq"]),
             head_hash=entity["HeadHash"],
-            late_writes=LateWrites(
-                until=instants.from_text(entity["WatchUntil"]) if "WatchUntil" in entity else instants.NEVER,
-                members=tuple(json.loads(entity.get("Watched", "[]"))),
-            ),
+            late_writes=LateWrites(until, tuple(json.loads(entity.get("Watched", "[]")))),
             lease=prefixed("Lease", Lease) if "LeaseOwner" in entity else None,
             frozen=prefixed("Frozen", Frozen) if "FrozenReason" in entity else None,
             etag=etag,

@@ -85,7 +85,7 @@ class Repeat(NamedTuple):
     left_out: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Head:
     """All that is known of a mirror without looking at Azure. `etag` None: not stored yet."""
 

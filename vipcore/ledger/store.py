@@ -30,7 +30,7 @@ class CommitInDoubt(Unreachable):
     """A transaction got no answer, and the table went away before a read could tell: its rows may be in the trail."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Store:
     """The ledger, and what sealing a row takes."""
 
