@@ -130,7 +130,7 @@ SLIPS: tuple[Slip, ...] = (
         2,
         _of((takeover.begin, "if newest.etag != head.etag:", "if newest.etag != head.etag and newest.swap is None:")),
     ),
-    ("a commit without an answer counts as done", 2, _of((store.Store.commit, " and await self._landed(head, rows)", ""))),
+    ("a commit without an answer counts as done", 2, _of((store.Store.commit, "await self._landed(head, rows)", "True"))),
     # -- rows
     ("refused writes leave no request id", 3, _of((write.write, "drive.journal.refusal(exc.request_id)", "pass"))),
     ("what a look found of a lost answer is not told", 3, _of((observe.tell_unanswered, "drive.journal.add(", "str("))),
@@ -169,7 +169,7 @@ SLIPS: tuple[Slip, ...] = (
     ),
     ("what else changed on a NIC is not compared", 5, _values((ending, "_changed_otherwise", lambda drive: []))),
     # -- signatures
-    ("a mark may move back", 6, _of((head.use_issued_at, 'max(text, head.replay_marks.get(key_id, ""))', "text"))),
+    ("a mark may move back", 6, _of((head.use_issued_at, 'head.replay_marks.get(key_id, "")', '""'))),
     (
         "a recorded claim spends nothing",
         6,

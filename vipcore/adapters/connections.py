@@ -7,9 +7,12 @@ says whether a request got a connection: without one it was certainly not sent; 
 
 from types import SimpleNamespace
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
+
+from vipcore.errors import NoReply, NotSent
 
 CONNECT_S: Final = 2.0
 CONNECTIONS_MAX: Final = 100
@@ -22,16 +25,16 @@ KEPT_S: Final = 55.0
 class Exchange:
     """Whether one request got a connection. Pass it to the SDK's call as `trace_request_ctx`."""
 
-    __slots__ = ("connected",)
-
     def __init__(self) -> None:
         self.connected = False
+
+    def lost(self, what: str) -> NoReply | NotSent:
+        """What a request without a proper answer is to its caller."""
+        return NoReply(what) if self.connected else NotSent(what)
 
 
 class Connections:
     """A connection pool. Its first use opens it in the event loop that runs then."""
-
-    __slots__ = ("_session",)
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
@@ -59,12 +62,21 @@ class Connections:
             await self._session.close()
 
 
+def check_secrecy(url: str) -> None:
+    """Raises ValueError where a token or a key would travel in the clear."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise ValueError("http:// is for loopback only: a token would travel in the clear")
+
+
 def _session() -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_MAX, keepalive_timeout=KEPT_S)
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_create_end.append(_connected)
+    tracing.on_connection_reuseconn.append(_connected)
     session = aiohttp.ClientSession(
-        connector=connector,
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_MAX, keepalive_timeout=KEPT_S),
         cookie_jar=aiohttp.DummyCookieJar(),
-        trace_configs=[_tracing()],
+        trace_configs=[tracing],
         # No proxy of the environment, for nothing: its own 503 would read as a page's "not primary".
         trust_env=False,
     )
@@ -74,14 +86,6 @@ def _session() -> aiohttp.ClientSession:
     return session
 
 
-def _tracing() -> aiohttp.TraceConfig:
-    tracing = aiohttp.TraceConfig()
-
-    async def connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
-        exchange = context.trace_request_ctx
-        if isinstance(exchange, Exchange):
-            exchange.connected = True
-
-    tracing.on_connection_create_end.append(connected)
-    tracing.on_connection_reuseconn.append(connected)
-    return tracing
+async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
+    if isinstance(context.trace_request_ctx, Exchange):
+        context.trace_request_ctx.connected = True

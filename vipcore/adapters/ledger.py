@@ -24,6 +24,10 @@ _END: Final = "audit."
 """Where the audit rows of a partition begin and end, in the order of keys (`.` comes right after `-`)."""
 
 
+class _Damaged(Unreachable):
+    """The head is there and cannot be read."""
+
+
 @dataclass(slots=True)
 class TableLedger:
     """`vipcore.ledger.port.Ledger` on one table; what each method promises is said there."""
@@ -33,17 +37,12 @@ class TableLedger:
     async def load_head(self, mirror: str) -> Head:
         """See the port. A damaged head is Unreachable too, since nothing can be decided on it."""
         try:
-            return await self._load(mirror)
-        except ValueError as exc:
-            raise Unreachable(str(exc)) from exc
-
-    async def _load(self, mirror: str) -> Head:
-        """The head. Raises Unreachable; ValueError where it is damaged."""
-        try:
             entity = await self.table.get(mirror, columns.ROW_KEY)
+            return columns.from_entity(entity.columns, entity.etag)
         except NotFound:
             return Head(mirror=mirror)
-        return columns.from_entity(entity.columns, entity.etag)
+        except ValueError as exc:
+            raise _Damaged(str(exc)) from exc
 
     async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
         """See the port."""
@@ -85,10 +84,10 @@ class TableLedger:
 
         async def load_some() -> None:
             for mirror in waiting:
-                with contextlib.suppress(ValueError):
-                    found[mirror] = await self._load(mirror)
+                with contextlib.suppress(_Damaged):
+                    found[mirror] = await self.load_head(mirror)
 
-        tasks = [asyncio.create_task(load_some()) for _ in range(min(SIDE_BY_SIDE, len(mirrors)))]
+        tasks = [asyncio.create_task(load_some()) for _ in range(SIDE_BY_SIDE)]
         try:
             await asyncio.gather(*tasks)
         finally:
@@ -102,7 +101,7 @@ class TableLedger:
 
     async def load_worklist(self) -> list[WorkItem]:
         """See the port."""
-        entities = await self.table.query(WORK, None, None)
+        entities = await self.table.query(WORK)
         return [WorkItem(mirror=str(entity.columns["RowKey"]), etag=entity.etag) for entity in entities]
 
     async def drop_work_item(self, item: WorkItem) -> None:
@@ -117,6 +116,6 @@ class TableLedger:
         with contextlib.suppress(NotFound):
             columns = dict((await self.table.get(AUTH, key)).columns)
         for code, count in counts.items():
-            name = "".join(part.title() for part in re.split(r"[^A-Za-z0-9]+", code))
+            name = code.title().replace("-", "")
             columns[name] = columns.get(name, 0) + count
         await self.table.put({**columns, "PartitionKey": AUTH, "RowKey": key, "At": at})

@@ -8,36 +8,27 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from azure.core.credentials import AccessToken
-from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
+from azure.core.exceptions import HttpResponseError
 from azure.core.rest import AsyncHttpResponse
 
 if TYPE_CHECKING:
     from azure.mgmt.network.aio import NetworkManagementClient
 
-_ROUTE: Final = re.compile(
+ROUTE: Final = re.compile(
     r"https?://[^/]+/subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/Microsoft\.Network/virtualNetworks/([^/?]+)"
     r"/moveIpConfigurations(\?.*)?",
     re.IGNORECASE,
 )
 
 
-def is_move(method: str, url: str) -> bool:
-    """Whether this request is the move in one call."""
-    return method == "POST" and _ROUTE.fullmatch(url) is not None
-
-
 async def move(
-    connect: Mapping[str, Any], endpoint: str, body: Mapping[str, Any] | None, url: str, options: Mapping[str, Any]
+    connect: Mapping[str, Any], endpoint: str, route: re.Match[str], body: Mapping[str, Any] | None, options: Mapping[str, Any]
 ) -> AsyncHttpResponse:
     """Azure's first answer to the move, read, whatever its status. Raises what azure-core's pipeline raises.
 
     `connect`: the transport and the policies of our own pipeline: its connections, its token, no retry.
     """
-    found = _ROUTE.fullmatch(url)
-    if found is None:
-        raise ValueError(f"not a move: {url[:200]}")
-    subscription, group, vnet, _ = found.groups()
+    subscription, group, vnet, _ = route.groups()
     network = await asyncio.to_thread(_network, subscription, endpoint, connect)
     from azure.mgmt.network.models import MoveIpConfigurationsRequest  # imported by now
 
@@ -56,20 +47,5 @@ async def move(
 def _network(subscription: str, endpoint: str, connect: Mapping[str, Any]) -> "NetworkManagementClient":
     from azure.mgmt.network.aio import NetworkManagementClient  # late: see the module's docstring
 
-    return NetworkManagementClient(_NoCredential(), subscription, endpoint, **connect)
-
-
-class _NoCredential:
-    """The client requires a credential, but our policies replace those that would use it."""
-
-    async def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
-        raise ClientAuthenticationError("not used")
-
-    async def close(self) -> None:
-        """Nothing to close."""
-
-    async def __aenter__(self) -> "_NoCredential":
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        return
+    unused: Any = object()  # the client requires a credential, but our policies replace those that would use it
+    return NetworkManagementClient(unused, subscription, endpoint, **connect)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -22,14 +22,13 @@ _SAID: Final = {200: Page.PRIMARY, 503: Page.NOT_PRIMARY}
 class HttpProbes:
     """`vipcore.ports.Probes`. Neither method raises. TLS certificates are verified; redirects are not followed."""
 
-    connections: Connections = field(default_factory=Connections)
+    connections: Connections
 
     async def page(self, member: Member) -> Page:
         """What the member's status page says within PAGE_S. Only its status code counts; its body is not read."""
-        if not member.status_url:
-            return Page.UNKNOWN
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError, ValueError):
-            return _SAID.get(await self._status(member.status_url, PAGE_S), Page.UNKNOWN)
+            if member.status_url:
+                return _SAID.get(await self._status(member.status_url, PAGE_S), Page.UNKNOWN)
         return Page.UNKNOWN
 
     async def path(self, target: str, *, within_s: float) -> float | None:
@@ -38,20 +37,20 @@ class HttpProbes:
         began = loop.time()
         while (remaining_s := began + within_s - loop.time()) > 0:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError, ValueError):
-                await self._answers(target, min(TRY_S, remaining_s))
+                await self._answer(target, min(TRY_S, remaining_s))
                 return loop.time() - began
             await asyncio.sleep(min(PAUSE_S, max(0.0, began + within_s - loop.time())))
         return None
 
-    async def _answers(self, target: str, within_s: float) -> None:
+    async def _answer(self, target: str, within_s: float) -> None:
         """Return when it answers. Raises OSError, TimeoutError, aiohttp.ClientError, ValueError."""
         parts = urlsplit(target)
-        if parts.scheme != "tcp":
+        if parts.scheme == "tcp":
+            async with asyncio.timeout(within_s):
+                _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            writer.transport.abort()
+        else:
             await self._status(target, within_s)
-            return
-        async with asyncio.timeout(within_s):
-            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        writer.transport.abort()
 
     async def _status(self, url: str, within_s: float) -> int:
         """The status code of the answer. The connection is closed without reading the body."""

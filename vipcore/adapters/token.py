@@ -7,16 +7,14 @@ same credential again, whose cache returns the token that was refused (azure-ide
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.credentials import AccessTokenInfo
+from azure.core.credentials_async import AsyncSupportsTokenInfo
 from azure.core.exceptions import AzureError
 from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import AsyncHTTPPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
-
-if TYPE_CHECKING:
-    from azure.core.credentials import AccessToken, AccessTokenInfo
 
 EARLY_S: Final = 300.0
 """How long before it expires a token is replaced. Tokens of managed identities live for hours."""
@@ -28,21 +26,18 @@ AGAIN_S: Final = 30.0
 class TokenPolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
     """Puts the token on each request. `new_credential` makes a credential with an empty cache."""
 
-    def __init__(self, new_credential: Callable[[], AsyncTokenCredential], scope: str) -> None:
+    def __init__(self, new_credential: Callable[[], AsyncSupportsTokenInfo], scope: str) -> None:
         super().__init__()
-        self._new_credential = new_credential
-        self._scope = scope
-        self._credential: AsyncTokenCredential | None = None
-        self._token: AccessToken | AccessTokenInfo | None = None
+        self._new_credential, self._scope = new_credential, scope
+        self._credential: AsyncSupportsTokenInfo | None = None
+        self._token: AccessTokenInfo | None = None
         self._due_at = 0.0
         self._lock = asyncio.Lock()
 
     async def send(self, request: PipelineRequest[HttpRequest]) -> PipelineResponse[HttpRequest, AsyncHttpResponse]:
         """See azure-core. Raises AzureError where there is no token."""
-        if self._token is None or time.time() >= self._due_at:
-            await self._renew()
-        token = self._token
-        request.http_request.headers["authorization"] = f"Bearer {token.token if token else ''}"
+        token = await self._current()
+        request.http_request.headers["authorization"] = f"Bearer {token.token}"
         response = await self.next.send(request)
         if response.http_response.status_code == 401 and token is self._token:
             await self.forget()
@@ -55,23 +50,18 @@ class TokenPolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
             if credential is not None:
                 await credential.close()
 
-    async def _renew(self) -> None:
+    async def _current(self) -> AccessTokenInfo:
         async with self._lock:  # one request fetches the token, all others wait for it
             if self._token is not None and time.time() < self._due_at:
-                return
+                return self._token
             try:
-                await self._fetch()
+                self._credential = self._credential or self._new_credential()
+                self._token = await self._credential.get_token_info(self._scope)
             except (AzureError, OSError):
                 if self._token is None or time.time() >= self._token.expires_on - AGAIN_S:
                     raise
                 self._due_at = time.time() + AGAIN_S
-
-    async def _fetch(self) -> None:
-        self._credential = self._credential or self._new_credential()
-        credential: Any = self._credential
-        if hasattr(credential, "get_token_info"):
-            self._token = await credential.get_token_info(self._scope)
-        else:
-            self._token = await credential.get_token(self._scope)
-        now, expires_on = time.time(), self._token.expires_on
-        self._due_at = getattr(self._token, "refresh_on", None) or expires_on - min(EARLY_S, (expires_on - now) / 2)
+                return self._token
+            now, expires_on = time.time(), self._token.expires_on
+            self._due_at = self._token.refresh_on or expires_on - min(EARLY_S, (expires_on - now) / 2)
+            return self._token

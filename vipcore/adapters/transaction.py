@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-_STATUS: Final = re.compile(rb"^HTTP/1\.[01] (\d{3})", re.MULTILINE)
+_STATUS: Final = re.compile(rb"^HTTP/1\.[01] (?=\d{3})", re.MULTILINE)
 _ETAG: Final = re.compile(rb"^etag:[ \t]*([^\r\n]+?)[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
 _CODE: Final = re.compile(rb'(?:"code"\s*:\s*"|<(?:m:)?code>)(\w+)', re.IGNORECASE)
 _MESSAGE: Final = re.compile(rb'"value"\s*:\s*("(?:[^"\\]|\\.)*")')
@@ -54,16 +54,11 @@ def decode(status: int, body: bytes, count: int) -> list[str] | Refused:
     """The etags of the `count` entities, in order, or why nothing happened. Raises ValueError for an answer of neither form."""
     if status != 202:
         return _refused(status, body)
-    starts = [*_STATUS.finditer(body)]
-    ends = [match.start() for match in starts[1:]] + [len(body)]
-    etags: list[str] = []
-    for match, end in zip(starts, ends, strict=True):
-        part = body[match.start() : end]
-        if int(match[1]) >= 300:
-            return _refused(int(match[1]), part)
-        etag = _ETAG.search(part)
-        if etag is not None:
-            etags.append(etag[1].decode())
+    parts = _STATUS.split(body)[1:]
+    for part in parts:
+        if int(part[:3]) >= 300:
+            return _refused(int(part[:3]), part)
+    etags = [found[1].decode() for part in parts if (found := _ETAG.search(part))]
     if len(etags) != count:
         raise ValueError(f"the answer to a transaction of {count} entities has {len(etags)} etags")
     return etags
@@ -71,14 +66,11 @@ def decode(status: int, body: bytes, count: int) -> list[str] | Refused:
 
 def _refused(status: int, part: bytes) -> Refused:
     code, message = _CODE.search(part), _MESSAGE.search(part)
-    text = str(json.loads(message[1])) if message else ""
-    return Refused(status, code[1].decode() if code else "", text)
+    return Refused(status, code[1].decode() if code else "", str(json.loads(message[1])) if message else "")
 
 
 def _json(entity: Mapping[str, Any]) -> str:
     typed: dict[str, Any] = {}
     for name, value in entity.items():
-        if type(value) is int:
-            typed[f"{name}@odata.type"] = "Edm.Int64"
-        typed[name] = str(value) if type(value) is int else value
+        typed |= {f"{name}@odata.type": "Edm.Int64", name: str(value)} if type(value) is int else {name: value}
     return json.dumps(typed, ensure_ascii=True, separators=(",", ":"))

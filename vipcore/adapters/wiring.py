@@ -27,16 +27,12 @@ class Wired(NamedTuple):
     """The controller, and what must be closed after it."""
 
     controller: Controller
-    pools: tuple[Connections, ...]
-    credential: ManagedIdentityCredential
-    transport: ArmTransport
+    opened: tuple[Connections | ManagedIdentityCredential | ArmTransport, ...]
 
     async def close(self) -> None:
-        """Close every connection and the credential."""
-        for pool in self.pools:
-            await pool.close()
-        await self.credential.close()
-        await self.transport.close()
+        """Close every connection and the credentials."""
+        for each in self.opened:
+            await each.close()
 
 
 def build(config: Config, *, environ: Mapping[str, str] = os.environ) -> Wired:
@@ -46,21 +42,13 @@ def build(config: Config, *, environ: Mapping[str, str] = os.environ) -> Wired:
     table_pool, arm_pool, probe_pool = Connections(), Connections(), Connections()
     credential = identity(config)
     transport = ArmTransport(
-        endpoint=config.arm_endpoint,
-        audience=config.arm_audience,
-        new_credential=lambda: identity(config),
-        connections=arm_pool,
+        endpoint=config.arm_endpoint, audience=config.arm_audience, new_credential=lambda: identity(config), connections=arm_pool
     )
     table = Table(where=config.table, name=config.table_name, credential=credential, connections=table_pool)
     store = Store(ledger=TableLedger(table), clock=SystemClock(), seal=config.seal, log=log)
-    controller = Controller(
-        config=config,
-        store=store,
-        arm=Arm(transport),
-        probes=HttpProbes(probe_pool),
-        instance=instance_name(environ),
-    )
-    return Wired(controller, pools=(table_pool, arm_pool, probe_pool), credential=credential, transport=transport)
+    arm, probes, instance = Arm(transport), HttpProbes(probe_pool), instance_name(environ)
+    controller = Controller(config=config, store=store, arm=arm, probes=probes, instance=instance)
+    return Wired(controller, (table_pool, arm_pool, probe_pool, credential, transport))
 
 
 def identity(config: Config) -> ManagedIdentityCredential:
@@ -74,14 +62,12 @@ def identity(config: Config) -> ManagedIdentityCredential:
 def controller(config: Config, *, environ: Mapping[str, str] = os.environ) -> Controller:
     """A controller with the real adapters, closed when the running event loop ends. Call it in that loop."""
     wired = build(config, environ=environ)
-    closing = asyncio.get_running_loop().create_task(_close_at_the_end(wired))
-    _CLOSING.add(closing)
-    closing.add_done_callback(_CLOSING.discard)
+    _CLOSING.append(asyncio.get_running_loop().create_task(_close_at_the_end(wired)))
     return wired.controller
 
 
-_CLOSING: Final[set[asyncio.Task[None]]] = set()
-"""Keeps the tasks alive."""
+_CLOSING: Final[list[asyncio.Task[None]]] = []
+"""Keeps the tasks alive: an event loop does not."""
 
 
 async def _close_at_the_end(wired: Wired) -> None:

@@ -5,10 +5,12 @@ and a write never: whether to write again is decided after a new read.
 """
 
 import asyncio
+from collections import defaultdict
+from functools import partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-from vipcore.arm.errors import ArmError, Cause, error_of, failed_operation
+from vipcore.arm.errors import ArmError, Cause, error_of
 from vipcore.arm.polling import PollCount, Subscription
 from vipcore.arm.port import ArmReply, ArmRequest, Transport
 from vipcore.arm.rate_limit import Permit
@@ -45,22 +47,13 @@ class OneCallAccepted(NamedTuple):
     pending: bool
 
 
-class Permission(NamedTuple):
-    """One entry of the effective permissions on a scope."""
-
-    actions: tuple[str, ...]
-    not_actions: tuple[str, ...]
-
-
 class Arm:
     """Azure Resource Manager over one transport. Keeps a `Subscription` for each subscription, and when we wrote which NIC."""
 
-    __slots__ = ("polling_now", "subscriptions", "touched", "transport")
-
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
-        self.subscriptions: dict[str, Subscription] = {}
         self.polling_now = PollCount()
+        self.subscriptions = defaultdict[str, Subscription](partial(Subscription, self.polling_now))
         # NIC id -> when this process last wrote it. An older read is stale, whether or not Azure honours If-Match.
         self.touched: dict[str, float] = {}
 
@@ -70,102 +63,67 @@ class Arm:
 
     def subscription(self, resource_id: str) -> Subscription:
         """The rate limits and the polling of the subscription that this resource is in."""
-        name = resource_id.split("/")[2].lower()
-        if name not in self.subscriptions:
-            self.subscriptions[name] = Subscription(process_polls=self.polling_now)
-        return self.subscriptions[name]
+        return self.subscriptions[resource_id.split("/")[2].lower()]
 
     async def read_nic(self, nic_id: str) -> Observation:
         """The NIC, or that it does not exist, or why it could not be read. Does not raise whatever Azure answers."""
         try:
-            reply, at = await self._timed_read(nic_id, f"{_path(nic_id)}?api-version={NETWORK_API}")
+            reply, at = await self._read(nic_id, _url(nic_id))
             return _nic(nic_id, reply.body, at)
-        except ArmError as exc:
-            return Missing(id=nic_id) if exc.cause is Cause.GONE else Unreadable(id=nic_id, error=exc)
-        except (NotSent, NoReply, ValueError) as exc:
-            return Unreadable(id=nic_id, error=exc)
+        except (ArmError, NotSent, NoReply, ValueError) as exc:
+            gone = isinstance(exc, ArmError) and exc.cause is Cause.GONE
+            return Missing(id=nic_id) if gone else Unreadable(id=nic_id, error=exc)
 
     async def put(self, nic: Nic, document: Json, permit: Permit) -> Accepted:
         """Replace the NIC if it is still as we read it (`If-Match`). Raises ArmError; NotSent; NoReply: it may have happened."""
-        at = asyncio.get_running_loop().time()
         if self.touched.get(nic.id.lower(), _LONG_AGO) > nic.read_at:
-            raise ArmError(Cause.ETAG, 412, "StaleRead", "written by us since it was read", retry_after_s=None, request_id="")
-        self.touched[nic.id.lower()] = at
-        request = ArmRequest(
-            method="PUT",
-            url=f"{_path(nic.id)}?api-version={NETWORK_API}",
-            headers={"if-match": nic.etag},
-            body=document,
-            timeout_s=WRITE_TIMEOUT_S,
-        )
-        try:
-            reply, _ = await self._send(nic.id, request, permit)
-        finally:
-            self.touched[nic.id.lower()] = asyncio.get_running_loop().time()
-        if reply.status not in (200, 201, 202):
-            raise error_of(reply)
-        operation = reply.headers.get("azure-asyncoperation")
+            raise ArmError(Cause.ETAG, "StaleRead", "written by us since it was read")
+        self._touch(nic)
+        request = ArmRequest("PUT", _url(nic.id), {"if-match": nic.etag}, document, WRITE_TIMEOUT_S)
+        reply = await self._write(nic.id, request, permit, nic)
         try:
             shown = _nic(nic.id, reply.body, _LONG_AGO)
         except ValueError:
             shown = Nic(id=nic.id, document=document, etag="", state="Updating", read_at=_LONG_AGO)
-        return Accepted(nic=shown, operation=operation, request_id=reply.headers.get("x-ms-request-id", ""))
+        return Accepted(shown, reply.headers.get("azure-asyncoperation"), reply.headers.get("x-ms-request-id", ""))
 
     async def move_in_one_call(
         self, vnet_id: str, items: list[tuple[str, str]], nics: tuple[Nic, Nic], permit: Permit
     ) -> OneCallAccepted:
         """`moveIpConfigurations` of (source, target) ip configuration ids. Raises ArmError; NotSent; NoReply."""
         listed = [{"sourceIpConfiguration": {"id": source}, "targetIpConfiguration": {"id": target}} for source, target in items]
-        request = ArmRequest(
-            method="POST",
-            url=f"{_path(vnet_id)}/moveIpConfigurations?api-version={NETWORK_API}",
-            body={"moveIpConfigurationItems": listed},
-            timeout_s=WRITE_TIMEOUT_S,
-        )
-        try:
-            reply, _ = await self._send(vnet_id, request, permit)
-        finally:
-            for nic in nics:
-                self.touched[nic.id.lower()] = asyncio.get_running_loop().time()
-        if reply.status not in (200, 202):
-            raise error_of(reply)
+        body = {"moveIpConfigurationItems": listed}
+        request = ArmRequest("POST", _url(vnet_id, "/moveIpConfigurations"), body=body, timeout_s=WRITE_TIMEOUT_S)
+        reply = await self._write(vnet_id, request, permit, *nics)
         operation = reply.headers.get("azure-asyncoperation") or reply.headers.get("location")
-        request_id = reply.headers.get("x-ms-request-id", "")
-        return OneCallAccepted(operation=operation, request_id=request_id, pending=reply.status == 202)
+        return OneCallAccepted(operation, reply.headers.get("x-ms-request-id", ""), pending=reply.status == 202)
 
     async def poll(self, nic_id: str, operation: str) -> bool:
         """Whether the operation has succeeded. Raises ArmError with CANCELED, FAILED or GONE; otherwise as reads do."""
-        reply = await self._read(nic_id, operation, tries=1)
-        status = str(reply.body.get("status", "")) if isinstance(reply.body, dict) else ""
+        reply, _ = await self._read(nic_id, operation, tries=1)
+        status = reply.body.get("status") if isinstance(reply.body, dict) else None
         if status in ("Failed", "Canceled"):
-            raise failed_operation(reply)
+            raise error_of(reply, operation=True)
         return status == "Succeeded"
 
     async def get(self, resource_id: str, suffix: str = "", *, api: str = NETWORK_API, query: str = "") -> Json:
         """A JSON object below a resource. Raises ArmError, NotSent, NoReply."""
-        extra = f"&{query}" if query else ""
-        reply = await self._read(resource_id, f"{_path(resource_id)}{suffix}?api-version={api}{extra}")
+        reply, _ = await self._read(resource_id, _url(resource_id, suffix, api) + (f"&{query}" if query else ""))
         return reply.body if isinstance(reply.body, dict) else {}
 
-    async def permissions(self, resource_id: str) -> list[Permission]:
-        """The identity's effective permissions on a scope."""
+    async def permissions(self, resource_id: str) -> list[Json]:
+        """The identity's effective permissions on a scope, as Azure lists them: `actions` and `notActions`."""
         body = await self.get(resource_id, "/providers/Microsoft.Authorization/permissions", api=AUTHORIZATION_API)
-        return [
-            Permission(actions=tuple(item.get("actions") or ()), not_actions=tuple(item.get("notActions") or ()))
-            for item in body.get("value") or ()
-        ]
+        return body.get("value") or []
 
-    async def _read(self, resource_id: str, url: str, *, tries: int = READ_TRIES) -> ArmReply:
-        return (await self._timed_read(resource_id, url, tries=tries))[0]
-
-    async def _timed_read(self, resource_id: str, url: str, *, tries: int = READ_TRIES) -> tuple[ArmReply, float]:
+    async def _read(self, resource_id: str, url: str, *, tries: int = READ_TRIES) -> tuple[ArmReply, float]:
         """A GET, repeated after a moment if the fault was transient. After a throttle the caller must wait.
 
         Returns the answer and when its request was sent: the answer is as old as that, however long the permit took.
         """
         for remaining in reversed(range(tries)):
             try:
-                reply, at = await self._send(resource_id, ArmRequest(method="GET", url=url, timeout_s=READ_TIMEOUT_S))
+                reply, at = await self._send(resource_id, ArmRequest("GET", url, timeout_s=READ_TIMEOUT_S))
             except (NotSent, NoReply):
                 if not remaining:
                     raise
@@ -178,6 +136,19 @@ class Arm:
                 raise error
             await asyncio.sleep(min(error.retry_after_s or 0.3, 2.0))
         raise AssertionError("a read ends by an answer or an error")
+
+    def _touch(self, *nics: Nic) -> None:
+        self.touched |= dict.fromkeys((nic.id.lower() for nic in nics), asyncio.get_running_loop().time())
+
+    async def _write(self, resource_id: str, request: ArmRequest, permit: Permit, *nics: Nic) -> ArmReply:
+        """A write of these NICs. Raises ArmError where it was not accepted."""
+        try:
+            reply, _ = await self._send(resource_id, request, permit)
+        finally:
+            self._touch(*nics)
+        if reply.status not in (200, 201, 202):
+            raise error_of(reply)
+        return reply
 
     async def _send(self, resource_id: str, request: ArmRequest, permit: Permit | None = None) -> tuple[ArmReply, float]:
         """`permit`: of a write; a swap holds the permits of all its writes before. A read gets its own here."""
@@ -194,8 +165,8 @@ class Arm:
         return reply, at
 
 
-def _path(resource_id: str) -> str:
-    return quote(resource_id, safe="/.-_()~")
+def _url(resource_id: str, suffix: str = "", api: str = NETWORK_API) -> str:
+    return f"{quote(resource_id, safe='/.-_()~')}{suffix}?api-version={api}"
 
 
 def _nic(nic_id: str, body: Any, at: float) -> Nic:
@@ -203,10 +174,5 @@ def _nic(nic_id: str, body: Any, at: float) -> Nic:
     properties = body.get("properties") if isinstance(body, dict) else None
     if not isinstance(properties, dict) or not isinstance(properties.get("ipConfigurations"), list):
         raise ValueError("the answer is not a NIC's document")  # noqa: TRY004  # a wrong value from outside, not a wrong call
-    return Nic(
-        id=nic_id,
-        document=body,
-        etag=str(body.get("etag", "")),
-        state=str(properties.get("provisioningState", "Succeeded")),
-        read_at=at,
-    )
+    state = str(properties.get("provisioningState", "Succeeded"))
+    return Nic(id=nic_id, document=body, etag=str(body.get("etag", "")), state=state, read_at=at)

@@ -34,21 +34,12 @@ class Cause(Enum):
 class ArmError(VipError):
     """An answer that is not success. `request_id`: x-ms-request-id; `holder`: the ip configuration that has the address."""
 
-    def __init__(
-        self, cause: Cause, status: int, code: str, message: str, *, retry_after_s: float | None, request_id: str
-    ) -> None:
+    def __init__(self, cause: Cause, code: str, message: str, wait_s: float | None = None, request_id: str = "") -> None:
         super().__init__(f"{code}: {message}"[:1000])
-        self.cause = cause
-        self.status = status
-        self.code = code
-        self.message = message[:1000]
-        self.retry_after_s = retry_after_s
-        self.request_id = request_id
-
-    @property
-    def ended_operation(self) -> bool:
+        self.cause, self.code, self.message = cause, code, message[:1000]
+        self.retry_after_s, self.request_id = wait_s, request_id
+        self.ended_operation = False
         """Whether this is an operation's own word that it failed or was canceled, not the failure of a poll."""
-        return self.status == 200
 
     @property
     def holder(self) -> str | None:
@@ -66,36 +57,29 @@ class ArmError(VipError):
     def refusal(self) -> AzureRefusal:
         """The answer to the request that could not be carried out because of this."""
         wait = None if self.retry_after_s is None else max(1, int(self.retry_after_s + 0.999))
+        says = f"{self.code}: {self.message}"
         match self.cause:
             case Cause.DENIED | Cause.TOKEN:
-                lacks = self.missing
-                grant = f"Grant {lacks[0]} on {lacks[1]} to the controller's identity. " if lacks else ""
-                return AzureRefusal("azure-denied", f"{grant}Azure says {self.code}: {self.message}")
+                grant = f"Grant {' on '.join(self.missing)} to the controller's identity. " if self.missing else ""
+                return AzureRefusal("azure-denied", f"{grant}Azure says {says}")
             case Cause.FORBIDDEN:
                 who, cure = _FORBIDDEN[self.code]
-                detail = f"{who} forbids this, and no role helps: {cure}. Azure says {self.code}: {self.message}"
-                return AzureRefusal("azure-failed", detail)
+                return AzureRefusal("azure-failed", f"{who} forbids this, and no role helps: {cure}. Azure says {says}")
             case Cause.THROTTLED:
-                return AzureRefusal("azure-throttled", f"Azure throttles us: {self.code}: {self.message}", retry_after_s=wait)
+                return AzureRefusal("azure-throttled", f"Azure throttles us: {says}", retry_after_s=wait)
             case Cause.ADDRESS:
-                return AzureRefusal(
-                    "address-taken", f"The address is taken by {self.holder or 'another resource'}: {self.message}"
-                )
+                holder = self.holder or "another resource"
+                return AzureRefusal("address-taken", f"The address is taken by {holder}: {self.message}")
             case Cause.LOCKED:
                 return AzureRefusal("busy", f"Another operation is at work in Azure: {self.message}", retry_after_s=wait)
             case _:
-                return AzureRefusal("azure-failed", f"Azure says {self.code}: {self.message}")
+                return AzureRefusal("azure-failed", f"Azure says {says}")
 
 
-_LOCKED: Final = frozenset(
-    {
-        "RetryableErrorDueToAnotherOperation",
-        "ReferencedResourceNotProvisioned",
-        "AnotherOperationInProgress",
-        "RetryableError",
-        "NicReservedForAnotherVm",
-    }
-)
+_LOCKED: Final = frozenset({
+    "RetryableErrorDueToAnotherOperation", "ReferencedResourceNotProvisioned", "AnotherOperationInProgress", "RetryableError",
+    "NicReservedForAnotherVm",
+})  # fmt: skip
 _LOCKED_AT_ANY_STATUS: Final = _LOCKED - {"RetryableError"}
 """Codes that say so whatever the status: `ReferencedResourceNotProvisioned` comes with 400 as well as with 429."""
 
@@ -110,32 +94,20 @@ _THROTTLED: Final = frozenset({"SubscriptionRequestsThrottled", "ResourceRequest
 _ADDRESS: Final = frozenset({"PrivateIPAddressIsAllocated", "PrivateIPAddressInUse", "PublicIPAddressInUse"})
 
 
-def error_of(reply: ArmReply) -> ArmError:
-    """The error in an answer whose status is not success."""
-    return _classified(reply.status, reply.body, reply.headers)
-
-
-def failed_operation(reply: ArmReply) -> ArmError:
-    """The error in a poll's answer that says Failed or Canceled (its HTTP status is 200)."""
-    return _classified(reply.status, reply.body, reply.headers, operation=True)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a Retry-After header; Azure sends numbers, and a date or nonsense counts as absent."""
-    value = headers.get("retry-after", "")
-    return float(value) if re.fullmatch(r"\d{1,6}(\.\d+)?", value) else None
-
-
-def _classified(status: int, body: Any, headers: Mapping[str, str], *, operation: bool = False) -> ArmError:
-    error = body.get("error") if isinstance(body, dict) else None
-    error = error if isinstance(error, dict) else {}
+def error_of(reply: ArmReply, *, operation: bool = False) -> ArmError:
+    """The error in an answer whose status is not success, or (`operation`) in a poll's answer that says Failed or Canceled."""
+    status, body = reply.status, reply.body if isinstance(reply.body, dict) else {}
+    error = found if isinstance(found := body.get("error"), dict) else {}
     codes = list(_codes(error))
     message = _message(error) or f"HTTP {status} without a message"
-    cause = _operation_cause(body, codes) if operation else _cause(status, codes)
     code = next((code for code in reversed(codes) if code in _LOCKED | _THROTTLED), codes[0] if codes else f"Http{status}")
-    return ArmError(
-        cause, status, code, message, retry_after_s=retry_after(headers), request_id=headers.get("x-ms-request-id", "")
-    )
+    cause = _operation_cause(body, codes) if operation else _cause(status, {*codes}, code)
+    after = reply.headers.get("retry-after", "")
+    # Azure sends numbers. A date or nonsense counts as absent.
+    wait_s = float(after) if re.fullmatch(r"\d{1,6}(\.\d+)?", after) else None
+    made = ArmError(cause, code, message, wait_s, reply.headers.get("x-ms-request-id", ""))
+    made.ended_operation = operation
+    return made
 
 
 def _codes(error: Mapping[str, Any]) -> Iterator[str]:
@@ -153,24 +125,20 @@ def _message(error: Mapping[str, Any]) -> str:
     return inner or str(error.get("message") or "")
 
 
-def _operation_cause(body: Any, codes: list[str]) -> Cause:
-    if isinstance(body, dict) and body.get("status") == "Canceled":
+def _operation_cause(body: Mapping[str, Any], codes: list[str]) -> Cause:
+    if body.get("status") == "Canceled" or any(code.startswith("CanceledAndSuperseded") for code in codes):
         return Cause.CANCELED
-    if any(code.startswith("CanceledAndSuperseded") for code in codes):
-        return Cause.CANCELED
-    if "AnotherOperationInProgress" in codes:
-        return Cause.LOCKED
-    return Cause.FAILED
+    return Cause.LOCKED if "AnotherOperationInProgress" in codes else Cause.FAILED
 
 
-def _cause(status: int, codes: list[str]) -> Cause:
+def _cause(status: int, codes: set[str], code: str) -> Cause:
     if status == 429:
-        return Cause.LOCKED if _LOCKED & set(codes) and not _THROTTLED & set(codes) else Cause.THROTTLED
-    if _ADDRESS & set(codes):
+        return Cause.LOCKED if _LOCKED & codes and not _THROTTLED & codes else Cause.THROTTLED
+    if _ADDRESS & codes:
         return Cause.ADDRESS
-    if _LOCKED_AT_ANY_STATUS & set(codes):
+    if _LOCKED_AT_ANY_STATUS & codes:
         return Cause.LOCKED
-    if codes and codes[0] in _FORBIDDEN:
+    if code in _FORBIDDEN:
         return Cause.FORBIDDEN
     if status == 408 or status >= 500:
         return Cause.TRANSIENT

@@ -20,9 +20,19 @@ def configurations(document: Json) -> list[Json]:
     return [item for item in found if isinstance(item, dict)]
 
 
-def _properties(configuration: Json) -> Json:
-    found = configuration.get("properties")
+def _name(configuration: Json) -> str:
+    return str(configuration.get("name", "")).lower()
+
+
+def _properties(configuration: Json | None) -> Json:
+    found = configuration.get("properties") if configuration else None
     return found if isinstance(found, dict) else {}
+
+
+def referred(configuration: Json | None, what: str) -> str | None:
+    """The resource id of what an ip configuration refers to, or None."""
+    reference = _properties(configuration).get(what)
+    return str(reference["id"]) if isinstance(reference, dict) and reference.get("id") else None
 
 
 def same_address(text: Any, address: str) -> bool:
@@ -35,27 +45,18 @@ def same_address(text: Any, address: str) -> bool:
 
 def named(document: Json, name: str) -> Json | None:
     """The ip configuration of that name, or None."""
-    return next((item for item in configurations(document) if str(item.get("name", "")).lower() == name.lower()), None)
-
-
-def public_ip_of(configuration: Json) -> str | None:
-    """The id of its public IP, or None."""
-    reference = _properties(configuration).get("publicIPAddress")
-    return str(reference["id"]) if isinstance(reference, dict) and reference.get("id") else None
+    return next((item for item in configurations(document) if _name(item) == name.lower()), None)
 
 
 def carries(document: Json, vip: Vip) -> bool:
     """Whether this NIC carries the VIP as it is defined: name, private address and public IP."""
-    found = named(document, vip.name)
-    if found is None or not has_address(document, vip):
-        return False
-    return (public_ip_of(found) or "").lower() == (vip.public_ip_id or "").lower()
+    public = referred(named(document, vip.name), "publicIPAddress") or ""
+    return has_address(document, vip) and public.lower() == (vip.public_ip_id or "").lower()
 
 
 def has_address(document: Json, vip: Vip) -> bool:
     """Whether this NIC has the VIP's ip configuration with its private address, whatever its public one."""
-    found = named(document, vip.name)
-    return found is not None and same_address(_properties(found).get("privateIPAddress"), vip.private_ip)
+    return same_address(_properties(named(document, vip.name)).get("privateIPAddress"), vip.private_ip)
 
 
 def intruder(document: Json, vip: Vip, ours: Sequence[Vip] = ()) -> str | None:
@@ -66,12 +67,10 @@ def intruder(document: Json, vip: Vip, ours: Sequence[Vip] = ()) -> str | None:
     """
     names = {vip.name.lower(), *(other.name.lower() for other in ours)}
     for item in configurations(document):
-        if str(item.get("name", "")).lower() in names:
-            continue
-        public = public_ip_of(item)
-        if same_address(_properties(item).get("privateIPAddress"), vip.private_ip) or (
-            vip.public_ip_id and public and public.lower() == vip.public_ip_id.lower()
-        ):
+        public = (referred(item, "publicIPAddress") or "").lower()
+        has_public = bool(vip.public_ip_id) and public == (vip.public_ip_id or "").lower()
+        has_private = same_address(_properties(item).get("privateIPAddress"), vip.private_ip)
+        if _name(item) not in names and (has_private or has_public):
             return str(item.get("name"))
     return None
 
@@ -84,34 +83,26 @@ def primary(document: Json) -> Json | None:
 
 def subnet_of(document: Json) -> str | None:
     """The id of the subnet that the NIC's primary ip configuration is in."""
-    first = primary(document)
-    reference = _properties(first).get("subnet") if first else None
-    return str(reference["id"]) if isinstance(reference, dict) and reference.get("id") else None
+    return referred(primary(document), "subnet")
 
 
 def is_primary(document: Json, name: str) -> bool:
     """Whether the ip configuration of that name is the NIC's primary one."""
-    found, first = named(document, name), primary(document)
-    return found is not None and found is first
+    found = named(document, name)
+    return found is not None and found is primary(document)
 
 
 def detached(nic: Nic, names: Sequence[str]) -> Json:
     """The document without the ip configurations of these names."""
     gone = {name.lower() for name in names}
-    kept = [item for item in configurations(nic.document) if str(item.get("name", "")).lower() not in gone]
-    return _with(nic.document, kept)
+    return _with(nic.document, [item for item in configurations(nic.document) if _name(item) not in gone])
 
 
 def attached(nic: Nic, vips: Sequence[Vip]) -> Json:
     """The document with these VIPs, each in place of a configuration of its name; one that is already right stays as it is."""
-    right = {vip.name.lower() for vip in vips if carries(nic.document, vip)}
-    wanted = {vip.name.lower() for vip in vips}
-    kept = [
-        item
-        for item in configurations(nic.document)
-        if (name := str(item.get("name", "")).lower()) not in wanted or name in right
-    ]
-    return _with(nic.document, kept + [_configuration(nic.document, vip) for vip in vips if vip.name.lower() not in right])
+    missing = [vip for vip in vips if not carries(nic.document, vip)]
+    kept = configurations(detached(nic, [vip.name for vip in missing]))
+    return _with(nic.document, kept + [_configuration(nic.document, vip) for vip in missing])
 
 
 TAG: Final = "mirror-vip-overwritten"
@@ -129,18 +120,16 @@ def _with(document: Json, kept: list[Json]) -> Json:
 
 def _configuration(document: Json, vip: Vip) -> Json:
     """A new ip configuration for the VIP: in the NIC's subnet and application security groups (all of a NIC share them)."""
-    first = primary(document)
-    mine = _properties(first) if first else {}
-    version = "IPv6" if ipaddress.ip_address(vip.private_ip).version == 6 else "IPv4"
+    groups = _properties(primary(document)).get("applicationSecurityGroups")
     properties: Json = {
         "privateIPAddress": vip.private_ip,
         "privateIPAllocationMethod": "Static",
-        "privateIPAddressVersion": version,
+        "privateIPAddressVersion": f"IPv{ipaddress.ip_address(vip.private_ip).version}",
         "primary": False,
         "subnet": {"id": subnet_of(document)},
     }
-    if mine.get("applicationSecurityGroups"):
-        properties["applicationSecurityGroups"] = [{"id": group["id"]} for group in mine["applicationSecurityGroups"]]
+    if groups:
+        properties["applicationSecurityGroups"] = [{"id": group["id"]} for group in groups]
     if vip.public_ip_id:
         properties["publicIPAddress"] = {"id": vip.public_ip_id}
     return {"name": vip.name, "properties": properties}
@@ -152,27 +141,21 @@ def differences(before: Json, after: Json, vips: Sequence[Vip]) -> list[str]:
     Shows whether a swap changed anything else on a NIC (I5). Ip configurations are compared by name, never by index.
     """
     ours = {vip.name.lower() for vip in vips}
-    return sorted(_differences(_comparable(before, ours), _comparable(after, ours), ""))
 
+    def comparable(document: Json) -> Json:
+        others = {_name(item): item for item in configurations(document) if _name(item) not in ours}
+        return {**_with(document, []), "ipConfigurations": others}
 
-def _comparable(document: Json, ours: set[str]) -> Json:
-    by_name = {str(item.get("name", "")).lower(): item for item in configurations(document)}
-    kept = {name: item for name, item in by_name.items() if name not in ours}
-    return _with(document, []) | {"ipConfigurations": kept} if "properties" in document else dict(document)
+    return sorted(_differences(comparable(before), comparable(after), ""))
 
 
 def _differences(before: Any, after: Any, at: str) -> Iterator[str]:
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        before, after = dict(enumerate(before)), dict(enumerate(after))
     if isinstance(before, dict) and isinstance(after, dict):
-        for name in before.keys() | after.keys():
-            if name in _VOLATILE:
-                continue
-            if name not in before or name not in after:
-                yield f"{at}/{name}"
-            else:
-                yield from _differences(before[name], after[name], f"{at}/{name}")
-    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        for index, (one, other) in enumerate(zip(before, after, strict=True)):
-            yield from _differences(one, other, f"{at}/{index}")
+        for name in (before.keys() | after.keys()) - _VOLATILE:
+            both = name in before and name in after
+            yield from _differences(before[name], after[name], f"{at}/{name}") if both else [f"{at}/{name}"]
     elif before != after and not _same_id(before, after):
         yield at
 

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
-from vipcore.arm.errors import retry_after
+from vipcore.arm.errors import Cause, error_of
 from vipcore.arm.port import ArmReply
 from vipcore.arm.rate_limit import WRITES_OF_A_SWAP, RateLimit, Sent
 from vipcore.instants import spread
@@ -43,16 +43,11 @@ MOST: Final = 0.8
 class PollCount:
     """How many operations this process polls."""
 
-    __slots__ = ("count",)
-
-    def __init__(self) -> None:
-        self.count = 0
+    count = 0
 
 
 class Subscription:
     """One subscription's rate limits, and how its operations are polled. Times are the event loop's seconds."""
-
-    __slots__ = ("durations", "polling_now", "process_polls", "reads", "usual_s", "writes")
 
     def __init__(self, process_polls: PollCount | None = None) -> None:
         # A few less than Azure's: requests overtake each other on the way, and a second one in a 429 costs more than it brings.
@@ -66,8 +61,9 @@ class Subscription:
     def answered(self, method: str, sent: Sent, reply: ArmReply, now: float) -> None:
         """Learn from an answer's headers and status."""
         kind, limit = ("reads", self.reads) if method == "GET" else ("writes", self.writes)
-        if reply.status == 429 and _throttled(reply):
-            limit.throttled(sent, retry_after(reply.headers) or 2.0, now)
+        error = error_of(reply) if reply.status == 429 else None
+        if error and error.cause is Cause.THROTTLED:
+            limit.throttled(sent, error.retry_after_s or 2.0, now)
         else:
             limit.answered(sent, reply.headers.get(f"x-ms-ratelimit-remaining-subscription-{kind}", ""), now)
 
@@ -83,7 +79,10 @@ class Subscription:
     def poll_after(self, elapsed_s: float, jitter: float, polls: int = 0) -> float:
         """Seconds until the next poll of an operation that has run for `elapsed_s` and was polled so often."""
         alone = min(POLL_S_MAX, max(FIRST_POLL_S, elapsed_s * 0.03))
-        shared = self._shared()
+        now = asyncio.get_running_loop().time()
+        spare = max(0.0, self.reads.permits.available(now) - READS_LOW) / 10.0
+        # Seconds between two polls of one operation, if all that are under way are polled equally often.
+        shared = max(self.polling_now / (POLLS_PER_S + spare), self.process_polls.count / PROCESS_POLLS_PER_S)
         if shared <= alone:
             return alone
         if polls == 0 and self.usual_s > elapsed_s:
@@ -106,15 +105,3 @@ class Subscription:
         """Learn from an operation found ended after `elapsed_s`; the poll before was after `before_s` (0: there was none)."""
         self.durations.append((before_s + elapsed_s) / 2 if before_s else elapsed_s * EARLIER)
         self.usual_s = sorted(self.durations)[int(MOST * (len(self.durations) - 1))]
-
-    def _shared(self) -> float:
-        """Seconds between two polls of one operation, if all that are under way are polled equally often."""
-        now = asyncio.get_running_loop().time()
-        spare = max(0.0, self.reads.permits.available(now) - READS_LOW) / 10.0
-        return max(self.polling_now / (POLLS_PER_S + spare), self.process_polls.count / PROCESS_POLLS_PER_S)
-
-
-def _throttled(reply: ArmReply) -> bool:
-    """Whether a 429 is about rates, not about a resource that another operation holds."""
-    error = reply.body.get("error") if isinstance(reply.body, dict) else None
-    return not (isinstance(error, dict) and error.get("code") == "RetryableError" and "TooManyCalls" not in str(error))

@@ -17,7 +17,6 @@ tell corrects our count.
 import asyncio
 import contextlib
 import heapq
-import math
 from collections import deque
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -54,8 +53,6 @@ class Sent(NamedTuple):
 class Bucket:
     """A token bucket: holds at most `size`, is refilled by `per_s` a second, and starts full."""
 
-    __slots__ = ("at", "level", "per_s", "size")
-
     def __init__(self, size: float, per_s: float) -> None:
         self.size, self.per_s = size, per_s
         self.level, self.at = size, 0.0
@@ -68,40 +65,15 @@ class Bucket:
         """Take tokens out, whether or not there are so many."""
         self.level, self.at = self.available(now) - tokens, max(now, self.at)
 
-    def drain(self, now: float, until: float) -> None:
-        """Empty it, and refill it from `until` on only."""
-        self.level, self.at = min(0.0, self.available(now)), until
-
-
-class Window:
-    """The network provider's five minutes: at most `calls_max` calls, ours and others'. Knows when they were sent."""
-
-    __slots__ = ("call_times", "calls_max")
-
-    def __init__(self, calls_max: int) -> None:
-        self.calls_max = calls_max
-        self.call_times: deque[float] = deque()
-
-    def free_at(self, calls: int, now: float) -> float:
-        """When there is room for so many calls: now, or later."""
-        while self.call_times and self.call_times[0] <= now - WINDOW_S:
-            self.call_times.popleft()
-        over = calls - (self.calls_max - len(self.call_times))
-        if over <= 0:
-            return now
-        # Calls that are permitted but not sent yet end at a time that nobody knows: check again in a second.
-        return self.call_times[over - 1] + WINDOW_S if over <= len(self.call_times) else now + 1.0
-
 
 class RateLimit:
     """One kind of call (reads or writes) of one subscription. Times are the event loop's seconds."""
 
-    __slots__ = ("arrivals", "azure", "blocked_until", "permits", "reserved", "timer", "used", "waiting", "window")
-
     def __init__(self, *, size: float, per_s: float, window_max: int) -> None:
         self.permits = Bucket(size, per_s)  # permits that can be granted: granted ones are taken out, whether used or not
         self.azure = Bucket(size, per_s)  # Azure's own bucket by our count: calls that were sent are taken out
-        self.window = Window(window_max)
+        self.window_max = window_max
+        self.call_times: deque[float] = deque()  # of the network provider's five minutes, ours and others'
         self.blocked_until = 0.0
         self.used = 0  # all calls so far, ours and others'
         self.reserved = 0  # permits that were granted and whose calls have not been sent
@@ -111,13 +83,15 @@ class RateLimit:
 
     def free_at(self, calls: int, now: float) -> float:
         """When so many permits can be granted: now, or later."""
+        while self.call_times and self.call_times[0] <= now - WINDOW_S:
+            self.call_times.popleft()
+        over = self.reserved + calls - (self.window_max - len(self.call_times))
+        room_at = now
+        if over > 0:
+            # Calls that are permitted but not sent yet end at a time that nobody knows: check again in a second.
+            room_at = self.call_times[over - 1] + WINDOW_S if over <= len(self.call_times) else now + 1.0
         refilled_at = now + max(0.0, calls - self.permits.available(now)) / self.permits.per_s
-        return max(self.blocked_until, refilled_at, self.window.free_at(self.reserved + calls, now))
-
-    def grant(self, calls: int, now: float) -> None:
-        """Hand out so many permits."""
-        self.permits.take(calls, now)
-        self.reserved += calls
+        return max(self.blocked_until, refilled_at, room_at)
 
     def release(self, calls: int) -> None:
         """Take back permits that are not needed."""
@@ -129,7 +103,7 @@ class RateLimit:
     def sent(self, now: float) -> Sent:
         """A call is sent, on a permit. Pass the result to `answered` or `throttled`."""
         self.reserved = max(0, self.reserved - 1)
-        self.window.call_times.append(now)
+        self.call_times.append(now)
         self.used += 1
         self.azure.take(1, now)
         return Sent(at=now, room=self.azure.level + self.used)
@@ -145,25 +119,20 @@ class RateLimit:
             self.permits.take(foreign, now)
             self.azure.level -= foreign
             self.used += foreign
-            self.window.call_times.extend([now] * foreign)
+            self.call_times.extend([now] * foreign)
 
     def throttled(self, sent: Sent, wait_s: float, now: float) -> None:
         """Azure refused a call, which does not count, and wants no more for so long."""
         with contextlib.suppress(ValueError):
-            self.window.call_times.remove(sent.at)
+            self.call_times.remove(sent.at)
         self.blocked_until = max(self.blocked_until, now + wait_s)
         # Empty then, so that several instances do not send a burst at the same moment, which Azure would refuse again.
-        self.permits.drain(now, self.blocked_until)
+        self.permits.level, self.permits.at = min(0.0, self.permits.available(now)), self.blocked_until
 
     async def acquire(self, calls: int = 1) -> None:
         """Wait for so many permits, in the order of `ORDER`. Each is then used with `sent` or given back with `release`."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        if not self.waiting and self.free_at(calls, now) <= now:
-            self.grant(calls, now)
-            return
         self.arrivals += 1
-        future: asyncio.Future[None] = loop.create_future()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self.waiting, (ORDER.get(), self.arrivals, calls, future))
         self._serve()
         try:
@@ -181,7 +150,6 @@ class RateLimit:
         now = loop.time()
         if self.timer is not None:
             self.timer.cancel()
-            self.timer = None
         while self.waiting:
             _, _, calls, future = self.waiting[0]
             if not future.done():
@@ -189,7 +157,8 @@ class RateLimit:
                 if at > now + 1e-6:
                     self.timer = loop.call_at(at, self._serve)
                     return
-                self.grant(calls, now)
+                self.permits.take(calls, now)
+                self.reserved += calls
                 future.set_result(None)
             heapq.heappop(self.waiting)
 
@@ -232,9 +201,3 @@ class Permits:
         """Give back what is held."""
         held, self.held = self.held, 0
         self.limit.release(held)
-
-
-def clamp(seconds: float, deadline: float, now: float) -> float:
-    """`seconds`, or what is left until the deadline; never negative, never nan."""
-    left = deadline - now
-    return max(0.0, min(seconds, left)) if math.isfinite(seconds) else max(0.0, left)

@@ -71,7 +71,7 @@ async def accept(controller: Controller, request: Request, head: Head, observed:
         assert after.swap is not None
         from_member = after.swap.from_member if after.swap.begun else seen_on
         row = _accepted_row(request, newest, after.swap.operation_id, outcome, remark, from_member=from_member)
-        after = replace(after, swap=replace(after.swap, from_member=from_member, begun=True))
+        after = replace(after, swap=after.swap._replace(from_member=from_member, begun=True))
         after = repeats.reset_left_out(request.use_issued_at(after), request)
         return after, [row, *resumed(request, newest)]
 

@@ -55,7 +55,7 @@ async def lift_freeze(controller: Controller, head: Head, caller: Caller, reason
         recorded = newest.recorded_claim
         if recorded is not None:
             stood_still = max(now - max(recorded.recorded_at, newest.frozen.at), instants.seconds(0))
-            recorded = replace(recorded, recorded_at=recorded.recorded_at + stood_still)
+            recorded = recorded._replace(recorded_at=recorded.recorded_at + stood_still)
         entry = caller.entry("unfrozen", detail=f"Unfrozen. Reason: {reason}")
         return replace(newest, frozen=None, recorded_claim=recorded), [entry]
 

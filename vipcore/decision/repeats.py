@@ -21,7 +21,7 @@ def left_out(head: Head, request: Request) -> Head:
     """The head with one more row of this key left out."""
     actor = request.caller.actor
     last = head.repeats[actor]
-    return replace(head, repeats={**head.repeats, actor: replace(last, left_out=last.left_out + 1)})
+    return replace(head, repeats={**head.repeats, actor: last._replace(left_out=last.left_out + 1)})
 
 
 def told(head: Head, request: Request, what: str, now: Instant) -> Head:
@@ -33,7 +33,7 @@ def reset_left_out(head: Head, request: Request) -> Head:
     """The head after another row of this key: it tells how many were left out before it, so the next one need not."""
     actor = request.caller.actor
     last = head.repeats.get(actor)
-    return head if last is None else replace(head, repeats={**head.repeats, actor: replace(last, left_out=0)})
+    return head if last is None else replace(head, repeats={**head.repeats, actor: last._replace(left_out=0)})
 
 
 def with_count(detail: str, head: Head, request: Request) -> str:

@@ -127,7 +127,7 @@ async def take_over(controller: Controller, request: Request, head: Head) -> Out
             raise HeadChanged(newest)
         swap = newest.swap
         if not swap.begun:
-            swap = replace(swap, from_member=observed.placement().first, begun=True)
+            swap = swap._replace(from_member=observed.placement().first, begun=True)
         after = replace(newest, swap=swap)
         return after, resumed(request, after)
 

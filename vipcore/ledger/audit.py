@@ -6,7 +6,6 @@ of row 1 is 64 zeros.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from vipcore.ledger.seal import Seal, digest
@@ -26,13 +25,10 @@ def row_key(seq: int) -> str:
     return f"audit-{_TOP - seq:019d}"
 
 
-_COLUMN: Final = {
-    name: "".join(part.title() for part in name.split("_"))
-    for name in (
-        "actor", "member", "from_member", "claim_id", "operation_id", "correlation_id", "arm_request_ids", "duration_ms",
-        "outcome", "detail", "evidence",
-    )
-}  # fmt: skip
+_COLUMN: Final = {name: name.title().replace("_", "") for name in (
+    "actor", "member", "from_member", "claim_id", "operation_id", "correlation_id", "arm_request_ids", "duration_ms",
+    "outcome", "detail", "evidence",
+)}  # fmt: skip
 """Keyword of `Entry` -> column of the table (docs/api.md section 8)."""
 
 
@@ -41,8 +37,6 @@ class Entry:
 
     `epoch`: the one it is about, where that is not the head's any more. Raises KeyError for a keyword that names no column.
     """
-
-    __slots__ = ("columns", "epoch", "event")
 
     def __init__(self, event: str, *, epoch: int | None = None, **columns: str | int | None) -> None:
         self.event, self.epoch = event, epoch
@@ -60,21 +54,15 @@ class Caller(NamedTuple):
         return Entry(event, epoch=epoch, actor=self.actor, correlation_id=self.correlation_id, **columns)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """An audit row. `columns` holds every column but PartitionKey, RowKey and Hash, under the table's names."""
 
     mirror: str
+    row_key: str
+    """As it is stored, not as its Seq would have it: a row under another key is forged and must not hash as if it were not."""
     seq: int
-    columns: Mapping[str, Any] = field(repr=False)
+    columns: Mapping[str, Any]
     hash: str
-    stored_as: str | None = None
-    """The RowKey under which it was found, where that is not its Seq's: such a row is forged, and must not hash as if it were."""
-
-    @property
-    def row_key(self) -> str:
-        """The RowKey it is stored under."""
-        return row_key(self.seq) if self.stored_as is None else self.stored_as
 
     def to_entity(self) -> dict[str, Any]:
         """The table entity, ints as ints (the adapter makes them Edm.Int64)."""
@@ -84,28 +72,17 @@ class Row:
     def from_entity(cls, entity: Mapping[str, Any]) -> "Row":
         """Any stored entity, also a forged or damaged one: nothing is judged here. A missing Seq reads as -1."""
         columns = {k: v for k, v in entity.items() if k not in ("PartitionKey", "RowKey", "Hash", "Timestamp")}
-        found, key = columns.get("Seq"), str(entity.get("RowKey", ""))
+        found = columns.get("Seq")
         seq = found if isinstance(found, int) and 0 <= found <= _TOP else -1
-        return cls(
-            mirror=str(entity.get("PartitionKey", "")),
-            seq=seq,
-            columns=columns,
-            hash=str(entity.get("Hash", "")),
-            stored_as=key if seq < 0 or key != row_key(seq) else None,
-        )
+        mirror, key, hash_ = (str(entity.get(name, "")) for name in ("PartitionKey", "RowKey", "Hash"))
+        return cls(mirror=mirror, row_key=key, seq=seq, columns=columns, hash=hash_)
 
     def view(self) -> dict[str, Any]:
-        """The row as `GET audit` shows it: the columns in snake_case."""
-        return {_snake(name): _shown(value) for name, value in {**self.columns, "Hash": self.hash}.items()}
-
-
-def _shown(value: Any) -> Any:
-    """A forged row may hold what JSON has no form for; it is shown as text."""
-    return value if isinstance(value, str | int) else str(value)
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+        """The row as `GET audit` shows it: the columns in snake_case. What a forged one may hold beside JSON is shown as text."""
+        return {
+            re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): value if isinstance(value, str | int) else str(value)
+            for name, value in {**self.columns, "Hash": self.hash}.items()
+        }
 
 
 def append(
@@ -114,17 +91,9 @@ def append(
     """The entries as rows seq + 1, seq + 2, ... of the mirror's chain."""
     rows: list[Row] = []
     for number, entry in enumerate(entries, seq + 1):
-        columns: dict[str, Any] = {
-            "Seq": number,
-            "Event": entry.event,
-            "At": at,
-            "Epoch": epoch if entry.epoch is None else entry.epoch,
-            "Alg": seal.alg,
-            "PrevHash": prev_hash,
-            **entry.columns,
-        }
-        row = Row(mirror=mirror, seq=number, columns=columns, hash="")
-        row = replace(row, hash=digest(row.to_entity(), seal.key))
-        rows.append(row)
-        prev_hash = row.hash
+        about = epoch if entry.epoch is None else entry.epoch
+        place = {"Seq": number, "Event": entry.event, "At": at, "Epoch": about, "Alg": seal.alg, "PrevHash": prev_hash}
+        row = Row(mirror=mirror, row_key=row_key(number), seq=number, columns={**place, **entry.columns}, hash="")
+        prev_hash = digest(row.to_entity(), seal.key)
+        rows.append(row._replace(hash=prev_hash))
     return tuple(rows)

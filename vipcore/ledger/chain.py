@@ -2,14 +2,13 @@
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vipcore.ledger.audit import GENESIS, Row
 from vipcore.ledger.seal import KEYED, Seal, digest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(NamedTuple):
     """Where a check of the chain stands: the last seq it accepted, that row's hash, and the first keyed seq so far."""
 
     seq: int = 0
@@ -17,8 +16,7 @@ class Link:
     keyed_from: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Broken:
+class Broken(NamedTuple):
     """The first row that does not fit, and why, as a sentence."""
 
     seq: int
@@ -28,12 +26,10 @@ class Broken:
 def verify(mirror: str, rows: Sequence[Row], link: Link, seal: Seal) -> Link | Broken:
     """Go along the rows (ascending from link.seq + 1) and return where the chain stands after them, or the first break."""
     for row in rows:
-        seq = link.seq + 1
-        wrong = _wrong(mirror, row, link, seal)
-        if wrong:
-            return Broken(seq=seq, detail=wrong)
+        if wrong := _wrong(mirror, row, link, seal):
+            return Broken(seq=link.seq + 1, detail=wrong)
         keyed = link.keyed_from is None and str(row.columns["Alg"]).startswith(KEYED)
-        link = Link(seq=seq, hash=row.hash, keyed_from=seq if keyed else link.keyed_from)
+        link = Link(seq=row.seq, hash=row.hash, keyed_from=row.seq if keyed else link.keyed_from)
     return link
 
 

@@ -4,9 +4,9 @@ What is stored is the decision (`desired`, `epoch`, when it began), who may driv
 (`swap`), never the steps and never a NIC's body: whoever goes on looks afresh. Head and audit rows change in one transaction.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeVar
 
 from vipcore import instants
 from vipcore.instants import Instant
@@ -16,17 +16,17 @@ from vipcore.model import Epoch
 LEASE_MARGIN_S: Final = 5.0
 """How far apart the wall clocks of two instances of the controller may be."""
 
+_T = TypeVar("_T")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
+
+class Lease(NamedTuple):
     """The right to drive until an instant. A lease that ran out (rather than being released) may leave a write behind."""
 
     owner: str
     until: Instant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Swap:
+class Swap(NamedTuple):
     """A decision that is not carried out yet. `from_member`: who carried the VIP when it was accepted, None for nobody."""
 
     operation_id: str
@@ -41,8 +41,7 @@ class Swap:
     """Whether a driver has taken it up; `from_member` is then what that one saw, and until then what was expected."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LastSwap:
+class LastSwap(NamedTuple):
     """The last swap that was completed, as status shows it. `phases`: name to milliseconds, in order."""
 
     operation_id: str
@@ -53,16 +52,14 @@ class LastSwap:
     phases: tuple[tuple[str, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LateWrites:
+class LateWrites(NamedTuple):
     """Which members' NICs a driver that died may still write, and until when a placement may be the work of such a write."""
 
     until: Instant = instants.NEVER
     members: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedClaim:
+class RecordedClaim(NamedTuple):
     """A recorded claim that the timer judges again. `code`: why it could not be carried out."""
 
     member: str
@@ -74,8 +71,7 @@ class RecordedClaim:
     code: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frozen:
+class Frozen(NamedTuple):
     """An operator's stop sign; `until` None means until lifted."""
 
     reason: str
@@ -84,8 +80,7 @@ class Frozen:
     until: Instant | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repeat:
+class Repeat(NamedTuple):
     """The last refusal or confirmation of a key, so that one like it within a minute is counted and not written."""
 
     what: str
@@ -93,7 +88,7 @@ class Repeat:
     left_out: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Head:
     """All that is known of a mirror without looking at Azure. `etag` None: not stored yet."""
 
@@ -112,7 +107,7 @@ class Head:
     last_swap: LastSwap | None = None
     wrote_at: Instant = instants.NEVER
     """When a NIC was last written on behalf of this mirror."""
-    late_writes: LateWrites = LateWrites()
+    late_writes: LateWrites = LateWrites()  # noqa: RUF009  # a tuple
     recorded_claim: RecordedClaim | None = None
     frozen: Frozen | None = None
     holds: Mapping[str, Instant] = field(default_factory=dict)
@@ -141,20 +136,22 @@ REPLAY_MARKS_MAX: Final = 200
 """Keys come and go over the years, and a column of the table takes 32,768 characters. The marks of the keys that were used
 last are kept: an older one guards nothing any more, since a signature is fresh for minutes."""
 
+REPEATS_MAX: Final = 64
+
 
 def use_issued_at(head: Head, key_id: str, issued_at: Instant) -> Head:
     """The head with the key's mark moved to `issued_at` (never back)."""
-    text = instants.to_text(issued_at)
-    replay_marks = {**head.replay_marks, key_id: max(text, head.replay_marks.get(key_id, ""))}
-    kept = sorted(replay_marks, key=lambda name: (name == key_id, replay_marks[name]))[-REPLAY_MARKS_MAX:]
-    return replace(head, replay_marks={name: mark for name, mark in replay_marks.items() if name in kept})
-
-
-REPEATS_MAX: Final = 64
+    mark = max(instants.to_text(issued_at), head.replay_marks.get(key_id, ""))
+    return replace(head, replay_marks=_latest(head.replay_marks, key_id, mark, str, REPLAY_MARKS_MAX))
 
 
 def repeated(head: Head, actor: str, repeat: Repeat) -> Head:
     """The head with the actor's last refusal or confirmation, of as many actors as spoke last."""
-    repeats = {**head.repeats, actor: repeat}
-    kept = sorted(repeats, key=lambda name: (name == actor, repeats[name].at))[-REPEATS_MAX:]
-    return replace(head, repeats={name: last for name, last in repeats.items() if name in kept})
+    return replace(head, repeats=_latest(head.repeats, actor, repeat, lambda last: last.at, REPEATS_MAX))
+
+
+def _latest(known: Mapping[str, _T], name: str, value: _T, age: Callable[[_T], Any], most: int) -> dict[str, _T]:
+    """What is known with one more value, less the oldest where there are too many."""
+    known = {**known, name: value}
+    kept = sorted(known, key=lambda each: (each == name, age(known[each])))[-most:]
+    return {each: known[each] for each in known if each in kept}

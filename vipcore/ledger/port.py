@@ -1,15 +1,13 @@
 """The port of the Table service: one partition per mirror with its head and audit rows, and the worklist."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from vipcore.ledger.audit import Row
 from vipcore.ledger.head import Head
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkItem:
+class WorkItem(NamedTuple):
     """A row of the worklist: this mirror may have unfinished work. `etag` as read, for a delete that loses no newer hint."""
 
     mirror: str

@@ -6,7 +6,7 @@ Canonical JSON: https://www.rfc-editor.org/rfc/rfc8785. `docs/api.md` section 8 
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import rfc8785
@@ -15,12 +15,12 @@ PLAIN: Final = "sha256"
 KEYED: Final = "hmac-sha256:"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Seal:
-    """How rows are hashed: plain, or keyed. Keys stay out of `repr`."""
+    """How rows are hashed: plain, or keyed. It has no `repr` of its own, so that none shows a key."""
 
-    key: bytes | None = field(default=None, repr=False)
-    previous: bytes | None = field(default=None, repr=False)
+    key: bytes | None = None
+    previous: bytes | None = None
 
     @property
     def alg(self) -> str:
@@ -29,12 +29,8 @@ class Seal:
 
     def key_for(self, alg: str) -> bytes | None:
         """The key that an Alg column names. Raises KeyError when it names one we do not have, or an unknown algorithm."""
-        if alg == PLAIN:
-            return None
-        for key in (self.key, self.previous):
-            if key is not None and alg == KEYED + fingerprint(key):
-                return key
-        raise KeyError(alg)
+        ours = {KEYED + fingerprint(key): key for key in (self.key, self.previous) if key is not None}
+        return None if alg == PLAIN else ours[alg]
 
 
 def fingerprint(key: bytes) -> str:

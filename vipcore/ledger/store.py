@@ -30,7 +30,7 @@ class CommitInDoubt(Unreachable):
     """A transaction got no answer, and the table went away before a read could tell: its rows may be in the trail."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Store:
     """The ledger, and what sealing a row takes."""
 
@@ -54,34 +54,27 @@ class Store:
                 return head
             at = instants.to_text(self.clock.now())
             rows = audit.append(head.mirror, head.seq, head.head_hash, entries, at=at, epoch=new.epoch, seal=self.seal)
-            if rows:
-                new = replace(new, seq=rows[-1].seq, head_hash=rows[-1].hash)
-            new = replace(new, etag=head.etag)
+            seq, head_hash = (rows[-1].seq, rows[-1].hash) if rows else (new.seq, new.head_hash)
+            new = replace(new, seq=seq, head_hash=head_hash, etag=head.etag)
             sending(rows)
             try:
-                stored = await self.ledger.commit(new, rows)
-            except (Stale, CommitUnknown) as exc:
-                in_doubt = isinstance(exc, CommitUnknown)
+                stored: Head | None = await self.ledger.commit(new, rows)
+            except Stale:
+                stored, head = None, await self.ledger.load_head(new.mirror)
+            except CommitUnknown:
                 try:
                     head = await self.ledger.load_head(new.mirror)
-                    landed = in_doubt and await self._landed(head, rows)
-                except Unreachable as away:
-                    if in_doubt:
-                        raise CommitInDoubt(str(away)) from away
-                    raise
-                if landed:
-                    self._log_head(new, rows)
-                    return head if head == new else replace(new, etag=OUTDATED)
-                await asyncio.sleep(0.02 * attempt * self.clock.jitter())
-                continue
-            self._log_head(stored, rows)
-            return stored
+                    landed = await self._landed(head, rows)
+                except Unreachable as exc:
+                    raise CommitInDoubt(str(exc)) from exc
+                stored = (head if head == new else replace(new, etag=OUTDATED)) if landed else None
+            if stored is not None:
+                if rows:
+                    # The second place of trust: a head hash that only the log has shows that a tail of the table was cut off.
+                    self.log("audit.head", mirror=stored.mirror, seq=stored.seq, hash=stored.head_hash)
+                return stored
+            await asyncio.sleep(0.02 * attempt * self.clock.jitter())
         raise Unreachable(f"the head of mirror {head.mirror} changed {_TRIES} times while this was committed")
-
-    def _log_head(self, stored: Head, rows: Sequence[Row]) -> None:
-        """The second place of trust: a head hash that the log has and the table has not shows that a tail was cut off."""
-        if rows:
-            self.log("audit.head", mirror=stored.mirror, seq=stored.seq, hash=stored.head_hash)
 
     async def _landed(self, head: Head, rows: Sequence[Row]) -> bool:
         """Whether the transaction whose answer was lost took effect.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vipcore.arm.client import Arm
-from vipcore.arm.rate_limit import Permits, clamp
+from vipcore.arm.rate_limit import Permits
 from vipcore.errors import AzureRefusal
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.store import Store
@@ -114,7 +114,7 @@ class Drive:
             await self.lease.refresh_if_due()
             if now >= until:
                 return
-            await asyncio.sleep(clamp(min(until - now, HEARTBEAT_S), self.attempts.deadline, now))
+            await asyncio.sleep(max(0.0, min(until - now, HEARTBEAT_S, self.attempts.deadline - now)))
 
     async def hold_permits(self, calls: int) -> None:
         """Wait until Azure's rate limit has room for that many writes.
@@ -126,7 +126,7 @@ class Drive:
         held = asyncio.ensure_future(self.attempts.permits.hold(calls))
         try:
             while not held.done():
-                await asyncio.wait([held], timeout=clamp(HEARTBEAT_S, self.attempts.deadline, self.now()))
+                await asyncio.wait([held], timeout=max(0.0, min(HEARTBEAT_S, self.attempts.deadline - self.now())))
                 if not held.done() and self.now() >= self.attempts.deadline:
                     raise AzureRefusal("azure-throttled", "Azure's limit of writes leaves no room yet; the decision stands.")
                 await self.lease.refresh_if_due()

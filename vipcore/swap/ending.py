@@ -93,11 +93,11 @@ async def fail(drive: Drive, refusal: Refusal) -> None:
         assert newest.swap is not None
         failures = newest.swap.failures + 1
         backoff = min(5.0 * 2 ** min(failures - 1, 8), BACKOFF_S_MAX)
-        swap = replace(newest.swap, failures=failures, retry_at=failed_at + instants.seconds(backoff))
+        swap = newest.swap._replace(failures=failures, retry_at=failed_at + instants.seconds(backoff))
         after = drive.in_flight.stamp(replace(newest, swap=swap), drive.store.clock.now())
         if not drive.in_flight.unanswered:
             # What a driver before us may have left is still to be rewritten by whoever comes next.
-            left = replace(swap, maybe_in_flight=tuple(sorted(drive.in_flight.to_overwrite)))
+            left = swap._replace(maybe_in_flight=tuple(sorted(drive.in_flight.to_overwrite)))
             after = replace(after, lease=None, swap=left)
         return after, [row]
 
@@ -152,7 +152,7 @@ async def _hand_over(drive: Drive, head: Head) -> None:
             # Whoever judges now must not take a read of before our writes for a fresh one.
             return (replace(newest, wrote_at=after.wrote_at) if drive.journal.waiting else newest), []
         if after.swap is not None:
-            after = replace(after, swap=replace(after.swap, maybe_in_flight=tuple(sorted(drive.in_flight.late))))
+            after = replace(after, swap=after.swap._replace(maybe_in_flight=tuple(sorted(drive.in_flight.late))))
         return (after if drive.in_flight.unanswered else replace(after, lease=None)), []
 
     await drive.lease.commit(head, change)

@@ -175,7 +175,7 @@ class InFlight:
         late = self.late
         if head.swap is not None:
             maybe = tuple(sorted(late | self.announced | self.observed.to_write(head.desired)))
-            head = replace(head, swap=replace(head.swap, maybe_in_flight=maybe))
+            head = replace(head, swap=head.swap._replace(maybe_in_flight=maybe))
         head = replace(head, wrote_at=max(now, head.wrote_at) if self.wrote_at >= 0 else head.wrote_at)
         return expecting_late_writes(head, late, now, now + instants.seconds(LATE_WRITES_S)) if late else head
 

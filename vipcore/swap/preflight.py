@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from vipcore.arm import nic
-from vipcore.arm.client import Arm, Permission
+from vipcore.arm.client import Arm
 from vipcore.arm.errors import ArmError, Cause
 from vipcore.errors import AzureRefusal, NoReply, NotSent
 from vipcore.model import Json, Mirror, Nic, Vip
@@ -212,13 +212,13 @@ async def _allowed(arm: Arm, cache: PreflightCache, resource_id: str, actions: l
     return Check(name=name, ok=True, detail=", ".join(actions))
 
 
-def grants(permissions: list[Permission], action: str) -> bool:
+def grants(permissions: list[Json], action: str) -> bool:
     """Whether the effective permissions allow the action: `*` matches anything, NotActions take away within one entry."""
 
-    def among(patterns: tuple[str, ...]) -> bool:
-        return any(fnmatch.fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
+    def among(patterns: list[str] | None) -> bool:
+        return any(fnmatch.fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns or ())
 
-    return any(among(item.actions) and not among(item.not_actions) for item in permissions)
+    return any(among(item.get("actions")) and not among(item.get("notActions")) for item in permissions)
 
 
 def _no(name: str, detail: str, *, code: str = "azure-failed") -> Check:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from azure.core.credentials import AccessToken
+from azure.core.credentials import AccessTokenInfo
 from azure.core.exceptions import ClientAuthenticationError
 
 from simulator import server as simulator
@@ -35,13 +35,13 @@ class Tokens:
 
     def __init__(self, lifetime_s: float = 3600) -> None:
         self.lifetime_s = lifetime_s
-        self.token: AccessToken | None = None
+        self.token: AccessTokenInfo | None = None
 
-    async def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
+    async def get_token_info(self, *_scopes: str, **_options: Any) -> AccessTokenInfo:
         if self.token is None or self.token.expires_on <= time.time():
             await asyncio.sleep(0)
             Tokens.made += 1
-            self.token = AccessToken(f"t{Tokens.made}", int(time.time() + self.lifetime_s))
+            self.token = AccessTokenInfo(f"t{Tokens.made}", int(time.time() + self.lifetime_s))
         return self.token
 
     async def close(self) -> None:
@@ -55,7 +55,7 @@ class Tokens:
 
 
 class NoTokens(Tokens):
-    async def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
+    async def get_token_info(self, *_scopes: str, **_options: Any) -> AccessTokenInfo:
         raise ClientAuthenticationError("no identity here")
 
 

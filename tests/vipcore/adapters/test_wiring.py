@@ -43,7 +43,7 @@ async def test_nothing_goes_through_a_proxy_of_the_environment(monkeypatch: pyte
         settings = {**SETTINGS, "VIP_TABLE": table, "VIP_ARM_ENDPOINT": server.url, "AZURE_CLIENT_ID": client_id}
         wired = wiring.build(environment.load(settings, Path()), environ=settings)
 
-        await wired.transport.send(ArmRequest("GET", "/nic"))
+        await wired.controller.arm.transport.send(ArmRequest("GET", "/nic"))
         page = await wired.controller.probes.page(Member(name="A", nic_id="/n", status_url=f"{server.url}/page"))
         reached = await wired.controller.probes.path(f"{server.url}/probe", within_s=5.0)
         with contextlib.suppress(Unreachable):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vipcore.arm.errors import Cause, error_of, failed_operation
+from vipcore.arm.errors import Cause, error_of
 from vipcore.arm.port import ArmReply
 
 POLICY = "Resource 'nic-a' was disallowed by policy. Policy identifiers: 'nics must not have public ips'."
@@ -53,5 +53,5 @@ def test_only_the_operations_own_word_ends_it() -> None:
     """An operation that failed arrives in an answer 200; a refused poll is none of its ends."""
     ended = ArmReply(status=200, headers={}, body={"status": "Failed", "error": {"code": "X", "message": "m"}})
 
-    assert failed_operation(ended).ended_operation
+    assert error_of(ended, operation=True).ended_operation
     assert not error_of(reply(403, "AuthorizationFailed")).ended_operation

@@ -77,7 +77,8 @@ class Azure:
         held: list[str] = []
         for other in self.documents.values():
             for entry in nic.configurations(other):
-                held += [entry["properties"]["privateIPAddress"], nic.public_ip_of(entry) or entry["name"] + str(id(other))]
+                public = nic.referred(entry, "publicIPAddress") or entry["name"] + str(id(other))
+                held += [entry["properties"]["privateIPAddress"], public]
         assert len(held) == len(set(held)), "an address or a public IP would be on two NICs"
 
     def wait(self) -> None:
