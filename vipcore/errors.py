@@ -34,6 +34,7 @@ _CODES: Final[Mapping[str, tuple[int, int | None]]] = {
     "azure-throttled": (503, 10),
     "outcome-unknown": (503, 2),
     "storage-unavailable": (503, 2),
+    "identity-unavailable": (503, 5),
 }
 """Per code its HTTP status, and the seconds to wait where trying again makes sense; None: final for that request."""
 
@@ -62,7 +63,7 @@ class Refusal(VipError):
 class AzureRefusal(Refusal):
     """Azure's answer, or its silence, ends the attempt: the decision stands and is tried again later.
 
-    Codes: `azure-denied`, `azure-failed`, `azure-throttled`, `address-taken`, `outcome-unknown`, `busy`.
+    Codes: `identity-unavailable`, `azure-denied`, `azure-failed`, `azure-throttled`, `address-taken`, `outcome-unknown`, `busy`.
     """
 
 
@@ -80,6 +81,10 @@ class CommitUnknown(VipError):
 
 class NotSent(VipError):
     """The request to Azure certainly had no effect: it was not sent."""
+
+
+class NoToken(NotSent):
+    """As NotSent, since the managed identity gave no token: the answer is `identity-unavailable`."""
 
 
 class NoReply(VipError):

@@ -11,16 +11,24 @@ from typing import Final
 
 from azure.core.credentials import AccessTokenInfo
 from azure.core.credentials_async import AsyncSupportsTokenInfo
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import AsyncHTTPPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
+
+from vipcore.errors import NoToken
 
 EARLY_S: Final = 300.0
 """How long before it expires a token is replaced. Tokens of managed identities live for hours."""
 
 AGAIN_S: Final = 30.0
 """How long a token that is due but still valid is used on if no new one can be fetched."""
+
+FETCH_S: Final = 6.0
+"""How long the identity's endpoint may take, tries of azure-identity included. Below the time in which a NIC must be read."""
+
+PAUSE_S: Final = 5.0
+"""How long the endpoint is left alone after it gave no token: it throttles those who ask on (429)."""
 
 
 class TokenPolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
@@ -32,10 +40,12 @@ class TokenPolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
         self._credential: AsyncSupportsTokenInfo | None = None
         self._token: AccessTokenInfo | None = None
         self._due_at = 0.0
+        self._refused: NoToken | None = None
+        self._ask_again_at = 0.0
         self._lock = asyncio.Lock()
 
     async def send(self, request: PipelineRequest[HttpRequest]) -> PipelineResponse[HttpRequest, AsyncHttpResponse]:
-        """See azure-core. Raises AzureError where there is no token."""
+        """See azure-core. Raises NoToken: the request was not sent."""
         token = await self._current()
         request.http_request.headers["authorization"] = f"Bearer {token.token}"
         response = await self.next.send(request)
@@ -54,14 +64,24 @@ class TokenPolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
         async with self._lock:  # one request fetches the token, all others wait for it
             if self._token is not None and time.time() < self._due_at:
                 return self._token
+            if self._refused and time.monotonic() < self._ask_again_at:
+                raise self._refused
             try:
                 self._credential = self._credential or self._new_credential()
-                self._token = await self._credential.get_token_info(self._scope)
-            except (AzureError, OSError):
-                if self._token is None or time.time() >= self._token.expires_on - AGAIN_S:
-                    raise
-                self._due_at = time.time() + AGAIN_S
-                return self._token
+                async with asyncio.timeout(FETCH_S):
+                    self._token = await self._credential.get_token_info(self._scope)
+            except (AzureError, OSError) as exc:  # TimeoutError is an OSError
+                if self._token and time.time() < self._token.expires_on - AGAIN_S:
+                    self._due_at = time.time() + AGAIN_S
+                    return self._token
+                self._refused, self._ask_again_at = NoToken(_said(exc)), time.monotonic() + PAUSE_S
+                raise self._refused from exc
             now, expires_on = time.time(), self._token.expires_on
             self._due_at = self._token.refresh_on or expires_on - min(EARLY_S, (expires_on - now) / 2)
             return self._token
+
+
+def _said(exc: Exception) -> str:
+    status = f"HTTP {exc.status_code}: " if isinstance(exc, HttpResponseError) and exc.status_code else ""
+    what = " ".join(str(exc).split())[:300] or f"no answer within {FETCH_S:g} s"
+    return f"the managed identity gave no token; its endpoint says {status}{what}"

@@ -21,7 +21,7 @@ _NAMED: Final = (*_STORED, "mirror-unknown")
 _SWAP: Final = (
     *_STORED,
     "body-invalid", "body-too-large", "peer-still-primary", "claimant-not-primary", "address-taken", "mirror-frozen",
-    "azure-denied", "azure-failed", "busy", "azure-throttled", "outcome-unknown",
+    "azure-denied", "azure-failed", "busy", "azure-throttled", "outcome-unknown", "identity-unavailable",
 )  # fmt: skip
 _CLAIM: Final = (
     *_SWAP,

@@ -51,7 +51,7 @@ class Signed(NamedTuple):
             )
 
 
-DISABLED_S: Final = 60
+DISABLED_S: Final = 10
 """Until when a claim of a key that the app cannot use is to come again: an operator, or Key Vault, may have mended it."""
 
 _NOBODY: Final = hashlib.sha256(b"no such key").digest()

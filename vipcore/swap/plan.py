@@ -18,7 +18,7 @@ from typing import Final
 
 from vipcore.arm import nic
 from vipcore.arm.errors import ArmError
-from vipcore.errors import AzureRefusal, InvariantBroken
+from vipcore.errors import AzureRefusal, InvariantBroken, NoToken
 from vipcore.model import Mirror, Missing, Nic, Observation, Placement, Seen, Unreadable, Vip
 
 Observations = Mapping[str, Observation]
@@ -171,6 +171,8 @@ def refusal(observed: Observations, found: Blocked, *, before: str = "") -> Azur
     if said is not None:
         return AzureRefusal(said.code, f"{before}{found.reason}. {said.detail}", retry_after_s=said.retry_after_s)
     why = f" ({errors[0]})" if errors else ""
+    if any(isinstance(error, NoToken) for error in errors):
+        return AzureRefusal("identity-unavailable", f"{before}{found.reason}{why}.")
     return AzureRefusal("address-taken" if found.taken_by else "azure-failed", f"{before}{found.reason}{why}.")
 
 

@@ -15,7 +15,7 @@ from vipcore import instants
 from vipcore.arm import nic
 from vipcore.arm.client import Accepted
 from vipcore.arm.errors import ArmError, Cause
-from vipcore.errors import AzureRefusal, NoReply, NotSent
+from vipcore.errors import AzureRefusal, NoReply, NoToken, NotSent
 from vipcore.model import Json, Nic
 from vipcore.swap.drive import TRIES_MAX, Drive
 from vipcore.swap.observe import read, tell_unanswered
@@ -167,6 +167,8 @@ def _in_vain(drive: Drive, member: str) -> AzureRefusal:
         case ArmError() as exc:
             refusal = exc.refusal()
             return AzureRefusal(refusal.code, f"{before}{refusal.detail}", retry_after_s=refusal.retry_after_s)
+        case NoToken() as exc:
+            return AzureRefusal("identity-unavailable", f"{before}The last one was not sent: {exc}")
         case NotSent() as exc:
             return AzureRefusal("azure-failed", f"{before}Azure could not be reached: {exc}")
         case _:

@@ -20,7 +20,7 @@ from vipcore.adapters import wiring
 from vipcore.adapters.arm import ArmTransport
 from vipcore.adapters.connections import Connections
 from vipcore.arm.port import ArmRequest
-from vipcore.errors import NoReply, NotSent
+from vipcore.errors import NoReply, NoToken, NotSent
 from vipcore.settings.config import Config
 
 NIC = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Network/networkInterfaces/n?api-version=2026-03-01"
@@ -234,8 +234,38 @@ async def test_without_a_token_nothing_is_sent(server: Scripted, connections: Co
     """A managed identity that is not there is NotSent, and ARM hears nothing."""
     transport = ArmTransport(endpoint=server.url, audience="a", new_credential=NoTokens, connections=connections)
 
-    with pytest.raises(NotSent, match="no identity here"):
+    with pytest.raises(NoToken, match="no identity here"):
         await transport.send(PUT)
+    assert server.seen == []
+
+
+async def test_an_identity_that_throttles_is_told_and_left_alone(
+    server: Scripted, connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says what the identity's endpoint answered, and requests that follow do not ask it again at once."""
+
+    async def throttle(_seen: Seen) -> web.StreamResponse:
+        return web.json_response({"error": {"code": "TooMany", "message": "slow down"}}, status=429)
+
+    async with scripted(throttle) as endpoint:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"{endpoint.url}/msi/token")
+        monkeypatch.setenv("IDENTITY_HEADER", "x")
+        transport = ArmTransport(
+            endpoint=server.url, audience="a", new_credential=lambda: wiring.identity(Config()), connections=connections
+        )
+        said = set()
+        asked = []
+        for _ in range(20):
+            with pytest.raises(NoToken) as no_token:
+                await transport.send(GET)
+            said.add(str(no_token.value))
+            asked.append(len(endpoint.seen))
+        await transport.close()
+
+    assert said == {
+        "the managed identity gave no token; its endpoint says HTTP 429: (TooMany) slow down Code: TooMany Message: slow down"
+    }
+    assert set(asked) == {asked[0]}
     assert server.seen == []
 
 

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from vipcore.arm import nic
-from vipcore.errors import InvariantBroken
+from vipcore.errors import InvariantBroken, NoToken
 from vipcore.model import Member, Mirror, Missing, Nic, Observation, Seen, Unreadable, Vip
 from vipcore.swap import plan
 from vipcore.swap.plan import Blocked, Kind, Plan, Step
@@ -159,6 +159,17 @@ def test_vip_that_might_be_on_a_nic_that_could_not_be_read_stops_everything() ->
 
     assert isinstance(planned, Blocked)
     assert planned.unread == ("C",)
+
+
+def test_what_is_answered_names_the_identity_where_it_gave_no_token() -> None:
+    """An operator who reads of a NIC alone would look in the wrong place."""
+    observed = Azure().observed({"B": Unreadable(id="B", error=NoToken("the endpoint says HTTP 429"))})
+    blocked = plan.plan(MIRROR, observed, "B")
+
+    assert isinstance(blocked, Blocked)
+    refused = plan.refusal(observed, blocked)
+    assert (refused.code, refused.status) == ("identity-unavailable", 503)
+    assert "HTTP 429" in refused.detail
 
 
 def test_plain_swap_is_one_write_per_nic() -> None:
