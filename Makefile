@@ -15,7 +15,7 @@ AZ := .venv-az/.installed
 TYPED := $(wildcard vipcore function_app.py simulator serve demo bench tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve simulator test test-fast fast-swap fast-others interop soak bench check format lock clean
+.PHONY: help setup demo serve simulator test test-waiting test-others test-fast fast-swap fast-others interop soak bench check format lock clean
 
 help:
 	@echo 'make demo       one failover, start to end, on this machine: simulated Azure, real Table service, real agent'
@@ -46,11 +46,21 @@ ROOMS = $(patsubst %/,%,$(foreach folder,tests/vipcore tests tests/served,$(wild
 
 test: $(VENV) $(NODE)
 	$(if $(ROOM),$(if $(ROOMS),,$(error No tests for ROOM=$(ROOM). Name a folder of tests/vipcore, tests or tests/served)))
-	$(PY) -m pytest -m 'not interop and not soak' $(if $(ROOM),$(firstword $(ROOMS))) $(ARGS)
+	$(if $(ROOM)$(ARGS),$(SUITE) $(if $(ROOM),$(firstword $(ROOMS))) $(ARGS),@$(SIDE_BY_SIDE) test-waiting test-others)
 
-# Two processes of pytest, one for each core. A make before 4.0 cannot keep their outputs apart.
+SUITE := $(PY) -m pytest -m 'not interop and not soak'
+# A make before 4.0 cannot keep the outputs apart.
+SIDE_BY_SIDE = $(MAKE) -j2 --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+# The tests of agents and of served apps mostly wait; the others compute.
+test-waiting:
+	@$(SUITE) tests/agent tests/served
+
+test-others:
+	@$(SUITE) $(filter-out tests/agent/ tests/served/ tests/interop/ tests/__pycache__/,$(wildcard tests/*/))
+
 test-fast: $(VENV)
-	@$(MAKE) -j2 --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) fast-swap fast-others
+	@$(SIDE_BY_SIDE) fast-swap fast-others
 
 FAST := $(PY) -m pytest -q -m 'not interop and not soak and not slow'
 

@@ -1,8 +1,9 @@
 """`POST /mirrors/{mirror}/claims`: a member says that it has become primary. It is verified, then judged and carried out.
 
 The order of the checks is fixed: size, signature, freshness, rate, body, whom the key speaks for. Until the signature is
-verified nothing is read from the table and nothing is written to it: a flood without a key costs an HMAC. From then on a
-refusal is written into the trail of the key's own mirror, so that nobody learns anything about other mirrors.
+verified nothing is read from the table, and nothing is written to it but a count of refused signatures, once a minute: a flood
+without a key costs an HMAC. From then on a refusal is written into the trail of the key's own mirror, so that nobody learns
+anything about other mirrors.
 """
 
 from vipcore.decision import rules

@@ -1,7 +1,7 @@
 """How a drive ends: completed, failed, or handed over; each with its rows and the lease in one transaction.
 
-The lease is released on every way out but one: a write of ours without an answer, which no read has settled. If the table is
-away at that moment, the rows follow when it is back; only the end of this process may lose them (I3).
+`lease.py` says when the lease is given back. If the table is away at that moment, the rows follow when it is back; only the end
+of this process may lose them (I3).
 """
 
 import asyncio

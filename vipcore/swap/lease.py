@@ -11,8 +11,8 @@ If the process dies, the lease runs out by itself. Whoever takes over reads `may
 etag of a fresh read before anything else: a write of the dead drive that lands later then fails on If-Match. For
 `in_flight.LATE_WRITES_S` the timer also takes a placement that such a write explains for an unfinished swap.
 
-The lease is given back on every way out but one: a write of our own without an answer, which no read has settled. That lease
-runs out.
+The lease is given back on every way out but two: a write of our own without an answer, which no read has settled, and a table
+that does not answer. That lease runs out.
 """
 
 import asyncio
