@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from vipcore.arm.rate_limit import Permits
-from vipcore.decision.rules import Deny, replayed
+from vipcore.decision import rules
 from vipcore.errors import VipError
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Caller, Entry
@@ -71,11 +71,11 @@ class Request:
         evidence = self.claim.evidence if self.claim else None
         return self.caller.entry(event, member=self.member, claim_id=self.claim_id, evidence=evidence, **columns)
 
-    def replayed(self, head: Head) -> Deny | None:
+    def replayed(self, head: Head) -> rules.Deny | None:
         """Whether the same signed request, or one signed later with its key, was accepted already (I6)."""
         if self.claim is None or self.by_timer or self.issued_at_used:
             return None
-        return replayed(head, self.claim)
+        return rules.replayed(head, self.claim)
 
     def use_issued_at(self, head: Head) -> Head:
         """The head with this claim's `issued_at` used: nothing signed at or before it is accepted again (I6)."""
