@@ -117,6 +117,7 @@ def test_a_failed_operation_is_seen_by_the_poller(azure: Azure, client: NetworkM
     """An operation that ends Failed raises in the poller with status 200 and Azure's code."""
     azure.switch(retry_after="none", operation_end="failed-kept")
     nic = client.network_interfaces.get("rg", "mirrora290_z1")
+    nic.tags = {"changed": "yes"}  # a PUT that changes nothing starts no operation
 
     with pytest.raises(HttpResponseError) as caught:
         client.network_interfaces.begin_create_or_update("rg", "mirrora290_z1", nic).result()
