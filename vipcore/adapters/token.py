@@ -40,7 +40,7 @@ class TokenPolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
         self._credential: AsyncSupportsTokenInfo | None = None
         self._token: AccessTokenInfo | None = None
         self._due_at = 0.0
-        self._refused: NoToken | None = None
+        self._refused = ""
         self._ask_again_at = 0.0
         self._lock = asyncio.Lock()
 
@@ -64,8 +64,8 @@ class TokenPolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
         async with self._lock:  # one request fetches the token, all others wait for it
             if self._token is not None and time.time() < self._due_at:
                 return self._token
-            if self._refused and time.monotonic() < self._ask_again_at:
-                raise self._refused
+            if time.monotonic() < self._ask_again_at:
+                raise NoToken(self._refused)
             try:
                 self._credential = self._credential or self._new_credential()
                 async with asyncio.timeout(FETCH_S):
@@ -74,8 +74,8 @@ class TokenPolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
                 if self._token and time.time() < self._token.expires_on - AGAIN_S:
                     self._due_at = time.time() + AGAIN_S
                     return self._token
-                self._refused, self._ask_again_at = NoToken(_said(exc)), time.monotonic() + PAUSE_S
-                raise self._refused from exc
+                self._refused, self._ask_again_at = _said(exc), time.monotonic() + PAUSE_S
+                raise NoToken(self._refused) from exc
             now, expires_on = time.time(), self._token.expires_on
             self._due_at = self._token.refresh_on or expires_on - min(EARLY_S, (expires_on - now) / 2)
             return self._token

@@ -32,14 +32,24 @@ class Cause(Enum):
 
 
 class ArmError(VipError):
-    """An answer that is not success. `request_id`: x-ms-request-id; `holder`: the ip configuration that has the address."""
+    """An answer that is not success. `request_id`: x-ms-request-id; `holder`: the ip configuration that has the address.
 
-    def __init__(self, cause: Cause, code: str, message: str, wait_s: float | None = None, request_id: str = "") -> None:
+    `ended_operation`: whether this is an operation's own word that it failed or was canceled, not the failure of a poll.
+    """
+
+    def __init__(
+        self,
+        cause: Cause,
+        code: str,
+        message: str,
+        *,
+        wait_s: float | None = None,
+        request_id: str = "",
+        ended_operation: bool = False,
+    ) -> None:
         super().__init__(f"{code}: {message}"[:1000])
-        self.cause, self.code, self.message = cause, code, message[:1000]
+        self.cause, self.code, self.message, self.ended_operation = cause, code, message[:1000], ended_operation
         self.retry_after_s, self.request_id = wait_s, request_id
-        self.ended_operation = False
-        """Whether this is an operation's own word that it failed or was canceled, not the failure of a poll."""
 
     @property
     def holder(self) -> str | None:
@@ -105,9 +115,8 @@ def error_of(reply: ArmReply, *, operation: bool = False) -> ArmError:
     after = reply.headers.get("retry-after", "")
     # Azure sends numbers. A date or nonsense counts as absent.
     wait_s = float(after) if re.fullmatch(r"\d{1,6}(\.\d+)?", after) else None
-    made = ArmError(cause, code, message, wait_s, reply.headers.get("x-ms-request-id", ""))
-    made.ended_operation = operation
-    return made
+    request_id = reply.headers.get("x-ms-request-id", "")
+    return ArmError(cause, code, message, wait_s=wait_s, request_id=request_id, ended_operation=operation)
 
 
 def _codes(error: Mapping[str, Any]) -> Iterator[str]:

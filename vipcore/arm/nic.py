@@ -1,7 +1,7 @@
 """Surgery on a NIC's document: attach and detach ip configurations by name, and say what else differs. Pure.
 
 A PUT replaces the whole NIC and what it leaves out goes back to its default, so the document travels as Azure sent it, unknown
-properties included, and only our ip configurations change (I5; docs/facts/azure.md sections 6 and 12). Azure compares
+properties included, and only our ip configurations and our tag change (I5; docs/facts/azure.md sections 6 and 12). Azure compares
 resource names without case, and so do we. Only secondary configurations are ever ours: Azure refuses to delete a primary one.
 """
 
@@ -106,7 +106,7 @@ def attached(nic: Nic, vips: Sequence[Vip]) -> Json:
 
 
 TAG: Final = "mirror-vip-overwritten"
-"""The one tag that we ever set on a NIC, and only where a rewrite changed nothing (docs/adr/0012)."""
+"""The one tag that we ever set on a NIC, and only where a rewrite changed nothing (docs/adr/0012-overwrite-is-proven.md)."""
 
 
 def tagged(nic: Nic, value: str) -> Json:
@@ -136,7 +136,7 @@ def _configuration(document: Json, vip: Vip) -> Json:
 
 
 def differences(before: Json, after: Json, vips: Sequence[Vip]) -> list[str]:
-    """JSON pointers of what differs between two documents, our VIPs and Azure's own marks (etag, provisioningState) aside.
+    """JSON pointers of what differs between two documents; our VIPs, our tag and Azure's own marks (`_VOLATILE`) aside.
 
     Shows whether a swap changed anything else on a NIC (I5). Ip configurations are compared by name, never by index.
     """
@@ -144,7 +144,8 @@ def differences(before: Json, after: Json, vips: Sequence[Vip]) -> list[str]:
 
     def comparable(document: Json) -> Json:
         others = {_name(item): item for item in configurations(document) if _name(item) not in ours}
-        return {**_with(document, []), "ipConfigurations": others}
+        tags = {name: value for name, value in (document.get("tags") or {}).items() if name != TAG}
+        return {**_with(document, []), "ipConfigurations": others, "tags": tags}
 
     return sorted(_differences(comparable(before), comparable(after), ""))
 

@@ -121,17 +121,16 @@ class Drive:
 
         Raises AzureRefusal `azure-throttled` at the deadline, LostLease, Unreachable.
         """
-        if self.attempts.permits.held >= calls:
-            return
-        held = asyncio.ensure_future(self.attempts.permits.hold(calls))
-        try:
-            while not held.done():
-                await asyncio.wait([held], timeout=max(0.0, min(HEARTBEAT_S, self.attempts.deadline - self.now())))
-                if not held.done() and self.now() >= self.attempts.deadline:
-                    raise AzureRefusal("azure-throttled", "Azure's limit of writes leaves no room yet; the decision stands.")
-                await self.lease.refresh_if_due()
-        finally:
-            held.cancel()
+        while self.attempts.permits.held < calls:  # another write of this drive may take them while the lease is refreshed
+            held = asyncio.ensure_future(self.attempts.permits.hold(calls))
+            try:
+                while not held.done():
+                    await asyncio.wait([held], timeout=max(0.0, min(HEARTBEAT_S, self.attempts.deadline - self.now())))
+                    if not held.done() and self.now() >= self.attempts.deadline:
+                        raise AzureRefusal("azure-throttled", "Azure's limit of writes leaves no room yet; the decision stands.")
+                    await self.lease.refresh_if_due()
+            finally:
+                held.cancel()
 
     def entry(self, event: str, **columns: Any) -> Entry:
         """A row about this swap: who drives it, for whom, under which ids."""

@@ -11,7 +11,7 @@ from simulator.state.throttle import Limits
 from tests.vipcore.arm.clock import in_time, now, throttled
 from vipcore.arm.polling import Subscription
 from vipcore.arm.port import ArmReply
-from vipcore.arm.rate_limit import NEW, ORDER, UNDER_WAY, RateLimit
+from vipcore.arm.rate_limit import NEW, ORDER, UNDER_WAY, Permits, RateLimit
 
 # -- permits -----------------------------------------------------------------------------------------------------------
 
@@ -63,6 +63,25 @@ def test_work_under_way_goes_first_then_who_began_first() -> None:
         orders = {"young": (NEW, 9.0), "old": (NEW, 1.0), "attach": (UNDER_WAY, 8.0), "older attach": (UNDER_WAY, 7.0)}
         await asyncio.gather(*(one(name, order) for name, order in orders.items()))
         assert served == ["older attach", "attach", "old", "young"]
+
+    in_time(story)
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_permit_is_used_by_the_call_that_is_sent_and_by_no_other(sent: bool) -> None:
+    """A call that fails before it is sent leaves its permit to the next one, and the end of the drive gives the rest back."""
+
+    async def story() -> None:
+        limit = RateLimit(size=10.0, per_s=5.0, window_max=1_000)
+        permits = Permits(limit)
+        await permits.hold(3)
+        with permits.one() as permit:
+            if sent:
+                permit.used = True
+                limit.sent(now())
+        assert (permits.held, limit.reserved) == ((2, 2) if sent else (3, 3))
+        permits.release()
+        assert (permits.held, limit.reserved) == (0, 0)
 
     in_time(story)
 

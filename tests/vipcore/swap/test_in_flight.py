@@ -63,6 +63,8 @@ async def test_a_write_that_lands_after_its_driver_died() -> None:
     claim.cancel()
     assert outcome.outcome == "moved"
     assert any("Rewrote the NIC of MIRRORB" in detail for detail in await details(harness, "nic.write"))
+    assert any("Set the tag mirror-vip-overwritten on the NIC of MIRRORB" in it for it in await details(harness, "nic.write"))
+    assert not any("also changed" in detail for detail in await details(harness, "swap.completed"))
     assert 412 in [sent.status for sent in puts(harness)]
     await assert_kept(harness, on=NIC_A)
 
