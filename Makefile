@@ -100,10 +100,10 @@ $(VENV): requirements-dev.txt requirements-runtime.txt
 	@echo '[1/3] creating .venv'
 	@test -x $(PY) || $(PYTHON) -m venv .venv
 	@echo '[2/3] installing the locked packages (about a minute)'
-	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@$(PIP) install --quiet --require-hashes -r requirements-dev.txt
 	@# Declared for 3.13 and later, measured to run on 3.11: the flag covers a whole pip run, so it has a run of its own.
 	@$(PY) -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || exit 0; \
-		$(PIP) install --require-hashes --no-deps --ignore-requires-python -r requirements-runtime.txt
+		$(PIP) install --quiet --require-hashes --no-deps --ignore-requires-python -r requirements-runtime.txt
 	@echo '[3/3] compiling them once'
 	@$(PY) -m compileall -q -j 0 .venv/lib >/dev/null || true
 	@touch $@

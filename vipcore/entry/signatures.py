@@ -52,7 +52,7 @@ class Signed(NamedTuple):
 
 
 DISABLED_S: Final = 10
-"""Until when a claim of a key that the app cannot use is to come again: an operator, or Key Vault, may have mended it."""
+"""Seconds after which a claim with a key that the app cannot use is worth another try."""
 
 _NOBODY: Final = hashlib.sha256(b"no such key").digest()
 

@@ -34,7 +34,7 @@ class Kind(Enum):
     DETACH = "detach"
     ATTACH = "attach"
     REPAIR = "repair"
-    OVERWRITE = "fence"
+    OVERWRITE = "overwrite"
     TAG = "tag"
 
 

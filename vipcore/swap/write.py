@@ -103,10 +103,10 @@ def without_effect(exc: ArmError | NotSent | NoReply) -> bool:
 
 
 def _accepted(drive: Drive, step: Step, accepted: Accepted, sent_at: float) -> Written:
-    if step.kind in (Kind.OVERWRITE, Kind.TAG):
-        drive.in_flight.answered(step.member, drive.now())
-    else:
+    if step.vips:
         drive.in_flight.accepted(step.member, drive.now())
+    else:  # the NIC may be as it was, its etag included
+        drive.in_flight.answered(step.member, drive.now())
     drive.observed.saw(step.member, accepted.nic)
     pending = accepted.nic.state not in (SUCCEEDED, FAILED)
     detail = _SENTENCE[step.kind].format(vips=", ".join(step.vips), member=step.member)
