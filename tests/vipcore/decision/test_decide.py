@@ -1,10 +1,13 @@
 """Claims and moves: accepted once, confirmed cheaply, and answered 200 only when the VIP is there."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from simulator import worlds
 from simulator.core.switches import Switches
+from simulator.state.world import WorldPublicIp
 from tests.promises.harness import Harness
 from tests.promises.helpers import NIC_B, assert_kept, events, paged_document, puts, refused, virtual
 from tests.vipcore.decision.denials import DENIED
@@ -99,3 +102,18 @@ async def test_force_never_overrides_the_preflight() -> None:
     assert (await refused(node.move("MIRRORB", force=True))).code == "azure-denied"
     assert puts(harness) == []
     assert (await harness.head()).recorded_claim is None
+
+
+@virtual
+async def test_a_claim_that_got_its_permits_and_is_refused_gives_them_back() -> None:
+    """Under contention a claim holds the permits of its writes before it reads; nobody loses them where the reads stop it."""
+    found = worlds.default()
+    harness = Harness(world=replace(found, public_ips=(WorldPublicIp(name="my_vip_ip", address="20.51.0.254", state="Failed"),)))
+    node = harness.node("n1")
+    writes = node.controller.arm.limits_of(harness.mirror()).writes
+    await writes.acquire(197)  # others of this process hold all there are; new ones come at ten a second
+
+    refusal = await refused(node.claim("MIRRORB"))
+
+    assert refusal.code == "azure-failed"
+    assert writes.reserved == 197
