@@ -15,13 +15,11 @@ from azure.core.exceptions import ClientAuthenticationError
 from simulator import server as simulator
 from simulator import worlds
 from simulator.cloud import Cloud
-from tests.vipcore.adapters.wire import Scripted, Seen, scripted
-from vipcore.adapters import wiring
+from tests.vipcore.adapters.wire import Scripted, Seen, scripted, with_identity
 from vipcore.adapters.arm import ArmTransport
 from vipcore.adapters.connections import Connections
 from vipcore.arm.port import ArmRequest
 from vipcore.errors import NoReply, NoToken, NotSent
-from vipcore.settings.config import Config
 
 NIC = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Network/networkInterfaces/n?api-version=2026-03-01"
 GET = ArmRequest(method="GET", url=NIC)
@@ -248,11 +246,8 @@ async def test_an_identity_that_throttles_is_told_and_left_alone(
         return web.json_response({"error": {"code": "TooMany", "message": "slow down"}}, status=429)
 
     async with scripted(throttle) as endpoint:
-        monkeypatch.setenv("IDENTITY_ENDPOINT", f"{endpoint.url}/msi/token")
-        monkeypatch.setenv("IDENTITY_HEADER", "x")
-        transport = ArmTransport(
-            endpoint=server.url, audience="a", new_credential=lambda: wiring.identity(Config()), connections=connections
-        )
+        environment = {"IDENTITY_ENDPOINT": f"{endpoint.url}/msi/token", "IDENTITY_HEADER": "x"}
+        transport = with_identity(server.url, environment, connections, monkeypatch)
         said = set()
         asked = []
         for _ in range(20):
@@ -348,15 +343,7 @@ async def test_managed_identity_on_the_simulated_azure(connections: Connections,
     """The real credential at the simulated identity endpoint: one token for many requests; a NIC goes round."""
     cloud = Cloud(worlds.default(), now=time.time)
     async with simulator.running(cloud) as edge:
-        for name, value in edge.environment().items():
-            monkeypatch.setenv(name, value)
-        config = Config(arm_endpoint=edge.url)
-        transport = ArmTransport(
-            endpoint=edge.url,
-            audience=config.arm_audience,
-            new_credential=lambda: wiring.identity(config),
-            connections=connections,
-        )
+        transport = with_identity(edge.url, edge.environment(), connections, monkeypatch)
         nic = NIC.replace("/s/", "/00000000-0000-0000-0000-000000000000/").replace("/n?", "/mirrora290_z1?")
 
         shown = [await transport.send(ArmRequest(method="GET", url=nic)) for _ in range(5)][-1]

@@ -11,8 +11,7 @@ from simulator import server as simulator
 from simulator import worlds
 from simulator.cloud import Cloud
 from tests.vipcore.adapters.test_arm import Tokens
-from tests.vipcore.adapters.wire import Seen, scripted
-from vipcore.adapters import wiring
+from tests.vipcore.adapters.wire import Seen, scripted, with_identity
 from vipcore.adapters.arm import ArmTransport
 from vipcore.adapters.connections import Connections
 from vipcore.arm.client import Arm
@@ -21,7 +20,6 @@ from vipcore.arm.port import ArmRequest
 from vipcore.arm.rate_limit import Permit
 from vipcore.errors import NoReply
 from vipcore.model import Nic
-from vipcore.settings.config import Config
 
 GROUP = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Network"
 VNET = f"{GROUP}/virtualNetworks/vnet"
@@ -37,15 +35,7 @@ async def test_the_first_answer_comes_as_azure_gave_it(available: str, code: str
     cloud.switches = replace(cloud.switches, move_ip_configurations=available, latency="fixed:0.2")
     connections = Connections()
     async with simulator.running(cloud) as edge:
-        for name, value in edge.environment().items():
-            monkeypatch.setenv(name, value)
-        config = Config(arm_endpoint=edge.url)
-        transport = ArmTransport(
-            endpoint=edge.url,
-            audience=config.arm_audience,
-            new_credential=lambda: wiring.identity(config),
-            connections=connections,
-        )
+        transport = with_identity(edge.url, edge.environment(), connections, monkeypatch)
         arm = Arm(transport)
         source, target = await arm.read_nic(SOURCE), await arm.read_nic(TARGET)
         assert isinstance(source, Nic)

@@ -1,12 +1,18 @@
-"""Two other ends for the adapters: a server that answers as told, and a proxy that watches and loses replies."""
+"""Other ends for the adapters: a server that answers as told, a proxy that loses replies; and a transport with an identity."""
 
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+import pytest
 from aiohttp import web
+
+from vipcore.adapters import wiring
+from vipcore.adapters.arm import ArmTransport
+from vipcore.adapters.connections import Connections
+from vipcore.settings.config import Config
 
 Handler = Callable[["Seen"], Awaitable[web.StreamResponse]]
 
@@ -113,3 +119,15 @@ async def proxied(target_port: int) -> AsyncIterator[Proxy]:
         yield proxy
     finally:
         server.close()
+
+
+def with_identity(
+    url: str, environment: Mapping[str, str], connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> ArmTransport:
+    """A transport to this ARM, with the managed identity that the environment names."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    config = Config(arm_endpoint=url)
+    return ArmTransport(
+        endpoint=url, audience=config.arm_audience, new_credential=lambda: wiring.identity(config), connections=connections
+    )

@@ -1,7 +1,9 @@
 """Drift: a VIP on no NIC is attached to desired; a VIP that somebody moved by hand is reported and left."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -153,9 +155,8 @@ async def test_a_nic_that_cannot_be_read_is_no_drift() -> None:
     await assert_kept(harness, on=NIC_B)
 
 
-@virtual
-async def test_a_split_mirror_is_reported() -> None:
-    """Two VIPs on two members are a drift that is reported, and repaired where the pages say that desired is primary."""
+def two_vips(made: Callable[..., dict[str, Any]]) -> Harness:
+    """A mirror with two VIPs, both on MIRRORA; `made` makes its document."""
     found = worlds.default()
     two = WorldConfig(name="vip2", address="10.0.0.253")
     nics = (replace(found.nics[0], configs=(*found.nics[0].configs, two)), found.nics[1])
@@ -163,7 +164,13 @@ async def test_a_split_mirror_is_reported() -> None:
         {"name": "vip", "private_ip": "10.0.0.254", "public_ip": "my_vip_ip"},
         {"name": "vip2", "private_ip": "10.0.0.253"},
     ]
-    harness = Harness(world=replace(found, nics=nics), document=paged_document(vips=vips))
+    return Harness(world=replace(found, nics=nics), document=made(vips=vips))
+
+
+@virtual
+async def test_a_split_mirror_is_reported() -> None:
+    """Two VIPs on two members are a drift that is reported, and repaired where the pages say that desired is primary."""
+    harness = two_vips(paged_document)
     node = harness.node("n1")
     await node.claim("MIRRORB")
     await assert_kept(harness, on=NIC_B, address="10.0.0.253")
@@ -180,14 +187,7 @@ async def test_a_split_mirror_is_reported() -> None:
 @virtual
 async def test_one_of_two_vips_on_no_nic_is_attached_to_desired() -> None:
     """Without any page: of two VIPs the one that is on no NIC is attached to desired, which has the other."""
-    found = worlds.default()
-    two = WorldConfig(name="vip2", address="10.0.0.253")
-    nics = (replace(found.nics[0], configs=(*found.nics[0].configs, two)), found.nics[1])
-    vips = [
-        {"name": "vip", "private_ip": "10.0.0.254", "public_ip": "my_vip_ip"},
-        {"name": "vip2", "private_ip": "10.0.0.253"},
-    ]
-    harness = Harness(world=replace(found, nics=nics), document=document(vips=vips))
+    harness = two_vips(document)
     node = harness.node("n1")
     await node.claim("MIRRORB")
     stranger_puts(harness, NIC_B, drop="vip2", seconds=1.0)
