@@ -748,9 +748,9 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
 
 
-def post(connection, path: str, headers: dict, body: bytes, limit_s: float) -> Answer:
-    """Send one claim and read its answer; limit_s bounds each wait, the caller bounds the whole."""
-    connection.sock.settimeout(limit_s)
+def post(connection, path: str, headers: dict, body: bytes) -> Answer:
+    """Send one claim and read its answer. The caller bounds the time, and hangs up when it is over."""
+    connection.sock.settimeout(None)  # one clock decides: a second one here could end the wait first, by another error
     connection.request("POST", path, body, headers)  # bytes: http.client states their Content-Length
     response = connection.getresponse()
     return Answer(response.status, response.headers, response.read(ANSWER_BYTES_MAX))
@@ -985,8 +985,7 @@ class Claim:
             headers["User-Agent"] = "mirror-vip-agent/" + VERSION
             sent = {"claim_id": self.claim_id, "to": connection.sock.getpeername()[0], "bytes": len(body)}
             self.log.write("claim.attempt", attempt=self.attempts, **sent)
-            limit_s = self._remaining(ANSWER_LIMIT_S)
-            return Task(post, connection, self.settings.path, headers, body, max(limit_s, 0.01)).result(limit_s)
+            return Task(post, connection, self.settings.path, headers, body).result(self._remaining(ANSWER_LIMIT_S))
         finally:
             if connection is not None:
                 hang_up(connection)
