@@ -116,10 +116,12 @@ for _name, _route in _ROUTES.items():
 
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def get_health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  # the binding's name
-    """Whether the app is configured; tells nothing else."""
-    correlation_id, code = str(uuid.uuid4()), 503 if _CONFIG.fatal else 200
-    _LOG.info("answered status=%d health=%s correlation=%s", code, _CONFIG.status, correlation_id)
-    return _encoded({"status": _CONFIG.status}, correlation_id, code)
+    """Whether the app is configured, and its clock right; tells nothing else."""
+    correlation_id, code, health = str(uuid.uuid4()), 503 if _CONFIG.fatal else 200, _CONFIG.status
+    if health == "ok" and _timer.cache_info().currsize and _timer().controller.clock.is_off:
+        health = "degraded"
+    _LOG.info("answered status=%d health=%s correlation=%s", code, health, correlation_id)
+    return _encoded({"status": health}, correlation_id, code)
 
 
 @app.timer_trigger(schedule=environment.schedule(os.environ), arg_name="timer", run_on_startup=False, use_monitor=False)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from simulator import worlds
 from simulator.cloud import Cloud
@@ -177,6 +177,7 @@ class Fleet:
 @dataclass(slots=True)
 class _Clock:
     fleet: Fleet
+    is_off: ClassVar[bool] = False
 
     def now(self) -> Instant:
         return START + timedelta(seconds=self.fleet.loop.time())

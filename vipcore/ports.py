@@ -10,10 +10,14 @@ from vipcore.model import Member, Page
 
 
 class Clock(Protocol):
-    """Wall time and names. Steady time and waiting are the event loop's, so that a virtual loop moves both."""
+    """The time that stamps are made of, and names. Steady time and waiting are the event loop's: a virtual loop moves both."""
+
+    @property
+    def is_off(self) -> bool:
+        """Whether this machine's wall clock is wrong by more than `ledger.head.LEASE_MARGIN_S`."""
 
     def now(self) -> Instant:
-        """The wall clock, in UTC."""
+        """The table service's time, in UTC; until its first answer to this process the machine's wall clock."""
 
     def new_id(self) -> str:
         """A fresh UUID text."""

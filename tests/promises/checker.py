@@ -25,8 +25,8 @@ WRITE_TIMEOUT_S = 20.0
 HEAD_AGE_S = 1.0
 """A write whose newest head arrived longer ago was not fenced; effects and their delays lie well below."""
 
-SKEW_S = 5.0
-"""How far apart two instances' clocks are at most."""
+SKEW_S = 2.0
+"""How far apart two instances take the time to be at most."""
 
 LEASE_S = 60.0
 """More than a lease lasts."""
@@ -305,7 +305,7 @@ class _Judge:
         for commit in self.journal.commits:
             before, after = commit.before.lease, commit.after.lease
             true = START + timedelta(seconds=commit.at)
-            if before and after and before.owner != after.owner and before.until > true - timedelta(seconds=SKEW_S / 2):
+            if before and after and before.owner != after.owner and before.until > true - timedelta(seconds=SKEW_S / 4):
                 yield f"I2 at {commit.at:.1f} s trace {commit.trace.number} took a live lease of {before.owner}"
             mine = before is not None and before.owner in commit.trace.owners
             if before and after is None and not mine:

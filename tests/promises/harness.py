@@ -10,6 +10,7 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any, TypeVar
 
 from simulator import worlds
@@ -20,6 +21,7 @@ from simulator.front.front import handle
 from simulator.state.world import World
 from tests.promises.journal import CURRENT, Change, Commit, Drop, Get, Journal, Put, Trace
 from tests.promises.ledger import MemoryLedger
+from vipcore.adapters.clock import TableClock
 from vipcore.arm.client import Arm
 from vipcore.arm.port import ArmReply, ArmRequest
 from vipcore.decision import freeze
@@ -115,6 +117,10 @@ class Harness:
         self.journal.docs[nic.name] = nic.doc
         self._genuine_record(nic, cause, who, operation_id)
 
+    def now(self) -> Instant:
+        """The true time: what the table and agents go by."""
+        return START + timedelta(seconds=self.loop.time())
+
     def node(self, name: str, *, skew_s: float = 0.0) -> "Node":
         """A new instance of the controller."""
         node = Node(self, name, skew_s)
@@ -151,13 +157,14 @@ class Node:
         self.ids = 0
         assert harness.config is not None
         self.log: list[tuple[str, dict[str, Any]]] = []
+        self.clock = TableClock(self.write_log, self.wall)
         self.controller = Controller(
             config=harness.config,
             store=Store(
                 ledger=_Ledger(self),
                 clock=self,
                 seal=harness.config.seal,
-                log=lambda event, /, **fields: self.log.append((event, fields)),
+                log=self.write_log,
             ),
             arm=Arm(_Transport(self)),
             probes=_Probes(self),
@@ -166,9 +173,18 @@ class Node:
         self.timer = Timer(self.controller)
 
     # -- Clock ---------------------------------------------------------------------------------------------------------
-    def now(self) -> Instant:
+    def wall(self) -> Instant:
         """This instance's wall clock."""
-        return START + timedelta(seconds=self.harness.loop.time() + self.skew_s)
+        return self.harness.now() + timedelta(seconds=self.skew_s)
+
+    @property
+    def is_off(self) -> bool:
+        """What the instance believes of its wall clock."""
+        return self.clock.is_off
+
+    def now(self) -> Instant:
+        """The time as this instance tells it: the table's, once the table has answered."""
+        return self.clock.now()
 
     def new_id(self) -> str:
         """Names that tell who made them."""
@@ -178,6 +194,10 @@ class Node:
     def jitter(self) -> float:
         """Seeded."""
         return self.rng.random()
+
+    def write_log(self, event: str, /, **fields: Any) -> None:
+        """Keep a line of the log."""
+        self.log.append((event, fields))
 
     # -- life ----------------------------------------------------------------------------------------------------------
     def kill(self) -> None:
@@ -237,7 +257,7 @@ class Node:
         deadline_s: float = 190.0,
     ) -> Outcome:
         """A verified claim of now, of that age. `issued_at`: of a request that is sent a second time."""
-        now = self.now()
+        now = await self.controller.arrival()
         key_id = key_id or f"key-{member}"
         claim = Claim(
             mirror=mirror,
@@ -262,7 +282,7 @@ class Node:
 
     async def move(self, to: str, *, force: bool = False, mirror: str = "PROD", deadline_s: float = 190.0) -> Outcome:
         """An operator's move."""
-        move = Move(mirror=mirror, to=to, reason="test", operator="op", began=self.now(), force=force)
+        move = Move(mirror=mirror, to=to, reason="test", operator="op", began=await self.controller.arrival(), force=force)
         request = Request(
             mirror=self.harness.mirror(mirror),
             member=to,
@@ -433,12 +453,19 @@ class _Ledger:
         self.table = node.harness.ledger
 
     async def _call(self, label: str, do: Callable[[], Awaitable[_T]]) -> _T:
+        loop, sent_at, date = self.node.harness.loop, self.node.harness.loop.time(), ""
+
         async def reached() -> _T:
-            if self.node.harness.loop.time() < self.node.harness.table_away_until:
+            nonlocal date
+            if loop.time() < self.node.harness.table_away_until:
                 raise Unreachable("the table is away")
+            date = format_datetime(self.node.harness.now(), usegmt=True)
             return await do()
 
-        return await self.node.effect(f"table {label}", reached, self.node.harness.table_s)
+        try:
+            return await self.node.effect(f"table {label}", reached, self.node.harness.table_s)
+        finally:
+            self.node.clock.heard(date, sent_at)
 
     def _known(self, heads: Iterable[Head]) -> None:
         trace = CURRENT.get()

@@ -5,6 +5,8 @@ reset after the request had left (azure-core 1.41.0, `_aiohttp.py`). So exceptio
 says whether a request got a connection: without one it was certainly not sent; with one it may have been.
 """
 
+import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -23,10 +25,13 @@ KEPT_S: Final = 55.0
 
 
 class Exchange:
-    """Whether one request got a connection. Pass it to the SDK's call as `trace_request_ctx`."""
+    """Whether one request got a connection, and when. Pass it to the SDK's call as `trace_request_ctx`.
 
-    def __init__(self) -> None:
-        self.connected = False
+    `answered`: called with the answer's `Date` and the loop seconds at which the request got its connection.
+    """
+
+    def __init__(self, answered: Callable[[str, float], None] | None = None) -> None:
+        self.connected, self.sent_at, self.answered = False, 0.0, answered
 
     def lost(self, what: str) -> NoReply | NotSent:
         """What a request without a proper answer is to its caller."""
@@ -73,6 +78,7 @@ def _session() -> aiohttp.ClientSession:
     tracing = aiohttp.TraceConfig()
     tracing.on_connection_create_end.append(_connected)
     tracing.on_connection_reuseconn.append(_connected)
+    tracing.on_request_end.append(_answered)
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_MAX, keepalive_timeout=KEPT_S),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -88,4 +94,10 @@ def _session() -> aiohttp.ClientSession:
 
 async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
     if isinstance(context.trace_request_ctx, Exchange):
-        context.trace_request_ctx.connected = True
+        context.trace_request_ctx.connected, context.trace_request_ctx.sent_at = True, asyncio.get_running_loop().time()
+
+
+async def _answered(_session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestEndParams) -> None:
+    exchange = context.trace_request_ctx
+    if isinstance(exchange, Exchange) and exchange.answered is not None:
+        exchange.answered(params.response.headers.get("Date", ""), exchange.sent_at)

@@ -68,6 +68,8 @@ class Table:
     name: str
     connections: Connections
     credential: AsyncTokenCredential | None = field(default=None, repr=False)
+    answered: Callable[[str, float], None] | None = None
+    """Called with the `Date` of each answer and when its request was sent (loop seconds)."""
     _client: TableClient | None = field(default=None, repr=False)
 
     async def get(self, partition: str, key: str) -> Entity:
@@ -144,7 +146,7 @@ class Table:
 
     async def _once(self, send: _Send[_T]) -> _T:
         """One exchange. Raises NotFound, Conflict, NotSent, NoReply; Unreachable for a refusal that will not pass by itself."""
-        table, sent = self._connect(), Exchange()
+        table, sent = self._connect(), Exchange(self.answered)
         try:
             async with asyncio.timeout(WHOLE_S):
                 return await send(table, sent)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from azure.identity.aio import ManagedIdentityCredential
 
 from vipcore.adapters.arm import ArmTransport
-from vipcore.adapters.clock import SystemClock
+from vipcore.adapters.clock import TableClock
 from vipcore.adapters.connections import Connections
 from vipcore.adapters.ledger import TableLedger
 from vipcore.adapters.log import log
@@ -44,8 +44,9 @@ def build(config: Config, *, environ: Mapping[str, str] = os.environ) -> Wired:
     transport = ArmTransport(
         endpoint=config.arm_endpoint, audience=config.arm_audience, new_credential=lambda: identity(config), connections=arm_pool
     )
-    table = Table(where=config.table, name=config.table_name, credential=credential, connections=table_pool)
-    store = Store(ledger=TableLedger(table), clock=SystemClock(), seal=config.seal, log=log)
+    clock = TableClock(log)
+    table = Table(where=config.table, name=config.table_name, credential=credential, connections=table_pool, answered=clock.heard)
+    store = Store(ledger=TableLedger(table), clock=clock, seal=config.seal, log=log)
     arm, probes, instance = Arm(transport), HttpProbes(probe_pool), instance_name(environ)
     controller = Controller(config=config, store=store, arm=arm, probes=probes, instance=instance)
     return Wired(controller, (table_pool, arm_pool, probe_pool, credential, transport))

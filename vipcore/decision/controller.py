@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Final
 
 from vipcore.arm.client import Arm
 from vipcore.decision.admission import FailureCount, KeyRates
 from vipcore.errors import Refusal, Unreachable
+from vipcore.instants import Instant, seconds
 from vipcore.ledger.head import Head
 from vipcore.ledger.port import Ledger
 from vipcore.ledger.store import Store
@@ -16,11 +18,25 @@ from vipcore.settings.config import Config
 from vipcore.swap.observed import Observed
 from vipcore.swap.readings import PreflightCache
 
+TIME_S_MAX: Final = 2.0
+"""How long a process's first request may wait to hear what time it is."""
+
 
 class Controller:
     """Built once per process. `instance`: a name for this process, in leases."""
 
-    __slots__ = ("arm", "config", "failures", "instance", "preflight_cache", "primary_seen", "probes", "rates", "store")
+    __slots__ = (
+        "_time_asked",
+        "arm",
+        "config",
+        "failures",
+        "instance",
+        "preflight_cache",
+        "primary_seen",
+        "probes",
+        "rates",
+        "store",
+    )  # fmt: skip
 
     def __init__(self, config: Config, store: Store, arm: Arm, probes: Probes, instance: str) -> None:
         self.config, self.store, self.arm, self.probes, self.instance = config, store, arm, probes, instance
@@ -29,6 +45,7 @@ class Controller:
         self.failures = FailureCount(store, instance)
         self.primary_seen: dict[str, tuple[str, int]] = {}
         """Mirror -> (member whose page turned primary, how many looks in a row said so)."""
+        self._time_asked: asyncio.Future[None] | None = None
 
     @property
     def ledger(self) -> Ledger:
@@ -44,6 +61,20 @@ class Controller:
     def log(self) -> Log:
         """The log."""
         return self.store.log
+
+    async def arrival(self) -> Instant:
+        """When the request that begins with this call arrived. A process's first one asks the table what time it is."""
+        loop = asyncio.get_running_loop()
+        arrived = loop.time()
+        if self._time_asked is None:
+            self._time_asked = asyncio.ensure_future(self._ask_time())
+        await asyncio.shield(self._time_asked)
+        return self.clock.now() - seconds(loop.time() - arrived)
+
+    async def _ask_time(self) -> None:
+        with suppress(Unreachable, TimeoutError):  # any answer tells the time; without one, nothing is decided anyway
+            async with asyncio.timeout(TIME_S_MAX):
+                await self.ledger.load_head(next(iter(self.config.mirrors), ""))
 
     def mirror(self, name: str) -> Mirror:
         """The mirror of that name. Raises Refusal `configuration-invalid` or `mirror-unknown`."""

@@ -16,7 +16,7 @@ async def freeze(
     controller: Controller, mirror: Mirror, *, reason: str, operator: str, until: Instant | None, correlation_id: str
 ) -> Head:
     """Set the freeze, or replace the one that is set. Raises Refusal."""
-    now = controller.clock.now()
+    now = await controller.arrival()
     if until is not None and until <= now:
         raise Refusal("body-invalid", f"/until: lies in the past; it is {instants.to_text(now)} here.")
     caller = Caller(f"operator:{operator}", correlation_id)

@@ -1,9 +1,9 @@
 """`POST /mirrors/{mirror}/claims`: a member says that it has become primary. It is verified, then judged and carried out.
 
 The order of the checks is fixed: size, signature, freshness, rate, body, whom the key speaks for. Until the signature is
-verified nothing is read from the table, and nothing is written to it but a count of refused signatures, once a minute: a flood
-without a key costs an HMAC. From then on a refusal is written into the trail of the key's own mirror, so that nobody learns
-anything about other mirrors.
+verified nothing is read from the table (but, by the first request of a process, what time it is), and nothing is written to it
+but a count of refused signatures, once a minute: a flood without a key costs an HMAC. From then on a refusal is written into
+the trail of the key's own mirror, so that nobody learns anything about other mirrors.
 """
 
 from vipcore.decision import rules
@@ -20,7 +20,7 @@ from vipcore.model import Claim, Json, Key
 async def claim(controller: Controller, http_request: signatures.HttpRequest, mirror_name: str, correlation_id: str) -> Json:
     """The outcome of the claim, or for a dry run what it would do. Raises Refusal."""
     controller.config.check_usable()
-    arrived = controller.clock.now()
+    arrived = await controller.arrival()
     bodies.check_size(http_request.body)
     try:
         signed = signatures.verify(http_request, controller.config.keys, controller.config.disabled_keys)

@@ -13,8 +13,8 @@ from vipcore.instants import Instant
 from vipcore.ledger.audit import GENESIS
 from vipcore.model import Epoch
 
-LEASE_MARGIN_S: Final = 5.0
-"""How far apart the wall clocks of two instances of the controller may be."""
+LEASE_MARGIN_S: Final = 2.0
+"""How far apart two instances may take the time to be: the table service tells it in whole seconds (adapters/clock.py)."""
 
 _T = TypeVar("_T")
 

@@ -1,10 +1,14 @@
 """The app with faulty settings, without its table, and under Azure's throttle: what it serves then, and what it says."""
 
+import asyncio
 import base64
 import json
 import os
 import secrets
+import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,8 @@ from tests.served.http import http_client
 from tests.served.http.http_client import NEVER, HttpClient, exchange
 from tests.served.http.test_answers import DOCUMENT
 from tests.served.http.test_refusals import MOVES, assert_refused
+from tests.vipcore.adapters.ledgers import behind, port_of
+from tests.vipcore.adapters.wire import proxied
 
 DESCRIBED = [(method, path) for path, item in DOCUMENT["paths"].items() for method in item if path != "/health"]
 BODY = {"to": "A", "reason": "r", "operator": "o"}
@@ -143,3 +149,46 @@ def test_app_without_faults_is_ok(tmp_path: Path, azurite: str) -> None:
 
     assert (reply.status, reply.json) == (200, {"status": "ok"})
     assert "configuration.fault" not in log.read_text()
+
+
+@pytest.fixture
+def ahead(tmp_path: Path, azurite: str) -> Iterator[HttpClient]:
+    """An app whose wall clock is an hour behind its table's time."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def until(closing: asyncio.Event, port: asyncio.Future[int]) -> None:
+        async with proxied(port_of(azurite)) as proxy:
+            proxy.date = lambda: format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+            port.set_result(proxy.port)
+            await closing.wait()
+
+    async def begin() -> tuple[asyncio.Event, int, asyncio.Task[None]]:
+        closing, port = asyncio.Event(), loop.create_future()
+        task = loop.create_task(until(closing, port))
+        return closing, await port, task
+
+    closing, port, task = asyncio.run_coroutine_threadsafe(begin(), loop).result(10)
+    clean = http_client.document(http_client.fleet(), "http://127.0.0.1:1")
+    del clean["mirrors"]["BROKEN"], clean["keys"]
+    with http_client.opened(tmp_path, behind(azurite, port), environ={"VIP_MIRRORS": json.dumps(clean)}) as opened:
+        yield opened
+    loop.call_soon_threadsafe(closing.set)
+    asyncio.run_coroutine_threadsafe(asyncio.wait([task]), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    loop.close()
+
+
+def test_instance_with_a_wrong_clock_goes_by_the_table_s_time(ahead: HttpClient) -> None:
+    """A wall clock that is an hour off stops no swap: rows carry the table's time; log and `/health` say that it is off. (I2)"""
+    mirror = ahead.take()
+    assert ahead.raw("GET", "/health").json == {"status": "ok"}  # the table has said nothing yet
+
+    assert ahead.move(mirror, mirror.b).json["outcome"] == "moved"
+
+    at = datetime.fromisoformat(ahead.operator("GET", f"/mirrors/{mirror.name}/audit?limit=1").json["records"][0]["at"])
+    assert timedelta(minutes=58) < at - datetime.now(UTC) < timedelta(minutes=62)
+    assert "clock.off" in ahead.log.read_text()
+    assert ahead.raw("GET", "/health").json == {"status": "degraded"}

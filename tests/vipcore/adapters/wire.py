@@ -75,10 +75,14 @@ async def scripted(answer: Handler = ok) -> AsyncIterator[Scripted]:
 
 @dataclass(slots=True)
 class Proxy:
-    """Forwards bytes. `lose_reply`: forward the next request whole, then end the connection instead of passing the answer on."""
+    """Forwards bytes. `lose_reply`: forward the next request whole, then end the connection instead of passing the answer on.
+
+    `date`: what the answers' `Date` is replaced with, as a service whose clock differs from the machine's would have it.
+    """
 
     port: int
     lose_reply: bool = False
+    date: Callable[[], str] | None = None
     requests: int = 0
     rows: int = 0
     lost: asyncio.Event = field(default_factory=asyncio.Event)
@@ -105,6 +109,8 @@ async def proxied(target_port: int) -> AsyncIterator[Proxy]:
                     proxy.lost.set()
                     break
                 proxy.rows += data.count(b'"RowKey":')
+                if proxy.date is not None:
+                    data = re.sub(rb"(?im)^Date: [^\r]*", b"Date: " + proxy.date().encode(), data)
                 writer.write(data)
                 await writer.drain()
             writer.transport.abort()
