@@ -130,8 +130,11 @@ class _Judge:
         self.harness, self.journal, self.etags = harness, harness.journal, etags
         assert harness.config is not None
         self.mirrors = harness.config.mirrors
-        self.of_nic = {member.nic_id.rsplit("/", 1)[-1]: m for m in self.mirrors.values() for member in m.members}
-        puts = [exchange for exchange in harness.cloud.history if exchange.method in ("PUT", "POST")]
+        puts = [
+            exchange
+            for exchange in harness.cloud.history
+            if exchange.method in ("PUT", "POST") and exchange.client_request_id.isdigit()
+        ]
         self.accepted = [(self._put(exchange), exchange) for exchange in puts if exchange.status in (200, 201, 202)]
         self.by_operation = {exchange.operation_id: put for put, exchange in self.accepted if exchange.operation_id}
         for change in self.journal.changes:
@@ -242,7 +245,8 @@ class _Judge:
         if put.status is not None or not put.nic or put.head is None or put.trace.node.dead:
             return
         looks = [get.heard for get in put.trace.gets if get.nic == put.nic and get.at > put.sent]
-        after = [commit for commit in put.trace.commits if looks and commit.at > min(looks)]
+        mine = (commit for commit in put.trace.commits if commit.after.mirror == put.mirror)
+        after = [commit for commit in mine if looks and commit.at > min(looks)]
         member = self._member(put.head.mirror, put.nic)
         said = any(
             row.columns["Event"] == "nic.write"
@@ -292,7 +296,8 @@ class _Judge:
         """I10: nothing is detached for a member that reads say cannot take it. Denied reads and throttles stop nothing."""
         if put.head is None or put.head.desired is None or put.before is None or put.after is None or not put.nic:
             return
-        gone = _ours(put.before, self.of_nic[put.nic]) - _ours(put.after, self.of_nic[put.nic])
+        mirror = self.mirrors[put.mirror]
+        gone = _ours(put.before, mirror) - _ours(put.after, mirror)
         trapped = put.landed is not None and put.landed < self.journal.traps.get(put.head.desired, -1.0)
         scarce = any(exchange.status == 429 for exchange in self.harness.cloud.history)
         # An instance's requests share what was read of rights, and with it what could not be.
@@ -314,7 +319,7 @@ class _Judge:
                 yield f"I2 at {commit.at:.1f} s trace {commit.trace.number} confirmed under the lease of {before.owner}"
             if before and mine and after is None:
                 for put in commit.trace.puts:
-                    if put.sent < commit.at and not self._settled(put, commit.at):
+                    if put.mirror == commit.after.mirror and put.sent < commit.at and not self._settled(put, commit.at):
                         yield f"I2 the lease was released at {commit.at:.1f} s while write {put.number} was unanswered"
             if "swap.completed" in _events(commit):
                 yield from self._rewrote(commit)
@@ -378,7 +383,8 @@ class _Judge:
         taken = [
             commit
             for commit in trace.commits
-            if commit.after.lease is not None
+            if commit.after.mirror == completed.after.mirror
+            and commit.after.lease is not None
             and commit.after.lease.owner in trace.owners
             and (commit.before.lease is None or commit.before.lease.owner != commit.after.lease.owner)
         ]
@@ -414,7 +420,7 @@ class _Judge:
                 continue
             nic = next(m.nic_id for m in mirror.members if m.name == answer.holder).rsplit("/", 1)[-1]
             nics = {member.nic_id.rsplit("/", 1)[-1] for member in mirror.members}
-            landed = (c.at for c in self.journal.changes if self._by_us(c) and c.nic in nics and c.at <= commit.at)
+            landed = (c.at for c in self.journal.changes if c.nic in nics and c.at <= commit.at and self._by_us(c, mirror))
             last = max(landed, default=-1.0)
             looks = trace.gets if answer.outcome == "confirmed" else self.journal.gets
             if not any(
@@ -429,8 +435,11 @@ class _Judge:
             if answer.outcome == "confirmed" and trace.puts:
                 yield f"I4 trace {trace.number} was answered confirmed and wrote a NIC"
 
-    def _by_us(self, change: Change) -> bool:
-        return change.cause == "moved" or (change.cause == "put" and change.put is not None and bool(change.put.nic))
+    def _by_us(self, change: Change, mirror: Mirror) -> bool:
+        """Whether this was a write for the mirror."""
+        if change.cause == "moved":
+            return change.before is None or _ours(change.before, mirror) != _ours(change.after, mirror)
+        return change.cause == "put" and change.put is not None and bool(change.put.nic) and change.put.mirror == mirror.name
 
     def _concluded(self, trace: Trace, answer: Outcome) -> Commit | None:
         if answer.outcome == "confirmed":
@@ -604,8 +613,8 @@ class _Judge:
                 yield from self._only_ours(change)
 
     def _only_ours(self, change: Change) -> Iterator[str]:
-        names = {vip.name.lower() for m in self.mirrors.values() for vip in m.vips}
         old, new = change.before, change.after
+        names = {vip.name.lower() for vip in self.mirrors[change.put.mirror].vips} if change.put else set()
         if {**_DEFAULTS, **old.properties} != {**_DEFAULTS, **new.properties}:
             yield f"I5 a write at {change.at:.1f} s changed properties of {change.nic}"
         tagged = new.top.get("tags", {}).get(TAG) != old.top.get("tags", {}).get(TAG)
@@ -655,6 +664,11 @@ class _Judge:
     def _true(self, at: float) -> datetime:
         return START + timedelta(seconds=at + SKEW_S / 2)
 
+    def _moved_by_hand(self, mirror: str) -> bool:
+        """Whether somebody has moved the VIP by hand since the last decision."""
+        decisions = (c.at for c in self.by_mirror[mirror] if any(event in DECIDED for event in _events(c)))
+        return self.journal.by_hand.get(mirror, -1.0) > max(decisions, default=0.0)
+
     def end(self, mirror: Mirror) -> Iterator[str]:
         """I1: the VIP is where the last decision says, and nowhere else; nothing is left to do."""
         stored = self.harness.ledger.heads.get(mirror.name)
@@ -662,11 +676,19 @@ class _Judge:
         if head is None or head.desired is None:
             return
         self.harness.cloud.settle()
+        by_hand = self._moved_by_hand(mirror.name)
+        mirrors_of = Counter(member.nic_id.lower() for one in self.mirrors.values() for member in one.members)
         for member in mirror.members:
             nic = self.harness.cloud.nics.get(member.nic_id.lower())
             if nic is None:
                 continue
-            if member.name == head.desired and not (_carries(nic.doc, mirror) and nic.state == "Succeeded"):
+            if head.drift is not None and by_hand:
+                continue  # somebody moved it by hand: that is reported, and left
+            # Another mirror's operation, or somebody else's, may have failed on the NIC since.
+            state_is_ours = mirrors_of[member.nic_id.lower()] == 1 and not by_hand
+            if member.name == head.desired and not (
+                _carries(nic.doc, mirror) and (nic.state == "Succeeded" or not state_is_ours)
+            ):
                 yield f"I1 the VIP is not on {head.desired}, the last decision of epoch {head.epoch} ({nic.state})"
             if member.name != head.desired and _ours(nic.doc, mirror):
                 yield f"I1 {member.name} carries {_ours(nic.doc, mirror)}, desired is {head.desired}"

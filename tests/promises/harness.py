@@ -19,7 +19,7 @@ from simulator.core import wire
 from simulator.core.switches import Switches
 from simulator.front.front import handle
 from simulator.state.world import World
-from tests.promises.journal import CURRENT, Change, Commit, Drop, Get, Journal, Put, Trace
+from tests.promises.journal import CURRENT, WORKING_ON, Change, Commit, Drop, Get, Journal, Put, Trace
 from tests.promises.ledger import MemoryLedger
 from vipcore.adapters.clock import TableClock
 from vipcore.arm.client import Arm
@@ -28,8 +28,9 @@ from vipcore.decision import freeze
 from vipcore.decision.controller import Controller
 from vipcore.decision.decide import carry_out
 from vipcore.decision.request import Request
+from vipcore.entry import status
 from vipcore.entry.timer import Timer
-from vipcore.errors import CommitUnknown, NoReply, Stale, Unreachable
+from vipcore.errors import CommitUnknown, NoReply, NoToken, Stale, Unreachable
 from vipcore.instants import Instant, to_text
 from vipcore.ledger.audit import Caller, Row
 from vipcore.ledger.head import Head
@@ -105,6 +106,7 @@ class Harness:
             self.config = parsed(json.dumps(self.document))
         self.pages: dict[str, Page] = {}
         self.table_away_until = 0.0
+        self.no_token_until = 0.0
         self.graves: list[asyncio.Future[None]] = []
         self.journal = Journal(docs={nic.name: nic.doc for nic in self.cloud.nics.values()})
         self._genuine_record = self.cloud.record
@@ -139,6 +141,34 @@ class Harness:
     async def trail(self, mirror: str = "PROD") -> list[Row]:
         """All rows, oldest first."""
         return await self.ledger.rows_from(mirror, 1, limit=100_000)
+
+    async def by_hand(self, mirror: str, to: str) -> None:
+        """What an operator's own script does: take the VIPs from the NIC that has them, and put them on another."""
+        found, vips = self.mirror(mirror), {vip.name: vip for vip in self.mirror(mirror).vips}
+        taken: list[Any] = []
+        for member in sorted(found.members, key=lambda member: member.name == to):
+            document = self._asked("GET", member.nic_id)
+            if document is None:
+                return
+            configs = document["properties"]["ipConfigurations"]
+            if member.name == to:
+                document["properties"]["ipConfigurations"] = [*configs, *taken]
+            else:
+                taken += [config for config in configs if config["name"] in vips]
+                document["properties"]["ipConfigurations"] = [config for config in configs if config["name"] not in vips]
+            if document["properties"]["ipConfigurations"] != configs:
+                self.journal.by_hand[mirror] = self.loop.time()
+                self._asked("PUT", member.nic_id, document)
+                await asyncio.sleep(4.0)
+
+    def _asked(self, method: str, nic_id: str, document: Any = None) -> Any:
+        """One request of another client of Azure. None: refused."""
+        headers = {"authorization": self.cloud.bearer(), "host": "management.azure.com"}
+        if document is not None:
+            headers["content-type"] = "application/json"
+        body = json.dumps(document).encode() if document is not None else b""
+        response = handle(self.cloud, wire.Request(method, f"{nic_id}?api-version=2026-03-01", headers, body))
+        return json.loads(response.body) if response.status < 300 else None
 
     def holders(self, address: str = "10.0.0.254") -> list[str]:
         """The names of the NICs whose document carries the address."""
@@ -295,6 +325,11 @@ class Node:
         trace.forced = force
         return await self.answered(trace, carry_out(self.controller, request))
 
+    async def look(self, mirror: str) -> None:
+        """What a monitor asks for."""
+        trace = self.begin("status", mirror, "", self.new_id())
+        await self.answered(trace, status.mirror(self.controller, mirror))
+
     async def tick(self) -> None:
         """One timer pass."""
         correlation_id = self.new_id()
@@ -332,6 +367,8 @@ class _Transport:
 
     async def send(self, request: ArmRequest) -> ArmReply:
         harness, trace = self.node.harness, CURRENT.get()
+        if harness.loop.time() < harness.no_token_until:
+            raise NoToken("the managed identity gave no token")
         path = request.url.split("?")[0]
         label = f"arm {request.method} {path.rsplit('/', 2)[-2]}"
         nic = path.rsplit("/", 1)[-1] if path.rsplit("/", 2)[-2] == "networkInterfaces" else ""
@@ -370,9 +407,10 @@ class _Transport:
             trace.looks[nic] = None
 
     def _sent(self, request: ArmRequest, nic: str, trace: Trace) -> Put:
-        harness = self.node.harness
-        head = max(trace.heads.values(), key=lambda head: trace.known_at[head.mirror], default=None)
-        known_at = trace.known_at.get(head.mirror, -1.0) if head else -1.0
+        harness, mirror = self.node.harness, WORKING_ON.get()
+        before = [put for put in trace.puts if put.mirror == mirror]
+        nics = {nic_name(member.nic_id) for member in harness.mirror(mirror).members}
+        known_at = trace.known_at.get(mirror, -1.0)
         put = Put(
             number=len(harness.journal.puts),
             trace=trace,
@@ -380,10 +418,11 @@ class _Transport:
             if_match=request.headers.get("if-match", ""),
             sent=harness.loop.time(),
             clock=self.node.now(),
-            head=head,
+            mirror=mirror,
+            head=trace.heads.get(mirror),
             head_known_at=known_at,
-            heard_since_last=not trace.puts or known_at > trace.puts[-1].sent,
-            unread=tuple(name for name, look in trace.looks.items() if look is None),
+            heard_since_last=not before or known_at > before[-1].sent,
+            unread=tuple(name for name, look in trace.looks.items() if look is None and name in nics),
             located=_located(trace, harness.loop.time()),
         )
         trace.puts.append(put)
@@ -439,6 +478,11 @@ def _located(trace: Trace, now: float) -> frozenset[str]:
     return frozenset(seen)
 
 
+def nic_name(nic_id: str) -> str:
+    """The last part of a NIC's resource id."""
+    return nic_id.rsplit("/", 1)[-1]
+
+
 def path_of(url: str) -> str:
     """The path of an absolute or relative URL."""
     path = url.split("?", maxsplit=1)[0]
@@ -478,6 +522,7 @@ class _Ledger:
             trace.asked_heads.update(dict.fromkeys(mirrors, self.node.harness.loop.time()))
 
     async def load_head(self, mirror: str) -> Head:
+        WORKING_ON.set(mirror)
         self._asks(mirror)
         head = await self._call("load_head", lambda: self.table.load_head(mirror))
         self._known([head])
@@ -496,6 +541,7 @@ class _Ledger:
                     trace.owners.add(owner)
             return stored
 
+        WORKING_ON.set(head.mirror)
         self._asks(head.mirror)
         try:
             stored = await self._call("commit", do)

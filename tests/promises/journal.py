@@ -18,6 +18,9 @@ from vipcore.model import Outcome, Page
 CURRENT: ContextVar["Trace | None"] = ContextVar("trace", default=None)
 """Whose effects are happening: set by the instance's use cases, inherited by every task they start."""
 
+WORKING_ON: ContextVar[str] = ContextVar("mirror", default="")
+"""Which mirror's head this task, or the one that started it, touched last: a timer pass is at many mirrors side by side."""
+
 
 @dataclass(slots=True)
 class Put:
@@ -32,13 +35,14 @@ class Put:
     if_match: str
     sent: float
     clock: Instant
+    mirror: str
     head: Head | None
     head_known_at: float
-    """When the newest head that this trace knew had arrived."""
+    """When the newest head of the mirror that this trace knew had arrived."""
     heard_since_last: bool
-    """Whether a head arrived since this trace's last write was sent."""
+    """Whether a head arrived since this trace's last write for this mirror was sent."""
     unread: tuple[str, ...]
-    """NICs whose last look failed, as this trace knew it."""
+    """The mirror's NICs whose last look failed, as this trace knew it."""
     located: frozenset[str]
     """Names of ip configurations that the last looks showed anywhere, lower case."""
     before: Any = None
@@ -160,6 +164,8 @@ class Journal:
     docs: dict[str, Any] = field(default_factory=dict)
     traps: dict[str, float] = field(default_factory=dict)
     """Member -> until when no attach to its NIC is allowed."""
+    by_hand: dict[str, float] = field(default_factory=dict)
+    """Mirror -> when somebody last wrote a NIC to move its VIP by hand."""
     sending: Put | None = None
     """The write that the cloud is judging right now."""
 

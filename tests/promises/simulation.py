@@ -13,7 +13,7 @@ import gc
 import random
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from simulator.core.switches import Denial, Switches
 from tests.promises import worlds
 from tests.promises.checker import check
 from tests.promises.crashes import SUPERSEDED, quiet
-from tests.promises.harness import Fate, Harness, Node, parsed
+from tests.promises.harness import Fate, Harness, Node, nic_name, parsed
 from tests.promises.loop import run
 from vipcore.errors import CommitUnknown, Refusal, Unreachable
 from vipcore.model import Outcome, Page
@@ -89,6 +89,13 @@ class Chaos(Fate):
             await self._strike(node)
 
 
+class Site:
+    """One active mirror of a seed: who its members are and which of them IRIS made primary last."""
+
+    def __init__(self, mirror: str, members: Sequence[str], primary: str, *, paged: bool) -> None:
+        self.mirror, self.members, self.primary, self.paged = mirror, members, primary, paged
+
+
 class Simulation:
     """One seed."""
 
@@ -100,8 +107,11 @@ class Simulation:
         public, paged = rng.random() < 0.25, rng.random() < 0.25
         holder = rng.randrange(self.members) if rng.random() < 0.85 else None
         self.extra = random.Random(f"{seed}/extra")
-        self.names = worlds.MEMBERS[: self.members]
-        self.primary = self.names[holder or 0]
+        self.side = "" if self.extra.random() < 0.55 else self.extra.choice(("shared", "own"))
+        names = worlds.MEMBERS[: self.members]
+        self.sites = [Site("PROD", names, names[holder or 0], paged=paged)]
+        if self.side:
+            self.sites.append(Site(worlds.SIDE, ("SIDEA", "SIDEB"), "SIDEB", paged=False))
         self.calm = Switches(
             latency=rng.choice(("fixed:0.6", "fixed:1.2", "fixed:2.5", "fixed:5", "2022")),
             released_at="acceptance" if rng.random() < 0.3 else "operation-end",
@@ -116,16 +126,18 @@ class Simulation:
             self.members,
             vips,
             crowd=crowd,
+            side=self.side,
             public=public,
             pages=paged,
             strategy=rng.choice(("auto", "auto", "put", "atomic")),
             hold_s=rng.choice((0, 5, 30)),
         )
-        world = worlds.world(self.members, vips, public=public, holder=holder, split=vips == 2 and rng.random() < 0.2)
+        world = worlds.world(
+            self.members, vips, public=public, holder=holder, split=vips == 2 and rng.random() < 0.2, side=self.side
+        )
         self.chaos = Chaos(Weather.draw(rng), random.Random(seed * 7 + 1), random.Random(seed * 7 + 2))
         config = replace(_parsed_of(document), max_changes=rng.choice((3, 6, 100, 100)))
         self.harness = Harness(world=world, document=document, seed=seed, switches=self._rough(), fate=self.chaos, config=config)
-        self.paged = paged
         self.trap = self._trap(holder) if rng.random() < 0.08 else None
         self.last_until = 40.0 + 80.0 * rng.random()
         self.made = 0
@@ -154,13 +166,21 @@ class Simulation:
             busy_after_completion_s=rng.choice((0.0, 0.0, 0.0, 3.0)),
         )
 
+    def nic_of(self, member: str) -> str:
+        """The name of a member's NIC."""
+        assert self.harness.config is not None
+        members = (m for mirror in self.harness.config.mirrors.values() for m in mirror.members)
+        return next(nic_name(m.nic_id) for m in members if m.name == member)
+
     def _trap(self, holder: int | None) -> str | None:
         """A member whose NIC we may not write until the quiet period: whoever looks first knows that the VIP cannot go there."""
-        name = self.rng.choice([name for index, name in enumerate(self.names) if index != holder])
-        scope = f"/subscriptions/{worlds.SUB}/resourceGroups/rg/providers/Microsoft.Network/networkInterfaces/{nic_of(name)}"
+        name = self.rng.choice([name for index, name in enumerate(self.sites[0].members) if index != holder])
+        scope = f"/subscriptions/{worlds.SUB}/resourceGroups/rg/providers/Microsoft.Network/networkInterfaces/{self.nic_of(name)}"
         denial = Denial(action="Microsoft.Network/networkInterfaces/write", scope=scope)
         self.harness.cloud.switches = replace(self.harness.cloud.switches, denied=(denial, *self.calm.denied))
-        self.harness.journal.traps[name] = float("inf")
+        for site in self.sites:  # a NIC that is shared is another member's too
+            twins = (member for member in site.members if self.nic_of(member) == self.nic_of(name))
+            self.harness.journal.traps.update(dict.fromkeys(twins, float("inf")))
         return name
 
     def _fault(self) -> Fault:
@@ -200,81 +220,111 @@ class Simulation:
         dying.cancel()
         return task.result() if task.done() else None
 
-    async def agent(self, member: str, event: str, claim_id: str, *, stubborn: bool) -> None:
+    async def agent(self, site: Site, member: str, event: str, claim_id: str, *, stubborn: bool) -> None:
         """A member's agent: claims until the VIP is there, superseded, or (unless stubborn) no longer primary."""
         rng = random.Random(f"{self.seed}/{claim_id}")
         loop, began, wait = self.harness.loop, self.harness.loop.time(), 0.5
-        while stubborn or self.primary == member:
+        while stubborn or site.primary == member:
             node = rng.choice(self.nodes)
             if not node.dead:
                 age = loop.time() - began
                 issued_at = self.harness.now()
 
                 def claim(node: Node = node, age: float = age, issued_at: Any = issued_at) -> Awaitable[Outcome]:
-                    return node.claim(member, claim_id=claim_id, age_s=age, event=event, issued_at=issued_at)
+                    return node.claim(member, mirror=site.mirror, claim_id=claim_id, age_s=age, event=event, issued_at=issued_at)
 
                 if rng.random() < 0.05:
-                    self.doubled(rng.choice(self.nodes), claim, member, age, issued_at, claim_id, event)
+                    self.doubled(partial(claim, rng.choice(self.nodes)))
                 answer = await self.asked(node, claim, rng.choice((230.0, 230.0, 20.0)))
                 if isinstance(answer, Outcome) or (isinstance(answer, Refusal) and answer.code in SUPERSEDED):
                     return
             wait = min(wait * 2, 8.0)
             await asyncio.sleep(wait * (0.5 + rng.random()))
 
-    def doubled(self, node: Node, claim: Any, member: str, age: float, issued_at: Any, claim_id: str, event: str) -> None:
+    def doubled(self, claim: Callable[[], Awaitable[Outcome]]) -> None:
         """The network delivers the same signed request a second time, to any instance."""
 
         async def again() -> None:
             await asyncio.sleep(2.0 * self.rng.random() ** 4)  # often at the very same time
-            await _quietly(node.claim(member, claim_id=claim_id, age_s=age, event=event, issued_at=issued_at))
+            await _quietly(claim())
 
         self.doubles.append(asyncio.ensure_future(again()))
 
-    async def failover(self, at: float, member: str, number: int) -> None:
+    def show_primary(self, site: Site) -> None:
+        """The status pages say who is primary."""
+        if site.paged:
+            shown = {name: Page.PRIMARY if name == site.primary else Page.NOT_PRIMARY for name in site.members}
+            self.harness.pages.update(shown)
+
+    async def failover(self, at: float, site: Site, member: str, number: int) -> None:
         await asyncio.sleep(at)
-        self.primary = member
-        if self.paged:
-            self.harness.pages = {name: Page.PRIMARY if name == member else Page.NOT_PRIMARY for name in self.names}
-            if self.rng.random() < 0.3:
-                self.harness.pages[self.rng.choice(self.names)] = Page.UNKNOWN
+        site.primary = member
+        self.show_primary(site)
+        if site.paged and self.rng.random() < 0.3:
+            self.harness.pages[self.rng.choice(site.members)] = Page.UNKNOWN
         event = "NotifyBecomePrimary" if self.rng.random() < 0.7 else "CheckBecomePrimaryOK"
         stubborn = self.rng.random() < 0.4
         if (
-            self.paged and self.extra.random() < 0.3
+            site.paged and self.extra.random() < 0.3
         ):  # no hold of these ends: an agent whose node is not primary would wait for ever
             event, stubborn = self.extra.choice(EVENTS), False
-        self.agents.append(asyncio.ensure_future(self.agent(member, event, f"claim-{number}", stubborn=stubborn)))
+        self.agents.append(asyncio.ensure_future(self.agent(site, member, event, f"claim-{number}", stubborn=stubborn)))
 
     async def operator(self, at: float) -> None:
         await asyncio.sleep(at)
-        to, force = self.rng.choice(self.names), self.rng.random() < 0.3
+        site = self.rng.choice(self.sites)
+        to, force = self.rng.choice(site.members), self.rng.random() < 0.3
         for _ in range(self.rng.randrange(1, 4)):
             node = self.rng.choice(self.nodes)
             if not node.dead:
-                answer = await self.asked(node, partial(node.move, to, force=force), 230.0)
+                answer = await self.asked(node, partial(node.move, to, mirror=site.mirror, force=force), 230.0)
                 if isinstance(answer, Outcome):
                     return
             await asyncio.sleep(5.0)
 
     async def freezer(self, at: float) -> None:
         await asyncio.sleep(at)
-        node = self.rng.choice(self.nodes)
+        node, mirror = self.rng.choice(self.nodes), self.rng.choice(self.sites).mirror
         for_s = self.rng.uniform(5.0, 60.0) if self.rng.random() < 0.5 else None
-        await self.asked(node, lambda: node.freeze(for_s=for_s), 60.0)
+        await self.asked(node, lambda: node.freeze(mirror, for_s=for_s), 60.0)
         await asyncio.sleep(self.rng.uniform(1.0, 50.0))
         node = self.rng.choice(self.nodes)
         if self.rng.random() < 0.7:
-            await self.asked(node, node.unfreeze, 60.0)
+            await self.asked(node, partial(node.unfreeze, mirror), 60.0)
+
+    def any_nic(self) -> str:
+        """The name of some member's NIC."""
+        return self.nic_of(self.rng.choice(self.rng.choice(self.sites).members))
 
     async def stranger(self, at: float) -> None:
         await asyncio.sleep(at)
-        nic = self.harness.cloud.nic_named(nic_of(self.rng.choice(self.names)))
+        nic = self.harness.cloud.nic_named(self.any_nic())
         self.harness.cloud.stranger(nic, self.rng.choice(EDITS))
 
     def skew(self) -> float:
         """How far a wall clock is off: in half of the seeds by hours now and then."""
         wrong = self.seed % 2 == 0 and self.rng.random() < 0.4
         return self.rng.uniform(-WRONG_S, WRONG_S) if wrong else self.rng.uniform(-SKEW_S, SKEW_S)
+
+    async def hand(self, at: float) -> None:
+        """Somebody moves a VIP with a script of their own."""
+        await asyncio.sleep(at)
+        site = self.rng.choice(self.sites)
+        await self.harness.by_hand(site.mirror, self.rng.choice(site.members))
+
+    async def no_identity(self, at: float) -> None:
+        """The managed identity gives no token for a while."""
+        await asyncio.sleep(at)
+        self.harness.no_token_until = self.harness.loop.time() + self.rng.uniform(1.0, 40.0)
+
+    async def monitor(self, at: float) -> None:
+        """A monitor that asks for the status of every mirror again and again."""
+        await asyncio.sleep(at)
+        while True:
+            for site in self.sites:
+                node = self.rng.choice(self.nodes)
+                await self.asked(node, partial(node.look, site.mirror), 30.0)
+            await asyncio.sleep(5.0)
 
     async def clocks(self) -> None:
         """Wall clocks step."""
@@ -304,7 +354,7 @@ class Simulation:
         """A NIC that cannot be read for a while."""
         await asyncio.sleep(at)
         faults = (Status(status=500), Answer(name="AuthorizationFailed"), Lost(when="before"))
-        match = Match(method="GET", kind="nic", name=nic_of(self.rng.choice(self.names)))
+        match = Match(method="GET", kind="nic", name=self.any_nic())
         self.harness.cloud.script(match, fault=self.rng.choice(faults), times=self.rng.randrange(3, 40))
 
     async def trouble(self, at: float) -> None:
@@ -321,7 +371,8 @@ class Simulation:
         """After the troubles an operator lifts every freeze, also one that a paused instance sets when it wakes."""
         keeper = self.new_node()
         while True:
-            await self.asked(keeper, keeper.unfreeze, 60.0)
+            for site in self.sites:
+                await self.asked(keeper, partial(keeper.unfreeze, site.mirror), 60.0)
             await asyncio.sleep(20.0)
 
     # -- the play ----------------------------------------------------------------------------------------------------------
@@ -337,10 +388,20 @@ class Simulation:
             asyncio.ensure_future(self.timer()),
         ]
         burst = rng.random() * until
-        for number in range(rng.randrange(1, 5)):
+        for number in range(rng.randrange(1, 5) * len(self.sites)):
             at = burst + rng.random() * 6.0 if rng.random() < 0.4 else rng.random() * until
-            actors.append(asyncio.ensure_future(self.failover(at, rng.choice(self.names), number)))
-        for actor, most in ((self.operator, 3), (self.freezer, 2), (self.stranger, 3), (self.trouble, 5), (self.unreadable, 3)):
+            site = rng.choice(self.sites)
+            actors.append(asyncio.ensure_future(self.failover(at, site, rng.choice(site.members), number)))
+        for actor, most in (
+            (self.operator, 3),
+            (self.freezer, 2),
+            (self.stranger, 3),
+            (self.trouble, 5),
+            (self.unreadable, 3),
+            (self.hand, 2),
+            (self.no_identity, 2),
+            (self.monitor, 2),
+        ):
             actors += [
                 asyncio.ensure_future(actor(rng.random() * until))
                 for _ in range(rng.randrange(most) if rng.random() < 0.6 else 0)
@@ -356,9 +417,9 @@ class Simulation:
         self.harness.cloud.switches = self.calm
         self.harness.journal.traps = {name: self.harness.loop.time() for name in self.harness.journal.traps}
         self.harness.cloud.scripts.clear()
-        self.harness.table_away_until = 0.0
-        if self.paged:
-            self.harness.pages = {name: Page.PRIMARY if name == self.primary else Page.NOT_PRIMARY for name in self.names}
+        self.harness.table_away_until = self.harness.no_token_until = 0.0
+        for site in self.sites:
+            self.show_primary(site)
         for node in self.nodes:
             if node.dead:
                 self.nodes.remove(node)
@@ -378,11 +439,6 @@ class Simulation:
             await asyncio.sleep(30.0)
         await quiet(self.harness, sweeper)
         return found + check(self.harness, etags=self.calm.if_match == "honoured")
-
-
-def nic_of(member: str) -> str:
-    """The name of a member's NIC in these worlds."""
-    return f"nic-{member[-1].lower()}"
 
 
 async def _quietly(work: Awaitable[Any]) -> Any:
