@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -98,6 +99,19 @@ def healthy(harness: Harness) -> Iterator[str]:
         lines = [line for line in errors if "asyncio Unclosed" not in line]
         if lines:
             yield f"I0 {log.name} has {len(lines)} errors, the first: {lines[0]}"
+
+
+def takeovers_s(found: Found, kills: Sequence[float]) -> list[float]:
+    """Seconds from a driver's death to the row of who took its swap over, for every lease that ran out."""
+    took: list[float] = []
+    for rows in found.rows.values():
+        drove = [row for row in rows if row["Event"] in ("claim.accepted", "move.accepted", "swap.resumed")]
+        for before, row in pairwise(drove):
+            began, resumed = (datetime.fromisoformat(str(one["At"])).timestamp() for one in (before, row))
+            died = next((kill for kill in kills if kill > began), None)
+            if row["Event"] == "swap.resumed" and "ran out" in str(row["Detail"]) and died is not None:
+                took.append(resumed - died)
+    return sorted(took)
 
 
 def placed(mirror: FleetMirror, found: Found, side: str) -> Iterator[str]:

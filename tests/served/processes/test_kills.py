@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,10 +56,12 @@ def run(folder: Path, plan: Plan) -> Result:
         took_s = time.monotonic() - began
         found = judge.look(stand)
         faults = churn.faults + judge.judge(stand, found, last=churn.last, kills=app.kills)
+    took = judge.takeovers_s(found, app.kills)
+    takeover = f"takeover {statistics.median(took):.0f} s in the median, {took[-1]:.0f} s at most" if took else "no takeover"
     figures = (
         f"seed {chance}: {len(app.kills)} kills, {churn.claims} claims of {plan.mirrors} mirrors {dict(churn.ends)}, "
         f"{found.count('swap.completed')} swaps, {found.count('swap.resumed')} resumed, {len(found.writes)} NIC writes, "
-        f"{judge.unrowed(found)} of them cut off from their row by a kill, {took_s:.0f} s"
+        f"{judge.unrowed(found)} of them cut off from their row by a kill, {takeover}, {took_s:.0f} s"
     )
     print(figures)
     return Result(faults=faults, figures=figures)
