@@ -137,12 +137,15 @@ SLIPS: tuple[Slip, ...] = (
     (
         "rows that wait are not in the commit that ends a swap",
         3,
-        _of((lease.HeldLease.commit, "[*self.journal.waiting, *entries]", "entries")),
+        _of(
+            (lease.HeldLease._commit, "[*self.journal.waiting, *entries]", "list(entries) or [*self.journal.waiting]"),
+            (lease.HeldLease._commit, "self.journal.committed(sent)", "self.journal.waiting.clear()"),
+        ),
     ),
     (
         "a commit that was cut off takes its rows along",
         3,
-        _of((lease.HeldLease._renew, "self.journal.put_back(entries)", "pass")),
+        _of((lease.HeldLease._commit, "self._in_doubt = (rows[-1], sent) if rows else None", "self.journal.committed(sent)")),
     ),
     ("a driver that hands over does not tell of refused writes", 3, _values((ending, "_tell_the_rest", lambda drive: None))),
     (

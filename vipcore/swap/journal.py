@@ -23,15 +23,6 @@ class Journal:
         """One more entry for the next commit."""
         self.waiting.append(entry)
 
-    def take(self) -> list[Entry]:
-        """All waiting entries, for a commit; what is not committed is given to `put_back`."""
-        taken, self.waiting = self.waiting, []
-        return taken
-
-    def put_back(self, entries: list[Entry]) -> None:
-        """Entries that were not committed wait again, before those that came meanwhile."""
-        self.waiting = entries + self.waiting
-
     def committed(self, sent: Sequence[Entry]) -> None:
         """These very entries are in the trail."""
         self.waiting = [entry for entry in self.waiting if not any(entry is one for one in sent)]
