@@ -29,7 +29,7 @@ from vipcore.ledger.audit import Entry, Row
 from vipcore.ledger.head import LEASE_MARGIN_S, Head, Lease, expecting_late_writes
 from vipcore.ledger.store import OUTDATED, Change, CommitInDoubt, Store
 from vipcore.swap.in_flight import LATE_WRITES_S, InFlight
-from vipcore.swap.journal import Journal
+from vipcore.swap.report import Report
 
 _T = TypeVar("_T")
 LEASE_TTL_S: Final = 45.0
@@ -78,8 +78,8 @@ class HeldLease:
     """
 
     __slots__ = (
-        "_in_doubt", "deadline", "head", "head_is_newest", "head_read_at", "in_flight", "journal", "lock", "owner", "polls",
-        "store",
+        "_in_doubt", "deadline", "head", "head_is_newest", "head_read_at", "in_flight", "lock", "owner", "polls",
+        "report", "store",
     )  # fmt: skip
 
     def __init__(
@@ -87,14 +87,14 @@ class HeldLease:
         store: Store,
         head: Head,
         in_flight: InFlight,
-        journal: Journal,
+        report: Report,
         polls: PollCount,
         *,
         read_at: float,
         deadline: float,
     ) -> None:
         assert head.lease is not None
-        self.store, self.in_flight, self.journal, self.polls = store, in_flight, journal, polls
+        self.store, self.in_flight, self.report, self.polls = store, in_flight, report, polls
         self.owner, self.head, self.deadline = head.lease.owner, head, deadline
         self.head_read_at = read_at
         """When the read or commit began that showed us `head`."""
@@ -174,7 +174,7 @@ class HeldLease:
 
         async with self.lock:
             await self._resolve_doubt()
-            if only_with_entries and not self.journal.waiting:
+            if only_with_entries and not self.report.waiting:
                 return
             asked_at = _now()
             self.head = await self._commit(self.head, change)
@@ -192,7 +192,7 @@ class HeldLease:
 
         def with_waiting(newest: Head) -> tuple[Head, Sequence[Entry]]:
             after, entries = change(newest)
-            sent[:] = [*self.journal.waiting, *entries]
+            sent[:] = [*self.report.waiting, *entries]
             return after, sent
 
         def sending(rows: Sequence[Row]) -> None:
@@ -205,7 +205,7 @@ class HeldLease:
                 self._in_doubt = None
             raise
         self._in_doubt = None
-        self.journal.committed(sent)
+        self.report.committed(sent)
         return stored
 
     async def _resolve_doubt(self) -> None:
@@ -216,7 +216,7 @@ class HeldLease:
         stored = await self.store.ledger.load_row(row.mirror, row.seq)
         self._in_doubt = None
         if stored is not None and stored.hash == row.hash:
-            self.journal.committed(sent)
+            self.report.committed(sent)
 
     async def check_before_write(self, *members: str) -> None:
         """Right before a write of these members' NICs; the write goes out without another wait, and uses the check up.
@@ -236,7 +236,7 @@ class HeldLease:
         self.head_is_newest = False
 
     async def _check(self) -> None:
-        if self.journal.waiting:
+        if self.report.waiting:
             await self.commit_waiting()
         if not self.head_is_newest or _now() - self.head_read_at > FRESH_HEAD_S:
             await self.until_reachable(self._refresh)
