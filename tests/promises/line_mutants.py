@@ -132,17 +132,20 @@ SLIPS: tuple[Slip, ...] = (
     ),
     ("a commit without an answer counts as done", 2, _of((store.Store.commit, "await self._landed(head, rows)", "True"))),
     # -- rows
-    ("refused writes leave no request id", 3, _of((write.write, "drive.journal.refusal(exc.request_id)", "pass"))),
-    ("what a look found of a lost answer is not told", 3, _of((observe.tell_unanswered, "drive.journal.add(", "str("))),
+    ("refused writes leave no request id", 3, _of((write.write, "drive.report.refusal(exc.request_id)", "pass"))),
+    ("what a look found of a lost answer is not told", 3, _of((observe.tell_unanswered, "drive.report.add(", "str("))),
     (
         "rows that wait are not in the commit that ends a swap",
         3,
-        _of((lease.HeldLease.commit, "[*self.journal.waiting, *entries]", "entries")),
+        _of(
+            (lease.HeldLease._commit, "[*self.report.waiting, *entries]", "list(entries) or [*self.report.waiting]"),
+            (lease.HeldLease._commit, "self.report.committed(sent)", "self.report.waiting.clear()"),
+        ),
     ),
     (
         "a commit that was cut off takes its rows along",
         3,
-        _of((lease.HeldLease._renew, "self.journal.put_back(entries)", "pass")),
+        _of((lease.HeldLease._commit, "self._in_doubt = (rows[-1], sent) if rows else None", "self.report.committed(sent)")),
     ),
     ("a driver that hands over does not tell of refused writes", 3, _values((ending, "_tell_the_rest", lambda drive: None))),
     (

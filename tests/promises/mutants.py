@@ -203,7 +203,7 @@ def _no_row_of_writes() -> Patches:
 
     def accepted(drive: Any, *args: Any) -> Any:
         result = kept(drive, *args)
-        drive.journal.waiting.pop()
+        drive.report.waiting.pop()
         return result
 
     return [(write, "_accepted", accepted)]

@@ -16,7 +16,6 @@ from vipcore.model import Outcome, Phase
 from vipcore.swap.converge import converge
 from vipcore.swap.drive import Attempts, Drive
 from vipcore.swap.in_flight import InFlight
-from vipcore.swap.journal import Journal
 from vipcore.swap.lease import HeldLease, LostLease, take_lease
 from vipcore.swap.observed import Observed
 from vipcore.swap.report import Report
@@ -49,12 +48,11 @@ async def begin(
     stored = await controller.store.commit(head, change)
     report.end_phase("accept", loop.time())
     permits = request.permits or Permits(controller.arm.limits_of(request.mirror).writes)
-    journal = Journal()
     lease = HeldLease(
         controller.store,
         stored,
         in_flight,
-        journal,
+        report,
         controller.arm.polling_now,
         read_at=asked_at,
         deadline=request.deadline,
@@ -66,7 +64,6 @@ async def begin(
         mirror=request.mirror,
         caller=request.caller,
         lease=lease,
-        journal=journal,
         in_flight=in_flight,
         observed=observed,
         attempts=Attempts(request.deadline, permits),

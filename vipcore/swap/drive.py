@@ -4,9 +4,8 @@ A `Drive` never changes; its parts do, each only by its own file (`tests/reposit
 
   lease      the head, and the right to write           lease.py
   in_flight  which writes may still land                in_flight.py
-  journal    what the trail has still to be told        journal.py
   observed   what the NICs showed, and the plan         observed.py
-  report     what the last row tells                    report.py
+  report     what the trail has still to be told        report.py
   attempts   how much this drive may still try          here
 """
 
@@ -22,7 +21,6 @@ from vipcore.ledger.store import Store
 from vipcore.model import Mirror
 from vipcore.ports import Probes
 from vipcore.swap.in_flight import InFlight
-from vipcore.swap.journal import Journal
 from vipcore.swap.lease import HEARTBEAT_S, HeldLease
 from vipcore.swap.observed import Observed
 from vipcore.swap.report import Report
@@ -77,7 +75,6 @@ class Drive:
     mirror: Mirror
     caller: Caller
     lease: HeldLease
-    journal: Journal
     in_flight: InFlight
     observed: Observed
     attempts: Attempts
@@ -140,5 +137,6 @@ class Drive:
 
     def write_entry(self, outcome: str, detail: str, request_id: str = "", **columns: Any) -> Entry:
         """A `nic.write` row, with ARM's ids of this write and of those that were refused before it."""
-        ids = self.journal.request_ids(request_id)
+        ids = self.report.request_ids(request_id)
+        self.report.told_refused()
         return self.entry("nic.write", outcome=outcome, detail=detail, arm_request_ids=ids, **columns)

@@ -28,7 +28,7 @@ def tell_unanswered(drive: Drive, step: Step, before: Nic) -> None:
         drive.in_flight.settled(step.member, drive.now())
     found = "has changed since" if landed else "is still as it was; the write may come late"
     detail = f"A write of the NIC of {step.member} ({step.kind.value}) got no answer; a fresh read found: the NIC {found}."
-    drive.journal.add(drive.write_entry("unknown", detail, member=step.member))
+    drive.report.add(drive.write_entry("unknown", detail, member=step.member))
 
 
 async def wait_until_stable(drive: Drive, member: str, *, within_s: float = float("inf")) -> None:

@@ -59,7 +59,7 @@ async def move(drive: Drive, found: Plan) -> bool:
     detail = f"Moved {vips} from the NIC of {holder} to that of {desired} in one call."
     took_ms = round((drive.now() - sent_at) * 1000)
     columns = {"member": desired, "from_member": holder, "duration_ms": took_ms}
-    drive.journal.add(drive.write_entry("accepted", detail, accepted.request_id, **columns))
+    drive.report.add(drive.write_entry("accepted", detail, accepted.request_id, **columns))
     step = Step(kind=Kind.ATTACH, member=desired)
     await finish(
         drive,
@@ -80,7 +80,7 @@ async def _not_accepted(drive: Drive, holder: str, source: Nic, target: Nic, exc
     """A refusal had no effect and says that this is not to be had here; a lost answer is settled by a read, if it can be."""
     members = (holder, drive.desired)
     if isinstance(exc, ArmError):
-        drive.journal.refusal(exc.request_id)
+        drive.report.refusal(exc.request_id)
     if without_effect(exc):
         for member in members:
             drive.in_flight.refused(member)
@@ -102,5 +102,5 @@ async def _not_accepted(drive: Drive, holder: str, source: Nic, target: Nic, exc
             drive.in_flight.settled(member, drive.now())
             await wait_until_stable(drive, member)
     detail = "A move of the VIPs in one call got no answer; both NICs were read again, and are written one by one where needed."
-    drive.journal.add(drive.entry("nic.write", member=drive.desired, from_member=holder, outcome="unknown", detail=detail))
+    drive.report.add(drive.entry("nic.write", member=drive.desired, from_member=holder, outcome="unknown", detail=detail))
     return True

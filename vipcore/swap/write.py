@@ -73,7 +73,7 @@ async def write(drive: Drive, step: Step, *, early: bool = False) -> Written | N
         except (ArmError, NotSent, NoReply) as exc:
             waits = isinstance(exc, ArmError) and exc.cause in (Cause.THROTTLED, Cause.LOCKED)
             if isinstance(exc, ArmError):
-                drive.journal.refusal(exc.request_id)
+                drive.report.refusal(exc.request_id)
             if waits:
                 drive.attempts.uncount_write(step.member)
             if without_effect(exc):
@@ -111,7 +111,7 @@ def _accepted(drive: Drive, step: Step, accepted: Accepted, sent_at: float) -> W
     pending = accepted.nic.state not in (SUCCEEDED, FAILED)
     detail = _SENTENCE[step.kind].format(vips=", ".join(step.vips), member=step.member)
     took_ms = round((drive.now() - sent_at) * 1000)
-    drive.journal.add(drive.write_entry("accepted", detail, accepted.request_id, member=step.member, duration_ms=took_ms))
+    drive.report.add(drive.write_entry("accepted", detail, accepted.request_id, member=step.member, duration_ms=took_ms))
     return Written(step=step, operation=accepted.operation, request_id=accepted.request_id, pending=pending, sent_at=sent_at)
 
 
