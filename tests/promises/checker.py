@@ -19,8 +19,8 @@ from vipcore.ledger import columns
 from vipcore.ledger.head import Head
 from vipcore.model import Mirror, Outcome, Page
 
-WRITE_TIMEOUT_S = 20.0
-"""How long the answer to a NIC write is waited for; a lease must outlive it (I2)."""
+LEFT_S = 4.0
+"""For how long at least a lease still runs when a NIC write is sent: it is renewed before that (I2)."""
 
 HEAD_AGE_S = 1.0
 """A write whose newest head arrived longer ago was not fenced; effects and their delays lie well below."""
@@ -207,8 +207,8 @@ class _Judge:
             return
         if head.lease.owner not in put.trace.owners:
             yield f"I2 {name} was sent under the lease of {head.lease.owner}"
-        if head.lease.until - put.clock < timedelta(seconds=WRITE_TIMEOUT_S):
-            yield f"I2 {name} was sent although the lease could run out before its timeout"
+        if head.lease.until - put.clock < timedelta(seconds=LEFT_S):
+            yield f"I2 {name} was sent although the lease was about to run out"
         if not put.heard_since_last:
             yield f"I2 {name} was sent without a look at the head since the write before"
         if put.sent - put.head_known_at > HEAD_AGE_S:

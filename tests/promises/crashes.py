@@ -22,8 +22,12 @@ from vipcore.errors import Refusal
 
 POINTS = ("before", "between", "after", "late")
 WAYS = ("retry", "other", "timer")
+ASKED_S, TIMER_ALONE_S = 15.0, 45.0
+"""Within how many seconds of a driver's death somebody else drives: where anybody asks, and by the timer alone (I1)."""
+
+TIMER_S = 30.0
 SUPERSEDED = ("claim-superseded", "move-superseded")
-LATE_S = 75.0
+LATE_S = 15.0
 """After the lease of the dead driver has run out and its successor is at work."""
 
 Act = Callable[[Harness, Node], Awaitable[Any]]
@@ -139,6 +143,8 @@ async def _go_on(harness: Harness, scenario: Scenario, way: str, began: float) -
     elif way == "other":
         await asyncio.sleep(0.3)
         await move_until(harness.node("other"), scenario.other)
+    elif way == "timer":
+        await asyncio.sleep(TIMER_S * (harness.loop.time() % 1.0))  # its next pass comes at any time
     await quiet(harness, harness.node("timer"))
 
 
@@ -158,7 +164,18 @@ async def _schedule(scenario: Scenario, at: int, point: str, way: str) -> tuple[
         await asyncio.wait_for(_go_on(harness, scenario, way, began), 8000.0)
     except TimeoutError:
         return fate.labels, ["I1 nobody came to an end within 8000 s", *check(harness)], harness
-    return fate.labels, check(harness), harness
+    asked = way == "other" or (way == "retry" and scenario.retries)
+    return fate.labels, [*_slow_takeovers(harness, victim, ASKED_S if asked else TIMER_ALONE_S), *check(harness)], harness
+
+
+def _slow_takeovers(harness: Harness, victim: Node, within_s: float) -> Iterator[str]:
+    """I1: who took over the lease that the victim left was at work in time."""
+    for commit in harness.journal.commits:
+        before, after = commit.before.lease, commit.after.lease
+        if victim.dead and before and after and before.owner.startswith("victim/") and after.owner != before.owner:
+            took_s = commit.at - victim.died_at
+            if took_s > within_s:
+                yield f"I1 {after.owner} took over {took_s:.1f} s after the driver's death"
 
 
 async def _acted(scenario: Scenario, harness: Harness, victim: Node) -> None:

@@ -183,6 +183,7 @@ class Node:
         self.rng = random.Random(f"{harness.seed}/{name}")
         self.dead = False
         self.died = asyncio.Event()
+        self.died_at = -1.0
         self.paused_until = 0.0
         self.ids = 0
         assert harness.config is not None
@@ -232,7 +233,8 @@ class Node:
     # -- life ----------------------------------------------------------------------------------------------------------
     def kill(self) -> None:
         """Die now: no effect of this instance starts or returns any more."""
-        self.dead = True
+        if not self.dead:
+            self.dead, self.died_at = True, self.harness.loop.time()
         self.died.set()
 
     async def effect(self, label: str, do: Callable[[], Awaitable[_T]], latency_s: float) -> _T:
@@ -407,7 +409,7 @@ class _Transport:
             trace.looks[nic] = None
 
     def _sent(self, request: ArmRequest, nic: str, trace: Trace) -> Put:
-        harness, mirror = self.node.harness, WORKING_ON.get()
+        harness, mirror = self.node.harness, WORKING_ON.get() or trace.mirror or "PROD"
         before = [put for put in trace.puts if put.mirror == mirror]
         nics = {nic_name(member.nic_id) for member in harness.mirror(mirror).members}
         known_at = trace.known_at.get(mirror, -1.0)

@@ -41,7 +41,7 @@ async def begin(
             raise HeadChanged(newest)
         after, entries = beginning(newest)
         now = controller.clock.now()
-        return in_flight.stamp(take_lease(after, owner, now), now), entries
+        return in_flight.stamp(take_lease(after, owner, now, controller.arm.polling_now), now), entries
 
     loop = asyncio.get_running_loop()
     asked_at = loop.time()
@@ -54,7 +54,7 @@ async def begin(
         in_flight,
         report,
         controller.arm.polling_now,
-        read_at=asked_at,
+        taken_at=asked_at,
         deadline=request.deadline,
     )
     return Drive(

@@ -108,7 +108,7 @@ class Drive:
                     "busy",
                     "Azure has not finished within this request's time. The decision stands; a retry or the timer ends the swap.",
                 )
-            await self.lease.refresh_if_due()
+            await self.lease.renew_if_due()
             if now >= until:
                 return
             await asyncio.sleep(max(0.0, min(until - now, HEARTBEAT_S, self.attempts.deadline - now)))
@@ -125,7 +125,7 @@ class Drive:
                     await asyncio.wait([held], timeout=max(0.0, min(HEARTBEAT_S, self.attempts.deadline - self.now())))
                     if not held.done() and self.now() >= self.attempts.deadline:
                         raise AzureRefusal("azure-throttled", "Azure's limit of writes leaves no room yet; the decision stands.")
-                    await self.lease.refresh_if_due()
+                    await self.lease.renew_if_due()
             finally:
                 held.cancel()
 

@@ -1,15 +1,16 @@
 """The lease on a mirror, and the check before every NIC write.
 
-Invariant (I2): a NIC write starts only when the newest head, read or committed since the last write began and at most
+Invariant (I2): a NIC write starts only when the newest head, committed by this drive since its last write began and at most
 `FRESH_HEAD_S` ago, says that
   1. this drive holds the lease, and the decision in force is the one it works for (its epoch);
-  2. the lease outlives the write's timeout and the difference between two instances' clocks;
+  2. the lease outlives the next heartbeat and the difference between two instances' times;
   3. `Swap.maybe_in_flight` names the NIC, so that a successor knows that this write may still land.
 While the lease is live nobody else drives, and nothing is confirmed.
 
-If the process dies, the lease runs out by itself. Whoever takes over reads `maybe_in_flight`, and rewrites those NICs under the
-etag of a fresh read before anything else: a write of the dead drive that lands later then fails on If-Match. For
-`in_flight.LATE_WRITES_S` the timer also takes a placement that such a write explains for an unfinished swap.
+If the process dies, the lease runs out three heartbeats later (docs/adr/0013-short-leases-and-the-table-s-time.md). Whoever
+takes over reads `maybe_in_flight`, and rewrites those NICs under the etag of a fresh read before anything else: a write of the
+dead drive that lands later then fails on If-Match. For `in_flight.LATE_WRITES_S` the timer also takes a placement that such a
+write explains for an unfinished swap. The same holds for a drive that was paused: its next check finds another owner.
 
 The lease is given back on every way out but two: a write of our own without an answer, which no read has settled, and a table
 that does not answer. That lease runs out.
@@ -21,7 +22,6 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from vipcore import instants
-from vipcore.arm.client import WRITE_TIMEOUT_S
 from vipcore.arm.polling import PollCount
 from vipcore.errors import AzureRefusal, Unreachable, VipError
 from vipcore.instants import Instant
@@ -32,21 +32,18 @@ from vipcore.swap.in_flight import LATE_WRITES_S, InFlight
 from vipcore.swap.report import Report
 
 _T = TypeVar("_T")
-LEASE_TTL_S: Final = 45.0
-HEARTBEAT_S: Final = 4.0
-HEARTBEAT_S_MAX: Final = 9.0
+HEARTBEAT_S: Final = 3.0
+HEARTBEAT_S_MAX: Final = 15.0
 HEARTBEATS_PER_S: Final = 60.0
-"""Heartbeats of one process: with a thousand swaps under way, one of each every 4 s would be a quarter of its work. Polls under
-way stand in for swaps under way."""
+"""Heartbeats of one process: with a thousand swaps under way, one of each every 3 s would be most of its work. Polls under way
+stand in for swaps under way."""
 
 RETRY_S_MAX: Final = 5.0
 """The longest wait between two tries to reach a table that is away."""
 
 CHECK_TRIES: Final = 4
 FRESH_HEAD_S: Final = 0.25
-"""A head read longer ago is read again before a NIC write."""
-
-assert WRITE_TIMEOUT_S + LEASE_MARGIN_S + 2 * HEARTBEAT_S_MAX < LEASE_TTL_S
+"""A lease that was renewed longer ago is renewed before a NIC write."""
 
 
 class LostLease(VipError):
@@ -57,17 +54,22 @@ class LostLease(VipError):
         self.head = head
 
 
-def renewed(owner: str, now: Instant) -> Lease:
-    """A lease for this owner that begins now."""
-    return Lease(owner=owner, until=now + instants.seconds(LEASE_TTL_S))
+def heartbeat_s(polls: PollCount) -> float:
+    """Seconds between two renewals of a lease."""
+    return min(HEARTBEAT_S_MAX, max(HEARTBEAT_S, polls.count / HEARTBEATS_PER_S))
 
 
-def take_lease(head: Head, owner: str, now: Instant) -> Head:
+def renewed(owner: str, now: Instant, polls: PollCount) -> Lease:
+    """A lease for this owner that begins now: it outlives two heartbeats that fail."""
+    return Lease(owner=owner, until=now + instants.seconds(3 * heartbeat_s(polls) + 1))
+
+
+def take_lease(head: Head, owner: str, now: Instant, polls: PollCount) -> Head:
     """The head with the lease in this owner's hand. After a lease that ran out, late writes of its owner are expected."""
     if head.lease is not None:
         members = head.swap.maybe_in_flight if head.swap else ()
         head = expecting_late_writes(head, members, now, now + instants.seconds(LATE_WRITES_S))
-    return replace(head, lease=renewed(owner, now))
+    return replace(head, lease=renewed(owner, now, polls))
 
 
 class HeldLease:
@@ -78,8 +80,8 @@ class HeldLease:
     """
 
     __slots__ = (
-        "_in_doubt", "deadline", "head", "head_is_newest", "head_read_at", "in_flight", "lock", "owner", "polls",
-        "report", "store",
+        "_in_doubt", "deadline", "head", "head_is_newest", "in_flight", "lock", "owner", "polls",
+        "renewed_at", "report", "store",
     )  # fmt: skip
 
     def __init__(
@@ -90,17 +92,17 @@ class HeldLease:
         report: Report,
         polls: PollCount,
         *,
-        read_at: float,
+        taken_at: float,
         deadline: float,
     ) -> None:
         assert head.lease is not None
         self.store, self.in_flight, self.report, self.polls = store, in_flight, report, polls
         self.owner, self.head, self.deadline = head.lease.owner, head, deadline
-        self.head_read_at = read_at
-        """When the read or commit began that showed us `head`."""
+        self.renewed_at = taken_at
+        """When the commit began that last renewed the lease."""
         self.head_is_newest = head.etag != OUTDATED
         self.lock = asyncio.Lock()
-        """Held while the head is read or replaced: the heartbeat runs beside the work."""
+        """Held while the head is replaced: the heartbeat runs beside the work."""
         self._in_doubt: tuple[Row, list[Entry]] | None = None
         """A row whose commit got no answer, and that commit's entries: nobody knows yet whether they are in the trail."""
 
@@ -112,10 +114,6 @@ class HeldLease:
     def left_s(self) -> float:
         """Seconds for which the lease in our head still runs."""
         return (self.head.lease.until - self.store.clock.now()).total_seconds() if self.head.lease else 0.0
-
-    def heartbeat_s(self) -> float:
-        """Seconds between two looks at the head while nothing else is done with it."""
-        return min(HEARTBEAT_S_MAX, max(HEARTBEAT_S, self.polls.count / HEARTBEATS_PER_S))
 
     async def until_reachable(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """The result of work on the table; a table that is away is waited for until our deadline. Raises Unreachable then.
@@ -136,49 +134,38 @@ class HeldLease:
         """The heartbeat, beside the work. It stops on LostLease or Unreachable; the drive meets them at its next check."""
         try:
             while True:
-                await asyncio.sleep(HEARTBEAT_S)
+                await asyncio.sleep(max(0.1, self.renewed_at + heartbeat_s(self.polls) - _now()))
                 if self._is_due():
-                    await self._refresh()
+                    await self._renew()
         except (LostLease, Unreachable):
             return
 
-    async def refresh_if_due(self) -> None:
-        """Refresh where the head was last heard of a heartbeat ago."""
+    async def renew_if_due(self) -> None:
+        """Renew the lease where that was done a heartbeat ago."""
         if self._is_due():
-            await self.until_reachable(self._refresh)
+            await self.until_reachable(self._renew)
 
     def _is_due(self) -> bool:
-        return _now() - self.head_read_at >= self.heartbeat_s()
-
-    async def _refresh(self) -> None:
-        """Read the head, check that we still drive, and renew a lease that gets short."""
-        async with self.lock:
-            asked_at = _now()
-            head = await self.store.ledger.load_head(self.head.mirror)
-            self.check_held(head)
-            self.head, self.head_read_at, self.head_is_newest = head, asked_at, True
-        if self.left_s() < WRITE_TIMEOUT_S + LEASE_MARGIN_S + self.heartbeat_s():
-            await self._renew()
+        return _now() - self.renewed_at >= heartbeat_s(self.polls)
 
     async def commit_waiting(self) -> None:
         """Commit the entries that wait, if any, and renew the lease with them. Entries that were not committed wait on."""
-        await self.until_reachable(lambda: self._renew(only_with_entries=True))
+        if self.report.waiting:
+            await self.until_reachable(self._renew)
 
-    async def _renew(self, *, only_with_entries: bool = False) -> None:
+    async def _renew(self) -> None:
         """Renew the lease, and commit the entries that wait with it."""
 
         def change(head: Head) -> tuple[Head, list[Entry]]:
             self.check_held(head)
             now = self.store.clock.now()
-            return self.in_flight.stamp(replace(head, lease=renewed(self.owner, now)), now), []
+            return self.in_flight.stamp(replace(head, lease=renewed(self.owner, now, self.polls)), now), []
 
         async with self.lock:
             await self._resolve_doubt()
-            if only_with_entries and not self.report.waiting:
-                return
             asked_at = _now()
             self.head = await self._commit(self.head, change)
-            self.head_read_at, self.head_is_newest = asked_at, self.head.etag != OUTDATED
+            self.renewed_at, self.head_is_newest = asked_at, self.head.etag != OUTDATED
 
     async def commit(self, head: Head, change: Change) -> Head:
         """Commit a change, with the waiting entries before its own; no heartbeat commits in between. Returns the stored head."""
@@ -227,31 +214,31 @@ class HeldLease:
         self.in_flight.announce(*members)
         try:
             await self._check()
-            if self.head.swap is not None and not self.in_flight.announced <= set(self.head.swap.maybe_in_flight):
-                await self.until_reachable(self._renew)
-                await self._check()
         except BaseException:
             self.in_flight.withdraw(*members)
             raise
         self.head_is_newest = False
 
     async def _check(self) -> None:
-        if self.report.waiting:
-            await self.commit_waiting()
-        if not self.head_is_newest or _now() - self.head_read_at > FRESH_HEAD_S:
-            await self.until_reachable(self._refresh)
-        if _now() >= self.deadline:
-            # What is sent now would be cut off before its answer, and its row would lack ARM's request id (I3).
-            raise AzureRefusal("busy", "This request's time is over. The decision stands; a retry or the timer ends the swap.")
+        ready = not self.report.waiting and _now() - self.renewed_at <= FRESH_HEAD_S
         for _ in range(CHECK_TRIES):
-            if self.left_s() >= WRITE_TIMEOUT_S + LEASE_MARGIN_S:
+            if not ready or not self._covers_next_write():
+                await self.until_reachable(self._renew)
+            if _now() >= self.deadline:
+                # What is sent now would be cut off before its answer, and its row would lack ARM's request id (I3).
+                what = "This request's time is over. The decision stands; a retry or the timer ends the swap."
+                raise AzureRefusal("busy", what)
+            if self._covers_next_write():
                 return self.check_held(self.head)
-            # Where the commit itself took long, the lease that it renewed may be short again by now.
-            await self.until_reachable(self._renew)
+            ready = False  # where the commit itself took long, the lease that it renewed may be short again by now
         raise AzureRefusal(
             "busy",
             "The Table service is too slow to keep a lease alive. The decision stands; a retry or the timer ends the swap.",
         )
+
+    def _covers_next_write(self) -> bool:
+        named = self.head.swap is None or self.in_flight.announced <= set(self.head.swap.maybe_in_flight)
+        return named and self.head_is_newest and self.left_s() >= HEARTBEAT_S + LEASE_MARGIN_S
 
 
 def _now() -> float:

@@ -59,9 +59,9 @@ async def test_a_commit_that_was_cut_off_is_not_written_again() -> None:
     node = harness.node("n1")
     now = harness.loop.time()
     report = Report(now)
-    head = take_lease(Head(mirror="PROD"), "n1/1", node.now())
+    head = take_lease(Head(mirror="PROD"), "n1/1", node.now(), PollCount())
     in_flight = InFlight(Observed(harness.mirror(), {}))
-    lease = HeldLease(node.controller.store, head, in_flight, report, PollCount(), read_at=now, deadline=now + 60.0)
+    lease = HeldLease(node.controller.store, head, in_flight, report, PollCount(), taken_at=now, deadline=now + 60.0)
     report.add(Entry(event="nic.write", actor="test", detail="once"))
     landed = asyncio.Event()
 
