@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.promises.edits import Patches, edited
+from vipcore.adapters import clock
 from vipcore.arm import client, rate_limit
 from vipcore.decision import accept, decide, drift, follow_primary, freeze, judge, reads, reconcile, repeats, rules, takeover
 from vipcore.entry import timer
@@ -30,7 +31,7 @@ def _values(*patches: tuple[Any, str, Any]) -> Callable[[], Patches]:
 
 
 _EARLY = "asyncio.create_task(controller.ledger.put_work_item(request.mirror.name)) if will_work else None"
-_UNNAMED = "not self.in_flight.announced <= set(self.head.swap.maybe_in_flight)"
+_NAMED = "self.head.swap is None or self.in_flight.announced <= set(self.head.swap.maybe_in_flight)"
 _LEDGER = "self.controller.ledger"
 _DROP = f"await {_LEDGER}.drop_work_item(item)"
 _DROP_ANY = f"[await {_LEDGER}.drop_work_item(h) for h in await {_LEDGER}.load_worklist() if h.mirror == mirror.name]"
@@ -72,7 +73,7 @@ SLIPS: tuple[Slip, ...] = (
                 "late | self.announced | self.observed.to_write(head.desired)",
                 "late",
             ),
-            (lease.HeldLease.check_before_write, _UNNAMED, "False"),
+            (lease.HeldLease._covers_next_write, _NAMED, "True"),
         ),
     ),
     (
@@ -92,6 +93,22 @@ SLIPS: tuple[Slip, ...] = (
         _of((ending.complete, "drift=None)", "drift=None, late_writes=type(done.late_writes)())")),
     ),
     ("a watched mirror leaves the worklist", 2, _of((reconcile._check, "return late or ", "return "))),
+    (
+        "the wall clock makes the stamps",
+        2,
+        _of(
+            (
+                clock.TableClock.now,
+                "self._wall() if self._offset is None else NEVER + seconds(_steady() + self._offset)",
+                "self._wall()",
+            )
+        ),
+    ),
+    (
+        "a driver renews its lease only when it writes",
+        1,
+        _of((lease.HeldLease._is_due, "_now() - self.renewed_at >= heartbeat_s(self.polls)", "False")),
+    ),
     (
         "another instance's clock is trusted",
         2,
@@ -151,7 +168,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a plan made anew writes what the head does not say",
         2,
-        _of((lease.HeldLease.check_before_write, _UNNAMED, "False")),
+        _of((lease.HeldLease._covers_next_write, _NAMED, "True")),
     ),
     (
         "a lost answer is told only by the read right after it",

@@ -118,8 +118,8 @@ def _no_fence() -> Patches:
 
 
 def _short_lease() -> Patches:
-    """A lease that could run out before the write's timeout will do."""
-    return [(lease, "WRITE_TIMEOUT_S", -1000.0)]
+    """A lease that is about to run out will do."""
+    return [(lease, "LEASE_MARGIN_S", -1000.0)]
 
 
 def _lease_ignored() -> Patches:
