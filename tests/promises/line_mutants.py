@@ -314,18 +314,12 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a read that fails ends the preflight",
         10,
-        _of((preflight.refusal, "return next(", "return None if any(found.ok is None for found in checks) else next(")),
+        _of((preflight.refusal, "return next(", "return None if any(one.ok is None for one in checks) else next(")),
     ),
     (
         "a denied read stops the swap",
         10,
-        _of(
-            (
-                preflight._unread,
-                "return Check(name=name, ok=None,",
-                'return Check(name=name, ok=False, refusal=AzureRefusal("azure-failed", name),',
-            )
-        ),
+        _of((preflight._looked, "Check(ok=None,", "Check(ok=False,")),
     ),
     (
         "a forced move skips the preflight",

@@ -16,31 +16,32 @@ _VOLATILE: Final = frozenset({"etag", "provisioningState"})
 
 def configurations(document: Json) -> list[Json]:
     """The ip configurations of a NIC's document, in Azure's order."""
-    found = document.get("properties", {}).get("ipConfigurations") or []
-    return [item for item in found if isinstance(item, dict)]
+    return [item for item in properties(document).get("ipConfigurations") or () if isinstance(item, dict)]
 
 
 def _name(configuration: Json) -> str:
     return str(configuration.get("name", "")).lower()
 
 
-def _properties(configuration: Json | None) -> Json:
-    found = configuration.get("properties") if configuration else None
+def properties(resource: Json | None) -> Json:
+    """The properties of a resource's document or of an ip configuration; empty where there are none."""
+    found = resource.get("properties") if resource else None
     return found if isinstance(found, dict) else {}
 
 
-def referred(configuration: Json | None, what: str) -> str | None:
-    """The resource id of what an ip configuration refers to, or None."""
-    reference = _properties(configuration).get(what)
+def referred(resource: Json | None, what: str) -> str | None:
+    """The resource id of what a resource or an ip configuration refers to, or None."""
+    reference = properties(resource).get(what)
     return str(reference["id"]) if isinstance(reference, dict) and reference.get("id") else None
 
 
-def same_address(text: Any, address: str) -> bool:
-    """Whether a text is this address, however it is spelt (IPv6 has many ways)."""
+def at_address(configuration: Json | None, vip: Vip) -> bool:
+    """Whether an ip configuration has the VIP's private address, however it is spelt (IPv6 has many ways)."""
     try:
-        return ipaddress.ip_address(str(text)) == ipaddress.ip_address(address)
+        address = ipaddress.ip_address(str(properties(configuration).get("privateIPAddress")))
     except ValueError:
         return False
+    return address == ipaddress.ip_address(vip.private_ip)
 
 
 def named(document: Json, name: str) -> Json | None:
@@ -56,7 +57,7 @@ def carries(document: Json, vip: Vip) -> bool:
 
 def has_address(document: Json, vip: Vip) -> bool:
     """Whether this NIC has the VIP's ip configuration with its private address, whatever its public one."""
-    return same_address(_properties(named(document, vip.name)).get("privateIPAddress"), vip.private_ip)
+    return at_address(named(document, vip.name), vip)
 
 
 def intruder(document: Json, vip: Vip, ours: Sequence[Vip] = ()) -> str | None:
@@ -69,8 +70,7 @@ def intruder(document: Json, vip: Vip, ours: Sequence[Vip] = ()) -> str | None:
     for item in configurations(document):
         public = (referred(item, "publicIPAddress") or "").lower()
         has_public = bool(vip.public_ip_id) and public == (vip.public_ip_id or "").lower()
-        has_private = same_address(_properties(item).get("privateIPAddress"), vip.private_ip)
-        if _name(item) not in names and (has_private or has_public):
+        if _name(item) not in names and (at_address(item, vip) or has_public):
             return str(item.get("name"))
     return None
 
@@ -78,7 +78,7 @@ def intruder(document: Json, vip: Vip, ours: Sequence[Vip] = ()) -> str | None:
 def primary(document: Json) -> Json | None:
     """The primary ip configuration (the only one of a NIC that has just one)."""
     found = configurations(document)
-    return next((item for item in found if _properties(item).get("primary")), found[0] if found else None)
+    return next((item for item in found if properties(item).get("primary")), found[0] if found else None)
 
 
 def subnet_of(document: Json) -> str | None:
@@ -120,8 +120,8 @@ def _with(document: Json, kept: list[Json]) -> Json:
 
 def _configuration(document: Json, vip: Vip) -> Json:
     """A new ip configuration for the VIP: in the NIC's subnet and application security groups (all of a NIC share them)."""
-    groups = _properties(primary(document)).get("applicationSecurityGroups")
-    properties: Json = {
+    groups = properties(primary(document)).get("applicationSecurityGroups")
+    wanted: Json = {
         "privateIPAddress": vip.private_ip,
         "privateIPAllocationMethod": "Static",
         "privateIPAddressVersion": f"IPv{ipaddress.ip_address(vip.private_ip).version}",
@@ -129,10 +129,10 @@ def _configuration(document: Json, vip: Vip) -> Json:
         "subnet": {"id": subnet_of(document)},
     }
     if groups:
-        properties["applicationSecurityGroups"] = [{"id": group["id"]} for group in groups]
+        wanted["applicationSecurityGroups"] = [{"id": group["id"]} for group in groups]
     if vip.public_ip_id:
-        properties["publicIPAddress"] = {"id": vip.public_ip_id}
-    return {"name": vip.name, "properties": properties}
+        wanted["publicIPAddress"] = {"id": vip.public_ip_id}
+    return {"name": vip.name, "properties": wanted}
 
 
 def differences(before: Json, after: Json, vips: Sequence[Vip]) -> list[str]:

@@ -14,7 +14,7 @@ from vipcore.model import Mirror, Page
 from vipcore.ports import Clock, Log, Probes
 from vipcore.settings.config import Config
 from vipcore.swap.observed import Observed
-from vipcore.swap.readings import PreflightCache
+from vipcore.swap.preflight import PreflightCache
 
 
 class Controller:
@@ -24,7 +24,7 @@ class Controller:
 
     def __init__(self, config: Config, store: Store, arm: Arm, probes: Probes, instance: str) -> None:
         self.config, self.store, self.arm, self.probes, self.instance = config, store, arm, probes, instance
-        self.preflight_cache = PreflightCache()
+        self.preflight_cache = PreflightCache(arm)
         self.rates = KeyRates()
         self.failures = FailureCount(store, instance)
         self.primary_seen: dict[str, tuple[str, int]] = {}

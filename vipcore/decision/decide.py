@@ -63,7 +63,7 @@ async def _decide(controller: Controller, request: Request, head: Head, reads: R
     # Where it is already sure that work is left for the timer if we die, the work item goes out early.
     will_work = head.desired != request.member or head.swap is not None
     if will_work and reads.nics is not None:
-        preflight.read_ahead(controller.arm, controller.preflight_cache, request.mirror)
+        preflight.read_ahead(controller.preflight_cache, request.mirror)
     elif will_work:
         await _acquire_permits(controller, request, head, now)
     early = asyncio.create_task(controller.ledger.put_work_item(request.mirror.name)) if will_work else None

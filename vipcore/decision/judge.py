@@ -116,7 +116,7 @@ async def check_first(controller: Controller, request: Request, head: Head, obse
     if isinstance(found, plan.Blocked):
         reason = plan.refusal(observed, found, before="Nothing was changed: ")
     elif found.steps:
-        checks = await preflight.check(controller.arm, controller.preflight_cache, request.mirror, observed, request.member)
+        checks = await preflight.check(controller.preflight_cache, request.mirror, observed, request.member)
         reason = preflight.refusal(checks)
     if reason is not None:
         await stop(controller, request, head, reason)
