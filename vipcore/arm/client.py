@@ -7,7 +7,7 @@ and a write never: whether to write again is decided after a new read.
 import asyncio
 from collections import defaultdict
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import quote
 
 from vipcore.arm.errors import ArmError, Cause, error_of
@@ -29,22 +29,6 @@ WRITE_TIMEOUT_S: Final = 20.0
 READ_TRIES: Final = 3
 _LONG_AGO: Final = float("-inf")
 """`read_at` of a PUT's answer: it proves nothing, and its etag changes when the operation ends, so it never counts as a read."""
-
-
-class Accepted(NamedTuple):
-    """A PUT's answer: the NIC as Azure shows it, its operation's URL if that still runs, and ARM's request id."""
-
-    nic: Nic
-    operation: str | None
-    request_id: str
-
-
-class OneCallAccepted(NamedTuple):
-    """The answer to a move in one call. `pending`: it still runs, and `operation` is the URL to poll."""
-
-    operation: str | None
-    request_id: str
-    pending: bool
 
 
 class Arm:
@@ -74,29 +58,28 @@ class Arm:
             gone = isinstance(exc, ArmError) and exc.cause is Cause.GONE
             return Missing(id=nic_id) if gone else Unreadable(id=nic_id, error=exc)
 
-    async def put(self, nic: Nic, document: Json, permit: Permit) -> Accepted:
-        """Replace the NIC if it is still as we read it (`If-Match`). Raises ArmError; NotSent; NoReply: it may have happened."""
+    async def put(self, nic: Nic, document: Json, permit: Permit) -> tuple[Nic, ArmReply]:
+        """Replace the NIC if it is still as we read it (`If-Match`). Returns Azure's answer, and the NIC as it shows it.
+
+        Raises ArmError; NotSent; NoReply: it may have happened.
+        """
         if self.touched.get(nic.id.lower(), _LONG_AGO) > nic.read_at:
             raise ArmError(Cause.ETAG, "StaleRead", "written by us since it was read")
-        self._touch(nic)
         request = ArmRequest("PUT", _url(nic.id), {"if-match": nic.etag}, document, WRITE_TIMEOUT_S)
         reply = await self._write(nic.id, request, permit, nic)
         try:
-            shown = _nic(nic.id, reply.body, _LONG_AGO)
+            return _nic(nic.id, reply.body, _LONG_AGO), reply
         except ValueError:
-            shown = Nic(id=nic.id, document=document, etag="", state="Updating", read_at=_LONG_AGO)
-        return Accepted(shown, reply.headers.get("azure-asyncoperation"), reply.headers.get("x-ms-request-id", ""))
+            return Nic(id=nic.id, document=document, etag="", state="Updating", read_at=_LONG_AGO), reply
 
     async def move_in_one_call(
         self, vnet_id: str, items: list[tuple[str, str]], nics: tuple[Nic, Nic], permit: Permit
-    ) -> OneCallAccepted:
+    ) -> ArmReply:
         """`moveIpConfigurations` of (source, target) ip configuration ids. Raises ArmError; NotSent; NoReply."""
         listed = [{"sourceIpConfiguration": {"id": source}, "targetIpConfiguration": {"id": target}} for source, target in items]
         body = {"moveIpConfigurationItems": listed}
         request = ArmRequest("POST", _url(vnet_id, "/moveIpConfigurations"), body=body, timeout_s=WRITE_TIMEOUT_S)
-        reply = await self._write(vnet_id, request, permit, *nics)
-        operation = reply.headers.get("azure-asyncoperation") or reply.headers.get("location")
-        return OneCallAccepted(operation, reply.headers.get("x-ms-request-id", ""), pending=reply.status == 202)
+        return await self._write(vnet_id, request, permit, *nics)
 
     async def poll(self, nic_id: str, operation: str) -> bool:
         """Whether the operation has succeeded. Raises ArmError with CANCELED, FAILED or GONE; otherwise as reads do."""
@@ -137,15 +120,14 @@ class Arm:
             await asyncio.sleep(min(error.retry_after_s or 0.3, 2.0))
         raise AssertionError("a read ends by an answer or an error")
 
-    def _touch(self, *nics: Nic) -> None:
-        self.touched |= dict.fromkeys((nic.id.lower() for nic in nics), asyncio.get_running_loop().time())
-
     async def _write(self, resource_id: str, request: ArmRequest, permit: Permit, *nics: Nic) -> ArmReply:
         """A write of these NICs. Raises ArmError where it was not accepted."""
+        written, loop = [nic.id.lower() for nic in nics], asyncio.get_running_loop()
+        self.touched |= dict.fromkeys(written, loop.time())
         try:
             reply, _ = await self._send(resource_id, request, permit)
         finally:
-            self._touch(*nics)
+            self.touched |= dict.fromkeys(written, loop.time())
         if reply.status not in (200, 201, 202):
             raise error_of(reply)
         return reply

@@ -115,8 +115,7 @@ def error_of(reply: ArmReply, *, operation: bool = False) -> ArmError:
     after = reply.headers.get("retry-after", "")
     # Azure sends numbers. A date or nonsense counts as absent.
     wait_s = float(after) if re.fullmatch(r"\d{1,6}(\.\d+)?", after) else None
-    request_id = reply.headers.get("x-ms-request-id", "")
-    return ArmError(cause, code, message, wait_s=wait_s, request_id=request_id, ended_operation=operation)
+    return ArmError(cause, code, message, wait_s=wait_s, request_id=reply.request_id, ended_operation=operation)
 
 
 def _codes(error: Mapping[str, Any]) -> Iterator[str]:

@@ -38,7 +38,7 @@ async def carry_out(drive: Drive, found: Plan) -> None:
         return
     if found.repair:
         await _repair(drive, found.repair)
-    elif not (one_call.fits(drive, found) and await one_call.move(drive, found)):
+    elif not await one_call.move(drive, found):
         await _one_by_one(drive, found)
 
 

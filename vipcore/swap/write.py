@@ -14,8 +14,8 @@ from typing import Final
 
 from vipcore import instants
 from vipcore.arm import nic
-from vipcore.arm.client import Accepted
 from vipcore.arm.errors import ArmError, Cause
+from vipcore.arm.port import ArmReply
 from vipcore.errors import AzureRefusal, NoReply, NoToken, NotSent
 from vipcore.model import Json, Nic
 from vipcore.swap.drive import TRIES_MAX, Drive
@@ -69,7 +69,7 @@ async def write(drive: Drive, step: Step, *, early: bool = False) -> Written | N
         drive.in_flight.sent(step.member, shown.document)
         sent_at = drive.now()
         try:
-            accepted = await drive.arm.put(shown, document(drive, step, shown), permit)
+            after, reply = await drive.arm.put(shown, document(drive, step, shown), permit)
         except (ArmError, NotSent, NoReply) as exc:
             waits = isinstance(exc, ArmError) and exc.cause in (Cause.THROTTLED, Cause.LOCKED)
             if isinstance(exc, ArmError):
@@ -84,7 +84,7 @@ async def write(drive: Drive, step: Step, *, early: bool = False) -> Written | N
             if not (early and waits):
                 await _not_accepted(drive, step, shown, exc)
             return None
-    return _accepted(drive, step, accepted, sent_at)
+    return _accepted(drive, step, after, reply, sent_at)
 
 
 async def _read_shortly_before(drive: Drive, member: str) -> Nic | None:
@@ -102,17 +102,17 @@ def without_effect(exc: ArmError | NotSent | NoReply) -> bool:
     return isinstance(exc, NotSent) or (isinstance(exc, ArmError) and exc.cause is not Cause.TRANSIENT)
 
 
-def _accepted(drive: Drive, step: Step, accepted: Accepted, sent_at: float) -> Written:
+def _accepted(drive: Drive, step: Step, after: Nic, reply: ArmReply, sent_at: float) -> Written:
     if step.vips:
         drive.in_flight.accepted(step.member, drive.now())
     else:  # the NIC may be as it was, its etag included
         drive.in_flight.answered(step.member, drive.now())
-    drive.observed.saw(step.member, accepted.nic)
-    pending = accepted.nic.state not in (SUCCEEDED, FAILED)
+    drive.observed.saw(step.member, after)
+    pending = after.state not in (SUCCEEDED, FAILED)
     detail = _SENTENCE[step.kind].format(vips=", ".join(step.vips), member=step.member)
     took_ms = round((drive.now() - sent_at) * 1000)
-    drive.journal.add(drive.write_entry("accepted", detail, accepted.request_id, member=step.member, duration_ms=took_ms))
-    return Written(step=step, operation=accepted.operation, request_id=accepted.request_id, pending=pending, sent_at=sent_at)
+    drive.journal.add(drive.write_entry("accepted", detail, reply.request_id, member=step.member, duration_ms=took_ms))
+    return Written(step=step, operation=reply.operation, request_id=reply.request_id, pending=pending, sent_at=sent_at)
 
 
 _SENTENCE: Final = {
