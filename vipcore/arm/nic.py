@@ -6,7 +6,7 @@ resource names without case, and so do we. Only secondary configurations are eve
 """
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from vipcore.model import Json, Nic, Vip
@@ -49,10 +49,20 @@ def named(document: Json, name: str) -> Json | None:
     return next((item for item in configurations(document) if _name(item) == name.lower()), None)
 
 
+def _others(document: Json, names: Iterable[str]) -> list[Json]:
+    """The ip configurations of other names, in Azure's order."""
+    given = {name.lower() for name in names}
+    return [item for item in configurations(document) if _name(item) not in given]
+
+
 def carries(document: Json, vip: Vip) -> bool:
     """Whether this NIC carries the VIP as it is defined: name, private address and public IP."""
-    public = referred(named(document, vip.name), "publicIPAddress") or ""
-    return has_address(document, vip) and public.lower() == (vip.public_ip_id or "").lower()
+    return has_address(document, vip) and _same_public(named(document, vip.name), vip)
+
+
+def _same_public(configuration: Json | None, vip: Vip) -> bool:
+    """Whether an ip configuration has the VIP's public IP, or none like the VIP."""
+    return (referred(configuration, "publicIPAddress") or "").lower() == (vip.public_ip_id or "").lower()
 
 
 def has_address(document: Json, vip: Vip) -> bool:
@@ -60,19 +70,15 @@ def has_address(document: Json, vip: Vip) -> bool:
     return at_address(named(document, vip.name), vip)
 
 
-def intruder(document: Json, vip: Vip, ours: Sequence[Vip] = ()) -> str | None:
-    """The name of an ip configuration that holds the VIP's address or public IP under a name that is not ours, or None.
+def intruder(document: Json, vips: Sequence[Vip]) -> str | None:
+    """The name of an ip configuration that holds an address or public IP of a mirror's VIPs under another name, or None.
 
-    Somebody else made it, so it is not ours to delete: the address is taken. `ours`: all VIPs of the mirror; what one of them
-    has of another is put right by the next write.
+    Somebody else made it, so it is not ours to delete: the address is taken. What one VIP has of another is put right by the
+    next write.
     """
-    names = {vip.name.lower(), *(other.name.lower() for other in ours)}
-    for item in configurations(document):
-        public = (referred(item, "publicIPAddress") or "").lower()
-        has_public = bool(vip.public_ip_id) and public == (vip.public_ip_id or "").lower()
-        if _name(item) not in names and (at_address(item, vip) or has_public):
-            return str(item.get("name"))
-    return None
+    others = _others(document, [vip.name for vip in vips])
+    held = [item for vip in vips for item in others if at_address(item, vip) or (vip.public_ip_id and _same_public(item, vip))]
+    return str(held[0].get("name")) if held else None
 
 
 def primary(document: Json) -> Json | None:
@@ -94,14 +100,13 @@ def is_primary(document: Json, name: str) -> bool:
 
 def detached(nic: Nic, names: Sequence[str]) -> Json:
     """The document without the ip configurations of these names."""
-    gone = {name.lower() for name in names}
-    return _with(nic.document, [item for item in configurations(nic.document) if _name(item) not in gone])
+    return _with(nic.document, _others(nic.document, names))
 
 
 def attached(nic: Nic, vips: Sequence[Vip]) -> Json:
     """The document with these VIPs, each in place of a configuration of its name; one that is already right stays as it is."""
     missing = [vip for vip in vips if not carries(nic.document, vip)]
-    kept = configurations(detached(nic, [vip.name for vip in missing]))
+    kept = _others(nic.document, [vip.name for vip in missing])
     return _with(nic.document, kept + [_configuration(nic.document, vip) for vip in missing])
 
 
@@ -140,10 +145,9 @@ def differences(before: Json, after: Json, vips: Sequence[Vip]) -> list[str]:
 
     Shows whether a swap changed anything else on a NIC (I5). Ip configurations are compared by name, never by index.
     """
-    ours = {vip.name.lower() for vip in vips}
 
     def comparable(document: Json) -> Json:
-        others = {_name(item): item for item in configurations(document) if _name(item) not in ours}
+        others = {_name(item): item for item in _others(document, [vip.name for vip in vips])}
         tags = {name: value for name, value in (document.get("tags") or {}).items() if name != TAG}
         return {**_with(document, []), "ipConfigurations": others, "tags": tags}
 
@@ -157,10 +161,6 @@ def _differences(before: Any, after: Any, at: str) -> Iterator[str]:
         for name in (before.keys() | after.keys()) - _VOLATILE:
             both = name in before and name in after
             yield from _differences(before[name], after[name], f"{at}/{name}") if both else [f"{at}/{name}"]
-    elif before != after and not _same_id(before, after):
+    # Azure gives a resource id back in another case now and then.
+    elif before != after and not (str(before).startswith("/") and str(before).lower() == str(after).lower()):
         yield at
-
-
-def _same_id(before: Any, after: Any) -> bool:
-    """Azure gives a resource id back in another case now and then."""
-    return isinstance(before, str) and isinstance(after, str) and before.startswith("/") and before.lower() == after.lower()

@@ -108,9 +108,8 @@ def _carriers(observed: Observations, vip: Vip) -> list[str]:
 def intruder(mirror: Mirror, observed: Observations) -> str | None:
     """`NIC/ipConfigurations/NAME` of a member's own configuration that holds a VIP's address under another name, or None."""
     for _, seen in nics(observed):
-        for vip in mirror.vips:
-            if found := nic.intruder(seen.document, vip, mirror.vips):
-                return f"{seen.id}/ipConfigurations/{found}"
+        if found := nic.intruder(seen.document, mirror.vips):
+            return f"{seen.id}/ipConfigurations/{found}"
     return None
 
 
