@@ -161,7 +161,7 @@ SLIPS: tuple[Slip, ...] = (
         _of((lease.HeldLease._resolve_doubt, "if self._in_doubt is None:", "if True:")),
     ),
     # -- reads
-    ("a read is as young as its answer", 4, _of((client.Arm._send, "return reply, at", "return reply, loop.time()"))),
+    ("a read is as young as its answer", 4, _of((client.Arm._send, "return reply, sent.at", "return reply, loop.time()"))),
     (
         "judged by reads of before the last write",
         4,

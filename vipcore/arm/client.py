@@ -140,11 +140,10 @@ class Arm:
             permit.used = True
         else:
             await limit.acquire()
-        at = loop.time()
-        sent = limit.sent(at)
+        sent = limit.sent(loop.time())
         reply = await self.transport.send(request)
         subscription.answered(request.method, sent, reply, loop.time())
-        return reply, at
+        return reply, sent.at
 
 
 def _url(resource_id: str, suffix: str = "", api: str = NETWORK_API) -> str:

@@ -67,13 +67,14 @@ class Subscription:
         else:
             limit.answered(sent, reply.headers.get(f"x-ms-ratelimit-remaining-subscription-{kind}", ""), now)
 
-    def writes_contended(self, now: float) -> bool:
+    def writes_contended(self) -> bool:
         """Whether a new claim must acquire the permits of its writes before it reads."""
-        return bool(self.writes.waiting) or self.writes.free_at(WRITES_OF_A_SWAP, now) > now or self.reads_low(now)
+        now = asyncio.get_running_loop().time()
+        return bool(self.writes.waiting) or self.writes.free_at(WRITES_OF_A_SWAP, now) > now or self.reads_low()
 
-    def reads_low(self, now: float) -> bool:
+    def reads_low(self) -> bool:
         """Whether reads that can be left out should be."""
-        reads = self.reads
+        reads, now = self.reads, asyncio.get_running_loop().time()
         return now < reads.blocked_until or bool(reads.waiting) or reads.permits.available(now) < READS_LOW
 
     def poll_after(self, elapsed_s: float, jitter: float, polls: int = 0) -> float:

@@ -38,7 +38,7 @@ async def finish(drive: Drive, written: Written) -> bool:
         return True
     subscription = drive.arm.subscription(drive.mirror.nic_id(member))
     faults, polls, before_s = 0, 0, 0.0
-    waits = drive.now() - written.sent_at < BESIDE_S or subscription.reads_low(drive.now())
+    waits = drive.now() - written.sent_at < BESIDE_S or subscription.reads_low()
     with subscription.polling():
         while True:
             if waits:
@@ -46,7 +46,7 @@ async def finish(drive: Drive, written: Written) -> bool:
             waits = True
             elapsed = drive.now() - written.sent_at
             try:
-                if subscription.reads_low(drive.now()) and written.step.vips:
+                if subscription.reads_low() and written.step.vips:
                     ended = await _ended_by_its_nic(drive, written)
                 else:
                     ended = await _poll(drive, written)

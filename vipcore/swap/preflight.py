@@ -89,7 +89,7 @@ async def check(cache: PreflightCache, mirror: Mirror, observed: Observations, t
     subnet_id, referred = nic.subnet_of(shown.document), _referred(shown.document)
     cache.referred[mirror.name] = tuple(referred)
     looks: list[tuple[str, Awaitable[Check]]] = []
-    if not _short_of_reads(cache.arm, mirror):
+    if not cache.arm.limits_of(mirror).reads_low():
         looks += [("subnet", _subnet(cache, subnet_id, missing))] if missing else []
         looks += [(f"public IP {_last(one)}", _public_ip(cache, mirror, one)) for one in _public_ids(missing)]
         joined = referred | dict.fromkeys(_public_ids(missing), f"{_NETWORK}/publicIPAddresses/join/action")
@@ -104,7 +104,7 @@ async def check(cache: PreflightCache, mirror: Mirror, observed: Observations, t
 
 def read_ahead(cache: PreflightCache, mirror: Mirror) -> None:
     """Send out, beside the NICs' reads, what `check` will ask for of resources whose ids are known already (I10)."""
-    if _short_of_reads(cache.arm, mirror):
+    if cache.arm.limits_of(mirror).reads_low():
         return
     needed = cache.needed(mirror)
     subnet_ids = [resource_id for resource_id in needed if "/subnets/" in resource_id.lower()]
@@ -116,10 +116,6 @@ def read_ahead(cache: PreflightCache, mirror: Mirror) -> None:
 def refusal(checks: list[Check]) -> AzureRefusal | None:
     """The first reason not to begin, or None."""
     return next((AzureRefusal(one.code, f"Nothing was changed: {one.detail}.") for one in checks if one.ok is False), None)
-
-
-def _short_of_reads(arm: Arm, mirror: Mirror) -> bool:
-    return arm.limits_of(mirror).reads_low(asyncio.get_running_loop().time())
 
 
 def _public_ids(vips: Iterable[Vip]) -> list[str]:
