@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
-from vipcore.arm.errors import ArmError, Cause, error_of
+from vipcore.arm.errors import ArmError, Cause
 from vipcore.arm.polling import PollCount, Subscription
 from vipcore.arm.port import ArmReply, ArmRequest, Transport
 from vipcore.arm.rate_limit import Permit
@@ -29,6 +29,9 @@ WRITE_TIMEOUT_S: Final = 20.0
 READ_TRIES: Final = 3
 _LONG_AGO: Final = float("-inf")
 """`read_at` of a PUT's answer: it proves nothing, and its etag changes when the operation ends, so it never counts as a read."""
+
+_STALE_READ: Final = ArmReply(412, {}, {"error": {"code": "StaleRead", "message": "written by us since it was read"}})
+"""What we answer ourselves, as Azure would where it honours If-Match."""
 
 
 class Arm:
@@ -64,7 +67,7 @@ class Arm:
         Raises ArmError; NotSent; NoReply: it may have happened.
         """
         if self.touched.get(nic.id.lower(), _LONG_AGO) > nic.read_at:
-            raise ArmError(Cause.ETAG, "StaleRead", "written by us since it was read")
+            raise ArmError(_STALE_READ)
         request = ArmRequest("PUT", _url(nic.id), {"if-match": nic.etag}, document, WRITE_TIMEOUT_S)
         reply = await self._write(nic.id, request, permit, nic)
         try:
@@ -86,7 +89,7 @@ class Arm:
         reply, _ = await self._read(nic_id, operation, tries=1)
         status = reply.body.get("status") if isinstance(reply.body, dict) else None
         if status in ("Failed", "Canceled"):
-            raise error_of(reply, operation=True)
+            raise ArmError(reply, ended_operation=True)
         return status == "Succeeded"
 
     async def get(self, resource_id: str, suffix: str = "", *, api: str = NETWORK_API, query: str = "") -> Json:
@@ -102,38 +105,31 @@ class Arm:
     async def _read(self, resource_id: str, url: str, *, tries: int = READ_TRIES) -> tuple[ArmReply, float]:
         """A GET, repeated after a moment if the fault was transient. After a throttle the caller must wait.
 
-        Returns the answer and when its request was sent: the answer is as old as that, however long the permit took.
+        Returns the answer and when its request was sent: it is as old as that, however long the permit took.
         """
-        for remaining in reversed(range(tries)):
-            try:
-                reply, at = await self._send(resource_id, ArmRequest("GET", url, timeout_s=READ_TIMEOUT_S))
-            except (NotSent, NoReply):
-                if not remaining:
-                    raise
-                await asyncio.sleep(0.2)
-                continue
-            if reply.status == 200:
-                return reply, at
-            error = error_of(reply)
-            if not remaining or error.cause not in (Cause.TRANSIENT, Cause.TOKEN):
-                raise error
-            await asyncio.sleep(min(error.retry_after_s or 0.3, 2.0))
-        raise AssertionError("a read ends by an answer or an error")
+        try:
+            return await self._send(resource_id, ArmRequest("GET", url, timeout_s=READ_TIMEOUT_S))
+        except (ArmError, NotSent, NoReply) as exc:
+            if tries == 1 or (isinstance(exc, ArmError) and exc.cause not in (Cause.TRANSIENT, Cause.TOKEN)):
+                raise
+            await asyncio.sleep(min(exc.retry_after_s or 0.3, 2.0) if isinstance(exc, ArmError) else 0.2)
+        return await self._read(resource_id, url, tries=tries - 1)
 
     async def _write(self, resource_id: str, request: ArmRequest, permit: Permit, *nics: Nic) -> ArmReply:
-        """A write of these NICs. Raises ArmError where it was not accepted."""
+        """A write of these NICs."""
         written, loop = [nic.id.lower() for nic in nics], asyncio.get_running_loop()
         self.touched |= dict.fromkeys(written, loop.time())
         try:
             reply, _ = await self._send(resource_id, request, permit)
         finally:
             self.touched |= dict.fromkeys(written, loop.time())
-        if reply.status not in (200, 201, 202):
-            raise error_of(reply)
         return reply
 
     async def _send(self, resource_id: str, request: ArmRequest, permit: Permit | None = None) -> tuple[ArmReply, float]:
-        """`permit`: of a write; a swap holds the permits of all its writes before. A read gets its own here."""
+        """The answer, and when the request was sent. Raises ArmError where Azure did not accept it.
+
+        `permit`: of a write; a swap holds the permits of all its writes before. A read gets its own here.
+        """
         subscription, loop = self.subscription(resource_id), asyncio.get_running_loop()
         limit = subscription.writes if permit else subscription.reads
         if permit:
@@ -143,6 +139,8 @@ class Arm:
         sent = limit.sent(loop.time())
         reply = await self.transport.send(request)
         subscription.answered(request.method, sent, reply, loop.time())
+        if reply.status not in ((200, 201, 202) if permit else (200,)):
+            raise ArmError(reply)
         return reply, sent.at
 
 

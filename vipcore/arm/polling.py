@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
-from vipcore.arm.errors import Cause, error_of
+from vipcore.arm.errors import ArmError, Cause
 from vipcore.arm.port import ArmReply
 from vipcore.arm.rate_limit import WRITES_OF_A_SWAP, RateLimit, Sent
 from vipcore.instants import spread
@@ -61,7 +61,7 @@ class Subscription:
     def answered(self, method: str, sent: Sent, reply: ArmReply, now: float) -> None:
         """Learn from an answer's headers and status."""
         kind, limit = ("reads", self.reads) if method == "GET" else ("writes", self.writes)
-        error = error_of(reply) if reply.status == 429 else None
+        error = ArmError(reply) if reply.status == 429 else None
         if error and error.cause is Cause.THROTTLED:
             limit.throttled(sent, error.retry_after_s or 2.0, now)
         else:
