@@ -129,7 +129,8 @@ def _lease_ignored() -> Patches:
 def _no_rewrite() -> Patches:
     async def overwrite(drive: Any, members: list[str]) -> None:
         drive.in_flight.to_overwrite.clear()
-        drive.in_flight.writes.clear()
+        drive.in_flight.stages.clear()
+        drive.in_flight.lost_writes.clear()
 
     return [(converge, "_overwrite", overwrite)]
 
@@ -140,11 +141,13 @@ def _released_too_early() -> Patches:
     handed = ending._hand_over
 
     async def fail(drive: Any, refusal: Any) -> None:
-        drive.in_flight.writes.clear()
+        drive.in_flight.stages.clear()
+        drive.in_flight.lost_writes.clear()
         await genuine(drive, refusal)
 
     async def hand_over(drive: Any, newest: Head) -> None:
-        drive.in_flight.writes.clear()
+        drive.in_flight.stages.clear()
+        drive.in_flight.lost_writes.clear()
         await handed(drive, newest)
 
     return [(ending, "fail", fail), (ending, "_hand_over", hand_over)]
