@@ -26,7 +26,7 @@ from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head
 from vipcore.model import Missing, Nic, Observation, Unreadable
 from vipcore.swap import converge, ending, lease, one_call, plan, steps, write
-from vipcore.swap.observed import Observed
+from vipcore.swap.plan import Observed
 
 SEEDS_MAX = 1500
 

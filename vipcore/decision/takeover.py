@@ -17,7 +17,7 @@ from vipcore.swap.converge import converge
 from vipcore.swap.drive import Attempts, Drive
 from vipcore.swap.in_flight import InFlight
 from vipcore.swap.lease import HeldLease, LostLease, take_lease
-from vipcore.swap.observed import Observed
+from vipcore.swap.plan import Observed
 from vipcore.swap.report import Report
 
 Beginning = Callable[[Head], tuple[Head, list[Entry]]]

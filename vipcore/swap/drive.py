@@ -4,7 +4,7 @@ A `Drive` never changes; its parts do, each only by its own file (`tests/reposit
 
   lease      the head, and the right to write           lease.py
   in_flight  which writes may still land                in_flight.py
-  observed   what the NICs showed, and the plan         observed.py
+  observed   what the NICs showed, and the plan         plan.py
   report     what the trail has still to be told        report.py
   attempts   how much this drive may still try          here
 """
@@ -18,11 +18,11 @@ from vipcore.arm.rate_limit import Permits
 from vipcore.errors import AzureRefusal
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.store import Store
-from vipcore.model import Mirror
+from vipcore.model import Mirror, Nic
 from vipcore.ports import Probes
 from vipcore.swap.in_flight import InFlight
 from vipcore.swap.lease import HEARTBEAT_S, HeldLease
-from vipcore.swap.observed import Observed
+from vipcore.swap.plan import FAILED, SUCCEEDED, Observed, Step
 from vipcore.swap.report import Report
 
 TRIES_MAX: Final = 12
@@ -128,6 +128,39 @@ class Drive:
                     await self.lease.refresh_if_due()
             finally:
                 held.cancel()
+
+    async def read(self, *members: str) -> None:
+        """Read these members' NICs side by side. What a read tells of a write without an answer becomes a row."""
+        found = await asyncio.gather(*(self.arm.read_nic(self.mirror.nic_id(name)) for name in members))
+        for name, observation in zip(members, found, strict=True):
+            self.observed.saw(name, observation)
+        for name in members:
+            if isinstance(self.observed[name], Nic) and (unreported := self.in_flight.take_unreported(name)):
+                self.tell_unanswered(*unreported)
+
+    def tell_unanswered(self, step: Step, before: Nic) -> None:
+        """What the last read says of a write whose answer is lost; the row says it where ARM's request id cannot."""
+        again = self.observed[step.member]
+        if not isinstance(again, Nic):
+            self.in_flight.report_later(step.member, step, before)
+            return
+        landed = again.etag != before.etag
+        if landed:
+            self.in_flight.settled(step.member, self.now())
+        found = "has changed since" if landed else "is still as it was; the write may come late"
+        detail = f"A write of the NIC of {step.member} ({step.kind.value}) got no answer; a fresh read found: the NIC {found}."
+        self.report.add(self.write_entry("unknown", detail, member=step.member))
+
+    async def wait_until_stable(self, member: str, *, within_s: float = float("inf")) -> None:
+        """Wait while the member's NIC is `Updating` by somebody else's operation, at most that long."""
+        started = self.now()
+        subscription = self.arm.subscription(self.mirror.nic_id(member))
+        while isinstance(shown := self.observed[member], Nic) and shown.state not in (SUCCEEDED, FAILED):
+            elapsed = self.now() - started
+            if elapsed >= within_s:
+                return
+            await self.pause(subscription.poll_after(elapsed, self.jitter()))
+            await self.read(member)
 
     def entry(self, event: str, **columns: Any) -> Entry:
         """A row about this swap: who drives it, for whom, under which ids."""

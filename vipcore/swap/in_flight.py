@@ -19,8 +19,7 @@ from vipcore.errors import InvariantBroken
 from vipcore.instants import Instant
 from vipcore.ledger.head import Head, expecting_late_writes
 from vipcore.model import Json, Nic
-from vipcore.swap.observed import Observed
-from vipcore.swap.plan import Step
+from vipcore.swap.plan import Observed, Step
 
 LATE_WRITES_S: Final = 900.0
 """How long a placement may still be the work of a write whose answer never came (I2)."""

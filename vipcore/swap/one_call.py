@@ -10,10 +10,8 @@ from vipcore.arm.errors import ArmError, Cause
 from vipcore.errors import NoReply, NotSent
 from vipcore.model import Nic
 from vipcore.swap.drive import Drive
-from vipcore.swap.observe import read, wait_until_stable
-from vipcore.swap.operation import finish
 from vipcore.swap.plan import SUCCEEDED, Kind, Plan, Step
-from vipcore.swap.write import Written, without_effect
+from vipcore.swap.write import Written, finish, without_effect
 
 
 def fits(drive: Drive, found: Plan) -> bool:
@@ -71,7 +69,7 @@ async def move(drive: Drive, found: Plan) -> bool:
             sent_at=sent_at,
         ),
     )
-    await read(drive, holder, desired)
+    await drive.read(holder, desired)
     drive.end_phase("move")
     return True
 
@@ -86,7 +84,7 @@ async def _not_accepted(drive: Drive, holder: str, source: Nic, target: Nic, exc
             drive.in_flight.refused(member)
         if isinstance(exc, ArmError) and exc.cause in (Cause.THROTTLED, Cause.LOCKED):
             await drive.pause(exc.retry_after_s or 1.0)
-            await read(drive, *members)
+            await drive.read(*members)
             return True
         drive.store.log("move.refused", mirror=drive.mirror.name, why=str(exc)[:300])
         return False
@@ -95,12 +93,12 @@ async def _not_accepted(drive: Drive, holder: str, source: Nic, target: Nic, exc
     # The call may still come. The two writes that follow give both NICs another content and etag; what it does after that, the
     # watch for late writes finds (I2).
     await drive.pause(1.0)
-    await read(drive, *members)
+    await drive.read(*members)
     for member, shown in ((holder, source), (drive.desired, target)):
         again = drive.observed[member]
         if isinstance(again, Nic) and again.etag != shown.etag:
             drive.in_flight.settled(member, drive.now())
-            await wait_until_stable(drive, member)
+            await drive.wait_until_stable(member)
     detail = "A move of the VIPs in one call got no answer; both NICs were read again, and are written one by one where needed."
     drive.report.add(drive.entry("nic.write", member=drive.desired, from_member=holder, outcome="unknown", detail=detail))
     return True

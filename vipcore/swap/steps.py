@@ -17,10 +17,8 @@ from vipcore.instants import spread
 from vipcore.model import Nic
 from vipcore.swap import one_call, plan
 from vipcore.swap.drive import Drive
-from vipcore.swap.observe import read, wait_until_stable
-from vipcore.swap.operation import finish
 from vipcore.swap.plan import Plan, Step
-from vipcore.swap.write import Written, write
+from vipcore.swap.write import Written, finish, write
 
 REPAIRS_MAX: Final = 3
 EXPLORE_EVERY: Final = 25
@@ -45,9 +43,9 @@ async def carry_out(drive: Drive, found: Plan) -> None:
 async def _still_right(drive: Drive, found: Plan) -> bool:
     """Wait for what others do to the NICs of the plan. Whether the plan is still the right one."""
     for step in found.detaches:
-        await wait_until_stable(drive, step.member, within_s=HOLDER_STABLE_S)
+        await drive.wait_until_stable(step.member, within_s=HOLDER_STABLE_S)
     # Also where only something is to be detached: an older read of a NIC that is `Updating` may show what it no longer has.
-    await wait_until_stable(drive, drive.desired)
+    await drive.wait_until_stable(drive.desired)
     drive.end_phase("wait")
     return drive.observed.plan(drive.desired) == found
 
@@ -68,7 +66,7 @@ async def _one_by_one(drive: Drive, found: Plan) -> None:
     if found.detaches:
         drive.end_phase("detach")
     if found.attach is None or (early is None and _has_everything(drive)):
-        await read(drive, *(step.member for step in found.detaches))
+        await drive.read(*(step.member for step in found.detaches))
         return
     await _attach(drive, found, early)
 
@@ -81,7 +79,7 @@ async def _detach(drive: Drive, found: Plan) -> list[Written] | None:
     if len(accepted) == len(detaching):
         return accepted
     await _finish_all(drive, accepted)
-    await read(drive, *(step.member for step in found.detaches))
+    await drive.read(*(step.member for step in found.detaches))
     return None
 
 
@@ -98,7 +96,7 @@ async def _repair(drive: Drive, step: Step) -> None:
         return
     repaired = await finish(drive, written)
     drive.end_phase("repair")
-    await read(drive, drive.desired)
+    await drive.read(drive.desired)
     if drive.attempts.count_repair() >= REPAIRS_MAX and not repaired:
         raise AzureRefusal(
             "azure-failed",
@@ -112,13 +110,13 @@ async def _attach(drive: Drive, found: Plan, early: Written | None) -> None:
     assert found.attach is not None
     others = [step.member for step in found.detaches if not _read_since_written(drive, step.member)]
     # The reads that verify the detaches go out while Azure works on the attach.
-    verifying = asyncio.ensure_future(read(drive, *others))
+    verifying = asyncio.ensure_future(drive.read(*others))
     try:
         written = early or await _attach_when_free(drive, found.attach)
         if written is not None and await finish(drive, written):
             drive.end_phase("attach")
             if not proven(drive):
-                await read(drive, drive.desired)
+                await drive.read(drive.desired)
             await verifying
             drive.end_phase("verify")
     finally:
@@ -152,8 +150,8 @@ async def _attach_when_free(drive: Drive, step: Step) -> Written | None:
             drive.in_flight.overwrite(holder)
         tries = drive.attempts.writes[step.member]
         await drive.pause(spread(min(0.3 * 2**tries, 5.0), drive.jitter()))
-        await read(drive, holder, drive.desired)
-        await wait_until_stable(drive, holder)
+        await drive.read(holder, drive.desired)
+        await drive.wait_until_stable(holder)
         return None
 
 
