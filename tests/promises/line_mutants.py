@@ -297,7 +297,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "an Updating target is not waited for",
         10,
-        _of((steps._still_right, "await drive.wait_until_stable(drive.desired)", "pass")),
+        _of((steps.carry_out, "await drive.wait_until_stable(drive.desired)", "pass")),
     ),
     (
         "a Failed target is not repaired first",
