@@ -192,13 +192,10 @@ def _audit_after() -> Patches:
 def _rows_lost() -> Patches:
     """Rows that could not be committed at once are forgotten."""
 
-    async def nothing(*_: Any) -> None:
-        return
-
     async def once(self: Any, work: Any) -> Any:
         return await work()
 
-    return [(ending, "_write_later", nothing), (lease.HeldLease, "until_reachable", once)]
+    return [(ending, "LATER_S", 0.0), (lease.HeldLease, "until_reachable", once)]
 
 
 def _no_row_of_writes() -> Patches:

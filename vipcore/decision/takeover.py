@@ -66,7 +66,7 @@ async def begin(
         lease=lease,
         in_flight=in_flight,
         observed=observed,
-        attempts=Attempts(request.deadline, permits),
+        attempts=Attempts(permits),
         report=report,
     )
 

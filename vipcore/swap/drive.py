@@ -30,12 +30,12 @@ TRIES_MAX: Final = 12
 
 
 class Attempts:
-    """The bounds of one drive. `deadline`: loop seconds; `permits`: the writes for which Azure's rate limit has room already."""
+    """How much one drive has tried. `permits`: the writes for which Azure's rate limit has room already."""
 
-    __slots__ = ("deadline", "last_error", "one_call_tried", "permits", "repairs", "writes")
+    __slots__ = ("last_error", "one_call_tried", "permits", "repairs", "writes")
 
-    def __init__(self, deadline: float, permits: Permits) -> None:
-        self.deadline, self.permits = deadline, permits
+    def __init__(self, permits: Permits) -> None:
+        self.permits = permits
         self.writes: dict[str, int] = {}
         self.last_error: dict[str, Exception] = {}
         """Member -> what last went wrong with a write of its NIC, for the answer where every try was in vain."""
@@ -103,7 +103,7 @@ class Drive:
         until = self.now() + max(0.0, seconds)
         while True:
             now = self.now()
-            if now >= self.attempts.deadline:
+            if now >= self.lease.deadline:
                 raise AzureRefusal(
                     "busy",
                     "Azure has not finished within this request's time. The decision stands; a retry or the timer ends the swap.",
@@ -111,7 +111,7 @@ class Drive:
             await self.lease.refresh_if_due()
             if now >= until:
                 return
-            await asyncio.sleep(max(0.0, min(until - now, HEARTBEAT_S, self.attempts.deadline - now)))
+            await asyncio.sleep(max(0.0, min(until - now, HEARTBEAT_S, self.lease.deadline - now)))
 
     async def hold_permits(self, calls: int) -> None:
         """Wait until Azure's rate limit has room for that many writes.
@@ -122,8 +122,8 @@ class Drive:
             held = asyncio.ensure_future(self.attempts.permits.hold(calls))
             try:
                 while not held.done():
-                    await asyncio.wait([held], timeout=max(0.0, min(HEARTBEAT_S, self.attempts.deadline - self.now())))
-                    if not held.done() and self.now() >= self.attempts.deadline:
+                    await asyncio.wait([held], timeout=max(0.0, min(HEARTBEAT_S, self.lease.deadline - self.now())))
+                    if not held.done() and self.now() >= self.lease.deadline:
                         raise AzureRefusal("azure-throttled", "Azure's limit of writes leaves no room yet; the decision stands.")
                     await self.lease.refresh_if_due()
             finally:
@@ -134,9 +134,8 @@ class Drive:
         found = await asyncio.gather(*(self.arm.read_nic(self.mirror.nic_id(name)) for name in members))
         for name, observation in zip(members, found, strict=True):
             self.observed.saw(name, observation)
-        for name in members:
-            if isinstance(self.observed[name], Nic) and (unreported := self.in_flight.take_unreported(name)):
-                self.tell_unanswered(*unreported)
+        for step, before in self.in_flight.take_unreported(*(name for name in members if isinstance(self.observed[name], Nic))):
+            self.tell_unanswered(step, before)
 
     def tell_unanswered(self, step: Step, before: Nic) -> None:
         """What the last read says of a write whose answer is lost; the row says it where ARM's request id cannot."""

@@ -150,7 +150,7 @@ async def _not_accepted(drive: Drive, step: Step, shown: Nic, exc: ArmError | No
                 raise exc.refusal()
             case Cause.THROTTLED | Cause.LOCKED:
                 wait = exc.retry_after_s if exc.retry_after_s is not None else 1.0 + drive.jitter()
-                if drive.now() + wait >= drive.attempts.deadline:
+                if drive.now() + wait >= drive.lease.deadline:
                     raise exc.refusal()
                 await drive.pause(wait)
             case Cause.TOKEN | Cause.TRANSIENT:
@@ -207,10 +207,7 @@ async def finish(drive: Drive, written: Written) -> bool:
             waits = True
             elapsed = drive.now() - written.sent_at
             try:
-                if subscription.reads_low(drive.now()) and written.step.vips:
-                    ended = await _ended_by_its_nic(drive, written)
-                else:
-                    ended = await _poll(drive, written)
+                ended = await _ended(drive, written, by_its_nic=bool(written.step.vips) and subscription.reads_low(drive.now()))
                 if ended is not None:
                     subscription.poll_ended(elapsed, before_s)
                     return ended
@@ -228,26 +225,22 @@ async def finish(drive: Drive, written: Written) -> bool:
                     return True
 
 
-async def _poll(drive: Drive, written: Written) -> bool | None:
-    """True: succeeded. None: not ended. Raises as `Arm.poll`."""
-    return await drive.arm.poll(drive.mirror.nic_id(written.step.member), written.operation or "") or None
+async def _ended(drive: Drive, written: Written, *, by_its_nic: bool) -> bool | None:
+    """None: not ended. True: succeeded. False: the NIC shows something else than what was written. Raises as `Arm.poll`.
 
-
-async def _ended_by_its_nic(drive: Drive, written: Written) -> bool | None:
-    """One read instead of two where reads are scarce: a NIC that is `Succeeded` again tells of the end and what came of it.
-
-    None: not ended. True: it shows what was written. False: it shows something else. Raises as `Arm.poll`.
+    `by_its_nic`: one read instead of two where reads are scarce; a NIC that is `Succeeded` again tells what came of it, too.
     """
     member, vips = written.step.member, written.step.vips
-    await drive.read(member)
-    shown = drive.observed[member]
-    if not isinstance(shown, Nic) or shown.state == FAILED:
-        return await _poll(drive, written)
-    if shown.state != SUCCEEDED:
-        return None
-    if written.step.kind is Kind.DETACH:
-        return not any(nic.named(shown.document, vip) for vip in vips)
-    return all(nic.carries(shown.document, vip) for vip in drive.mirror.vips if vip.name in vips)
+    if by_its_nic:
+        await drive.read(member)
+        shown = drive.observed[member]
+        if isinstance(shown, Nic) and shown.state != FAILED:
+            if shown.state != SUCCEEDED:
+                return None
+            if written.step.kind is Kind.DETACH:
+                return not any(nic.named(shown.document, vip) for vip in vips)
+            return all(nic.carries(shown.document, vip) for vip in drive.mirror.vips if vip.name in vips)
+    return await drive.arm.poll(drive.mirror.nic_id(member), written.operation or "") or None
 
 
 async def _ended_badly(drive: Drive, written: Written, exc: ArmError) -> bool:
