@@ -7,12 +7,8 @@ Invariant (I2): a NIC write starts only when the newest head, read or committed 
   3. `Swap.maybe_in_flight` names the NIC, so that a successor knows that this write may still land.
 While the lease is live nobody else drives, and nothing is confirmed.
 
-If the process dies, the lease runs out by itself. Whoever takes over reads `maybe_in_flight`, and rewrites those NICs under the
-etag of a fresh read before anything else: a write of the dead drive that lands later then fails on If-Match. For
-`in_flight.LATE_WRITES_S` the timer also takes a placement that such a write explains for an unfinished swap.
-
 The lease is given back on every way out but two: a write of our own without an answer, which no read has settled, and a table
-that does not answer. That lease runs out.
+that does not answer. That lease runs out, like one of a process that died; `converge.py` says how the next driver goes on.
 """
 
 import asyncio

@@ -116,15 +116,13 @@ def intruder(mirror: Mirror, observed: Observations) -> str | None:
 
 def plan(mirror: Mirror, observed: Observations, desired: str) -> Plan | Blocked:
     """The writes that lead from what is seen to every VIP on `desired`, or why none may be made."""
-    blocked = _blocked(mirror, observed, desired)
-    if blocked:
+    if blocked := _blocked(mirror, observed, desired):
         return blocked
     seen, detaches = dict(nics(observed)), []
     for member in mirror.members:
         if member.name == desired or member.name not in seen:
             continue
-        names = tuple(vip.name for vip in mirror.vips if nic.named(seen[member.name].document, vip.name))
-        if names:
+        if names := tuple(vip.name for vip in mirror.vips if nic.named(seen[member.name].document, vip.name)):
             detaches.append(Step(kind=Kind.DETACH, member=member.name, vips=names))
     target = seen[desired]
     missing = tuple(vip.name for vip in mirror.vips if not nic.carries(target.document, vip))
@@ -149,8 +147,7 @@ def _blocked(mirror: Mirror, observed: Observations, desired: str) -> Blocked | 
         return Blocked(
             reason=f"VIP {lost[0]} is on no NIC that could be read, and the NIC of {names} could not be read", unread=unread
         )
-    taken_by = intruder(mirror, observed)
-    if taken_by:
+    if taken_by := intruder(mirror, observed):
         return Blocked(reason=f"a VIP's address is held by {taken_by}, whose name is no VIP of this mirror", taken_by=taken_by)
     for name, seen in nics(observed):
         for vip in mirror.vips:
