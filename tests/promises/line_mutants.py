@@ -39,6 +39,12 @@ _UNLESS_FORCED = """forced = request.move and request.move.force
                 await check_first(controller, request, head, observed)"""
 
 
+def _settled_by_a_refusal() -> Patches:
+    again, event = in_flight.Write.SENT_AGAIN, in_flight.Event
+    slipped = {**in_flight.TRANSITIONS[again], event.REFUSE: in_flight.Write.NONE}
+    return [(in_flight, "TRANSITIONS", {**in_flight.TRANSITIONS, again: slipped})]
+
+
 Slip = tuple[str, int, Callable[[], Patches]]
 SLIPS: tuple[Slip, ...] = (
     # -- a lease, its fences and its watch
@@ -94,13 +100,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a later refusal settles an unanswered write",
         2,
-        _of(
-            (
-                in_flight.InFlight.refused,
-                "self._pass(member, Stage.SENT, Stage.NONE)",
-                "self._pass(member, Stage.SENT, Stage.NONE); self.lost_writes.discard(member)",
-            )
-        ),
+        _settled_by_a_refusal,
     ),
     (
         "a look that shows nothing new settles an unanswered write",

@@ -129,8 +129,7 @@ def _lease_ignored() -> Patches:
 def _no_rewrite() -> Patches:
     async def overwrite(drive: Any, members: list[str]) -> None:
         drive.in_flight.to_overwrite.clear()
-        drive.in_flight.stages.clear()
-        drive.in_flight.lost_writes.clear()
+        drive.in_flight.writes.clear()
 
     return [(converge, "_overwrite", overwrite)]
 
@@ -141,13 +140,11 @@ def _released_too_early() -> Patches:
     handed = ending._hand_over
 
     async def fail(drive: Any, refusal: Any) -> None:
-        drive.in_flight.stages.clear()
-        drive.in_flight.lost_writes.clear()
+        drive.in_flight.writes.clear()
         await genuine(drive, refusal)
 
     async def hand_over(drive: Any, newest: Head) -> None:
-        drive.in_flight.stages.clear()
-        drive.in_flight.lost_writes.clear()
+        drive.in_flight.writes.clear()
         await handed(drive, newest)
 
     return [(ending, "fail", fail), (ending, "_hand_over", hand_over)]

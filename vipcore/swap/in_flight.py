@@ -5,11 +5,11 @@ etag, or the NIC is gone; and for a dead driver's write, from the takeover until
 the head, so that a successor knows it: it overwrites these NICs first, and a late write then fails on If-Match. A write that may
 have changed nothing does not count for that: Azure may keep the etag (docs/facts/azure.md section 3), so only a read tells.
 
-A second write of a NIC may go out while an earlier one has no answer. A refusal of the second says nothing about the first; an
-accepted write or another etag settles both.
+Our own writes of one NIC go through the states of `TRANSITIONS`. A second write may go out while an earlier one has no answer;
+a refusal of the second says nothing about the first, an accepted write or another etag settles both.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from enum import Enum, auto
 from typing import Final
@@ -25,26 +25,65 @@ LATE_WRITES_S: Final = 900.0
 """How long a placement may still be the work of a write whose answer never came (I2)."""
 
 
-class Stage(Enum):
-    """How far our newest write of one NIC has got."""
+class Write(Enum):
+    """What is known of our writes of one NIC."""
 
-    NONE = auto()  # there is none, or what came of it is known, or it is in `lost_writes`
+    NONE = auto()  # no write of ours may land
     ANNOUNCED = auto()  # the check before a write runs: the head has to name this NIC first
-    SENT = auto()  # it is on its way
+    SENT = auto()  # a write is on its way
+    UNANSWERED = auto()  # a write got no answer and may land at any time
+    ANNOUNCED_AGAIN = auto()  # as ANNOUNCED, with an earlier write unanswered
+    SENT_AGAIN = auto()  # as SENT, with an earlier write unanswered
+
+
+class Event(Enum):
+    """What happens to a write."""
+
+    ANNOUNCE = auto()
+    WITHDRAW = auto()  # the check did not let it start
+    SEND = auto()
+    ACCEPT = auto()  # with a new etag: what was sent before fails
+    ANSWER = auto()  # accepted, and perhaps without any change
+    REFUSE = auto()  # Azure's answer, or the failure to send, says that it had no effect
+    LOSE = auto()  # no answer came
+    SETTLE = auto()  # a fresh read shows that what was unanswered landed, or can no longer pass If-Match
+
+
+TRANSITIONS: Final[Mapping[Write, Mapping[Event, Write]]] = {
+    Write.NONE: {Event.ANNOUNCE: Write.ANNOUNCED, Event.SETTLE: Write.NONE},
+    Write.ANNOUNCED: {Event.WITHDRAW: Write.NONE, Event.SEND: Write.SENT},
+    Write.SENT: {
+        Event.ACCEPT: Write.NONE,
+        Event.ANSWER: Write.NONE,
+        Event.REFUSE: Write.NONE,
+        Event.LOSE: Write.UNANSWERED,
+    },
+    Write.UNANSWERED: {Event.ANNOUNCE: Write.ANNOUNCED_AGAIN, Event.SETTLE: Write.NONE},
+    Write.ANNOUNCED_AGAIN: {Event.WITHDRAW: Write.UNANSWERED, Event.SEND: Write.SENT_AGAIN, Event.SETTLE: Write.ANNOUNCED},
+    Write.SENT_AGAIN: {
+        Event.ACCEPT: Write.NONE,
+        Event.ANSWER: Write.UNANSWERED,
+        Event.REFUSE: Write.UNANSWERED,
+        Event.LOSE: Write.UNANSWERED,
+        Event.SETTLE: Write.SENT,
+    },
+}
+"""Any other pair is a defect of ours."""
+
+_ANNOUNCED: Final = frozenset({Write.ANNOUNCED, Write.ANNOUNCED_AGAIN})
+_MAY_LAND: Final = frozenset({Write.SENT, Write.UNANSWERED, Write.ANNOUNCED_AGAIN, Write.SENT_AGAIN})
 
 
 class InFlight:
     """One drive's knowledge of writes that may land, by member."""
 
-    __slots__ = ("before", "lost_writes", "observed", "stages", "to_overwrite", "unreported", "wrote_at")
+    __slots__ = ("before", "observed", "to_overwrite", "unreported", "writes", "wrote_at")
 
     def __init__(self, observed: Observed, to_overwrite: Iterable[str] = ()) -> None:
         self.observed = observed
         self.to_overwrite = set(to_overwrite)
         """Members whose NICs a driver that died may still write: rewritten before anything else."""
-        self.stages: dict[str, Stage] = {}
-        self.lost_writes: set[str] = set()
-        """Members whose NICs a write got no answer for: it may land at any time."""
+        self.writes: dict[str, Write] = {}
         self.unreported: dict[str, tuple[Step, Nic]] = {}
         """Member -> a write without an answer, and the NIC as it was before, of which no row has told yet."""
         self.before: dict[str, Json] = {}
@@ -55,12 +94,12 @@ class InFlight:
     @property
     def announced(self) -> set[str]:
         """Members whose NICs are about to be written."""
-        return {member for member, stage in self.stages.items() if stage is Stage.ANNOUNCED}
+        return {member for member, write in self.writes.items() if write in _ANNOUNCED}
 
     @property
     def unanswered(self) -> set[str]:
         """Members whose NICs a write of ours may still change."""
-        return self.lost_writes | {member for member, stage in self.stages.items() if stage is Stage.SENT}
+        return {member for member, write in self.writes.items() if write in _MAY_LAND}
 
     @property
     def late(self) -> set[str]:
@@ -69,42 +108,26 @@ class InFlight:
 
     def announce(self, *members: str) -> None:
         """The check before a write of these members' NICs begins."""
-        for member in members:
-            self._pass(member, Stage.NONE, Stage.ANNOUNCED)
+        self._on(Event.ANNOUNCE, *members)
 
     def withdraw(self, *members: str) -> None:
         """The check did not let the write start."""
-        for member in members:
-            self._pass(member, Stage.ANNOUNCED, Stage.NONE)
+        self._on(Event.WITHDRAW, *members)
 
     def sent(self, member: str, before: Json) -> None:
         """A write goes out. `before`: the NIC's document as the write found it."""
-        self._pass(member, Stage.ANNOUNCED, Stage.SENT)
+        self._on(Event.SEND, member)
         self.before.setdefault(member, before)
 
     def accepted(self, member: str, now: float) -> None:
-        """Azure accepted the write, with a new etag: whatever was sent before fails."""
-        self.answered(member, now)
-        self.lost_writes.discard(member)
+        """Azure accepted the write: whatever was sent before meets another etag."""
+        self._on(Event.ACCEPT, member)
         self.to_overwrite.discard(member)
+        self.wrote_at = now
 
     def answered(self, member: str, now: float) -> None:
         """Azure accepted a write that may have changed nothing: an earlier one without an answer may still land."""
-        self._pass(member, Stage.SENT, Stage.NONE)
-        self.wrote_at = now
-
-    def refused(self, member: str) -> None:
-        """The write certainly had no effect. That says nothing about an earlier one without an answer."""
-        self._pass(member, Stage.SENT, Stage.NONE)
-
-    def lost(self, member: str) -> None:
-        """No answer came: the write may have landed, or may land later."""
-        self._pass(member, Stage.SENT, Stage.NONE)
-        self.lost_writes.add(member)
-
-    def settled(self, member: str, now: float) -> None:
-        """A fresh read shows another etag. One PUT lands once: it took effect, or it can no longer pass If-Match."""
-        self._settle(member)
+        self._on(Event.ANSWER, member)
         self.wrote_at = now
 
     def overwritten(self, member: str, now: float) -> None:
@@ -112,9 +135,22 @@ class InFlight:
         self.settled(member, now)
         self.to_overwrite.discard(member)
 
+    def refused(self, member: str) -> None:
+        """The write certainly had no effect. That says nothing about an earlier one without an answer."""
+        self._on(Event.REFUSE, member)
+
+    def lost(self, member: str) -> None:
+        """No answer came: the write may have landed, or may land later."""
+        self._on(Event.LOSE, member)
+
+    def settled(self, member: str, now: float) -> None:
+        """A fresh read shows another etag. One PUT lands once: it took effect, or it can no longer pass If-Match."""
+        self._on(Event.SETTLE, member)
+        self.wrote_at = now
+
     def gone(self, member: str) -> None:
         """The NIC does not exist: no write can land on it."""
-        self._settle(member)
+        self._on(Event.SETTLE, member)
         self.to_overwrite.discard(member)
 
     def overwrite(self, member: str) -> None:
@@ -142,13 +178,9 @@ class InFlight:
         head = replace(head, wrote_at=max(now, head.wrote_at) if self.wrote_at >= 0 else head.wrote_at)
         return expecting_late_writes(head, late, now, now + instants.seconds(LATE_WRITES_S)) if late else head
 
-    def _pass(self, member: str, before: Stage, after: Stage) -> None:
-        stage = self.stages.get(member, Stage.NONE)
-        if stage is not before:
-            raise InvariantBroken(f"a write of the NIC of {member} is {stage.name} and cannot become {after.name}")
-        self.stages[member] = after
-
-    def _settle(self, member: str) -> None:
-        if member not in self.lost_writes:
-            self._pass(member, Stage.NONE, Stage.NONE)
-        self.lost_writes.discard(member)
+    def _on(self, event: Event, *members: str) -> None:
+        for member in members:
+            state = self.writes.get(member, Write.NONE)
+            if event not in TRANSITIONS[state]:
+                raise InvariantBroken(f"{event.name} of a write of the NIC of {member} in state {state.name}")
+            self.writes[member] = TRANSITIONS[state][event]
