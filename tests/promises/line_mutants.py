@@ -8,7 +8,7 @@ from vipcore.arm import client, rate_limit
 from vipcore.decision import accept, decide, drift, follow_primary, freeze, judge, reads, reconcile, repeats, rules, takeover
 from vipcore.entry import timer
 from vipcore.ledger import head, store
-from vipcore.swap import converge, ending, in_flight, lease, observe, plan, preflight, steps, write
+from vipcore.swap import converge, drive, ending, in_flight, lease, plan, preflight, steps, write
 
 Edit = tuple[Any, str, str]
 
@@ -105,7 +105,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a look that shows nothing new settles an unanswered write",
         2,
-        _of((observe.tell_unanswered, "landed = again.etag != before.etag", "landed = True")),
+        _of((drive.Drive.tell_unanswered, "landed = again.etag != before.etag", "landed = True")),
     ),
     (
         "one look at the head does for two writes",
@@ -132,17 +132,20 @@ SLIPS: tuple[Slip, ...] = (
     ),
     ("a commit without an answer counts as done", 2, _of((store.Store.commit, "await self._landed(head, rows)", "True"))),
     # -- rows
-    ("refused writes leave no request id", 3, _of((write.write, "drive.journal.refusal(exc.request_id)", "pass"))),
-    ("what a look found of a lost answer is not told", 3, _of((observe.tell_unanswered, "drive.journal.add(", "str("))),
+    ("refused writes leave no request id", 3, _of((write.write, "drive.report.refusal(exc.request_id)", "pass"))),
+    ("what a look found of a lost answer is not told", 3, _of((drive.Drive.tell_unanswered, "self.report.add(", "str("))),
     (
         "rows that wait are not in the commit that ends a swap",
         3,
-        _of((lease.HeldLease.commit, "[*self.journal.waiting, *entries]", "entries")),
+        _of(
+            (lease.HeldLease._commit, "[*self.report.waiting, *entries]", "list(entries) or [*self.report.waiting]"),
+            (lease.HeldLease._commit, "self.report.committed(sent)", "self.report.waiting.clear()"),
+        ),
     ),
     (
         "a commit that was cut off takes its rows along",
         3,
-        _of((lease.HeldLease._renew, "self.journal.put_back(entries)", "pass")),
+        _of((lease.HeldLease._commit, "self._in_doubt = (rows[-1], sent) if rows else None", "self.report.committed(sent)")),
     ),
     ("a driver that hands over does not tell of refused writes", 3, _values((ending, "_tell_the_rest", lambda drive: None))),
     (
@@ -153,7 +156,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a lost answer is told only by the read right after it",
         3,
-        _of((observe.tell_unanswered, "drive.in_flight.report_later(step.member, step, before)", "pass")),
+        _of((drive.Drive.tell_unanswered, "self.in_flight.report_later(step.member, step, before)", "pass")),
     ),
     (
         "a row whose commit got no answer is committed again",
@@ -294,7 +297,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "an Updating target is not waited for",
         10,
-        _of((steps._still_right, "await wait_until_stable(drive, drive.desired)", "pass")),
+        _of((steps.carry_out, "await drive.wait_until_stable(drive.desired)", "pass")),
     ),
     (
         "a Failed target is not repaired first",

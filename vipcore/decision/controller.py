@@ -13,7 +13,7 @@ from vipcore.ledger.store import Store
 from vipcore.model import Mirror, Page
 from vipcore.ports import Clock, Log, Probes
 from vipcore.settings.config import Config
-from vipcore.swap.observed import Observed
+from vipcore.swap.plan import Observed
 from vipcore.swap.preflight import PreflightCache
 
 

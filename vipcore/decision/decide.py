@@ -21,8 +21,7 @@ from vipcore.instants import Instant
 from vipcore.ledger.head import Head
 from vipcore.model import Outcome
 from vipcore.swap import preflight
-from vipcore.swap.observed import Observed
-from vipcore.swap.plan import Plan
+from vipcore.swap.plan import Observed, Plan
 
 _ROUNDS_MAX: Final = 20
 _WAIT_SHARE: Final = 0.7

@@ -17,7 +17,7 @@ from vipcore.instants import Instant
 from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head
 from vipcore.swap import plan, preflight
-from vipcore.swap.observed import Observed
+from vipcore.swap.plan import Observed
 
 
 async def judge(controller: Controller, request: Request, head: Head, reads: Reads, now: Instant) -> str | None:

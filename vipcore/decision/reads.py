@@ -7,7 +7,7 @@ from vipcore import instants
 from vipcore.decision.controller import Controller
 from vipcore.ledger.head import LEASE_MARGIN_S, Head
 from vipcore.model import Mirror, Page
-from vipcore.swap.observed import Observed
+from vipcore.swap.plan import Observed
 
 
 class Reads:

@@ -16,9 +16,8 @@ from vipcore.model import Outcome, Phase
 from vipcore.swap.converge import converge
 from vipcore.swap.drive import Attempts, Drive
 from vipcore.swap.in_flight import InFlight
-from vipcore.swap.journal import Journal
 from vipcore.swap.lease import HeldLease, LostLease, take_lease
-from vipcore.swap.observed import Observed
+from vipcore.swap.plan import Observed
 from vipcore.swap.report import Report
 
 Beginning = Callable[[Head], tuple[Head, list[Entry]]]
@@ -49,12 +48,11 @@ async def begin(
     stored = await controller.store.commit(head, change)
     report.end_phase("accept", loop.time())
     permits = request.permits or Permits(controller.arm.limits_of(request.mirror).writes)
-    journal = Journal()
     lease = HeldLease(
         controller.store,
         stored,
         in_flight,
-        journal,
+        report,
         controller.arm.polling_now,
         read_at=asked_at,
         deadline=request.deadline,
@@ -66,10 +64,9 @@ async def begin(
         mirror=request.mirror,
         caller=request.caller,
         lease=lease,
-        journal=journal,
         in_flight=in_flight,
         observed=observed,
-        attempts=Attempts(request.deadline, permits),
+        attempts=Attempts(permits),
         report=report,
     )
 

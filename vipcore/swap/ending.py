@@ -36,25 +36,25 @@ async def complete(drive: Drive) -> Head:
         to=drive.desired,
         at=drive.store.clock.now(),
         total_ms=total_ms,
-        phases=tuple((phase.name, phase.ms) for phase in drive.report.phases),
+        phases=tuple(drive.report.phases.items()),
     )
     proof = f"Every VIP is on the NIC of {drive.desired}, shown by a read after the last write."
     columns = {"member": drive.desired, "from_member": swap.from_member, "duration_ms": total_ms, "outcome": "moved"}
     columns["detail"] = " ".join([proof, *drive.report.notes, *path, *changed])
-    with drive.journal.telling_refused() as ids:
-        rows = [drive.entry("swap.completed", arm_request_ids=ids, **columns)]
-        if drive.report.closing_event:
-            again = f"The VIP is on the NIC of {drive.desired} again."
-            rows.append(drive.entry(drive.report.closing_event, member=drive.desired, detail=again))
+    rows = [drive.entry("swap.completed", arm_request_ids=drive.report.request_ids(), **columns)]
+    if drive.report.closing_event:
+        again = f"The VIP is on the NIC of {drive.desired} again."
+        rows.append(drive.entry(drive.report.closing_event, member=drive.desired, detail=again))
 
-        def change(newest: Head) -> tuple[Head, list[Entry]]:
-            drive.lease.check_held(newest)
-            swaps = int(newest.overlap_memory.get("swaps", 0)) + 1
-            memory: dict[str, Any] = {**newest.overlap_memory, **drive.report.overlap_memory, "swaps": swaps}
-            done = drive.in_flight.stamp(newest, drive.store.clock.now())
-            return replace(done, swap=None, lease=None, last_swap=last, overlap_memory=memory, drift=None), rows
+    def change(newest: Head) -> tuple[Head, list[Entry]]:
+        drive.lease.check_held(newest)
+        swaps = int(newest.overlap_memory.get("swaps", 0)) + 1
+        memory: dict[str, Any] = {**newest.overlap_memory, **drive.report.overlap_memory, "swaps": swaps}
+        done = drive.in_flight.stamp(newest, drive.store.clock.now())
+        return replace(done, swap=None, lease=None, last_swap=last, overlap_memory=memory, drift=None), rows
 
-        stored = await drive.lease.until_reachable(lambda: drive.lease.commit(drive.lease.head, change))
+    stored = await drive.lease.until_reachable(lambda: drive.lease.commit(drive.lease.head, change))
+    drive.report.told_refused()
     # Where the answer to that commit was lost, `stored` may be a later head: what we completed is ours to tell all the same.
     return replace(stored, epoch=epoch, last_swap=last)
 
@@ -76,7 +76,7 @@ async def _probe(drive: Drive) -> list[str]:
     target = drive.mirror.path_probe
     if target is None:
         return []
-    within = min(PATH_PROBE_S, max(0.1, drive.attempts.deadline - drive.now()))
+    within = min(PATH_PROBE_S, max(0.1, drive.lease.deadline - drive.now()))
     took = await drive.probes.path(target, within_s=within)
     drive.end_phase("path")
     if took is None:
@@ -102,24 +102,24 @@ async def fail(drive: Drive, refusal: Refusal) -> None:
         return after, [row]
 
     head = drive.lease.head
+    row = drive.entry(
+        "swap.failed",
+        member=head.desired,
+        from_member=head.swap.from_member if head.swap else None,
+        duration_ms=drive.report.ms_so_far(drive.now()),
+        arm_request_ids=drive.report.request_ids(),
+        outcome=refusal.code,
+        detail=" ".join([refusal.detail[:1000], *drive.report.notes]),
+    )
     try:
-        with drive.journal.telling_refused() as ids:
-            row = drive.entry(
-                "swap.failed",
-                member=head.desired,
-                from_member=head.swap.from_member if head.swap else None,
-                duration_ms=drive.report.ms_so_far(drive.now()),
-                arm_request_ids=ids,
-                outcome=refusal.code,
-                detail=" ".join([refusal.detail[:1000], *drive.report.notes]),
-            )
-            try:
-                await drive.lease.commit(head, change)
-            except Unreachable:
-                drive.journal.add(row)
-                drive.store.log("swap.unrecorded", mirror=drive.mirror.name, code=refusal.code)
+        await drive.lease.commit(head, change)
     except LostLease as lost:
         await let_go(drive, lost.head)
+        return
+    except Unreachable:
+        drive.report.add(row)
+        drive.store.log("swap.unrecorded", mirror=drive.mirror.name, code=refusal.code)
+    drive.report.told_refused()
 
 
 async def let_go(drive: Drive, head: Head) -> None:
@@ -133,14 +133,13 @@ async def let_go(drive: Drive, head: Head) -> None:
 
 def _tell_the_rest(drive: Drive) -> None:
     """What no row of this drive has told yet, and no later one will: refusals, and writes no read has judged (I3)."""
-    if drive.journal.refused:
+    if drive.report.refused:
         detail = "Azure refused these writes; the swap went on under another decision or another driver."
-        drive.journal.add(drive.write_entry("refused", detail))
-    for member in list(drive.in_flight.unreported):
-        if unreported := drive.in_flight.take_unreported(member):
-            kind = unreported[0].kind.value
-            detail = f"A write of the NIC of {member} ({kind}) got no answer; this driver let go before a read could tell more."
-            drive.journal.add(drive.entry("nic.write", member=member, outcome="unknown", detail=detail))
+        drive.report.add(drive.write_entry("refused", detail))
+    for step, _ in drive.in_flight.take_unreported(*drive.in_flight.unreported):
+        what = f"A write of the NIC of {step.member} ({step.kind.value})"
+        detail = f"{what} got no answer; this driver let go before a read could tell more."
+        drive.report.add(drive.entry("nic.write", member=step.member, outcome="unknown", detail=detail))
 
 
 async def _hand_over(drive: Drive, head: Head) -> None:
@@ -150,7 +149,7 @@ async def _hand_over(drive: Drive, head: Head) -> None:
         after = drive.in_flight.stamp(newest, drive.store.clock.now())
         if newest.lease is None or newest.lease.owner != drive.lease.owner:
             # Whoever judges now must not take a read of before our writes for a fresh one.
-            return (replace(newest, wrote_at=after.wrote_at) if drive.journal.waiting else newest), []
+            return (replace(newest, wrote_at=after.wrote_at) if drive.report.waiting else newest), []
         if after.swap is not None:
             after = replace(after, swap=after.swap._replace(maybe_in_flight=tuple(sorted(drive.in_flight.late))))
         return (after if drive.in_flight.unanswered else replace(after, lease=None)), []
@@ -173,13 +172,9 @@ async def _wind_up(drive: Drive, heartbeat: asyncio.Future[None]) -> None:
     async with drive.lease.lock:
         heartbeat.cancel()  # not in the middle of a commit of its own
     _tell_the_rest(drive)
-    await _write_later(drive)
-
-
-async def _write_later(drive: Drive) -> None:
-    """The table was away when the rows of writes that Azure answered had to be committed: they follow when it is back."""
+    # The table was away when the rows of writes that Azure answered had to be committed: they follow when it is back.
     wait, until = 1.0, drive.now() + LATER_S
-    while drive.journal.waiting and drive.now() < until:
+    while drive.report.waiting and drive.now() < until:
         await asyncio.sleep(wait)
         wait = min(wait * 1.5, LATER_WAIT_S_MAX)
         try:

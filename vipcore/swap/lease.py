@@ -7,12 +7,8 @@ Invariant (I2): a NIC write starts only when the newest head, read or committed 
   3. `Swap.maybe_in_flight` names the NIC, so that a successor knows that this write may still land.
 While the lease is live nobody else drives, and nothing is confirmed.
 
-If the process dies, the lease runs out by itself. Whoever takes over reads `maybe_in_flight`, and rewrites those NICs under the
-etag of a fresh read before anything else: a write of the dead drive that lands later then fails on If-Match. For
-`in_flight.LATE_WRITES_S` the timer also takes a placement that such a write explains for an unfinished swap.
-
 The lease is given back on every way out but two: a write of our own without an answer, which no read has settled, and a table
-that does not answer. That lease runs out.
+that does not answer. That lease runs out, like one of a process that died; `converge.py` says how the next driver goes on.
 """
 
 import asyncio
@@ -29,7 +25,7 @@ from vipcore.ledger.audit import Entry, Row
 from vipcore.ledger.head import LEASE_MARGIN_S, Head, Lease, expecting_late_writes
 from vipcore.ledger.store import OUTDATED, Change, CommitInDoubt, Store
 from vipcore.swap.in_flight import LATE_WRITES_S, InFlight
-from vipcore.swap.journal import Journal
+from vipcore.swap.report import Report
 
 _T = TypeVar("_T")
 LEASE_TTL_S: Final = 45.0
@@ -78,8 +74,8 @@ class HeldLease:
     """
 
     __slots__ = (
-        "_in_doubt", "deadline", "head", "head_is_newest", "head_read_at", "in_flight", "journal", "lock", "owner", "polls",
-        "store",
+        "_in_doubt", "deadline", "head", "head_is_newest", "head_read_at", "in_flight", "lock", "owner", "polls",
+        "report", "store",
     )  # fmt: skip
 
     def __init__(
@@ -87,14 +83,14 @@ class HeldLease:
         store: Store,
         head: Head,
         in_flight: InFlight,
-        journal: Journal,
+        report: Report,
         polls: PollCount,
         *,
         read_at: float,
         deadline: float,
     ) -> None:
         assert head.lease is not None
-        self.store, self.in_flight, self.journal, self.polls = store, in_flight, journal, polls
+        self.store, self.in_flight, self.report, self.polls = store, in_flight, report, polls
         self.owner, self.head, self.deadline = head.lease.owner, head, deadline
         self.head_read_at = read_at
         """When the read or commit began that showed us `head`."""
@@ -145,16 +141,13 @@ class HeldLease:
     async def refresh_if_due(self) -> None:
         """Refresh where the head was last heard of a heartbeat ago."""
         if self._is_due():
-            await self.refresh()
+            await self.until_reachable(self._refresh)
 
     def _is_due(self) -> bool:
         return _now() - self.head_read_at >= self.heartbeat_s()
 
-    async def refresh(self) -> None:
-        """Read the head, check that we still drive, and renew a lease that gets short."""
-        await self.until_reachable(self._refresh)
-
     async def _refresh(self) -> None:
+        """Read the head, check that we still drive, and renew a lease that gets short."""
         async with self.lock:
             asked_at = _now()
             head = await self.store.ledger.load_head(self.head.mirror)
@@ -167,63 +160,48 @@ class HeldLease:
         """Commit the entries that wait, if any, and renew the lease with them. Entries that were not committed wait on."""
         await self.until_reachable(lambda: self._renew(only_with_entries=True))
 
-    async def renew(self) -> None:
-        """Renew the lease, and commit the entries that wait with it."""
-        await self.until_reachable(self._renew)
-
     async def _renew(self, *, only_with_entries: bool = False) -> None:
+        """Renew the lease, and commit the entries that wait with it."""
+
+        def change(head: Head) -> tuple[Head, list[Entry]]:
+            self.check_held(head)
+            now = self.store.clock.now()
+            return self.in_flight.stamp(replace(head, lease=renewed(self.owner, now)), now), []
+
         async with self.lock:
             await self._resolve_doubt()
-            if only_with_entries and not self.journal.waiting:
+            if only_with_entries and not self.report.waiting:
                 return
-            entries = self.journal.take()
-
-            def change(head: Head) -> tuple[Head, list[Entry]]:
-                self.check_held(head)
-                now = self.store.clock.now()
-                return self.in_flight.stamp(replace(head, lease=renewed(self.owner, now)), now), entries
-
             asked_at = _now()
-            try:
-                stored = await self._commit(self.head, change)
-                self.head, self.head_is_newest = stored, stored.etag != OUTDATED
-                entries = []
-            finally:
-                self.journal.put_back(entries)  # also where the deadline cuts us off
-            self.head_read_at = asked_at
+            self.head = await self._commit(self.head, change)
+            self.head_read_at, self.head_is_newest = asked_at, self.head.etag != OUTDATED
 
     async def commit(self, head: Head, change: Change) -> Head:
         """Commit a change, with the waiting entries before its own; no heartbeat commits in between. Returns the stored head."""
+        async with self.lock:
+            await self._resolve_doubt()
+            return await self._commit(head, change)
+
+    async def _commit(self, head: Head, change: Change) -> Head:
+        """Where the outcome stays unknown, also because the deadline cuts us off, the next commit first finds it out."""
+        sent: list[Entry] = []
 
         def with_waiting(newest: Head) -> tuple[Head, Sequence[Entry]]:
             after, entries = change(newest)
-            return after, [*self.journal.waiting, *entries]
-
-        async with self.lock:
-            await self._resolve_doubt()
-            stored = await self._commit(head, with_waiting)
-            self.journal.take()
-        return stored
-
-    async def _commit(self, head: Head, change: Change) -> Head:
-        """Commit. Where the outcome stays unknown, also because the deadline cuts us off, the next commit first finds it out."""
-        entries: list[Entry] = []
-
-        def remembering(newest: Head) -> tuple[Head, Sequence[Entry]]:
-            after, entries[:] = change(newest)
-            return after, entries
+            sent[:] = [*self.report.waiting, *entries]
+            return after, sent
 
         def sending(rows: Sequence[Row]) -> None:
-            self._in_doubt = (rows[-1], list(entries)) if rows else None
+            self._in_doubt = (rows[-1], sent) if rows else None
 
         try:
-            stored = await self.store.commit(head, remembering, sending)
-        except (CommitInDoubt, asyncio.CancelledError):
-            raise
-        except Exception:
-            self._in_doubt = None
+            stored = await self.store.commit(head, with_waiting, sending)
+        except Exception as exc:
+            if not isinstance(exc, CommitInDoubt):
+                self._in_doubt = None
             raise
         self._in_doubt = None
+        self.report.committed(sent)
         return stored
 
     async def _resolve_doubt(self) -> None:
@@ -234,7 +212,7 @@ class HeldLease:
         stored = await self.store.ledger.load_row(row.mirror, row.seq)
         self._in_doubt = None
         if stored is not None and stored.hash == row.hash:
-            self.journal.committed(sent)
+            self.report.committed(sent)
 
     async def check_before_write(self, *members: str) -> None:
         """Right before a write of these members' NICs; the write goes out without another wait, and uses the check up.
@@ -246,7 +224,7 @@ class HeldLease:
         try:
             await self._check()
             if self.head.swap is not None and not self.in_flight.announced <= set(self.head.swap.maybe_in_flight):
-                await self.renew()
+                await self.until_reachable(self._renew)
                 await self._check()
         except BaseException:
             self.in_flight.withdraw(*members)
@@ -254,10 +232,10 @@ class HeldLease:
         self.head_is_newest = False
 
     async def _check(self) -> None:
-        if self.journal.waiting:
+        if self.report.waiting:
             await self.commit_waiting()
         if not self.head_is_newest or _now() - self.head_read_at > FRESH_HEAD_S:
-            await self.refresh()
+            await self.until_reachable(self._refresh)
         if _now() >= self.deadline:
             # What is sent now would be cut off before its answer, and its row would lack ARM's request id (I3).
             raise AzureRefusal("busy", "This request's time is over. The decision stands; a retry or the timer ends the swap.")
@@ -265,7 +243,7 @@ class HeldLease:
             if self.left_s() >= WRITE_TIMEOUT_S + LEASE_MARGIN_S:
                 return self.check_held(self.head)
             # Where the commit itself took long, the lease that it renewed may be short again by now.
-            await self.renew()
+            await self.until_reachable(self._renew)
         raise AzureRefusal(
             "busy",
             "The Table service is too slow to keep a lease alive. The decision stands; a retry or the timer ends the swap.",

@@ -10,10 +10,8 @@ from vipcore.arm.errors import ArmError, Cause
 from vipcore.errors import NoReply, NotSent
 from vipcore.model import Nic
 from vipcore.swap.drive import Drive
-from vipcore.swap.observe import read, wait_until_stable
-from vipcore.swap.operation import finish
 from vipcore.swap.plan import SUCCEEDED, Kind, Plan, Step
-from vipcore.swap.write import Written, without_effect
+from vipcore.swap.write import Written, finish, without_effect
 
 
 async def move(drive: Drive, found: Plan) -> bool:
@@ -45,11 +43,11 @@ async def move(drive: Drive, found: Plan) -> bool:
     vips = ", ".join(vip.name for vip in drive.mirror.vips)
     detail = f"Moved {vips} from the NIC of {holder} to that of {desired} in one call."
     columns = {"member": desired, "from_member": holder, "duration_ms": round((drive.now() - sent_at) * 1000)}
-    drive.journal.add(drive.write_entry("accepted", detail, reply.request_id, **columns))
+    drive.report.add(drive.write_entry("accepted", detail, reply.request_id, **columns))
     step, operation = Step(kind=Kind.ATTACH, member=desired), reply.operation or reply.headers.get("location")
     pending, request_id = reply.status == 202, reply.request_id
     await finish(drive, Written(step=step, operation=operation, request_id=request_id, pending=pending, sent_at=sent_at))
-    await read(drive, *nics)
+    await drive.read(*nics)
     drive.end_phase("move")
     return True
 
@@ -73,13 +71,13 @@ def _nics_of_a_plain_move(drive: Drive, found: Plan) -> dict[str, Nic] | None:
 async def _not_accepted(drive: Drive, nics: dict[str, Nic], exc: ArmError | NotSent | NoReply) -> bool:
     """A refusal had no effect and says that this is not to be had here; a lost answer is settled by a read, if it can be."""
     if isinstance(exc, ArmError):
-        drive.journal.refusal(exc.request_id)
+        drive.report.refusal(exc.request_id)
     if without_effect(exc):
         for member in nics:
             drive.in_flight.refused(member)
         if isinstance(exc, ArmError) and exc.cause in (Cause.THROTTLED, Cause.LOCKED):
             await drive.pause(exc.retry_after_s or 1.0)
-            await read(drive, *nics)
+            await drive.read(*nics)
             return True
         drive.store.log("move.refused", mirror=drive.mirror.name, why=str(exc)[:300])
         return False
@@ -88,13 +86,13 @@ async def _not_accepted(drive: Drive, nics: dict[str, Nic], exc: ArmError | NotS
     # The call may still come. The two writes that follow give both NICs another content and etag; what it does after that, the
     # watch for late writes finds (I2).
     await drive.pause(1.0)
-    await read(drive, *nics)
+    await drive.read(*nics)
     for member, shown in nics.items():
         again = drive.observed[member]
         if isinstance(again, Nic) and again.etag != shown.etag:
             drive.in_flight.settled(member, drive.now())
-            await wait_until_stable(drive, member)
+            await drive.wait_until_stable(member)
     detail = "A move of the VIPs in one call got no answer; both NICs were read again, and are written one by one where needed."
     holder, desired = nics
-    drive.journal.add(drive.entry("nic.write", member=desired, from_member=holder, outcome="unknown", detail=detail))
+    drive.report.add(drive.entry("nic.write", member=desired, from_member=holder, outcome="unknown", detail=detail))
     return True

@@ -10,9 +10,9 @@ from vipcore.errors import CommitUnknown
 from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head
 from vipcore.swap.in_flight import InFlight
-from vipcore.swap.journal import Journal
 from vipcore.swap.lease import HeldLease, take_lease
-from vipcore.swap.observed import Observed
+from vipcore.swap.plan import Observed
+from vipcore.swap.report import Report
 
 
 @virtual
@@ -57,11 +57,12 @@ async def test_a_commit_that_was_cut_off_is_not_written_again() -> None:
     """Rows that are in the trail although their driver was cut off while it waited for the answer are not written again. (I3)"""
     harness = Harness()
     node = harness.node("n1")
-    journal, now = Journal(), harness.loop.time()
+    now = harness.loop.time()
+    report = Report(now)
     head = take_lease(Head(mirror="PROD"), "n1/1", node.now())
     in_flight = InFlight(Observed(harness.mirror(), {}))
-    lease = HeldLease(node.controller.store, head, in_flight, journal, PollCount(), read_at=now, deadline=now + 60.0)
-    journal.add(Entry(event="nic.write", actor="test", detail="once"))
+    lease = HeldLease(node.controller.store, head, in_flight, report, PollCount(), read_at=now, deadline=now + 60.0)
+    report.add(Entry(event="nic.write", actor="test", detail="once"))
     landed = asyncio.Event()
 
     class Hangs(Fate):
