@@ -26,7 +26,7 @@ from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head
 from vipcore.model import Missing, Nic, Observation, Unreadable
 from vipcore.swap import converge, ending, lease, one_call, plan, steps, write
-from vipcore.swap.observed import Observed
+from vipcore.swap.plan import Observed
 
 SEEDS_MAX = 1500
 
@@ -189,13 +189,10 @@ def _audit_after() -> Patches:
 def _rows_lost() -> Patches:
     """Rows that could not be committed at once are forgotten."""
 
-    async def nothing(*_: Any) -> None:
-        return
-
     async def once(self: Any, work: Any) -> Any:
         return await work()
 
-    return [(ending, "_write_later", nothing), (lease.HeldLease, "until_reachable", once)]
+    return [(ending, "LATER_S", 0.0), (lease.HeldLease, "until_reachable", once)]
 
 
 def _no_row_of_writes() -> Patches:

@@ -12,7 +12,7 @@ SWAP: Final = ROOT / "vipcore" / "swap"
 PARTS: Final = {
     "lease": "lease.py",
     "in_flight": "in_flight.py",
-    "observed": "observed.py",
+    "observed": "plan.py",
     "report": "report.py",
     "attempts": "drive.py",
 }

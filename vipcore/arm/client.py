@@ -7,10 +7,10 @@ and a write never: whether to write again is decided after a new read.
 import asyncio
 from collections import defaultdict
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import quote
 
-from vipcore.arm.errors import ArmError, Cause, error_of
+from vipcore.arm.errors import ArmError, Cause
 from vipcore.arm.polling import PollCount, Subscription
 from vipcore.arm.port import ArmReply, ArmRequest, Transport
 from vipcore.arm.rate_limit import Permit
@@ -30,21 +30,8 @@ READ_TRIES: Final = 3
 _LONG_AGO: Final = float("-inf")
 """`read_at` of a PUT's answer: it proves nothing, and its etag changes when the operation ends, so it never counts as a read."""
 
-
-class Accepted(NamedTuple):
-    """A PUT's answer: the NIC as Azure shows it, its operation's URL if that still runs, and ARM's request id."""
-
-    nic: Nic
-    operation: str | None
-    request_id: str
-
-
-class OneCallAccepted(NamedTuple):
-    """The answer to a move in one call. `pending`: it still runs, and `operation` is the URL to poll."""
-
-    operation: str | None
-    request_id: str
-    pending: bool
+_STALE_READ: Final = ArmReply(412, {}, {"error": {"code": "StaleRead", "message": "written by us since it was read"}})
+"""What we answer ourselves, as Azure would where it honours If-Match."""
 
 
 class Arm:
@@ -74,36 +61,35 @@ class Arm:
             gone = isinstance(exc, ArmError) and exc.cause is Cause.GONE
             return Missing(id=nic_id) if gone else Unreadable(id=nic_id, error=exc)
 
-    async def put(self, nic: Nic, document: Json, permit: Permit) -> Accepted:
-        """Replace the NIC if it is still as we read it (`If-Match`). Raises ArmError; NotSent; NoReply: it may have happened."""
+    async def put(self, nic: Nic, document: Json, permit: Permit) -> tuple[Nic, ArmReply]:
+        """Replace the NIC if it is still as we read it (`If-Match`). Returns Azure's answer, and the NIC as it shows it.
+
+        Raises ArmError; NotSent; NoReply: it may have happened.
+        """
         if self.touched.get(nic.id.lower(), _LONG_AGO) > nic.read_at:
-            raise ArmError(Cause.ETAG, "StaleRead", "written by us since it was read")
-        self._touch(nic)
+            raise ArmError(_STALE_READ)
         request = ArmRequest("PUT", _url(nic.id), {"if-match": nic.etag}, document, WRITE_TIMEOUT_S)
         reply = await self._write(nic.id, request, permit, nic)
         try:
-            shown = _nic(nic.id, reply.body, _LONG_AGO)
+            return _nic(nic.id, reply.body, _LONG_AGO), reply
         except ValueError:
-            shown = Nic(id=nic.id, document=document, etag="", state="Updating", read_at=_LONG_AGO)
-        return Accepted(shown, reply.headers.get("azure-asyncoperation"), reply.headers.get("x-ms-request-id", ""))
+            return Nic(id=nic.id, document=document, etag="", state="Updating", read_at=_LONG_AGO), reply
 
     async def move_in_one_call(
         self, vnet_id: str, items: list[tuple[str, str]], nics: tuple[Nic, Nic], permit: Permit
-    ) -> OneCallAccepted:
+    ) -> ArmReply:
         """`moveIpConfigurations` of (source, target) ip configuration ids. Raises ArmError; NotSent; NoReply."""
         listed = [{"sourceIpConfiguration": {"id": source}, "targetIpConfiguration": {"id": target}} for source, target in items]
         body = {"moveIpConfigurationItems": listed}
         request = ArmRequest("POST", _url(vnet_id, "/moveIpConfigurations"), body=body, timeout_s=WRITE_TIMEOUT_S)
-        reply = await self._write(vnet_id, request, permit, *nics)
-        operation = reply.headers.get("azure-asyncoperation") or reply.headers.get("location")
-        return OneCallAccepted(operation, reply.headers.get("x-ms-request-id", ""), pending=reply.status == 202)
+        return await self._write(vnet_id, request, permit, *nics)
 
     async def poll(self, nic_id: str, operation: str) -> bool:
         """Whether the operation has succeeded. Raises ArmError with CANCELED, FAILED or GONE; otherwise as reads do."""
         reply, _ = await self._read(nic_id, operation, tries=1)
         status = reply.body.get("status") if isinstance(reply.body, dict) else None
         if status in ("Failed", "Canceled"):
-            raise error_of(reply, operation=True)
+            raise ArmError(reply, ended_operation=True)
         return status == "Succeeded"
 
     async def get(self, resource_id: str, suffix: str = "", *, api: str = NETWORK_API, query: str = "") -> Json:
@@ -119,50 +105,43 @@ class Arm:
     async def _read(self, resource_id: str, url: str, *, tries: int = READ_TRIES) -> tuple[ArmReply, float]:
         """A GET, repeated after a moment if the fault was transient. After a throttle the caller must wait.
 
-        Returns the answer and when its request was sent: the answer is as old as that, however long the permit took.
+        Returns the answer and when its request was sent: it is as old as that, however long the permit took.
         """
-        for remaining in reversed(range(tries)):
-            try:
-                reply, at = await self._send(resource_id, ArmRequest("GET", url, timeout_s=READ_TIMEOUT_S))
-            except (NotSent, NoReply):
-                if not remaining:
-                    raise
-                await asyncio.sleep(0.2)
-                continue
-            if reply.status == 200:
-                return reply, at
-            error = error_of(reply)
-            if not remaining or error.cause not in (Cause.TRANSIENT, Cause.TOKEN):
-                raise error
-            await asyncio.sleep(min(error.retry_after_s or 0.3, 2.0))
-        raise AssertionError("a read ends by an answer or an error")
-
-    def _touch(self, *nics: Nic) -> None:
-        self.touched |= dict.fromkeys((nic.id.lower() for nic in nics), asyncio.get_running_loop().time())
+        try:
+            return await self._send(resource_id, ArmRequest("GET", url, timeout_s=READ_TIMEOUT_S))
+        except (ArmError, NotSent, NoReply) as exc:
+            if tries == 1 or (isinstance(exc, ArmError) and exc.cause not in (Cause.TRANSIENT, Cause.TOKEN)):
+                raise
+            await asyncio.sleep(min(exc.retry_after_s or 0.3, 2.0) if isinstance(exc, ArmError) else 0.2)
+        return await self._read(resource_id, url, tries=tries - 1)
 
     async def _write(self, resource_id: str, request: ArmRequest, permit: Permit, *nics: Nic) -> ArmReply:
-        """A write of these NICs. Raises ArmError where it was not accepted."""
+        """A write of these NICs."""
+        written, loop = [nic.id.lower() for nic in nics], asyncio.get_running_loop()
+        self.touched |= dict.fromkeys(written, loop.time())
         try:
             reply, _ = await self._send(resource_id, request, permit)
         finally:
-            self._touch(*nics)
-        if reply.status not in (200, 201, 202):
-            raise error_of(reply)
+            self.touched |= dict.fromkeys(written, loop.time())
         return reply
 
     async def _send(self, resource_id: str, request: ArmRequest, permit: Permit | None = None) -> tuple[ArmReply, float]:
-        """`permit`: of a write; a swap holds the permits of all its writes before. A read gets its own here."""
+        """The answer, and when the request was sent. Raises ArmError where Azure did not accept it.
+
+        `permit`: of a write; a swap holds the permits of all its writes before. A read gets its own here.
+        """
         subscription, loop = self.subscription(resource_id), asyncio.get_running_loop()
         limit = subscription.writes if permit else subscription.reads
         if permit:
             permit.used = True
         else:
             await limit.acquire()
-        at = loop.time()
-        sent = limit.sent(at)
+        sent = limit.sent(loop.time())
         reply = await self.transport.send(request)
         subscription.answered(request.method, sent, reply, loop.time())
-        return reply, at
+        if reply.status not in ((200, 201, 202) if permit else (200,)):
+            raise ArmError(reply)
+        return reply, sent.at
 
 
 def _url(resource_id: str, suffix: str = "", api: str = NETWORK_API) -> str:

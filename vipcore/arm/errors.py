@@ -32,24 +32,23 @@ class Cause(Enum):
 
 
 class ArmError(VipError):
-    """An answer that is not success. `request_id`: x-ms-request-id; `holder`: the ip configuration that has the address.
+    """An answer that is not success. `retry_after_s`: None where Azure names no time; `request_id`: ARM's.
 
     `ended_operation`: whether this is an operation's own word that it failed or was canceled, not the failure of a poll.
     """
 
-    def __init__(
-        self,
-        cause: Cause,
-        code: str,
-        message: str,
-        *,
-        wait_s: float | None = None,
-        request_id: str = "",
-        ended_operation: bool = False,
-    ) -> None:
+    def __init__(self, reply: ArmReply, *, ended_operation: bool = False) -> None:
+        status, body = reply.status, reply.body if isinstance(reply.body, dict) else {}
+        error = found if isinstance(found := body.get("error"), dict) else {}
+        codes = list(_codes(error))
+        message = _message(error) or f"HTTP {status} without a message"
+        code = next((code for code in reversed(codes) if code in _LOCKED | _THROTTLED), codes[0] if codes else f"Http{status}")
         super().__init__(f"{code}: {message}"[:1000])
-        self.cause, self.code, self.message, self.ended_operation = cause, code, message[:1000], ended_operation
-        self.retry_after_s, self.request_id = wait_s, request_id
+        self.cause = _operation_cause(body, codes) if ended_operation else _cause(status, {*codes}, code)
+        self.code, self.message, self.ended_operation, self.request_id = code, message[:1000], ended_operation, reply.request_id
+        after = reply.headers.get("retry-after", "")
+        # Azure sends numbers. A date or nonsense counts as absent.
+        self.retry_after_s = float(after) if re.fullmatch(r"\d{1,6}(\.\d+)?", after) else None
 
     @property
     def holder(self) -> str | None:
@@ -102,21 +101,6 @@ _FORBIDDEN: Final = {
 
 _THROTTLED: Final = frozenset({"SubscriptionRequestsThrottled", "ResourceRequestsThrottled", "RetryableErrorDueToTooManyCalls"})
 _ADDRESS: Final = frozenset({"PrivateIPAddressIsAllocated", "PrivateIPAddressInUse", "PublicIPAddressInUse"})
-
-
-def error_of(reply: ArmReply, *, operation: bool = False) -> ArmError:
-    """The error in an answer whose status is not success, or (`operation`) in a poll's answer that says Failed or Canceled."""
-    status, body = reply.status, reply.body if isinstance(reply.body, dict) else {}
-    error = found if isinstance(found := body.get("error"), dict) else {}
-    codes = list(_codes(error))
-    message = _message(error) or f"HTTP {status} without a message"
-    code = next((code for code in reversed(codes) if code in _LOCKED | _THROTTLED), codes[0] if codes else f"Http{status}")
-    cause = _operation_cause(body, codes) if operation else _cause(status, {*codes}, code)
-    after = reply.headers.get("retry-after", "")
-    # Azure sends numbers. A date or nonsense counts as absent.
-    wait_s = float(after) if re.fullmatch(r"\d{1,6}(\.\d+)?", after) else None
-    request_id = reply.headers.get("x-ms-request-id", "")
-    return ArmError(cause, code, message, wait_s=wait_s, request_id=request_id, ended_operation=operation)
 
 
 def _codes(error: Mapping[str, Any]) -> Iterator[str]:

@@ -6,7 +6,7 @@ resource names without case, and so do we. Only secondary configurations are eve
 """
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from vipcore.model import Json, Nic, Vip
@@ -16,31 +16,32 @@ _VOLATILE: Final = frozenset({"etag", "provisioningState"})
 
 def configurations(document: Json) -> list[Json]:
     """The ip configurations of a NIC's document, in Azure's order."""
-    found = document.get("properties", {}).get("ipConfigurations") or []
-    return [item for item in found if isinstance(item, dict)]
+    return [item for item in properties(document).get("ipConfigurations") or () if isinstance(item, dict)]
 
 
 def _name(configuration: Json) -> str:
     return str(configuration.get("name", "")).lower()
 
 
-def _properties(configuration: Json | None) -> Json:
-    found = configuration.get("properties") if configuration else None
+def properties(resource: Json | None) -> Json:
+    """The properties of a resource's document or of an ip configuration; empty where there are none."""
+    found = resource.get("properties") if resource else None
     return found if isinstance(found, dict) else {}
 
 
-def referred(configuration: Json | None, what: str) -> str | None:
-    """The resource id of what an ip configuration refers to, or None."""
-    reference = _properties(configuration).get(what)
+def referred(resource: Json | None, what: str) -> str | None:
+    """The resource id of what a resource or an ip configuration refers to, or None."""
+    reference = properties(resource).get(what)
     return str(reference["id"]) if isinstance(reference, dict) and reference.get("id") else None
 
 
-def same_address(text: Any, address: str) -> bool:
-    """Whether a text is this address, however it is spelt (IPv6 has many ways)."""
+def at_address(configuration: Json | None, vip: Vip) -> bool:
+    """Whether an ip configuration has the VIP's private address, however it is spelt (IPv6 has many ways)."""
     try:
-        return ipaddress.ip_address(str(text)) == ipaddress.ip_address(address)
+        address = ipaddress.ip_address(str(properties(configuration).get("privateIPAddress")))
     except ValueError:
         return False
+    return address == ipaddress.ip_address(vip.private_ip)
 
 
 def named(document: Json, name: str) -> Json | None:
@@ -48,37 +49,42 @@ def named(document: Json, name: str) -> Json | None:
     return next((item for item in configurations(document) if _name(item) == name.lower()), None)
 
 
+def _others(document: Json, names: Iterable[str]) -> list[Json]:
+    """The ip configurations of other names, in Azure's order."""
+    given = {name.lower() for name in names}
+    return [item for item in configurations(document) if _name(item) not in given]
+
+
 def carries(document: Json, vip: Vip) -> bool:
     """Whether this NIC carries the VIP as it is defined: name, private address and public IP."""
-    public = referred(named(document, vip.name), "publicIPAddress") or ""
-    return has_address(document, vip) and public.lower() == (vip.public_ip_id or "").lower()
+    return has_address(document, vip) and _same_public(named(document, vip.name), vip)
+
+
+def _same_public(configuration: Json | None, vip: Vip) -> bool:
+    """Whether an ip configuration has the VIP's public IP, or none like the VIP."""
+    return (referred(configuration, "publicIPAddress") or "").lower() == (vip.public_ip_id or "").lower()
 
 
 def has_address(document: Json, vip: Vip) -> bool:
     """Whether this NIC has the VIP's ip configuration with its private address, whatever its public one."""
-    return same_address(_properties(named(document, vip.name)).get("privateIPAddress"), vip.private_ip)
+    return at_address(named(document, vip.name), vip)
 
 
-def intruder(document: Json, vip: Vip, ours: Sequence[Vip] = ()) -> str | None:
-    """The name of an ip configuration that holds the VIP's address or public IP under a name that is not ours, or None.
+def intruder(document: Json, vips: Sequence[Vip]) -> str | None:
+    """The name of an ip configuration that holds an address or public IP of a mirror's VIPs under another name, or None.
 
-    Somebody else made it, so it is not ours to delete: the address is taken. `ours`: all VIPs of the mirror; what one of them
-    has of another is put right by the next write.
+    Somebody else made it, so it is not ours to delete: the address is taken. What one VIP has of another is put right by the
+    next write.
     """
-    names = {vip.name.lower(), *(other.name.lower() for other in ours)}
-    for item in configurations(document):
-        public = (referred(item, "publicIPAddress") or "").lower()
-        has_public = bool(vip.public_ip_id) and public == (vip.public_ip_id or "").lower()
-        has_private = same_address(_properties(item).get("privateIPAddress"), vip.private_ip)
-        if _name(item) not in names and (has_private or has_public):
-            return str(item.get("name"))
-    return None
+    others = _others(document, [vip.name for vip in vips])
+    held = [item for vip in vips for item in others if at_address(item, vip) or (vip.public_ip_id and _same_public(item, vip))]
+    return str(held[0].get("name")) if held else None
 
 
 def primary(document: Json) -> Json | None:
     """The primary ip configuration (the only one of a NIC that has just one)."""
     found = configurations(document)
-    return next((item for item in found if _properties(item).get("primary")), found[0] if found else None)
+    return next((item for item in found if properties(item).get("primary")), found[0] if found else None)
 
 
 def subnet_of(document: Json) -> str | None:
@@ -94,14 +100,13 @@ def is_primary(document: Json, name: str) -> bool:
 
 def detached(nic: Nic, names: Sequence[str]) -> Json:
     """The document without the ip configurations of these names."""
-    gone = {name.lower() for name in names}
-    return _with(nic.document, [item for item in configurations(nic.document) if _name(item) not in gone])
+    return _with(nic.document, _others(nic.document, names))
 
 
 def attached(nic: Nic, vips: Sequence[Vip]) -> Json:
     """The document with these VIPs, each in place of a configuration of its name; one that is already right stays as it is."""
     missing = [vip for vip in vips if not carries(nic.document, vip)]
-    kept = configurations(detached(nic, [vip.name for vip in missing]))
+    kept = _others(nic.document, [vip.name for vip in missing])
     return _with(nic.document, kept + [_configuration(nic.document, vip) for vip in missing])
 
 
@@ -120,8 +125,8 @@ def _with(document: Json, kept: list[Json]) -> Json:
 
 def _configuration(document: Json, vip: Vip) -> Json:
     """A new ip configuration for the VIP: in the NIC's subnet and application security groups (all of a NIC share them)."""
-    groups = _properties(primary(document)).get("applicationSecurityGroups")
-    properties: Json = {
+    groups = properties(primary(document)).get("applicationSecurityGroups")
+    wanted: Json = {
         "privateIPAddress": vip.private_ip,
         "privateIPAllocationMethod": "Static",
         "privateIPAddressVersion": f"IPv{ipaddress.ip_address(vip.private_ip).version}",
@@ -129,10 +134,10 @@ def _configuration(document: Json, vip: Vip) -> Json:
         "subnet": {"id": subnet_of(document)},
     }
     if groups:
-        properties["applicationSecurityGroups"] = [{"id": group["id"]} for group in groups]
+        wanted["applicationSecurityGroups"] = [{"id": group["id"]} for group in groups]
     if vip.public_ip_id:
-        properties["publicIPAddress"] = {"id": vip.public_ip_id}
-    return {"name": vip.name, "properties": properties}
+        wanted["publicIPAddress"] = {"id": vip.public_ip_id}
+    return {"name": vip.name, "properties": wanted}
 
 
 def differences(before: Json, after: Json, vips: Sequence[Vip]) -> list[str]:
@@ -140,10 +145,9 @@ def differences(before: Json, after: Json, vips: Sequence[Vip]) -> list[str]:
 
     Shows whether a swap changed anything else on a NIC (I5). Ip configurations are compared by name, never by index.
     """
-    ours = {vip.name.lower() for vip in vips}
 
     def comparable(document: Json) -> Json:
-        others = {_name(item): item for item in configurations(document) if _name(item) not in ours}
+        others = {_name(item): item for item in _others(document, [vip.name for vip in vips])}
         tags = {name: value for name, value in (document.get("tags") or {}).items() if name != TAG}
         return {**_with(document, []), "ipConfigurations": others, "tags": tags}
 
@@ -157,10 +161,6 @@ def _differences(before: Any, after: Any, at: str) -> Iterator[str]:
         for name in (before.keys() | after.keys()) - _VOLATILE:
             both = name in before and name in after
             yield from _differences(before[name], after[name], f"{at}/{name}") if both else [f"{at}/{name}"]
-    elif before != after and not _same_id(before, after):
+    # Azure gives a resource id back in another case now and then.
+    elif before != after and not (str(before).startswith("/") and str(before).lower() == str(after).lower()):
         yield at
-
-
-def _same_id(before: Any, after: Any) -> bool:
-    """Azure gives a resource id back in another case now and then."""
-    return isinstance(before, str) and isinstance(after, str) and before.startswith("/") and before.lower() == after.lower()

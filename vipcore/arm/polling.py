@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
-from vipcore.arm.errors import Cause, error_of
+from vipcore.arm.errors import ArmError, Cause
 from vipcore.arm.port import ArmReply
 from vipcore.arm.rate_limit import WRITES_OF_A_SWAP, RateLimit, Sent
 from vipcore.instants import spread
@@ -61,19 +61,20 @@ class Subscription:
     def answered(self, method: str, sent: Sent, reply: ArmReply, now: float) -> None:
         """Learn from an answer's headers and status."""
         kind, limit = ("reads", self.reads) if method == "GET" else ("writes", self.writes)
-        error = error_of(reply) if reply.status == 429 else None
+        error = ArmError(reply) if reply.status == 429 else None
         if error and error.cause is Cause.THROTTLED:
             limit.throttled(sent, error.retry_after_s or 2.0, now)
         else:
             limit.answered(sent, reply.headers.get(f"x-ms-ratelimit-remaining-subscription-{kind}", ""), now)
 
-    def writes_contended(self, now: float) -> bool:
+    def writes_contended(self) -> bool:
         """Whether a new claim must acquire the permits of its writes before it reads."""
-        return bool(self.writes.waiting) or self.writes.free_at(WRITES_OF_A_SWAP, now) > now or self.reads_low(now)
+        now = asyncio.get_running_loop().time()
+        return bool(self.writes.waiting) or self.writes.free_at(WRITES_OF_A_SWAP, now) > now or self.reads_low()
 
-    def reads_low(self, now: float) -> bool:
+    def reads_low(self) -> bool:
         """Whether reads that can be left out should be."""
-        reads = self.reads
+        reads, now = self.reads, asyncio.get_running_loop().time()
         return now < reads.blocked_until or bool(reads.waiting) or reads.permits.available(now) < READS_LOW
 
     def poll_after(self, elapsed_s: float, jitter: float, polls: int = 0) -> float:

@@ -22,6 +22,16 @@ class ArmReply(NamedTuple):
     headers: Mapping[str, str]
     body: Any = None
 
+    @property
+    def request_id(self) -> str:
+        """ARM's own id of the request."""
+        return self.headers.get("x-ms-request-id", "")
+
+    @property
+    def operation(self) -> str | None:
+        """The URL that tells how an accepted write goes on, where Azure gives one."""
+        return self.headers.get("azure-asyncoperation")
+
 
 class Transport(Protocol):
     """One HTTP exchange with ARM, authenticated and never repeated: the caller decides whether to send a write again."""

@@ -95,10 +95,9 @@ class RateLimit:
 
     def release(self, calls: int) -> None:
         """Take back permits that are not needed."""
-        if calls > 0:
-            self.permits.level += calls
-            self.reserved = max(0, self.reserved - calls)
-            self._serve()
+        self.permits.level += calls
+        self.reserved = max(0, self.reserved - calls)
+        self._serve()
 
     def sent(self, now: float) -> Sent:
         """A call is sent, on a permit. Pass the result to `answered` or `throttled`."""
@@ -144,8 +143,6 @@ class RateLimit:
 
     def _serve(self) -> None:
         """Grant permits to those who wait, first ones first, and set a timer for the next who has to wait on."""
-        if not self.waiting:
-            return
         loop = asyncio.get_running_loop()
         now = loop.time()
         if self.timer is not None:
@@ -166,10 +163,7 @@ class RateLimit:
 class Permit:
     """Allows one call. Whoever sends the call sets `used`."""
 
-    __slots__ = ("used",)
-
-    def __init__(self) -> None:
-        self.used = False
+    used = False
 
 
 class Permits:

@@ -13,7 +13,7 @@ from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head, Swap
 from vipcore.model import Epoch, Outcome
 from vipcore.swap.drive import Drive
-from vipcore.swap.observed import Observed
+from vipcore.swap.plan import Observed
 from vipcore.swap.report import Report
 
 

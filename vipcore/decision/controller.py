@@ -15,8 +15,8 @@ from vipcore.ledger.store import Store
 from vipcore.model import Mirror, Page
 from vipcore.ports import Clock, Log, Probes
 from vipcore.settings.config import Config
-from vipcore.swap.observed import Observed
-from vipcore.swap.readings import PreflightCache
+from vipcore.swap.plan import Observed
+from vipcore.swap.preflight import PreflightCache
 
 TIME_S_MAX: Final = 2.0
 """How long a process's first request may wait to hear what time it is."""
@@ -40,7 +40,7 @@ class Controller:
 
     def __init__(self, config: Config, store: Store, arm: Arm, probes: Probes, instance: str) -> None:
         self.config, self.store, self.arm, self.probes, self.instance = config, store, arm, probes, instance
-        self.preflight_cache = PreflightCache()
+        self.preflight_cache = PreflightCache(arm)
         self.rates = KeyRates()
         self.failures = FailureCount(store, instance)
         self.primary_seen: dict[str, tuple[str, int]] = {}

@@ -21,8 +21,7 @@ from vipcore.instants import Instant
 from vipcore.ledger.head import Head
 from vipcore.model import Outcome
 from vipcore.swap import preflight
-from vipcore.swap.observed import Observed
-from vipcore.swap.plan import Plan
+from vipcore.swap.plan import Observed, Plan
 
 _ROUNDS_MAX: Final = 20
 _WAIT_SHARE: Final = 0.7
@@ -63,7 +62,7 @@ async def _decide(controller: Controller, request: Request, head: Head, reads: R
     # Where it is already sure that work is left for the timer if we die, the work item goes out early.
     will_work = head.desired != request.member or head.swap is not None
     if will_work and reads.nics is not None:
-        preflight.read_ahead(controller.arm, controller.preflight_cache, request.mirror)
+        preflight.read_ahead(controller.preflight_cache, request.mirror)
     elif will_work:
         await _acquire_permits(controller, request, head, now)
     early = asyncio.create_task(controller.ledger.put_work_item(request.mirror.name)) if will_work else None

@@ -15,8 +15,7 @@ from vipcore.decision.takeover import begin, drive_to_the_end
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.head import Head, Swap
 from vipcore.model import Mirror, Page, Placement, Seen
-from vipcore.swap.observed import Observed
-from vipcore.swap.plan import Plan
+from vipcore.swap.plan import Observed, Plan
 from vipcore.swap.report import Report
 
 

@@ -17,7 +17,7 @@ from vipcore.instants import Instant
 from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head
 from vipcore.swap import plan, preflight
-from vipcore.swap.observed import Observed
+from vipcore.swap.plan import Observed
 
 
 async def judge(controller: Controller, request: Request, head: Head, reads: Reads, now: Instant) -> str | None:
@@ -116,7 +116,7 @@ async def check_first(controller: Controller, request: Request, head: Head, obse
     if isinstance(found, plan.Blocked):
         reason = plan.refusal(observed, found, before="Nothing was changed: ")
     elif found.steps:
-        checks = await preflight.check(controller.arm, controller.preflight_cache, request.mirror, observed, request.member)
+        checks = await preflight.check(controller.preflight_cache, request.mirror, observed, request.member)
         reason = preflight.refusal(checks)
     if reason is not None:
         await stop(controller, request, head, reason)

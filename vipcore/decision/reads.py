@@ -7,7 +7,7 @@ from vipcore import instants
 from vipcore.decision.controller import Controller
 from vipcore.ledger.head import LEASE_MARGIN_S, Head
 from vipcore.model import Mirror, Page
-from vipcore.swap.observed import Observed
+from vipcore.swap.plan import Observed
 
 
 class Reads:
@@ -22,7 +22,7 @@ class Reads:
     def __init__(self, controller: Controller, mirror: Mirror) -> None:
         self._controller, self._mirror = controller, mirror
         self._pages = asyncio.create_task(controller.pages(mirror)) if mirror.has_pages else None
-        held = controller.arm.limits_of(mirror).writes_contended(asyncio.get_running_loop().time())
+        held = controller.arm.limits_of(mirror).writes_contended()
         self.nics: asyncio.Task[Observed] | None = None if held else asyncio.create_task(controller.read_all(mirror))
         self._at = controller.clock.now()
         """When the NICs' reads were sent out, by our clock."""

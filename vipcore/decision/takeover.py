@@ -17,7 +17,7 @@ from vipcore.swap.converge import converge
 from vipcore.swap.drive import Attempts, Drive
 from vipcore.swap.in_flight import InFlight
 from vipcore.swap.lease import HeldLease, LostLease, take_lease
-from vipcore.swap.observed import Observed
+from vipcore.swap.plan import Observed
 from vipcore.swap.report import Report
 
 Beginning = Callable[[Head], tuple[Head, list[Entry]]]
@@ -66,7 +66,7 @@ async def begin(
         lease=lease,
         in_flight=in_flight,
         observed=observed,
-        attempts=Attempts(request.deadline, permits),
+        attempts=Attempts(permits),
         report=report,
     )
 

@@ -40,7 +40,7 @@ async def _planned(controller: Controller, mirror: Mirror, asked: Move) -> Json:
     if isinstance(found, plan.Blocked):
         checks.append({"name": "placement", "ok": False, "detail": plan.refusal(observed, found).detail})
         return {"outcome": "planned", "steps": [], "checks": checks}
-    preflighted = await preflight.check(controller.arm, controller.preflight_cache, mirror, observed, asked.to)
+    preflighted = await preflight.check(controller.preflight_cache, mirror, observed, asked.to)
     steps = [
         {"action": step.kind.value, "member": step.member, "nic": mirror.nic_id(step.member), "vips": list(step.vips)}
         for step in found.steps

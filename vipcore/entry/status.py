@@ -116,7 +116,7 @@ async def _readiness(
         return (None if planned.unread else False), [planned.reason]
     try:
         async with asyncio.timeout(READ_S_MAX):
-            checks = await preflight.check(controller.arm, controller.preflight_cache, found, observed, member.name)
+            checks = await preflight.check(controller.preflight_cache, found, observed, member.name)
     except TimeoutError:
         return None, [f"what a swap needs could not be looked at within {READ_S_MAX:g} s"]
     wrong = [f"{check.name}: {check.detail}" for check in checks if check.ok is False]

@@ -20,10 +20,8 @@ from vipcore.model import Missing, Nic, Unreadable
 from vipcore.swap import ending, plan, steps
 from vipcore.swap.drive import Drive
 from vipcore.swap.lease import LostLease
-from vipcore.swap.observe import read, wait_until_stable
-from vipcore.swap.operation import finish
 from vipcore.swap.plan import Blocked, Kind, Step
-from vipcore.swap.write import write
+from vipcore.swap.write import finish, write
 
 READS_MAX: Final = 4
 """Reads of a NIC that could not be read, before the drive gives up."""
@@ -66,9 +64,9 @@ async def _to_the_end(drive: Drive) -> None:
         elif found.done and steps.proven(drive):
             return
         elif found.done:
-            await read(drive, drive.desired)
+            await drive.read(drive.desired)
         elif not found.steps:
-            await wait_until_stable(drive, drive.desired)
+            await drive.wait_until_stable(drive.desired)
         else:
             await steps.carry_out(drive, found)
 
@@ -81,7 +79,7 @@ async def _blocked(drive: Drive, found: Blocked, times: int) -> None:
     if not found.unread or hopeless or times >= READS_MAX:
         raise plan.refusal(drive.observed, found)
     await drive.pause(error.retry_after_s if isinstance(error, ArmError) and error.retry_after_s else 0.5 * times)
-    await read(drive, *found.unread)
+    await drive.read(*found.unread)
 
 
 async def _overwrite(drive: Drive, members: list[str]) -> None:
@@ -93,21 +91,21 @@ async def _overwrite(drive: Drive, members: list[str]) -> None:
         for _ in range(READS_MAX):
             if isinstance(drive.observed[member], Unreadable):
                 await drive.pause(0.5)
-                await read(drive, member)
+                await drive.read(member)
         if isinstance(drive.observed[member], Missing):
             drive.in_flight.gone(member)
             continue
         if isinstance(drive.observed[member], Unreadable):
             _watch_instead(drive, member)
             continue
-        await wait_until_stable(drive, member, within_s=steps.HOLDER_STABLE_S)
+        await drive.wait_until_stable(member, within_s=steps.HOLDER_STABLE_S)
         for kind in (Kind.OVERWRITE, Kind.TAG):
             before = drive.observed[member]
             written = await write(drive, Step(kind=kind, member=member))
             if written is None:
                 return  # the NIC was read again: plan anew
             await finish(drive, written)
-            await read(drive, member)
+            await drive.read(member)
             after = drive.observed[member]
             if isinstance(before, Nic) and isinstance(after, Nic) and after.etag != before.etag:
                 drive.in_flight.overwritten(member, drive.now())

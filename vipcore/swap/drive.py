@@ -4,7 +4,7 @@ A `Drive` never changes; its parts do, each only by its own file (`tests/reposit
 
   lease      the head, and the right to write           lease.py
   in_flight  which writes may still land                in_flight.py
-  observed   what the NICs showed, and the plan         observed.py
+  observed   what the NICs showed, and the plan         plan.py
   report     what the trail has still to be told        report.py
   attempts   how much this drive may still try          here
 """
@@ -18,11 +18,11 @@ from vipcore.arm.rate_limit import Permits
 from vipcore.errors import AzureRefusal
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.store import Store
-from vipcore.model import Mirror
+from vipcore.model import Mirror, Nic
 from vipcore.ports import Probes
 from vipcore.swap.in_flight import InFlight
 from vipcore.swap.lease import HEARTBEAT_S, HeldLease
-from vipcore.swap.observed import Observed
+from vipcore.swap.plan import FAILED, SUCCEEDED, Observed, Step
 from vipcore.swap.report import Report
 
 TRIES_MAX: Final = 12
@@ -30,12 +30,12 @@ TRIES_MAX: Final = 12
 
 
 class Attempts:
-    """The bounds of one drive. `deadline`: loop seconds; `permits`: the writes for which Azure's rate limit has room already."""
+    """How much one drive has tried. `permits`: the writes for which Azure's rate limit has room already."""
 
-    __slots__ = ("deadline", "last_error", "one_call_tried", "permits", "repairs", "writes")
+    __slots__ = ("last_error", "one_call_tried", "permits", "repairs", "writes")
 
-    def __init__(self, deadline: float, permits: Permits) -> None:
-        self.deadline, self.permits = deadline, permits
+    def __init__(self, permits: Permits) -> None:
+        self.permits = permits
         self.writes: dict[str, int] = {}
         self.last_error: dict[str, Exception] = {}
         """Member -> what last went wrong with a write of its NIC, for the answer where every try was in vain."""
@@ -103,7 +103,7 @@ class Drive:
         until = self.now() + max(0.0, seconds)
         while True:
             now = self.now()
-            if now >= self.attempts.deadline:
+            if now >= self.lease.deadline:
                 raise AzureRefusal(
                     "busy",
                     "Azure has not finished within this request's time. The decision stands; a retry or the timer ends the swap.",
@@ -111,7 +111,7 @@ class Drive:
             await self.lease.renew_if_due()
             if now >= until:
                 return
-            await asyncio.sleep(max(0.0, min(until - now, HEARTBEAT_S, self.attempts.deadline - now)))
+            await asyncio.sleep(max(0.0, min(until - now, HEARTBEAT_S, self.lease.deadline - now)))
 
     async def hold_permits(self, calls: int) -> None:
         """Wait until Azure's rate limit has room for that many writes.
@@ -122,12 +122,44 @@ class Drive:
             held = asyncio.ensure_future(self.attempts.permits.hold(calls))
             try:
                 while not held.done():
-                    await asyncio.wait([held], timeout=max(0.0, min(HEARTBEAT_S, self.attempts.deadline - self.now())))
-                    if not held.done() and self.now() >= self.attempts.deadline:
+                    await asyncio.wait([held], timeout=max(0.0, min(HEARTBEAT_S, self.lease.deadline - self.now())))
+                    if not held.done() and self.now() >= self.lease.deadline:
                         raise AzureRefusal("azure-throttled", "Azure's limit of writes leaves no room yet; the decision stands.")
                     await self.lease.renew_if_due()
             finally:
                 held.cancel()
+
+    async def read(self, *members: str) -> None:
+        """Read these members' NICs side by side. What a read tells of a write without an answer becomes a row."""
+        found = await asyncio.gather(*(self.arm.read_nic(self.mirror.nic_id(name)) for name in members))
+        for name, observation in zip(members, found, strict=True):
+            self.observed.saw(name, observation)
+        for step, before in self.in_flight.take_unreported(*(name for name in members if isinstance(self.observed[name], Nic))):
+            self.tell_unanswered(step, before)
+
+    def tell_unanswered(self, step: Step, before: Nic) -> None:
+        """What the last read says of a write whose answer is lost; the row says it where ARM's request id cannot."""
+        again = self.observed[step.member]
+        if not isinstance(again, Nic):
+            self.in_flight.report_later(step.member, step, before)
+            return
+        landed = again.etag != before.etag
+        if landed:
+            self.in_flight.settled(step.member, self.now())
+        found = "has changed since" if landed else "is still as it was; the write may come late"
+        detail = f"A write of the NIC of {step.member} ({step.kind.value}) got no answer; a fresh read found: the NIC {found}."
+        self.report.add(self.write_entry("unknown", detail, member=step.member))
+
+    async def wait_until_stable(self, member: str, *, within_s: float = float("inf")) -> None:
+        """Wait while the member's NIC is `Updating` by somebody else's operation, at most that long."""
+        started = self.now()
+        subscription = self.arm.subscription(self.mirror.nic_id(member))
+        while isinstance(shown := self.observed[member], Nic) and shown.state not in (SUCCEEDED, FAILED):
+            elapsed = self.now() - started
+            if elapsed >= within_s:
+                return
+            await self.pause(subscription.poll_after(elapsed, self.jitter()))
+            await self.read(member)
 
     def entry(self, event: str, **columns: Any) -> Entry:
         """A row about this swap: who drives it, for whom, under which ids."""

@@ -36,7 +36,7 @@ async def complete(drive: Drive) -> Head:
         to=drive.desired,
         at=drive.store.clock.now(),
         total_ms=total_ms,
-        phases=tuple((phase.name, phase.ms) for phase in drive.report.phases),
+        phases=tuple(drive.report.phases.items()),
     )
     proof = f"Every VIP is on the NIC of {drive.desired}, shown by a read after the last write."
     columns = {"member": drive.desired, "from_member": swap.from_member, "duration_ms": total_ms, "outcome": "moved"}
@@ -76,7 +76,7 @@ async def _probe(drive: Drive) -> list[str]:
     target = drive.mirror.path_probe
     if target is None:
         return []
-    within = min(PATH_PROBE_S, max(0.1, drive.attempts.deadline - drive.now()))
+    within = min(PATH_PROBE_S, max(0.1, drive.lease.deadline - drive.now()))
     took = await drive.probes.path(target, within_s=within)
     drive.end_phase("path")
     if took is None:
@@ -136,11 +136,10 @@ def _tell_the_rest(drive: Drive) -> None:
     if drive.report.refused:
         detail = "Azure refused these writes; the swap went on under another decision or another driver."
         drive.report.add(drive.write_entry("refused", detail))
-    for member in list(drive.in_flight.unreported):
-        if unreported := drive.in_flight.take_unreported(member):
-            kind = unreported[0].kind.value
-            detail = f"A write of the NIC of {member} ({kind}) got no answer; this driver let go before a read could tell more."
-            drive.report.add(drive.entry("nic.write", member=member, outcome="unknown", detail=detail))
+    for step, _ in drive.in_flight.take_unreported(*drive.in_flight.unreported):
+        what = f"A write of the NIC of {step.member} ({step.kind.value})"
+        detail = f"{what} got no answer; this driver let go before a read could tell more."
+        drive.report.add(drive.entry("nic.write", member=step.member, outcome="unknown", detail=detail))
 
 
 async def _hand_over(drive: Drive, head: Head) -> None:
@@ -173,11 +172,7 @@ async def _wind_up(drive: Drive, heartbeat: asyncio.Future[None]) -> None:
     async with drive.lease.lock:
         heartbeat.cancel()  # not in the middle of a commit of its own
     _tell_the_rest(drive)
-    await _write_later(drive)
-
-
-async def _write_later(drive: Drive) -> None:
-    """The table was away when the rows of writes that Azure answered had to be committed: they follow when it is back."""
+    # The table was away when the rows of writes that Azure answered had to be committed: they follow when it is back.
     wait, until = 1.0, drive.now() + LATER_S
     while drive.report.waiting and drive.now() < until:
         await asyncio.sleep(wait)

@@ -19,8 +19,7 @@ from vipcore.errors import InvariantBroken
 from vipcore.instants import Instant
 from vipcore.ledger.head import Head, expecting_late_writes
 from vipcore.model import Json, Nic
-from vipcore.swap.observed import Observed
-from vipcore.swap.plan import Step
+from vipcore.swap.plan import Observed, Step
 
 LATE_WRITES_S: Final = 900.0
 """How long a placement may still be the work of a write whose answer never came (I2)."""
@@ -166,9 +165,9 @@ class InFlight:
         """No row has told of this unanswered write yet: the next read of the NIC will, or the end of the drive."""
         self.unreported[member] = (step, before)
 
-    def take_unreported(self, member: str) -> tuple[Step, Nic] | None:
-        """The unanswered write of which a row is about to tell, or None."""
-        return self.unreported.pop(member, None)
+    def take_unreported(self, *members: str) -> list[tuple[Step, Nic]]:
+        """The unanswered writes of these members' NICs of which rows are about to tell."""
+        return [self.unreported.pop(member) for member in members if member in self.unreported]
 
     def stamp(self, head: Head, now: Instant) -> Head:
         """The head with what only this drive knows: where a write may be in flight or goes next, and when we last wrote."""

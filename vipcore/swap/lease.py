@@ -7,13 +7,12 @@ Invariant (I2): a NIC write starts only when the newest head, committed by this 
   3. `Swap.maybe_in_flight` names the NIC, so that a successor knows that this write may still land.
 While the lease is live nobody else drives, and nothing is confirmed.
 
-If the process dies, the lease runs out three heartbeats later (docs/adr/0013-short-leases-and-the-table-s-time.md). Whoever
-takes over reads `maybe_in_flight`, and rewrites those NICs under the etag of a fresh read before anything else: a write of the
-dead drive that lands later then fails on If-Match. For `in_flight.LATE_WRITES_S` the timer also takes a placement that such a
-write explains for an unfinished swap. The same holds for a drive that was paused: its next check finds another owner.
+A lease that is not renewed runs out within three heartbeats (docs/adr/0013-short-leases-and-the-table-s-time.md), while a write
+of its owner may still be on its way. That does no harm: the next driver rewrites the NICs that `maybe_in_flight` names before
+anything else, and a drive that was paused finds another owner at its next check.
 
 The lease is given back on every way out but two: a write of our own without an answer, which no read has settled, and a table
-that does not answer. That lease runs out.
+that does not answer. That lease runs out, like one of a process that died; `converge.py` says how the next driver goes on.
 """
 
 import asyncio

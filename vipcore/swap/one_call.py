@@ -10,97 +10,89 @@ from vipcore.arm.errors import ArmError, Cause
 from vipcore.errors import NoReply, NotSent
 from vipcore.model import Nic
 from vipcore.swap.drive import Drive
-from vipcore.swap.observe import read, wait_until_stable
-from vipcore.swap.operation import finish
 from vipcore.swap.plan import SUCCEEDED, Kind, Plan, Step
-from vipcore.swap.write import Written, without_effect
-
-
-def fits(drive: Drive, found: Plan) -> bool:
-    """Whether this plan is a plain move that the strategy wants tried in one call."""
-    mirror, desired = drive.mirror, drive.desired
-    if mirror.strategy != "atomic" or drive.attempts.one_call_tried or len(found.detaches) != 1 or found.attach is None:
-        return False
-    if drive.in_flight.late:
-        # Only a write that carries an etag makes sure that one which may still land fails (I2).
-        return False
-    source, target = drive.observed[found.detaches[0].member], drive.observed[desired]
-    if not isinstance(source, Nic) or not isinstance(target, Nic) or {source.state, target.state} != {SUCCEEDED}:
-        return False
-    return all(nic.carries(source.document, vip) and not nic.named(target.document, vip.name) for vip in mirror.vips)
+from vipcore.swap.write import Written, finish, without_effect
 
 
 async def move(drive: Drive, found: Plan) -> bool:
-    """Try it. True: the NICs were read again and the loop plans anew; False: nothing happened, go on with two writes.
+    """Try it, where the plan is a plain move that the strategy wants tried in one call.
 
-    Raises AzureRefusal at the deadline, LostLease, Unreachable.
+    True: the NICs were read again and the loop plans anew; False: nothing happened, go on with two writes. Raises AzureRefusal at
+    the deadline, LostLease, Unreachable.
     """
-    holder, desired = found.detaches[0].member, drive.desired
-    drive.attempts.try_one_call()
-    source, target = drive.observed[holder], drive.observed[desired]
-    subnet_id = nic.subnet_of(target.document) if isinstance(target, Nic) else None
-    if not isinstance(source, Nic) or not isinstance(target, Nic) or subnet_id is None:
+    nics = _nics_of_a_plain_move(drive, found)
+    subnet_id = nic.subnet_of(nics[drive.desired].document) if nics else None
+    if nics is None or subnet_id is None:
         return False
+    drive.attempts.try_one_call()
+    (holder, source), (desired, target) = nics.items()
     items = [(f"{source.id}/ipConfigurations/{v.name}", f"{target.id}/ipConfigurations/{v.name}") for v in drive.mirror.vips]
     await drive.hold_permits(1)
     with drive.attempts.permits.one() as permit:
-        await drive.lease.check_before_write(holder, desired)
-        drive.in_flight.sent(holder, source.document)
-        drive.in_flight.sent(desired, target.document)
+        await drive.lease.check_before_write(*nics)
+        for member, shown in nics.items():
+            drive.in_flight.sent(member, shown.document)
         sent_at = drive.now()
         try:
             vnet_id = subnet_id[: subnet_id.lower().index("/subnets/")]
-            accepted = await drive.arm.move_in_one_call(vnet_id, items, (source, target), permit)
+            reply = await drive.arm.move_in_one_call(vnet_id, items, (source, target), permit)
         except (ArmError, NotSent, NoReply) as exc:
-            return await _not_accepted(drive, holder, source, target, exc)
-    drive.in_flight.accepted(holder, drive.now())
-    drive.in_flight.accepted(desired, drive.now())
-    vips = ", ".join(found.attach.vips if found.attach else ())
+            return await _not_accepted(drive, nics, exc)
+    for member in nics:
+        drive.in_flight.accepted(member, drive.now())
+    vips = ", ".join(vip.name for vip in drive.mirror.vips)
     detail = f"Moved {vips} from the NIC of {holder} to that of {desired} in one call."
-    took_ms = round((drive.now() - sent_at) * 1000)
-    columns = {"member": desired, "from_member": holder, "duration_ms": took_ms}
-    drive.report.add(drive.write_entry("accepted", detail, accepted.request_id, **columns))
-    step = Step(kind=Kind.ATTACH, member=desired)
-    await finish(
-        drive,
-        Written(
-            step=step,
-            operation=accepted.operation,
-            request_id=accepted.request_id,
-            pending=accepted.pending,
-            sent_at=sent_at,
-        ),
-    )
-    await read(drive, holder, desired)
+    columns = {"member": desired, "from_member": holder, "duration_ms": round((drive.now() - sent_at) * 1000)}
+    drive.report.add(drive.write_entry("accepted", detail, reply.request_id, **columns))
+    step, operation = Step(kind=Kind.ATTACH, member=desired), reply.operation or reply.headers.get("location")
+    pending, request_id = reply.status == 202, reply.request_id
+    await finish(drive, Written(step=step, operation=operation, request_id=request_id, pending=pending, sent_at=sent_at))
+    await drive.read(*nics)
     drive.end_phase("move")
     return True
 
 
-async def _not_accepted(drive: Drive, holder: str, source: Nic, target: Nic, exc: ArmError | NotSent | NoReply) -> bool:
+def _nics_of_a_plain_move(drive: Drive, found: Plan) -> dict[str, Nic] | None:
+    """The holder's NIC and desired's, by member; None where the two writes are to be made."""
+    mirror = drive.mirror
+    if mirror.strategy != "atomic" or drive.attempts.one_call_tried or len(found.detaches) != 1 or found.attach is None:
+        return None
+    if drive.in_flight.late:
+        # Only a write that carries an etag makes sure that one which may still land fails (I2).
+        return None
+    holder, desired = found.detaches[0].member, drive.desired
+    source, target = drive.observed[holder], drive.observed[desired]
+    if not isinstance(source, Nic) or not isinstance(target, Nic) or {source.state, target.state} != {SUCCEEDED}:
+        return None
+    plain = all(nic.carries(source.document, vip) and not nic.named(target.document, vip.name) for vip in mirror.vips)
+    return {holder: source, desired: target} if plain else None
+
+
+async def _not_accepted(drive: Drive, nics: dict[str, Nic], exc: ArmError | NotSent | NoReply) -> bool:
     """A refusal had no effect and says that this is not to be had here; a lost answer is settled by a read, if it can be."""
-    members = (holder, drive.desired)
     if isinstance(exc, ArmError):
         drive.report.refusal(exc.request_id)
     if without_effect(exc):
-        for member in members:
+        for member in nics:
             drive.in_flight.refused(member)
         if isinstance(exc, ArmError) and exc.cause in (Cause.THROTTLED, Cause.LOCKED):
             await drive.pause(exc.retry_after_s or 1.0)
-            await read(drive, *members)
+            await drive.read(*nics)
             return True
         drive.store.log("move.refused", mirror=drive.mirror.name, why=str(exc)[:300])
         return False
-    for member in members:
+    for member in nics:
         drive.in_flight.lost(member)
     # The call may still come. The two writes that follow give both NICs another content and etag; what it does after that, the
     # watch for late writes finds (I2).
     await drive.pause(1.0)
-    await read(drive, *members)
-    for member, shown in ((holder, source), (drive.desired, target)):
+    await drive.read(*nics)
+    for member, shown in nics.items():
         again = drive.observed[member]
         if isinstance(again, Nic) and again.etag != shown.etag:
             drive.in_flight.settled(member, drive.now())
-            await wait_until_stable(drive, member)
+            await drive.wait_until_stable(member)
     detail = "A move of the VIPs in one call got no answer; both NICs were read again, and are written one by one where needed."
-    drive.report.add(drive.entry("nic.write", member=drive.desired, from_member=holder, outcome="unknown", detail=detail))
+    holder, desired = nics
+    drive.report.add(drive.entry("nic.write", member=desired, from_member=holder, outcome="unknown", detail=detail))
     return True

@@ -108,23 +108,20 @@ def _carriers(observed: Observations, vip: Vip) -> list[str]:
 def intruder(mirror: Mirror, observed: Observations) -> str | None:
     """`NIC/ipConfigurations/NAME` of a member's own configuration that holds a VIP's address under another name, or None."""
     for _, seen in nics(observed):
-        for vip in mirror.vips:
-            if found := nic.intruder(seen.document, vip, mirror.vips):
-                return f"{seen.id}/ipConfigurations/{found}"
+        if found := nic.intruder(seen.document, mirror.vips):
+            return f"{seen.id}/ipConfigurations/{found}"
     return None
 
 
 def plan(mirror: Mirror, observed: Observations, desired: str) -> Plan | Blocked:
     """The writes that lead from what is seen to every VIP on `desired`, or why none may be made."""
-    blocked = _blocked(mirror, observed, desired)
-    if blocked:
+    if blocked := _blocked(mirror, observed, desired):
         return blocked
     seen, detaches = dict(nics(observed)), []
     for member in mirror.members:
         if member.name == desired or member.name not in seen:
             continue
-        names = tuple(vip.name for vip in mirror.vips if nic.named(seen[member.name].document, vip.name))
-        if names:
+        if names := tuple(vip.name for vip in mirror.vips if nic.named(seen[member.name].document, vip.name)):
             detaches.append(Step(kind=Kind.DETACH, member=member.name, vips=names))
     target = seen[desired]
     missing = tuple(vip.name for vip in mirror.vips if not nic.carries(target.document, vip))
@@ -149,8 +146,7 @@ def _blocked(mirror: Mirror, observed: Observations, desired: str) -> Blocked | 
         return Blocked(
             reason=f"VIP {lost[0]} is on no NIC that could be read, and the NIC of {names} could not be read", unread=unread
         )
-    taken_by = intruder(mirror, observed)
-    if taken_by:
+    if taken_by := intruder(mirror, observed):
         return Blocked(reason=f"a VIP's address is held by {taken_by}, whose name is no VIP of this mirror", taken_by=taken_by)
     for name, seen in nics(observed):
         for vip in mirror.vips:
@@ -159,6 +155,46 @@ def _blocked(mirror: Mirror, observed: Observations, desired: str) -> Blocked | 
                     reason=f"ip configuration {vip.name} is the primary one of {name}'s NIC; Azure does not allow detaching it"
                 )
     return None
+
+
+class Observed(Mapping[str, Observation]):
+    """Member name -> its NIC as the last read, or the answer to our own write, showed it."""
+
+    __slots__ = ("_plans", "_shown", "mirror")
+
+    def __init__(self, mirror: Mirror, shown: Mapping[str, Observation]) -> None:
+        self.mirror = mirror
+        self._shown = dict(shown)
+        self._plans: dict[str, Plan | Blocked] = {}
+
+    def __getitem__(self, member: str) -> Observation:
+        return self._shown[member]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shown)
+
+    def __len__(self) -> int:
+        return len(self._shown)
+
+    def saw(self, member: str, observation: Observation) -> None:
+        """A newer observation of this member's NIC."""
+        self._shown[member] = observation
+        self._plans.clear()
+
+    def plan(self, desired: str) -> Plan | Blocked:
+        """What leads from here to every VIP on `desired`, made once per observation."""
+        if desired not in self._plans:
+            self._plans[desired] = plan(self.mirror, self._shown, desired)
+        return self._plans[desired]
+
+    def placement(self) -> Placement:
+        """Where the VIPs are."""
+        return placement(self.mirror, self._shown)
+
+    def to_write(self, desired: str | None) -> set[str]:
+        """The members whose NICs that plan writes."""
+        found = self.plan(desired) if desired is not None else None
+        return {step.member for step in found.steps} if isinstance(found, Plan) else set()
 
 
 def refusal(observed: Observations, found: Blocked, *, before: str = "") -> AzureRefusal:

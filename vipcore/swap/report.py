@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from vipcore.ledger.audit import Entry
-from vipcore.model import Phase
 
 NOTES_MAX: Final = 8
 REFUSED_MAX: Final = 64
@@ -23,7 +22,8 @@ class Report:
         """Entries in the order in which they happened."""
         self.refused: list[str] = []
         """ARM's ids of writes that Azure refused and that no row has told of yet (I3)."""
-        self.phases: list[Phase] = []
+        self.phases: dict[str, int] = {}
+        """Name -> milliseconds, in order."""
         self.notes: list[str] = []
         self.overlap_memory: dict[str, str] = {}
         """What overlapping taught about this mirror, for `Head.overlap_memory`."""
@@ -51,12 +51,8 @@ class Report:
 
     def end_phase(self, name: str, now: float) -> None:
         """The phase of that name ends now; stretches of one name add up."""
-        ms, self.phase_began = round((now - self.phase_began) * 1000), now
-        for index, phase in enumerate(self.phases):
-            if phase.name == name:
-                self.phases[index] = Phase(name=name, ms=phase.ms + ms)
-                return
-        self.phases.append(Phase(name=name, ms=ms))
+        self.phases[name] = self.phases.get(name, 0) + round((now - self.phase_began) * 1000)
+        self.phase_began = now
 
     def note(self, sentence: str) -> None:
         """A sentence for the row that ends this drive; the first few are kept."""

@@ -17,10 +17,8 @@ from vipcore.instants import spread
 from vipcore.model import Nic
 from vipcore.swap import one_call, plan
 from vipcore.swap.drive import Drive
-from vipcore.swap.observe import read, wait_until_stable
-from vipcore.swap.operation import finish
 from vipcore.swap.plan import Plan, Step
-from vipcore.swap.write import Written, write
+from vipcore.swap.write import Written, finish, write
 
 REPAIRS_MAX: Final = 3
 EXPLORE_EVERY: Final = 25
@@ -33,56 +31,45 @@ _T = TypeVar("_T")
 
 
 async def carry_out(drive: Drive, found: Plan) -> None:
-    """The plan's next write or writes. Raises AzureRefusal, LostLease, Unreachable."""
-    if not await _still_right(drive, found):
+    """The plan's next write or writes, where the plan is still right when others have ended what they do to its NICs.
+
+    Raises AzureRefusal, LostLease, Unreachable.
+    """
+    for step in found.detaches:
+        await drive.wait_until_stable(step.member, within_s=HOLDER_STABLE_S)
+    # Also where only something is to be detached: an older read of a NIC that is `Updating` may show what it no longer has.
+    await drive.wait_until_stable(drive.desired)
+    drive.end_phase("wait")
+    if drive.observed.plan(drive.desired) != found:
         return
     if found.repair:
         await _repair(drive, found.repair)
-    elif not (one_call.fits(drive, found) and await one_call.move(drive, found)):
+    elif not await one_call.move(drive, found):
         await _one_by_one(drive, found)
 
 
-async def _still_right(drive: Drive, found: Plan) -> bool:
-    """Wait for what others do to the NICs of the plan. Whether the plan is still the right one."""
-    for step in found.detaches:
-        await wait_until_stable(drive, step.member, within_s=HOLDER_STABLE_S)
-    # Also where only something is to be detached: an older read of a NIC that is `Updating` may show what it no longer has.
-    await wait_until_stable(drive, drive.desired)
-    drive.end_phase("wait")
-    return drive.observed.plan(drive.desired) == found
-
-
 async def _one_by_one(drive: Drive, found: Plan) -> None:
-    """The detaches, and the attach as soon as Azure lets go of the addresses."""
-    accepted = await _detach(drive, found)
-    if accepted is None:
+    """The detaches side by side, and the attach as soon as Azure lets go of the addresses."""
+    await drive.hold_permits(len(found.steps))
+    losing = [step.member for step in found.detaches]
+    detaching = await _all(*(write(drive, step) for step in found.detaches))
+    accepted = [written for written in detaching if written is not None]
+    if len(accepted) < len(detaching):
+        await _finish_all(drive, accepted)
+        await drive.read(*losing)
         return
     pending = [written for written in accepted if written.pending]
-    early: Written | None = None
-    if found.attach and pending and _overlaps(drive):
-        early = await _attach_early(drive, found.attach, pending)
+    early = await _attach_early(drive, found.attach, pending) if found.attach and pending and _overlaps(drive) else None
     if not await _finish_all(drive, accepted):
         if early:
             await _finish_all(drive, [early])
         return
-    if found.detaches:
+    if losing:
         drive.end_phase("detach")
     if found.attach is None or (early is None and _has_everything(drive)):
-        await read(drive, *(step.member for step in found.detaches))
+        await drive.read(*losing)
         return
     await _attach(drive, found, early)
-
-
-async def _detach(drive: Drive, found: Plan) -> list[Written] | None:
-    """Send the detaches side by side. None where one was not accepted; the NICs were read again then."""
-    await drive.hold_permits(len(found.steps))
-    detaching = await _all(*(write(drive, step) for step in found.detaches))
-    accepted = [written for written in detaching if written is not None]
-    if len(accepted) == len(detaching):
-        return accepted
-    await _finish_all(drive, accepted)
-    await read(drive, *(step.member for step in found.detaches))
-    return None
 
 
 def _has_everything(drive: Drive) -> bool:
@@ -98,7 +85,7 @@ async def _repair(drive: Drive, step: Step) -> None:
         return
     repaired = await finish(drive, written)
     drive.end_phase("repair")
-    await read(drive, drive.desired)
+    await drive.read(drive.desired)
     if drive.attempts.count_repair() >= REPAIRS_MAX and not repaired:
         raise AzureRefusal(
             "azure-failed",
@@ -110,31 +97,30 @@ async def _repair(drive: Drive, step: Step) -> None:
 async def _attach(drive: Drive, found: Plan, early: Written | None) -> None:
     """Write the attach, unless an early try was accepted, follow it, and read the NICs that were written."""
     assert found.attach is not None
-    others = [step.member for step in found.detaches if not _read_since_written(drive, step.member)]
+    others = [step.member for step in found.detaches if not _read_since(drive, step.member, 0.0)]
     # The reads that verify the detaches go out while Azure works on the attach.
-    verifying = asyncio.ensure_future(read(drive, *others))
+    verifying = asyncio.ensure_future(drive.read(*others))
     try:
         written = early or await _attach_when_free(drive, found.attach)
         if written is not None and await finish(drive, written):
             drive.end_phase("attach")
             if not proven(drive):
-                await read(drive, drive.desired)
+                await drive.read(drive.desired)
             await verifying
             drive.end_phase("verify")
     finally:
         await asyncio.wait([verifying])
 
 
-def _read_since_written(drive: Drive, member: str) -> bool:
-    """Whether what is known of this NIC comes from a read, not from the answer to our write of it."""
-    shown = drive.observed[member]
-    return isinstance(shown, Nic) and shown.read_at >= 0
-
-
 def proven(drive: Drive) -> bool:
     """Whether what is known of desired's NIC comes from a read that was sent after our last write was answered (I4)."""
-    shown = drive.observed[drive.desired]
-    return isinstance(shown, Nic) and shown.read_at >= drive.in_flight.wrote_at
+    return _read_since(drive, drive.desired, drive.in_flight.wrote_at)
+
+
+def _read_since(drive: Drive, member: str, at: float) -> bool:
+    """Whether what is known of this NIC comes from a read that was sent then or later, not from the answer to our write of it."""
+    shown = drive.observed[member]
+    return isinstance(shown, Nic) and shown.read_at >= at
 
 
 async def _attach_when_free(drive: Drive, step: Step) -> Written | None:
@@ -152,8 +138,8 @@ async def _attach_when_free(drive: Drive, step: Step) -> Written | None:
             drive.in_flight.overwrite(holder)
         tries = drive.attempts.writes[step.member]
         await drive.pause(spread(min(0.3 * 2**tries, 5.0), drive.jitter()))
-        await read(drive, holder, drive.desired)
-        await wait_until_stable(drive, holder)
+        await drive.read(holder, drive.desired)
+        await drive.wait_until_stable(holder)
         return None
 
 
@@ -189,8 +175,6 @@ async def _finish_all(drive: Drive, written: list[Written]) -> bool:
 
 async def _all(*waits: Coroutine[Any, Any, _T]) -> list[_T]:
     """Run all to completion side by side, then raise the first error."""
-    results = await asyncio.gather(*waits, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return [result for result in results if not isinstance(result, BaseException)]
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return [task.result() for task in tasks]

@@ -1,12 +1,13 @@
-"""One NIC write: what it carries, when it may go out, and what each way it can go wrong means.
+"""One NIC write to the end of its operation: what it carries, when it may go out, and what each way it can go wrong means.
 
-Changes: the NIC of the step's member, by one PUT; `attempts`, `in_flight`, `journal` and `observed` through their methods; the
+Changes: the NIC of the step's member, by one PUT; `attempts`, `in_flight`, `report` and `observed` through their methods; the
 lease through `check_before_write`. Never: another NIC, anything in the document but our VIPs' ip configurations and the tag that
 proves an overwrite (docs/adr/0012-overwrite-is-proven.md), a PUT repeated without a fresh read, the end of the swap or of the
 lease.
 
 A write that was refused had no effect. A write whose answer is lost (`NoReply`, a 5xx) may have had one: nothing is repeated
-before a fresh read, and the member stays in `InFlight.late` until a read or an accepted write of ours settles it.
+before a fresh read, and the member stays in `InFlight.late` until a read or an accepted write of ours settles it. An operation
+that failed may have changed the NIC all the same (docs/facts/azure.md section 7): only a read tells.
 """
 
 from dataclasses import dataclass
@@ -14,16 +15,24 @@ from typing import Final
 
 from vipcore import instants
 from vipcore.arm import nic
-from vipcore.arm.client import Accepted
 from vipcore.arm.errors import ArmError, Cause
+from vipcore.arm.port import ArmReply
 from vipcore.errors import AzureRefusal, NoReply, NoToken, NotSent
 from vipcore.model import Json, Nic
 from vipcore.swap.drive import TRIES_MAX, Drive
-from vipcore.swap.observe import read, tell_unanswered
 from vipcore.swap.plan import FAILED, SUCCEEDED, Kind, Step
 
 FRESH_S: Final = 15.0
 """A NIC read longer ago is read again before it is written: If-Match on NICs is undocumented (docs/facts/azure.md section 5)."""
+
+BESIDE_S: Final = 1.0
+"""An operation accepted longer ago ran beside another one that has ended, and may have ended too: it is polled at once."""
+
+POLL_FAULTS_MAX: Final = 6
+"""Polls in a row that led to nothing; then the NIC itself is read."""
+
+_USELESS: Final = frozenset({Cause.DENIED, Cause.FORBIDDEN, Cause.FATAL})
+"""Failures of a poll that another poll meets again. They say nothing of the operation: the NIC is read instead."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -69,7 +78,7 @@ async def write(drive: Drive, step: Step, *, early: bool = False) -> Written | N
         drive.in_flight.sent(step.member, shown.document)
         sent_at = drive.now()
         try:
-            accepted = await drive.arm.put(shown, document(drive, step, shown), permit)
+            after, reply = await drive.arm.put(shown, document(drive, step, shown), permit)
         except (ArmError, NotSent, NoReply) as exc:
             waits = isinstance(exc, ArmError) and exc.cause in (Cause.THROTTLED, Cause.LOCKED)
             if isinstance(exc, ArmError):
@@ -84,7 +93,7 @@ async def write(drive: Drive, step: Step, *, early: bool = False) -> Written | N
             if not (early and waits):
                 await _not_accepted(drive, step, shown, exc)
             return None
-    return _accepted(drive, step, accepted, sent_at)
+    return _accepted(drive, step, after, reply, sent_at)
 
 
 async def _read_shortly_before(drive: Drive, member: str) -> Nic | None:
@@ -92,7 +101,7 @@ async def _read_shortly_before(drive: Drive, member: str) -> Nic | None:
     shown = drive.observed[member]
     if isinstance(shown, Nic) and drive.now() - shown.read_at <= FRESH_S:
         return shown
-    await read(drive, member)
+    await drive.read(member)
     again = drive.observed[member]
     return again if isinstance(shown, Nic) and isinstance(again, Nic) and again.etag == shown.etag else None
 
@@ -102,17 +111,17 @@ def without_effect(exc: ArmError | NotSent | NoReply) -> bool:
     return isinstance(exc, NotSent) or (isinstance(exc, ArmError) and exc.cause is not Cause.TRANSIENT)
 
 
-def _accepted(drive: Drive, step: Step, accepted: Accepted, sent_at: float) -> Written:
+def _accepted(drive: Drive, step: Step, after: Nic, reply: ArmReply, sent_at: float) -> Written:
     if step.vips:
         drive.in_flight.accepted(step.member, drive.now())
     else:  # the NIC may be as it was, its etag included
         drive.in_flight.answered(step.member, drive.now())
-    drive.observed.saw(step.member, accepted.nic)
-    pending = accepted.nic.state not in (SUCCEEDED, FAILED)
+    drive.observed.saw(step.member, after)
+    pending = after.state not in (SUCCEEDED, FAILED)
     detail = _SENTENCE[step.kind].format(vips=", ".join(step.vips), member=step.member)
     took_ms = round((drive.now() - sent_at) * 1000)
-    drive.report.add(drive.write_entry("accepted", detail, accepted.request_id, member=step.member, duration_ms=took_ms))
-    return Written(step=step, operation=accepted.operation, request_id=accepted.request_id, pending=pending, sent_at=sent_at)
+    drive.report.add(drive.write_entry("accepted", detail, reply.request_id, member=step.member, duration_ms=took_ms))
+    return Written(step=step, operation=reply.operation, request_id=reply.request_id, pending=pending, sent_at=sent_at)
 
 
 _SENTENCE: Final = {
@@ -141,7 +150,7 @@ async def _not_accepted(drive: Drive, step: Step, shown: Nic, exc: ArmError | No
                 raise exc.refusal()
             case Cause.THROTTLED | Cause.LOCKED:
                 wait = exc.retry_after_s if exc.retry_after_s is not None else 1.0 + drive.jitter()
-                if drive.now() + wait >= drive.attempts.deadline:
+                if drive.now() + wait >= drive.lease.deadline:
                     raise exc.refusal()
                 await drive.pause(wait)
             case Cause.TOKEN | Cause.TRANSIENT:
@@ -151,9 +160,9 @@ async def _not_accepted(drive: Drive, step: Step, shown: Nic, exc: ArmError | No
     else:
         await drive.pause(0.2 + 0.3 * drive.jitter())
     drive.in_flight.take_unreported(step.member)
-    await read(drive, step.member)
+    await drive.read(step.member)
     if step.member in drive.in_flight.unanswered:
-        tell_unanswered(drive, step, shown)
+        drive.tell_unanswered(step, shown)
 
 
 def _in_vain(drive: Drive, member: str) -> AzureRefusal:
@@ -174,3 +183,72 @@ def _in_vain(drive: Drive, member: str) -> AzureRefusal:
             return AzureRefusal("azure-failed", f"{before}Azure could not be reached: {exc}")
         case _:
             return AzureRefusal("azure-failed", before.rstrip())
+
+
+async def finish(drive: Drive, written: Written) -> bool:
+    """Follow the write's operation to its end. True: succeeded. False: it failed or was superseded; the NIC was read again.
+
+    Raises AzureRefusal `busy` at the deadline, LostLease, Unreachable.
+    """
+    if not written.pending:
+        return True
+    await drive.lease.commit_waiting()
+    member = written.step.member
+    if written.operation is None:
+        await drive.wait_until_stable(member)
+        return True
+    subscription = drive.arm.subscription(drive.mirror.nic_id(member))
+    faults, polls, before_s = 0, 0, 0.0
+    waits = drive.now() - written.sent_at < BESIDE_S or subscription.reads_low()
+    with subscription.polling():
+        while True:
+            if waits:
+                await drive.pause(subscription.poll_after(drive.now() - written.sent_at, drive.jitter(), polls))
+            waits = True
+            elapsed = drive.now() - written.sent_at
+            try:
+                ended = await _ended(drive, written, by_its_nic=bool(written.step.vips) and subscription.reads_low())
+                if ended is not None:
+                    subscription.poll_ended(elapsed, before_s)
+                    return ended
+                polls, faults, before_s = polls + 1, 0, elapsed
+            except (ArmError, NotSent, NoReply) as exc:
+                cause = exc.cause if isinstance(exc, ArmError) else None
+                if isinstance(exc, ArmError) and (exc.ended_operation or cause is Cause.GONE):
+                    return await _ended_badly(drive, written, exc)
+                if cause is not Cause.THROTTLED:
+                    faults += 1
+                if isinstance(exc, NotSent) or cause in _USELESS or faults >= POLL_FAULTS_MAX:
+                    # We may not or do not poll this URL, or it stopped answering: the NIC tells as well.
+                    await drive.read(member)
+                    await drive.wait_until_stable(member)
+                    return True
+
+
+async def _ended(drive: Drive, written: Written, *, by_its_nic: bool) -> bool | None:
+    """None: not ended. True: succeeded. False: the NIC shows something else than what was written. Raises as `Arm.poll`.
+
+    `by_its_nic`: one read instead of two where reads are scarce; a NIC that is `Succeeded` again tells what came of it, too.
+    """
+    member, vips = written.step.member, written.step.vips
+    if by_its_nic:
+        await drive.read(member)
+        shown = drive.observed[member]
+        if isinstance(shown, Nic) and shown.state != FAILED:
+            if shown.state != SUCCEEDED:
+                return None
+            if written.step.kind is Kind.DETACH:
+                return not any(nic.named(shown.document, vip) for vip in vips)
+            return all(nic.carries(shown.document, vip) for vip in drive.mirror.vips if vip.name in vips)
+    return await drive.arm.poll(drive.mirror.nic_id(member), written.operation or "") or None
+
+
+async def _ended_badly(drive: Drive, written: Written, exc: ArmError) -> bool:
+    """The write already has its row; the failure goes into the row that ends the swap."""
+    member = written.step.member
+    drive.attempts.failed(member, exc)
+    drive.store.log("operation.ended", mirror=drive.mirror.name, member=member, code=exc.code, request=written.request_id)
+    drive.report.note(f"The operation {written.request_id} on the NIC of {member} ended with {exc.code}: {exc.message}")
+    await drive.read(member)
+    await drive.wait_until_stable(member)
+    return False

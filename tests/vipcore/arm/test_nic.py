@@ -65,7 +65,7 @@ def test_attached_vip_is_carried(name: str) -> None:
 
     assert [nic.carries(after, vip) for vip in VIPS] == [True, True]
     assert [nic.is_primary(after, vip.name) for vip in VIPS] == [False, False]
-    assert [nic.intruder(after, vip) for vip in VIPS] == [None, None]
+    assert [nic.intruder(after, [vip]) for vip in VIPS] == [None, None]
     four, six = (item["properties"] for item in added(document, after))
     assert four["subnet"] == six["subnet"] == {"id": nic.subnet_of(document)}
     assert (four["privateIPAllocationMethod"], four["primary"]) == ("Static", False)
@@ -138,9 +138,9 @@ def test_stranger_with_our_address_is_seen() -> None:
     ):
         stranger["properties"].update(change)
 
-        assert nic.intruder(document, VIPS[0]) == "ipconfig2"
+        assert nic.intruder(document, [VIPS[0]]) == "ipconfig2"
         assert not nic.carries(document, VIPS[0])
-    assert nic.intruder(document, VIPS[1]) is None
+    assert nic.intruder(document, [VIPS[1]]) is None
 
 
 CHANGES = {
@@ -184,5 +184,5 @@ def test_azures_own_marks_are_no_changes() -> None:
 def test_poor_documents_carry_nothing(document: Any) -> None:
     """A document without ip configurations, or with what is none, carries nothing and breaks nothing."""
     assert not nic.carries(document, VIPS[0])
-    assert nic.intruder(document, VIPS[0]) is None
+    assert nic.intruder(document, [VIPS[0]]) is None
     assert nic.subnet_of(document) is None

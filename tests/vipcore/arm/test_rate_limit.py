@@ -208,7 +208,7 @@ def test_others_who_use_the_bucket_are_noticed() -> None:
         subscription.answered("GET", sent, answer("reads", 3), now())
         assert subscription.reads.permits.available(now()) == pytest.approx(3.0, abs=2.0)
         assert len(subscription.reads.call_times) == pytest.approx(subscription.reads.permits.size - 3.0, abs=2.0)
-        assert subscription.reads_low(now())
+        assert subscription.reads_low()
 
     in_time(story)
 

@@ -31,7 +31,7 @@ from tests.vipcore.effects import PUT, watched
 from vipcore.errors import InvariantBroken
 from vipcore.model import Epoch, Mirror, Nic
 from vipcore.swap.in_flight import Event, InFlight, Write
-from vipcore.swap.observed import Observed
+from vipcore.swap.plan import Observed
 
 
 class DieSending(Fate):

@@ -1,5 +1,6 @@
 """Preflight: what would stop the swap is found before anything is detached, and what cannot be read stops nothing."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from simulator.core.switches import Denial
 from simulator.state.world import WorldConfig, WorldNic, WorldPublicIp
 from tests.promises.harness import Harness
 from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, assert_kept, cured, document, puts, refused, switch, timer, virtual
+from tests.vipcore.effects import POLLS, watched
 from tests.vipcore.swap.azure import JOINS, fixed, on_nobody
 from tests.vipcore.swap.repertoire import SYNC
 
@@ -144,3 +146,41 @@ async def test_a_target_that_does_not_exist() -> None:
     assert refusal.code == "azure-failed"
     assert f"does not exist: /subscriptions/{'0' * 8}" in refusal.detail
     assert puts(harness) == []
+
+
+@virtual
+async def test_readings_that_are_young_stand_in() -> None:
+    """Within 15 minutes the next swap reads subnet, public IP and known permissions no more; after that it does. (I10)"""
+    _, node, effects = watched()
+    reads = []
+    for turn, wait_s in enumerate([60.0, 60.0, 60.0, 1000.0, 0.0]):
+        effects.seen.clear()
+        await node.claim(["MIRRORB", "MIRRORA"][turn % 2], claim_id=f"c{turn}")
+        reads.append(sum(n for label, n in effects.count().items() if label.startswith("arm GET")) - effects.count()[POLLS])
+        await asyncio.sleep(wait_s)
+
+    assert reads[2] <= 5 < 8 <= reads[0]
+    assert reads[4] >= 8
+
+
+@virtual
+async def test_a_right_that_was_taken_away_is_met_once() -> None:
+    """A reading of rights that Azure has just contradicted no longer stands in: the next try stops before it writes. (I3, I10)"""
+    action = "Microsoft.Network/virtualNetworks/subnets/join/action"
+    harness = Harness(switches=fixed())
+    node = harness.node("n1")
+    await node.claim("MIRRORB")
+    switch(harness, denied=(Denial(action=action, scope=JOINS[action]),))
+
+    first = await refused(node.claim("MIRRORA", claim_id="c2"))
+    sent = len(puts(harness))
+    second = await refused(node.claim("MIRRORA", claim_id="c2"))
+
+    assert (first.code, second.code) == ("azure-denied", "azure-denied")
+    assert len(puts(harness)) == sent
+    # What Azure refused is told too: each answer's request id stands in a row.
+    known = ",".join(str(row.columns.get("ArmRequestIds", "")) for row in await harness.trail())
+    assert all(sent.request_id in known for sent in harness.cloud.history if sent.method == "PUT")
+    switch(harness, denied=())
+    await timer(node, 600.0)
+    await assert_kept(harness, on=NIC_A)

@@ -11,7 +11,7 @@ from vipcore.ledger.audit import Entry
 from vipcore.ledger.head import Head
 from vipcore.swap.in_flight import InFlight
 from vipcore.swap.lease import HeldLease, take_lease
-from vipcore.swap.observed import Observed
+from vipcore.swap.plan import Observed
 from vipcore.swap.report import Report
 
 

@@ -1,4 +1,4 @@
-"""Reads of NICs: a NIC that cannot be read is unknown, never empty."""
+"""Reads of NICs in a drive: a NIC that cannot be read is unknown, never empty."""
 
 from dataclasses import replace
 from typing import Any
