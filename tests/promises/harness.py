@@ -5,6 +5,7 @@ A `Fate` decides at each point what happens; an instance that died never returns
 """
 
 import asyncio
+import contextlib
 import json
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -68,6 +69,14 @@ class Fate:
         """The reply arrived."""
 
 
+class LandsLate(CommitUnknown):
+    """The answer to a commit is lost, and the commit lands so many seconds later, if it still can."""
+
+    def __init__(self, after_s: float) -> None:
+        super().__init__("lost, and late")
+        self.after_s = after_s
+
+
 def parsed(text: str) -> Config:
     """The configuration of a mirrors document; read once per process, as it never changes."""
     if text not in _PARSED:
@@ -107,6 +116,7 @@ class Harness:
         self.pages: dict[str, Page] = {}
         self.table_away_until = 0.0
         self.no_token_until = 0.0
+        self.on_their_way: list[asyncio.Task[None]] = []
         self.graves: list[asyncio.Future[None]] = []
         self.journal = Journal(docs={nic.name: nic.doc for nic in self.cloud.nics.values()})
         self._genuine_record = self.cloud.record
@@ -543,10 +553,18 @@ class _Ledger:
                     trace.owners.add(owner)
             return stored
 
+        async def late(after_s: float) -> None:
+            await asyncio.sleep(after_s)
+            with contextlib.suppress(Stale):
+                await do()
+
         WORKING_ON.set(head.mirror)
         self._asks(head.mirror)
         try:
             stored = await self._call("commit", do)
+        except LandsLate as exc:
+            self.node.harness.on_their_way.append(asyncio.ensure_future(late(exc.after_s)))
+            raise
         except TimeoutError as exc:
             raise CommitUnknown("lost") from exc
         self._known([stored])

@@ -147,7 +147,16 @@ SLIPS: tuple[Slip, ...] = (
         2,
         _of((takeover.begin, "if newest.etag != head.etag:", "if newest.etag != head.etag and newest.swap is None:")),
     ),
-    ("a commit without an answer counts as done", 2, _of((store.Store.commit, "await self._landed(head, rows)", "True"))),
+    (
+        "a commit without an answer counts as done",
+        2,
+        _of((store.Store._landed, "stored is not None and stored.hash == rows[-1].hash", "True")),
+    ),
+    (
+        "a commit that lands late is somebody else's",
+        6,
+        _of((store.Store.commit, "isinstance(exc, CommitUnknown)", "unknown.clear() or isinstance(exc, CommitUnknown)")),
+    ),
     # -- rows
     ("refused writes leave no request id", 3, _of((write.write, "drive.report.refusal(exc.request_id)", "pass"))),
     ("what a look found of a lost answer is not told", 3, _of((drive.Drive.tell_unanswered, "self.report.add(", "str("))),
@@ -156,13 +165,15 @@ SLIPS: tuple[Slip, ...] = (
         3,
         _of(
             (lease.HeldLease._commit, "[*self.report.waiting, *entries]", "list(entries) or [*self.report.waiting]"),
-            (lease.HeldLease._commit, "self.report.committed(sent)", "self.report.waiting.clear()"),
+            (lease.HeldLease._commit, "self._landed(stored.head_hash)", "self.report.waiting.clear()"),
         ),
     ),
     (
         "a commit that was cut off takes its rows along",
         3,
-        _of((lease.HeldLease._commit, "self._in_doubt = (rows[-1], sent) if rows else None", "self.report.committed(sent)")),
+        _of(
+            (lease.HeldLease._commit, "self._in_doubt += [(rows[-1], list(sent))] if rows else []", "self.report.committed(sent)")
+        ),
     ),
     ("a driver that hands over does not tell of refused writes", 3, _values((ending, "_tell_the_rest", lambda drive: None))),
     (
@@ -178,7 +189,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a row whose commit got no answer is committed again",
         3,
-        _of((lease.HeldLease._resolve_doubt, "if self._in_doubt is None:", "if True:")),
+        _of((lease.HeldLease._resolve_doubt, "in self._in_doubt:", "in ():")),
     ),
     # -- reads
     ("a read is as young as its answer", 4, _of((client.Arm._send, "return reply, sent.at", "return reply, loop.time()"))),

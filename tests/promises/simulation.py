@@ -23,7 +23,7 @@ from simulator.core.switches import Denial, Switches
 from tests.promises import worlds
 from tests.promises.checker import check
 from tests.promises.crashes import SUPERSEDED, quiet
-from tests.promises.harness import Fate, Harness, Node, nic_name, parsed
+from tests.promises.harness import Fate, Harness, LandsLate, Node, nic_name, parsed
 from tests.promises.loop import run
 from vipcore.errors import CommitUnknown, Refusal, Unreachable
 from vipcore.model import Outcome, Page
@@ -75,7 +75,11 @@ class Chaos(Fate):
         if label.startswith("table") and self.rng.random() < self.weather.away:
             node.harness.table_away_until = node.harness.loop.time() + self.rng.uniform(1.0, 30.0)
         if label == "table commit" and self.losing.random() < self.weather.lose:
-            raise CommitUnknown("lost on its way there")
+            raise (
+                CommitUnknown("lost on its way there")
+                if self.losing.random() < 0.5
+                else LandsLate(3.0 * self.losing.random() ** 4)
+            )
 
     async def between(self, node: Node, label: str) -> None:
         if self.calm:

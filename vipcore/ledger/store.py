@@ -48,6 +48,8 @@ class Store:
         """
         if head.etag == OUTDATED:
             head = await self.ledger.load_head(head.mirror)
+        unknown: list[tuple[Head, Sequence[Row]]] = []
+        """Transactions without an answer. One may land even after a read that did not find it: then the next one conflicts."""
         for attempt in range(_TRIES):
             new, entries = change(head)
             if new is head and not entries:
@@ -59,15 +61,16 @@ class Store:
             sending(rows)
             try:
                 stored: Head | None = await self.ledger.commit(new, rows)
-            except Stale:
-                stored, head = None, await self.ledger.load_head(new.mirror)
-            except CommitUnknown:
+            except (Stale, CommitUnknown) as exc:
+                if isinstance(exc, CommitUnknown):
+                    unknown.append((new, rows))
                 try:
                     head = await self.ledger.load_head(new.mirror)
-                    landed = await self._landed(head, rows)
-                except Unreachable as exc:
-                    raise CommitInDoubt(str(exc)) from exc
-                stored = (head if head == new else replace(new, etag=OUTDATED)) if landed else None
+                    stored = await self._landed(head, unknown)
+                except Unreachable as away:
+                    if unknown:
+                        raise CommitInDoubt(str(away)) from away
+                    raise
             if stored is not None:
                 if rows:
                     # The second place of trust: a head hash that only the log has shows that a tail of the table was cut off.
@@ -76,13 +79,15 @@ class Store:
             await asyncio.sleep(0.02 * attempt * self.clock.jitter())
         raise Unreachable(f"the head of mirror {head.mirror} changed {_TRIES} times while this was committed")
 
-    async def _landed(self, head: Head, rows: Sequence[Row]) -> bool:
-        """Whether the transaction whose answer was lost took effect.
+    async def _landed(self, head: Head, unknown: Sequence[tuple[Head, Sequence[Row]]]) -> Head | None:
+        """What was stored by one of the transactions whose answers were lost; None: none of them has taken effect.
 
         Without a row nobody can tell whose transaction it was, so it is made again: another delivery of the same request may
         have left the head as we wanted it (I6).
         """
-        if not rows or head.seq < rows[-1].seq:
-            return False
-        stored = await self.ledger.load_row(rows[-1].mirror, rows[-1].seq)
-        return stored is not None and stored.hash == rows[-1].hash
+        for new, rows in unknown:
+            if rows and head.seq >= rows[-1].seq:
+                stored = await self.ledger.load_row(rows[-1].mirror, rows[-1].seq)
+                if stored is not None and stored.hash == rows[-1].hash:
+                    return head if head == new else replace(new, etag=OUTDATED)
+        return None

@@ -102,8 +102,8 @@ class HeldLease:
         self.head_is_newest = head.etag != OUTDATED
         self.lock = asyncio.Lock()
         """Held while the head is replaced: the heartbeat runs beside the work."""
-        self._in_doubt: tuple[Row, list[Entry]] | None = None
-        """A row whose commit got no answer, and that commit's entries: nobody knows yet whether they are in the trail."""
+        self._in_doubt: list[tuple[Row, list[Entry]]] = []
+        """The last row of each commit without an answer, and its entries: nobody knows yet whether they are in the trail."""
 
     def check_held(self, head: Head) -> None:
         """Raises LostLease unless this drive may go on under this head."""
@@ -182,27 +182,30 @@ class HeldLease:
             return after, sent
 
         def sending(rows: Sequence[Row]) -> None:
-            self._in_doubt = (rows[-1], sent) if rows else None
+            self._in_doubt += [(rows[-1], list(sent))] if rows else []
 
         try:
             stored = await self.store.commit(head, with_waiting, sending)
         except Exception as exc:
             if not isinstance(exc, CommitInDoubt):
-                self._in_doubt = None
+                self._in_doubt.clear()
             raise
-        self._in_doubt = None
-        self.report.committed(sent)
+        self._landed(stored.head_hash)
+        self._in_doubt.clear()
         return stored
 
     async def _resolve_doubt(self) -> None:
         """Entries that did get into the trail although the answer to their commit was lost are not committed again."""
-        if self._in_doubt is None:
-            return
-        row, sent = self._in_doubt
-        stored = await self.store.ledger.load_row(row.mirror, row.seq)
-        self._in_doubt = None
-        if stored is not None and stored.hash == row.hash:
-            self.report.committed(sent)
+        for row, _ in self._in_doubt:
+            stored = await self.store.ledger.load_row(row.mirror, row.seq)
+            self._landed(stored.hash if stored else "")
+        self._in_doubt.clear()
+
+    def _landed(self, row_hash: str) -> None:
+        """The row of this hash is in the trail, and with it the entries that were sent with it."""
+        for row, sent in self._in_doubt:
+            if row.hash == row_hash:
+                self.report.committed(sent)
 
     async def check_before_write(self, *members: str) -> None:
         """Right before a write of these members' NICs; the write goes out without another wait, and uses the check up.

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.promises.harness import Fate, Harness, Node
-from tests.promises.helpers import virtual
+from tests.promises.harness import Fate, Harness, LandsLate, Node
+from tests.promises.helpers import assert_kept, events, virtual
 from tests.promises.ledger import MemoryLedger
 from tests.promises.loop import run
 from vipcore.errors import CommitUnknown
@@ -123,3 +123,31 @@ async def test_a_head_hash_is_logged_though_the_answer_to_its_commit_was_lost() 
 
     logged: list[dict[str, Any]] = [fields for event, fields in node.log if event == "audit.head"]
     assert logged == [{"mirror": "PROD", "seq": 1, "hash": frozen.head_hash}]
+
+
+class Delays(Fate):
+    """The first commit that an instance sends lands so many seconds later, and its answer is lost."""
+
+    def __init__(self, after_s: float) -> None:
+        self.after_s: float | None = after_s
+
+    async def before(self, node: Node, label: str) -> None:
+        if label == "table commit" and self.after_s is not None:
+            after_s, self.after_s = self.after_s, None
+            raise LandsLate(after_s)
+
+
+@pytest.mark.parametrize("after_s", [0.006, 0.008, 0.010, 0.5])
+@virtual
+async def test_a_commit_that_lands_after_the_read_that_looked_for_it(after_s: float) -> None:
+    """The same claim goes on with it at once, and nothing is decided or written twice. (I1, I3, I6)"""
+    harness = Harness(fate=Delays(after_s))
+    node = harness.node("n1")
+    began = harness.loop.time()
+
+    outcome = await node.claim("MIRRORB")
+
+    assert outcome.outcome == "moved"
+    assert harness.loop.time() - began < 10.0
+    assert (await events(harness)).count("claim.accepted") == 1
+    await assert_kept(harness, on="mirrorb280_z2")
