@@ -5,10 +5,10 @@ import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
-from vipcore.adapters.table import Conflict, NotFound, Table
-from vipcore.errors import CommitUnknown, NoReply, NotSent, Stale, Unreachable
+from vipcore.adapters.table import Conflict, Table
+from vipcore.errors import Unreachable
 from vipcore.ledger import columns
 from vipcore.ledger.audit import Row, row_key
 from vipcore.ledger.head import Head
@@ -36,32 +36,21 @@ class TableLedger:
 
     async def load_head(self, mirror: str) -> Head:
         """See the port. A damaged head is Unreachable too, since nothing can be decided on it."""
+        entity = await self.table.get(mirror, columns.ROW_KEY)
         try:
-            entity = await self.table.get(mirror, columns.ROW_KEY)
-            return columns.from_entity(entity.columns, entity.etag)
-        except NotFound:
-            return Head(mirror=mirror)
+            return columns.from_entity(entity.columns, entity.etag) if entity else Head(mirror=mirror)
         except ValueError as exc:
             raise _Damaged(str(exc)) from exc
 
     async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
         """See the port."""
-        try:
-            etag = await self.table.transact(columns.to_entity(head), head.etag, [row.to_entity() for row in rows])
-        except Conflict as exc:
-            raise Stale(f"another writer was first at the head of mirror {head.mirror}") from exc
-        except NoReply as exc:
-            raise CommitUnknown(str(exc)) from exc
-        except NotSent as exc:
-            raise Unreachable(str(exc)) from exc
+        etag = await self.table.transact(columns.to_entity(head), head.etag, [row.to_entity() for row in rows])
         return replace(head, etag=etag)
 
     async def load_row(self, mirror: str, seq: int) -> Row | None:
         """See the port."""
-        try:
-            return Row.from_entity((await self.table.get(mirror, row_key(seq))).columns)
-        except NotFound:
-            return None
+        entity = await self.table.get(mirror, row_key(seq))
+        return Row.from_entity(entity.columns) if entity else None
 
     async def newest_rows(self, mirror: str, *, before: int | None, limit: int) -> list[Row]:
         """See the port."""
@@ -112,9 +101,8 @@ class TableLedger:
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         """See the port. No other process writes this row, so it is read and replaced."""
         key = re.sub(r"[^A-Za-z0-9_.-]", "_", instance)
-        columns: dict[str, Any] = {}
-        with contextlib.suppress(NotFound):
-            columns = dict((await self.table.get(AUTH, key)).columns)
+        entity = await self.table.get(AUTH, key)
+        columns = dict(entity.columns) if entity else {}
         for code, count in counts.items():
             name = code.title().replace("-", "")
             columns[name] = columns.get(name, 0) + count
