@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from vipcore.errors import Refusal
-from vipcore.ledger.seal import Seal
+from vipcore.ledger.audit import Seal
 from vipcore.model import Key, Mirror
 from vipcore.settings.document import Fault
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from vipcore.ledger.seal import Seal
+from vipcore.ledger.audit import Seal
 from vipcore.model import Key
 from vipcore.settings import document
 from vipcore.settings.config import PUBLIC_CLOUD, Config

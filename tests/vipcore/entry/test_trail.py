@@ -12,8 +12,7 @@ from tests.promises.helpers import agent, virtual
 from tests.vipcore.entry.moved import moved
 from vipcore.entry import trail
 from vipcore.errors import Refusal
-from vipcore.ledger.audit import row_key
-from vipcore.ledger.seal import Seal, digest
+from vipcore.ledger.audit import Seal, digest, row_key
 from vipcore.settings import config, document
 
 Rows = dict[str, dict[str, Any]]
