@@ -1,4 +1,7 @@
-"""The JSON bodies of requests: their schemas (the OpenAPI document is made from the same), and bytes -> checked object."""
+"""The JSON bodies of requests: their schemas (the OpenAPI document is made from the same), and bytes -> checked object.
+
+And the body of a refusal. errors.py says which status a code has; here is how it looks.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -144,3 +147,35 @@ def _sentence(error: jsonschema.ValidationError) -> str:
             return f"must be one of {', '.join(wanted)}"
         case _:
             return f"does not have the required form ({error.validator})"
+
+
+PROBLEM_TYPE: Final = "application/problem+json"
+_TITLES: Final = {
+    400: "The request does not have the required form",
+    401: "The request is not authenticated",
+    403: "The key does not speak for this mirror and member",
+    404: "No such thing",
+    409: "The state of the mirror does not allow it",
+    413: "The body is too large",
+    423: "The mirror is frozen",
+    429: "Too many requests",
+    500: "The controller cannot serve this",
+    502: "Azure refused",
+    503: "Not possible now; try the same again",
+}
+
+
+def problem(refusal: Refusal, correlation_id: str, url: str) -> dict[str, Any]:
+    """A refusal as an RFC 9457 problem document. `type` is a name within this product, not an address to fetch.
+
+    `instance`: the path of the request's URL, bounded, and without the query (it may hold a function key).
+    """
+    return {
+        "type": f"urn:mirror-vip:problem:{refusal.code}",
+        "title": _TITLES[refusal.status],
+        "status": refusal.status,
+        "detail": refusal.detail,
+        "instance": "/" + url.partition("://")[2].partition("/")[2].partition("?")[0].partition("#")[0][:512],
+        "code": refusal.code,
+        "correlation_id": correlation_id,
+    }

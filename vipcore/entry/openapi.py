@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from vipcore.entry import bodies, problems, trail
+from vipcore.entry import bodies, trail
 from vipcore.errors import RETRY_AFTER_S, STATUS_OF_CODE
 from vipcore.ledger.audit import EVENTS
 from vipcore.model import Seen
@@ -258,6 +258,6 @@ def _responses(route: Route) -> dict[str, Any]:
         codes = [code for code in STATUS_OF_CODE if code in route.codes and STATUS_OF_CODE[code] == number]
         problem = {"allOf": [_ref("Problem"), {"properties": {"code": {"enum": codes}, "status": {"const": number}}}]}
         headers = _CORRELATION | (_RETRY if any(code in RETRY_AFTER_S for code in codes) else {})
-        content = {problems.MEDIA_TYPE: {"schema": problem}}
+        content = {bodies.PROBLEM_TYPE: {"schema": problem}}
         found[str(number)] = {"description": ", ".join(codes), "headers": headers, "content": content}
     return found

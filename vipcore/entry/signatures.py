@@ -121,8 +121,3 @@ def _digest_matches(request: HttpRequest) -> bool:
     parsed: Any = http_sf.parse(request.headers["content-digest"].encode("ascii"), tltype="dictionary")
     given, _ = parsed["sha-256"]
     return isinstance(given, bytes) and hmac.compare_digest(given, hashlib.sha256(request.body).digest())
-
-
-def path_of(url: str) -> str:
-    """The path of a URL, for a problem's `instance`; bounded, and without the query (it may hold a function key)."""
-    return "/" + url.partition("://")[2].partition("/")[2].partition("?")[0].partition("#")[0][:512]
