@@ -22,7 +22,7 @@ from vipcore.arm.client import Arm
 from vipcore.decision.controller import Controller
 from vipcore.instants import Instant
 from vipcore.ledger.store import Store
-from vipcore.settings.config import Config
+from vipcore.settings.environment import Config
 
 
 class SystemClock:

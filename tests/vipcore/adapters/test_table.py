@@ -19,7 +19,7 @@ from vipcore.adapters.ledger import TableLedger
 from vipcore.errors import CommitUnknown, Stale, Unreachable
 from vipcore.ledger.audit import Broken, Entry, Link, Seal, check_chain, row_key
 from vipcore.ledger.head import Head
-from vipcore.settings.config import Config
+from vipcore.settings.environment import Config
 
 ROW = Entry(event="frozen", actor="operator:x", duration_ms=7)
 HEAD = Head(mirror="PROD")
