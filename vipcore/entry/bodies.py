@@ -4,7 +4,6 @@ And the body of a refusal. errors.py says which status a code has; here is how i
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any, Final
 
 import jsonschema
@@ -48,7 +47,6 @@ CLAIM: Final = _closed(
 )
 MOVE: Final = _closed(("dry_run", "force"), to=_NAME, reason=TEXT, operator=TEXT, dry_run=_BOOLEAN, force=_BOOLEAN)
 FREEZE: Final = _closed(("until",), reason=TEXT, operator=TEXT, until=_INSTANT)
-_SCHEMAS: Final = {"claim": CLAIM, "move": MOVE, "freeze": FREEZE, "text": TEXT}
 
 
 def check_size(body: bytes) -> None:
@@ -59,7 +57,7 @@ def check_size(body: bytes) -> None:
 
 def claim(body: bytes, signed: Signed, arrived: Instant) -> Claim:
     """The claim of a verified body. Raises Refusal `body-invalid`."""
-    data = _checked("claim", body)
+    data = _checked(CLAIM, body)
     if "evidence" in data:
         data["evidence"] = strictjson.compact(data["evidence"])
         if len(data["evidence"].encode()) > EVIDENCE_MAX:
@@ -86,12 +84,12 @@ def is_dry_run(body: bytes) -> bool:
 
 def move(mirror: str, body: bytes, arrived: Instant) -> Move:
     """The move of a body. Raises Refusal `body-invalid` or `body-too-large`."""
-    return Move(mirror=mirror, began=arrived, **_checked("move", body))
+    return Move(mirror=mirror, began=arrived, **_checked(MOVE, body))
 
 
 def freeze(body: bytes) -> tuple[str, str, Instant | None]:
     """(reason, operator, until). Raises Refusal `body-invalid` or `body-too-large`."""
-    data = _checked("freeze", body)
+    data = _checked(FREEZE, body)
     until = _instant("until", instants.from_rfc3339, data["until"]) if "until" in data else None
     return data["reason"], data["operator"], until
 
@@ -105,18 +103,13 @@ def _instant(name: str, read: Callable[[str], Instant], value: str) -> Instant:
 
 def text(name: str, value: str | None) -> str:
     """A text that came in the query. Raises Refusal `body-invalid` where it is missing or not a text we record."""
-    if value is None or not _validator("text").is_valid(value):
+    if value is None or not jsonschema.Draft202012Validator(TEXT).is_valid(value):
         raise Refusal("body-invalid", f"?{name}= is needed: at most 256 characters, none of them a control character.")
     return value
 
 
-@cache
-def _validator(kind: str) -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(_SCHEMAS[kind])
-
-
-def _checked(kind: str, body: bytes) -> dict[str, Any]:
-    """The object of a body that its schema allows. Raises Refusal `body-invalid` or `body-too-large`."""
+def _checked(schema: Mapping[str, Any], body: bytes) -> dict[str, Any]:
+    """The object of a body that the schema allows. Raises Refusal `body-invalid` or `body-too-large`."""
     check_size(body)
     if not body:
         raise Refusal("body-invalid", "The body is empty; a chunked request arrives without one, so send a Content-Length.")
@@ -124,7 +117,8 @@ def _checked(kind: str, body: bytes) -> dict[str, Any]:
         data: dict[str, Any] = strictjson.parse_strict(body)
     except ValueError as exc:
         raise Refusal("body-invalid", f"The body is not JSON that is accepted here: {str(exc)[:200]}.") from exc
-    errors = sorted(_validator(kind).iter_errors(data), key=lambda error: list(map(str, error.absolute_path)))
+    found = jsonschema.Draft202012Validator(schema).iter_errors(data)
+    errors = sorted(found, key=lambda error: list(map(str, error.absolute_path)))
     if errors:
         sentences = [f"{strictjson.pointer(e.absolute_path) or '/'}: {_sentence(e)}" for e in errors[:8]]
         raise Refusal("body-invalid", "; ".join(sentences) + ".")

@@ -66,7 +66,7 @@ def row_key(seq: int) -> str:
     return f"audit-{_TOP - seq:019d}"
 
 
-_COLUMN: Final = {name: name.title().replace("_", "") for name in (
+COLUMN: Final = {name: name.title().replace("_", "") for name in (
     "actor", "member", "from_member", "claim_id", "operation_id", "correlation_id", "arm_request_ids", "duration_ms",
     "outcome", "detail", "evidence",
 )}  # fmt: skip
@@ -81,7 +81,7 @@ class Entry:
 
     def __init__(self, event: str, *, epoch: int | None = None, **columns: str | int | None) -> None:
         self.event, self.epoch = event, epoch
-        self.columns = {_COLUMN[name]: value for name, value in columns.items() if value is not None}
+        self.columns = {COLUMN[name]: value for name, value in columns.items() if value is not None}
 
 
 class Caller(NamedTuple):
