@@ -9,9 +9,8 @@ from typing import Final
 
 from vipcore.adapters.table import Conflict, Table
 from vipcore.errors import Unreachable
-from vipcore.ledger import columns
 from vipcore.ledger.audit import Row, row_key
-from vipcore.ledger.head import Head
+from vipcore.ledger.head import ROW_KEY, Head
 from vipcore.ledger.port import WorkItem
 
 WORK: Final = ".work"
@@ -36,15 +35,15 @@ class TableLedger:
 
     async def load_head(self, mirror: str) -> Head:
         """See the port. A damaged head is Unreachable too, since nothing can be decided on it."""
-        entity = await self.table.get(mirror, columns.ROW_KEY)
+        entity = await self.table.get(mirror, ROW_KEY)
         try:
-            return columns.from_entity(entity.columns, entity.etag) if entity else Head(mirror=mirror)
+            return Head.from_entity(entity.columns, entity.etag) if entity else Head(mirror=mirror)
         except ValueError as exc:
             raise _Damaged(str(exc)) from exc
 
     async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
         """See the port."""
-        etag = await self.table.transact(columns.to_entity(head), head.etag, [row.to_entity() for row in rows])
+        etag = await self.table.transact(head.to_entity(), head.etag, [row.to_entity() for row in rows])
         return replace(head, etag=etag)
 
     async def load_row(self, mirror: str, seq: int) -> Row | None:
