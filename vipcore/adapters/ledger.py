@@ -42,17 +42,14 @@ class TableLedger:
             raise _Damaged(str(exc)) from exc
 
     async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
-        """See the port."""
         etag = await self.table.transact(head.to_entity(), head.etag, [row.to_entity() for row in rows])
         return replace(head, etag=etag)
 
     async def load_row(self, mirror: str, seq: int) -> Row | None:
-        """See the port."""
         entity = await self.table.get(mirror, row_key(seq))
         return Row.from_entity(entity.columns) if entity else None
 
     async def newest_rows(self, mirror: str, *, before: int | None, limit: int) -> list[Row]:
-        """See the port."""
         above = _FIRST if before is None else row_key(before)
         entities = await self.table.query(mirror, f"RowKey gt '{above}' and RowKey lt '{_END}'", limit)
         return [Row.from_entity(entity.columns) for entity in entities]
@@ -84,16 +81,13 @@ class TableLedger:
         return {mirror: found[mirror] for mirror in mirrors if mirror in found}
 
     async def put_work_item(self, mirror: str) -> None:
-        """See the port."""
         await self.table.put({"PartitionKey": WORK, "RowKey": mirror})
 
     async def load_worklist(self) -> list[WorkItem]:
-        """See the port."""
         entities = await self.table.query(WORK)
         return [WorkItem(mirror=str(entity.columns["RowKey"]), etag=entity.etag) for entity in entities]
 
     async def drop_work_item(self, item: WorkItem) -> None:
-        """See the port."""
         with contextlib.suppress(Conflict):
             await self.table.delete(WORK, item.mirror, item.etag)
 

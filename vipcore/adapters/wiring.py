@@ -29,15 +29,12 @@ class SystemClock:
     """`vipcore.ports.Clock`: the machine's clock and its random source."""
 
     def now(self) -> Instant:
-        """See the port."""
         return datetime.now(UTC)
 
     def new_id(self) -> str:
-        """See the port."""
         return str(uuid.uuid4())
 
     def jitter(self) -> float:
-        """See the port."""
         return random.random()
 
 
