@@ -74,6 +74,13 @@ class Wired(NamedTuple):
         for each in self.opened:
             await each.close()
 
+    async def close_at_the_end(self) -> None:
+        """Close everything when the loop's end cancels this task: nothing else tells an app that its process ends."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await self.close()
+
 
 def build(config: Config, *, environ: Mapping[str, str] = os.environ) -> Wired:
     """A controller with the real adapters. Opens nothing: connections are opened in the event loop that first uses them."""
@@ -101,20 +108,12 @@ def identity(config: Config) -> ManagedIdentityCredential:
 def controller(config: Config, *, environ: Mapping[str, str] = os.environ) -> Controller:
     """A controller with the real adapters, closed when the running event loop ends. Call it in that loop."""
     wired = build(config, environ=environ)
-    _CLOSING.append(asyncio.get_running_loop().create_task(_close_at_the_end(wired)))
+    _CLOSING.append(asyncio.get_running_loop().create_task(wired.close_at_the_end()))
     return wired.controller
 
 
 _CLOSING: Final[list[asyncio.Task[None]]] = []
 """Keeps the tasks alive: an event loop does not."""
-
-
-async def _close_at_the_end(wired: Wired) -> None:
-    """Close every connection when the loop's end cancels this task: nothing else tells an app that its process ends."""
-    try:
-        await asyncio.get_running_loop().create_future()
-    finally:
-        await wired.close()
 
 
 def instance_name(environ: Mapping[str, str]) -> str:
