@@ -19,7 +19,7 @@ from typing import Any, Final
 import azure.functions as func
 
 from vipcore.decision.controller import Controller
-from vipcore.entry import claims, freezes, moves, problems, signatures, status, trail
+from vipcore.entry import bodies, claims, freezes, moves, signatures, status, trail
 from vipcore.entry.timer import Timer
 from vipcore.errors import Refusal
 from vipcore.limits import ANSWER_S_MAX
@@ -65,8 +65,9 @@ async def _answered(req: func.HttpRequest, use_case: UseCase) -> func.HttpRespon
         refusal = Refusal("internal", "A defect of the controller; its log has the details under this correlation id.")
     level = logging.WARNING if refusal.status >= 500 else logging.INFO
     _LOG.log(level, "refused status=%d code=%s correlation=%s", refusal.status, refusal.code, correlation_id)
-    problem = problems.document(refusal, correlation_id, signatures.path_of(req.url))
-    return _encoded(problem, correlation_id, refusal.status, problems.MEDIA_TYPE, **problems.headers(refusal))
+    problem = bodies.problem(refusal, correlation_id, req.url)
+    retry = {"Retry-After": str(refusal.retry_after_s)} if refusal.retry_after_s is not None else {}
+    return _encoded(problem, correlation_id, refusal.status, bodies.PROBLEM_TYPE, **retry)
 
 
 def _encoded(

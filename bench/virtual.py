@@ -32,7 +32,7 @@ from vipcore.ledger.port import WorkItem
 from vipcore.ledger.store import Store
 from vipcore.model import Claim, Member, Page
 from vipcore.settings import document
-from vipcore.settings.config import Config
+from vipcore.settings.environment import Config
 
 _T = TypeVar("_T")
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)

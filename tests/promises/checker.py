@@ -15,7 +15,6 @@ from simulator.core.history import Exchange
 from tests.promises.harness import START, Harness
 from tests.promises.journal import Change, Commit, Put, Trace
 from vipcore.errors import Refusal
-from vipcore.ledger import columns
 from vipcore.ledger.head import Head
 from vipcore.model import Mirror, Outcome, Page
 
@@ -672,7 +671,7 @@ class _Judge:
     def end(self, mirror: Mirror) -> Iterator[str]:
         """I1: the VIP is where the last decision says, and nowhere else; nothing is left to do."""
         stored = self.harness.ledger.heads.get(mirror.name)
-        head = columns.from_entity(*stored) if stored else None
+        head = Head.from_entity(*stored) if stored else None
         if head is None or head.desired is None:
             return
         self.harness.cloud.settle()

@@ -39,7 +39,7 @@ from vipcore.ledger.port import WorkItem
 from vipcore.ledger.store import Store
 from vipcore.model import Claim, Member, Mirror, Move, Outcome, Page
 from vipcore.settings import document
-from vipcore.settings.config import Config
+from vipcore.settings.environment import Config
 
 _T = TypeVar("_T")
 _PARSED: dict[str, Config] = {}

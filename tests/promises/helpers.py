@@ -16,7 +16,7 @@ from simulator.network.documents import shown_nic
 from tests.promises.harness import DOCUMENT, Harness, Node
 from tests.promises.loop import run
 from vipcore.errors import Refusal
-from vipcore.ledger import chain
+from vipcore.ledger.audit import Link, check_chain
 from vipcore.model import Outcome
 
 _P = ParamSpec("_P")
@@ -159,8 +159,8 @@ async def assert_kept(harness: Harness, *, on: str | None, address: str = "10.0.
         assert head.swap is None
     assert [row.seq for row in rows] == list(range(1, head.seq + 1))
     assert harness.config is not None
-    link = chain.verify("PROD", rows, chain.Link(), harness.config.seal)
-    assert isinstance(link, chain.Link), link
+    link = check_chain("PROD", rows, Link(), harness.config.seal)
+    assert isinstance(link, Link), link
     assert link.hash == head.head_hash
     # A row about a write of an older decision may follow the newer decision; decisions themselves only rise.
     epochs = [int(row.columns["Epoch"]) for row in rows if row.columns["Event"].endswith((".accepted", ".confirmed"))]

@@ -5,7 +5,6 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 from vipcore.errors import Stale
-from vipcore.ledger import columns
 from vipcore.ledger.audit import Row, row_key
 from vipcore.ledger.head import Head
 from vipcore.ledger.port import WorkItem
@@ -32,7 +31,7 @@ class MemoryLedger:
             return Head(mirror=mirror)
         known = self._parsed.get(mirror)
         if known is None or known[0] is not stored:
-            known = self._parsed[mirror] = (stored, columns.from_entity(*stored))
+            known = self._parsed[mirror] = (stored, Head.from_entity(*stored))
         return known[1]
 
     async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
@@ -43,7 +42,7 @@ class MemoryLedger:
         if any(row.row_key in partition for row in rows):
             raise Stale(head.mirror)
         etag = self._etag()
-        self.heads[head.mirror] = (columns.to_entity(head), etag)
+        self.heads[head.mirror] = (head.to_entity(), etag)
         partition.update({row.row_key: row.to_entity() for row in rows})
         after = await self.load_head(head.mirror)
         self.on_commit(after, rows)

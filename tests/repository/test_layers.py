@@ -18,7 +18,7 @@ GROUND: Final = frozenset({"model", "errors", "instants", "strictjson", "ports",
 MATRIX: Final = {
     "ledger": set[str](),
     "arm": set[str](),
-    "settings": {"ledger.seal"},
+    "settings": {"ledger.audit"},
     "swap": {"ledger", "arm"},
     "decision": {"ledger", "arm", "settings", "swap"},
     "entry": {"ledger", "arm", "settings", "swap", "decision"},

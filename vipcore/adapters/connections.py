@@ -47,7 +47,20 @@ class Connections:
     def session(self) -> aiohttp.ClientSession:
         """The session. Call it in the event loop that uses it."""
         if self._session is None or self._session.closed:
-            self._session = _session()
+            tracing = aiohttp.TraceConfig()
+            tracing.on_connection_create_end.append(_connected)
+            tracing.on_connection_reuseconn.append(_connected)
+            tracing.on_request_end.append(_answered)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_MAX, keepalive_timeout=KEPT_S),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[tracing],
+                # No proxy of the environment, for nothing: its own 503 would read as a page's "not primary".
+                trust_env=False,
+            )
+            # aiohttp repeats GET, PUT and DELETE when a kept connection breaks. Whether to send a PUT again is decided after a
+            # new read, not here. There is no public switch; tests/vipcore/adapters/test_arm.py holds this.
+            self._session._retry_connection = False
         return self._session
 
     def transport(self, *, read_s: float) -> AsyncHttpTransport[Any, Any]:
@@ -72,24 +85,6 @@ def check_secrecy(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
         raise ValueError("http:// is for loopback only: a token would travel in the clear")
-
-
-def _session() -> aiohttp.ClientSession:
-    tracing = aiohttp.TraceConfig()
-    tracing.on_connection_create_end.append(_connected)
-    tracing.on_connection_reuseconn.append(_connected)
-    tracing.on_request_end.append(_answered)
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_MAX, keepalive_timeout=KEPT_S),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trace_configs=[tracing],
-        # No proxy of the environment, for nothing: its own 503 would read as a page's "not primary".
-        trust_env=False,
-    )
-    # aiohttp repeats GET, PUT and DELETE when a kept connection breaks. Whether to send a PUT again is decided after a new read,
-    # not here. There is no public switch; tests/vipcore/adapters/test_arm.py holds this.
-    session._retry_connection = False
-    return session
 
 
 async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:

@@ -5,13 +5,12 @@ import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
-from vipcore.adapters.table import Conflict, NotFound, Table
-from vipcore.errors import CommitUnknown, NoReply, NotSent, Stale, Unreachable
-from vipcore.ledger import columns
+from vipcore.adapters.table import Conflict, Table
+from vipcore.errors import Unreachable
 from vipcore.ledger.audit import Row, row_key
-from vipcore.ledger.head import Head
+from vipcore.ledger.head import ROW_KEY, Head
 from vipcore.ledger.port import WorkItem
 
 WORK: Final = ".work"
@@ -36,35 +35,21 @@ class TableLedger:
 
     async def load_head(self, mirror: str) -> Head:
         """See the port. A damaged head is Unreachable too, since nothing can be decided on it."""
+        entity = await self.table.get(mirror, ROW_KEY)
         try:
-            entity = await self.table.get(mirror, columns.ROW_KEY)
-            return columns.from_entity(entity.columns, entity.etag)
-        except NotFound:
-            return Head(mirror=mirror)
+            return Head.from_entity(entity.columns, entity.etag) if entity else Head(mirror=mirror)
         except ValueError as exc:
             raise _Damaged(str(exc)) from exc
 
     async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
-        """See the port."""
-        try:
-            etag = await self.table.transact(columns.to_entity(head), head.etag, [row.to_entity() for row in rows])
-        except Conflict as exc:
-            raise Stale(f"another writer was first at the head of mirror {head.mirror}") from exc
-        except NoReply as exc:
-            raise CommitUnknown(str(exc)) from exc
-        except NotSent as exc:
-            raise Unreachable(str(exc)) from exc
+        etag = await self.table.transact(head.to_entity(), head.etag, [row.to_entity() for row in rows])
         return replace(head, etag=etag)
 
     async def load_row(self, mirror: str, seq: int) -> Row | None:
-        """See the port."""
-        try:
-            return Row.from_entity((await self.table.get(mirror, row_key(seq))).columns)
-        except NotFound:
-            return None
+        entity = await self.table.get(mirror, row_key(seq))
+        return Row.from_entity(entity.columns) if entity else None
 
     async def newest_rows(self, mirror: str, *, before: int | None, limit: int) -> list[Row]:
-        """See the port."""
         above = _FIRST if before is None else row_key(before)
         entities = await self.table.query(mirror, f"RowKey gt '{above}' and RowKey lt '{_END}'", limit)
         return [Row.from_entity(entity.columns) for entity in entities]
@@ -96,25 +81,21 @@ class TableLedger:
         return {mirror: found[mirror] for mirror in mirrors if mirror in found}
 
     async def put_work_item(self, mirror: str) -> None:
-        """See the port."""
         await self.table.put({"PartitionKey": WORK, "RowKey": mirror})
 
     async def load_worklist(self) -> list[WorkItem]:
-        """See the port."""
         entities = await self.table.query(WORK)
         return [WorkItem(mirror=str(entity.columns["RowKey"]), etag=entity.etag) for entity in entities]
 
     async def drop_work_item(self, item: WorkItem) -> None:
-        """See the port."""
         with contextlib.suppress(Conflict):
             await self.table.delete(WORK, item.mirror, item.etag)
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         """See the port. No other process writes this row, so it is read and replaced."""
         key = re.sub(r"[^A-Za-z0-9_.-]", "_", instance)
-        columns: dict[str, Any] = {}
-        with contextlib.suppress(NotFound):
-            columns = dict((await self.table.get(AUTH, key)).columns)
+        entity = await self.table.get(AUTH, key)
+        columns = dict(entity.columns) if entity else {}
         for code, count in counts.items():
             name = code.title().replace("-", "")
             columns[name] = columns.get(name, 0) + count

@@ -24,7 +24,7 @@ from azure.data.tables.aio import TableClient
 
 from vipcore.adapters import transaction
 from vipcore.adapters.connections import Connections, Exchange, check_secrecy
-from vipcore.errors import NoReply, NotSent, Unreachable, VipError
+from vipcore.errors import CommitUnknown, NoReply, NotSent, Stale, Unreachable, VipError
 
 READ_S: Final = 5.0
 WHOLE_S: Final = 8.0
@@ -38,15 +38,15 @@ _T = TypeVar("_T")
 _Send = Callable[[TableClient, Exchange], Awaitable[_T]]
 
 
-class NotFound(VipError):
-    """There is no such entity."""
+class NotFound(Unreachable):
+    """There is no such entity. Whoever does not expect that is served as badly as by no answer; so with the next two."""
 
 
-class NoTable(NotFound):
+class NoTable(Unreachable):
     """There is no table yet."""
 
 
-class Conflict(VipError):
+class Conflict(Unreachable):
     """The condition did not hold, or the entity that was to be inserted exists. Nothing was changed."""
 
 
@@ -61,7 +61,7 @@ class Entity(NamedTuple):
 class Table:
     """`where`: a connection string, or the account's https endpoint, which needs a `credential`.
 
-    Every method raises Unreachable unless it says otherwise. A table that does not exist is empty to reads; writes create it.
+    Every method raises Unreachable, besides what it says. A table that does not exist is empty to reads; writes create it.
     """
 
     where: str = field(repr=False)
@@ -72,9 +72,11 @@ class Table:
     """Called with the `Date` of each answer and when its request was sent (loop seconds)."""
     _client: TableClient | None = field(default=None, repr=False)
 
-    async def get(self, partition: str, key: str) -> Entity:
-        """The entity. Raises NotFound, Unreachable."""
-        return _entity(await self._repeated(lambda table, sent: table.get_entity(partition, key, trace_request_ctx=sent)))
+    async def get(self, partition: str, key: str) -> Entity | None:
+        """The entity, or None."""
+        with contextlib.suppress(NotFound, NoTable):
+            return _entity(await self._repeated(lambda table, sent: table.get_entity(partition, key, trace_request_ctx=sent)))
+        return None
 
     async def query(self, partition: str, between: str = "", limit: int = sys.maxsize) -> list[Entity]:
         """Entities of a partition in the order of their keys, at most `limit`; no other entity is read.
@@ -85,7 +87,7 @@ class Table:
         condition = f"PartitionKey eq '{quoted}'" + (f" and {between}" if between else "")
         found: list[Entity] = []
         token: Any = None
-        with contextlib.suppress(NotFound):  # no table yet
+        with contextlib.suppress(NotFound, NoTable):
             while len(found) < limit:
                 page, token = await self._repeated(partial(_page, condition, min(PAGE_MAX, limit - len(found)), token))
                 found += page
@@ -94,33 +96,30 @@ class Table:
         return found
 
     async def put(self, columns: Mapping[str, Any]) -> None:
-        """Insert or replace, whatever is there; may happen twice. Raises Unreachable."""
+        """Insert or replace, whatever is there; may happen twice."""
         # Every int is stored as Edm.Int64, so that a column never changes its type as its value grows.
         typed = {k: EntityProperty(v, EdmType.INT64) if type(v) is int else v for k, v in columns.items()}
         how = UpdateMode.REPLACE
-        try:
-            await self._creating(
-                lambda: self._repeated(lambda table, sent: table.upsert_entity(typed, how, trace_request_ctx=sent))
-            )
-        except (NotFound, Conflict) as exc:
-            raise Unreachable(str(exc)) from exc
+        await self._creating(lambda: self._repeated(lambda table, sent: table.upsert_entity(typed, how, trace_request_ctx=sent)))
 
     async def delete(self, partition: str, key: str, etag: str) -> None:
-        """Delete the entity if it is still this one. Raises Conflict, Unreachable; not if it is gone already."""
+        """Delete the entity if it is still this one. Raises Conflict if it is another; not if it is gone already."""
         only_this: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
         await self._repeated(lambda table, sent: table.delete_entity(partition, key, trace_request_ctx=sent, **only_this))
 
     async def transact(self, first: Mapping[str, Any], etag: str | None, more: Sequence[Mapping[str, Any]]) -> str:
         """Replace `first` if it still has this etag (None: insert it) and insert the others, all or nothing, sent once only.
 
-        Returns the new etag of `first`. Raises Conflict: nothing happened; NotSent: neither; NoReply: it may have happened.
+        Returns the new etag of `first`. Raises Stale: nothing happened; CommitUnknown: it may have happened.
         """
         try:
             return await self._creating(lambda: self._once(partial(_transaction, [first, *more], etag)))
-        except NoTable as exc:
+        except (NotFound, Conflict) as exc:
+            raise Stale(str(exc)) from exc
+        except NoReply as exc:
+            raise CommitUnknown(str(exc)) from exc
+        except NotSent as exc:
             raise Unreachable(str(exc)) from exc
-        except NotFound as exc:
-            raise Conflict("the entity to replace is gone") from exc
 
     async def _creating(self, write: Callable[[], Awaitable[_T]]) -> _T:
         """A write. Without a table: create the table, then write again. A table that exists costs nothing."""
@@ -134,7 +133,7 @@ class Table:
         return await write()
 
     async def _repeated(self, send: _Send[_T]) -> _T:
-        """An exchange that may be repeated. Raises NotFound, Conflict, Unreachable."""
+        """An exchange that may be repeated."""
         for pause_s in PAUSES_S:
             with contextlib.suppress(NotSent, NoReply):
                 return await self._once(send)
@@ -145,7 +144,7 @@ class Table:
             raise Unreachable(str(exc)) from exc
 
     async def _once(self, send: _Send[_T]) -> _T:
-        """One exchange. Raises NotFound, Conflict, NotSent, NoReply; Unreachable for a refusal that will not pass by itself."""
+        """One exchange. Raises NotSent and NoReply too; Unreachable for a refusal that will not pass by itself."""
         table, sent = self._connect(), Exchange(self.answered)
         try:
             async with asyncio.timeout(WHOLE_S):

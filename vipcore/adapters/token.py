@@ -74,14 +74,11 @@ class TokenPolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
                 if self._token and time.time() < self._token.expires_on - AGAIN_S:
                     self._due_at = time.time() + AGAIN_S
                     return self._token
-                self._refused, self._ask_again_at = _said(exc), time.monotonic() + PAUSE_S
+                status = f"HTTP {exc.status_code}: " if isinstance(exc, HttpResponseError) and exc.status_code else ""
+                what = " ".join(str(exc).split())[:300] or f"no answer within {FETCH_S:g} s"
+                self._refused = f"the managed identity gave no token; its endpoint says {status}{what}"
+                self._ask_again_at = time.monotonic() + PAUSE_S
                 raise NoToken(self._refused) from exc
             now, expires_on = time.time(), self._token.expires_on
             self._due_at = self._token.refresh_on or expires_on - min(EARLY_S, (expires_on - now) / 2)
             return self._token
-
-
-def _said(exc: Exception) -> str:
-    status = f"HTTP {exc.status_code}: " if isinstance(exc, HttpResponseError) and exc.status_code else ""
-    what = " ".join(str(exc).split())[:300] or f"no answer within {FETCH_S:g} s"
-    return f"the managed identity gave no token; its endpoint says {status}{what}"

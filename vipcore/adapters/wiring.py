@@ -1,12 +1,13 @@
-"""Puts the adapters together, once per process, from a configuration without fatal faults."""
+"""Puts the adapters together, once per process, from a configuration without fatal faults; the log among them."""
 
 import asyncio
+import json
 import logging
 import os
 import socket
 import uuid
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from azure.identity.aio import ManagedIdentityCredential
 
@@ -14,13 +15,36 @@ from vipcore.adapters.arm import ArmTransport
 from vipcore.adapters.clock import TableClock
 from vipcore.adapters.connections import Connections
 from vipcore.adapters.ledger import TableLedger
-from vipcore.adapters.log import log
 from vipcore.adapters.probes import HttpProbes
 from vipcore.adapters.table import Table
 from vipcore.arm.client import Arm
 from vipcore.decision.controller import Controller
 from vipcore.ledger.store import Store
-from vipcore.settings.config import Config
+from vipcore.settings.environment import Config
+
+_LOG: Final = logging.getLogger("mirror_vip")
+_WARNINGS: Final = ("failed", "refused", "skipped", "broken", "drift", "unknown", "degraded", "fault", "clock.off")
+"""Words in an event's name that make its line a warning."""
+
+VALUE_CHARS_MAX: Final = 1000
+
+
+def log(event: str, /, **fields: Any) -> None:
+    """One line: the event's name, then `key=value` in the order given, None left out."""
+    level = logging.WARNING if any(word in event for word in _WARNINGS) else logging.INFO
+    if _LOG.isEnabledFor(level):
+        _LOG.log(level, "%s", line(event, fields))
+
+
+def line(event: str, fields: Mapping[str, Any]) -> str:
+    """The text of a log line. Values with anything but plain ASCII become JSON strings: one line stays one."""
+    return " ".join([event, *(f"{key}={_text(value)}" for key, value in fields.items() if value is not None)])
+
+
+def _text(value: Any) -> str:
+    text = str(value)[:VALUE_CHARS_MAX]
+    plain = text.isascii() and text.isprintable() and text and not set(text) & set(' "=\\')
+    return text if plain else json.dumps(text).replace("\x7f", "\\u007f")
 
 
 class Wired(NamedTuple):
@@ -34,22 +58,28 @@ class Wired(NamedTuple):
         for each in self.opened:
             await each.close()
 
+    async def close_at_the_end(self) -> None:
+        """Close everything when the loop's end cancels this task: nothing else tells an app that its process ends."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await self.close()
+
 
 def build(config: Config, *, environ: Mapping[str, str] = os.environ) -> Wired:
     """A controller with the real adapters. Opens nothing: connections are opened in the event loop that first uses them."""
     for noisy in ("azure", "msal"):  # a log line per HTTP request would cost more than the request's own work
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    table_pool, arm_pool, probe_pool = Connections(), Connections(), Connections()
-    credential = identity(config)
+    pool, credential = Connections(), identity(config)
     transport = ArmTransport(
-        endpoint=config.arm_endpoint, audience=config.arm_audience, new_credential=lambda: identity(config), connections=arm_pool
+        endpoint=config.arm_endpoint, audience=config.arm_audience, new_credential=lambda: identity(config), connections=pool
     )
     clock = TableClock(log)
-    table = Table(where=config.table, name=config.table_name, credential=credential, connections=table_pool, answered=clock.heard)
+    table = Table(where=config.table, name=config.table_name, credential=credential, connections=pool, answered=clock.heard)
     store = Store(ledger=TableLedger(table), clock=clock, seal=config.seal, log=log)
-    arm, probes, instance = Arm(transport), HttpProbes(probe_pool), instance_name(environ)
+    arm, probes, instance = Arm(transport), HttpProbes(pool), instance_name(environ)
     controller = Controller(config=config, store=store, arm=arm, probes=probes, instance=instance)
-    return Wired(controller, (table_pool, arm_pool, probe_pool, credential, transport))
+    return Wired(controller, (pool, credential, transport))
 
 
 def identity(config: Config) -> ManagedIdentityCredential:
@@ -63,20 +93,12 @@ def identity(config: Config) -> ManagedIdentityCredential:
 def controller(config: Config, *, environ: Mapping[str, str] = os.environ) -> Controller:
     """A controller with the real adapters, closed when the running event loop ends. Call it in that loop."""
     wired = build(config, environ=environ)
-    _CLOSING.append(asyncio.get_running_loop().create_task(_close_at_the_end(wired)))
+    _CLOSING.append(asyncio.get_running_loop().create_task(wired.close_at_the_end()))
     return wired.controller
 
 
 _CLOSING: Final[list[asyncio.Task[None]]] = []
 """Keeps the tasks alive: an event loop does not."""
-
-
-async def _close_at_the_end(wired: Wired) -> None:
-    """Close every connection when the loop's end cancels this task: nothing else tells an app that its process ends."""
-    try:
-        await asyncio.get_running_loop().create_future()
-    finally:
-        await wired.close()
 
 
 def instance_name(environ: Mapping[str, str]) -> str:

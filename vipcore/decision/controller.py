@@ -14,7 +14,7 @@ from vipcore.ledger.port import Ledger
 from vipcore.ledger.store import Store
 from vipcore.model import Mirror, Page
 from vipcore.ports import Clock, Log, Probes
-from vipcore.settings.config import Config
+from vipcore.settings.environment import Config
 from vipcore.swap.plan import Observed
 from vipcore.swap.preflight import PreflightCache
 

@@ -1,7 +1,9 @@
-"""The JSON bodies of requests: their schemas (the OpenAPI document is made from the same), and bytes -> checked object."""
+"""The JSON bodies of requests: their schemas (the OpenAPI document is made from the same), and bytes -> checked object.
+
+And the body of a refusal. errors.py says which status a code has; here is how it looks.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any, Final
 
 import jsonschema
@@ -45,7 +47,6 @@ CLAIM: Final = _closed(
 )
 MOVE: Final = _closed(("dry_run", "force"), to=_NAME, reason=TEXT, operator=TEXT, dry_run=_BOOLEAN, force=_BOOLEAN)
 FREEZE: Final = _closed(("until",), reason=TEXT, operator=TEXT, until=_INSTANT)
-_SCHEMAS: Final = {"claim": CLAIM, "move": MOVE, "freeze": FREEZE, "text": TEXT}
 
 
 def check_size(body: bytes) -> None:
@@ -56,7 +57,7 @@ def check_size(body: bytes) -> None:
 
 def claim(body: bytes, signed: Signed, arrived: Instant) -> Claim:
     """The claim of a verified body. Raises Refusal `body-invalid`."""
-    data = _checked("claim", body)
+    data = _checked(CLAIM, body)
     if "evidence" in data:
         data["evidence"] = strictjson.compact(data["evidence"])
         if len(data["evidence"].encode()) > EVIDENCE_MAX:
@@ -83,12 +84,12 @@ def is_dry_run(body: bytes) -> bool:
 
 def move(mirror: str, body: bytes, arrived: Instant) -> Move:
     """The move of a body. Raises Refusal `body-invalid` or `body-too-large`."""
-    return Move(mirror=mirror, began=arrived, **_checked("move", body))
+    return Move(mirror=mirror, began=arrived, **_checked(MOVE, body))
 
 
 def freeze(body: bytes) -> tuple[str, str, Instant | None]:
     """(reason, operator, until). Raises Refusal `body-invalid` or `body-too-large`."""
-    data = _checked("freeze", body)
+    data = _checked(FREEZE, body)
     until = _instant("until", instants.from_rfc3339, data["until"]) if "until" in data else None
     return data["reason"], data["operator"], until
 
@@ -102,18 +103,13 @@ def _instant(name: str, read: Callable[[str], Instant], value: str) -> Instant:
 
 def text(name: str, value: str | None) -> str:
     """A text that came in the query. Raises Refusal `body-invalid` where it is missing or not a text we record."""
-    if value is None or not _validator("text").is_valid(value):
+    if value is None or not jsonschema.Draft202012Validator(TEXT).is_valid(value):
         raise Refusal("body-invalid", f"?{name}= is needed: at most 256 characters, none of them a control character.")
     return value
 
 
-@cache
-def _validator(kind: str) -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(_SCHEMAS[kind])
-
-
-def _checked(kind: str, body: bytes) -> dict[str, Any]:
-    """The object of a body that its schema allows. Raises Refusal `body-invalid` or `body-too-large`."""
+def _checked(schema: Mapping[str, Any], body: bytes) -> dict[str, Any]:
+    """The object of a body that the schema allows. Raises Refusal `body-invalid` or `body-too-large`."""
     check_size(body)
     if not body:
         raise Refusal("body-invalid", "The body is empty; a chunked request arrives without one, so send a Content-Length.")
@@ -121,7 +117,8 @@ def _checked(kind: str, body: bytes) -> dict[str, Any]:
         data: dict[str, Any] = strictjson.parse_strict(body)
     except ValueError as exc:
         raise Refusal("body-invalid", f"The body is not JSON that is accepted here: {str(exc)[:200]}.") from exc
-    errors = sorted(_validator(kind).iter_errors(data), key=lambda error: list(map(str, error.absolute_path)))
+    found = jsonschema.Draft202012Validator(schema).iter_errors(data)
+    errors = sorted(found, key=lambda error: list(map(str, error.absolute_path)))
     if errors:
         sentences = [f"{strictjson.pointer(e.absolute_path) or '/'}: {_sentence(e)}" for e in errors[:8]]
         raise Refusal("body-invalid", "; ".join(sentences) + ".")
@@ -144,3 +141,35 @@ def _sentence(error: jsonschema.ValidationError) -> str:
             return f"must be one of {', '.join(wanted)}"
         case _:
             return f"does not have the required form ({error.validator})"
+
+
+PROBLEM_TYPE: Final = "application/problem+json"
+_TITLES: Final = {
+    400: "The request does not have the required form",
+    401: "The request is not authenticated",
+    403: "The key does not speak for this mirror and member",
+    404: "No such thing",
+    409: "The state of the mirror does not allow it",
+    413: "The body is too large",
+    423: "The mirror is frozen",
+    429: "Too many requests",
+    500: "The controller cannot serve this",
+    502: "Azure refused",
+    503: "Not possible now; try the same again",
+}
+
+
+def problem(refusal: Refusal, correlation_id: str, url: str) -> dict[str, Any]:
+    """A refusal as an RFC 9457 problem document. `type` is a name within this product, not an address to fetch.
+
+    `instance`: the path of the request's URL, bounded, and without the query (it may hold a function key).
+    """
+    return {
+        "type": f"urn:mirror-vip:problem:{refusal.code}",
+        "title": _TITLES[refusal.status],
+        "status": refusal.status,
+        "detail": refusal.detail,
+        "instance": "/" + url.partition("://")[2].partition("/")[2].partition("?")[0].partition("#")[0][:512],
+        "code": refusal.code,
+        "correlation_id": correlation_id,
+    }

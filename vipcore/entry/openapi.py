@@ -4,13 +4,13 @@ What validates a body here is what validates it there; a code that a route can a
 errors.py. https://spec.openapis.org/oas/v3.1.1
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from vipcore.entry import bodies, problems, trail
+from vipcore.entry import bodies, trail
 from vipcore.errors import RETRY_AFTER_S, STATUS_OF_CODE
-from vipcore.ledger.audit import EVENTS
+from vipcore.ledger.audit import COLUMN, EVENTS
 from vipcore.model import Seen
 
 Schema = Mapping[str, Any]
@@ -124,7 +124,7 @@ def _or_null(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-def _object(optional: Sequence[str] = (), /, **properties: Schema) -> Schema:
+def _object(optional: Collection[str] = (), /, **properties: Schema) -> Schema:
     """An object that has all these properties but the optional ones. A trailing `_` keeps a name from being a keyword."""
     named = {name.rstrip("_"): schema for name, schema in properties.items()}
     return {"type": "object", "required": [name for name in named if name not in optional], "properties": named}
@@ -151,10 +151,6 @@ _STATUS_OF_HEAD: Final[Mapping[str, Schema]] = {
 _MEMBER: Final = _object(
     name=_TEXT, nic=_TEXT, provisioning_state=_or_null(_TEXT), vips=_NAMES, ready={"type": ["boolean", "null"]}, reasons=_NAMES
 )
-_OPTIONAL: Final = (
-    "member", "from_member", "claim_id", "operation_id", "correlation_id", "arm_request_ids", "duration_ms", "outcome", "detail",
-    "evidence",
-)  # fmt: skip
 
 SCHEMAS: Final[Mapping[str, Schema]] = {
     "Claim": bodies.CLAIM,
@@ -186,8 +182,8 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     ),
     "Audit": _object(records={"type": "array", "items": _ref("Row")}, next=_or_null(_NUMBER)),
     "Row": _object(
-        _OPTIONAL, seq=_NUMBER, at=_AT, event={"enum": list(EVENTS)}, epoch=_COUNT, actor=_TEXT,
-        **{name: _COUNT if name == "duration_ms" else _TEXT for name in _OPTIONAL}, alg=_TEXT, prev_hash=_HASH, hash=_HASH,
+        COLUMN.keys() - {"actor"}, seq=_NUMBER, at=_AT, event={"enum": list(EVENTS)}, epoch=_COUNT,
+        **{name: _COUNT if name == "duration_ms" else _TEXT for name in COLUMN}, alg=_TEXT, prev_hash=_HASH, hash=_HASH,
     ),
     "Verdict": {
         "oneOf": [
@@ -258,6 +254,6 @@ def _responses(route: Route) -> dict[str, Any]:
         codes = [code for code in STATUS_OF_CODE if code in route.codes and STATUS_OF_CODE[code] == number]
         problem = {"allOf": [_ref("Problem"), {"properties": {"code": {"enum": codes}, "status": {"const": number}}}]}
         headers = _CORRELATION | (_RETRY if any(code in RETRY_AFTER_S for code in codes) else {})
-        content = {problems.MEDIA_TYPE: {"schema": problem}}
+        content = {bodies.PROBLEM_TYPE: {"schema": problem}}
         found[str(number)] = {"description": ", ".join(codes), "headers": headers, "content": content}
     return found

@@ -51,9 +51,6 @@ class Signed(NamedTuple):
             )
 
 
-DISABLED_S: Final = 10
-"""Seconds after which a claim with a key that the app cannot use is worth another try."""
-
 _NOBODY: Final = hashlib.sha256(b"no such key").digest()
 
 
@@ -66,7 +63,8 @@ class _Keys(HTTPSignatureKeyResolver):
     def resolve_public_key(self, key_id: str) -> bytes:
         if key_id in self.disabled:
             detail = f"The controller cannot use its copy of key {key_id[:64]!r}. Its log says why: mend the setting."
-            self.refused = Refusal("configuration-invalid", detail, retry_after_s=DISABLED_S)
+            # Unlike other faults of settings worth another try: the claim may be genuine, and the key mended by then.
+            self.refused = Refusal("configuration-invalid", detail, retry_after_s=10)
         # An unknown key id costs the same HMAC as a known one, so that time does not tell which ids exist.
         return self.keys[key_id].secret if key_id in self.keys else _NOBODY
 
@@ -121,8 +119,3 @@ def _digest_matches(request: HttpRequest) -> bool:
     parsed: Any = http_sf.parse(request.headers["content-digest"].encode("ascii"), tltype="dictionary")
     given, _ = parsed["sha-256"]
     return isinstance(given, bytes) and hmac.compare_digest(given, hashlib.sha256(request.body).digest())
-
-
-def path_of(url: str) -> str:
-    """The path of a URL, for a problem's `instance`; bounded, and without the query (it may hold a function key)."""
-    return "/" + url.partition("://")[2].partition("/")[2].partition("?")[0].partition("#")[0][:512]

@@ -6,8 +6,7 @@ from typing import Final
 
 from vipcore.decision.controller import Controller, storage_needed
 from vipcore.errors import Refusal
-from vipcore.ledger import chain
-from vipcore.ledger.seal import KEYED
+from vipcore.ledger.audit import Broken, Link, check_chain
 from vipcore.model import Json
 
 AUDIT_LIMIT: Final = 50
@@ -46,23 +45,22 @@ async def verify(controller: Controller, name: str, query: Mapping[str, str]) ->
     ledger, seal = controller.ledger, controller.config.seal
     with storage_needed():
         head = await ledger.load_head(name)
-        start = chain.Link()
+        start = Link()
         if first > head.seq + 1:
             raise Refusal("body-invalid", f"?from={first} lies behind the end of the trail, row {head.seq}.")
         if first > 1:
             before = await ledger.load_row(name, first - 1)
             if before is None:
                 return _broken(0, first - 1, f"row {first - 1} is missing")
-            keyed = first - 1 if str(before.columns.get("Alg", "")).startswith(KEYED) else None
-            start = chain.Link(seq=first - 1, hash=before.hash, keyed_from=keyed)
+            start = Link(first - 1, before.hash, first - 1 if before.keyed else None)
         # One more than is checked, so that rows behind the end that the head tells are seen.
         rows = await ledger.rows_from(name, first, limit=limit + 1)
         wanted = min(limit, head.seq - start.seq)
         behind = rows[wanted:] if start.seq + wanted == head.seq else []
         # Rows committed since the head was read are the next look's; the head read after them must know of them.
         newest = (await ledger.load_head(name)).seq if behind else head.seq
-    reached, read = chain.verify(name, rows[:wanted], start, seal), len(rows[:wanted])
-    if isinstance(reached, chain.Broken):
+    reached, read = check_chain(name, rows[:wanted], start, seal), len(rows[:wanted])
+    if isinstance(reached, Broken):
         return _broken(read, reached.seq, reached.detail)
     if read < wanted:
         detail = f"the head says {head.seq} rows; row {reached.seq + 1} is missing, and so are those after it in this page"

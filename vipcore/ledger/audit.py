@@ -1,14 +1,55 @@
-"""The audit trail: one row and its place in the hash chain. Pure.
+"""The audit trail: its rows, how each is hashed and chained to the one before, and the check of such a chain. Pure.
 
-The row is one type: what is written and what `chain.verify` reads go through the same `to_entity`/`from_entity` pair. PrevHash
-of row 1 is 64 zeros.
+The row is one type: what is written and what `check_chain` reads go through the same `to_entity`/`from_entity` pair. PrevHash
+of row 1 is 64 zeros. A hash is SHA-256, or HMAC-SHA-256 with an audit key, over the RFC 8785 canonical form of the columns
+(https://www.rfc-editor.org/rfc/rfc8785); `docs/api.md` section 8 says which columns count.
 """
 
+import hashlib
+import hmac
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from vipcore.ledger.seal import Seal, digest
+import rfc8785
+
+PLAIN: Final = "sha256"
+KEYED: Final = "hmac-sha256:"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Seal:
+    """How rows are hashed: plain, or keyed. It has no `repr` of its own, so that none shows a key."""
+
+    key: bytes | None = None
+    previous: bytes | None = None
+
+    @property
+    def alg(self) -> str:
+        """The Alg column of rows sealed now."""
+        return PLAIN if self.key is None else KEYED + fingerprint(self.key)
+
+    def key_for(self, alg: str) -> bytes | None:
+        """The key that an Alg column names. Raises KeyError when it names one we do not have, or an unknown algorithm."""
+        ours = {KEYED + fingerprint(key): key for key in (self.key, self.previous) if key is not None}
+        return None if alg == PLAIN else ours[alg]
+
+
+def fingerprint(key: bytes) -> str:
+    """16 hex digits that name an audit key without telling it (the keys are random, at least 256 bits)."""
+    return hashlib.sha256(key).hexdigest()[:16]
+
+
+def digest(entity: Mapping[str, Any], key: bytes | None) -> str:
+    """The hash of an entity's columns but Hash and the service's Timestamp. Raises ValueError where no canonical form exists."""
+    columns = {k: v for k, v in entity.items() if k not in ("Hash", "Timestamp")}
+    try:
+        data = rfc8785.dumps(columns)
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as exc:
+        raise ValueError(f"no canonical form: {exc}") from exc
+    return hashlib.sha256(data).hexdigest() if key is None else hmac.new(key, data, hashlib.sha256).hexdigest()
+
 
 GENESIS: Final = "0" * 64
 _TOP: Final = 9999999999999999999
@@ -25,7 +66,7 @@ def row_key(seq: int) -> str:
     return f"audit-{_TOP - seq:019d}"
 
 
-_COLUMN: Final = {name: name.title().replace("_", "") for name in (
+COLUMN: Final = {name: name.title().replace("_", "") for name in (
     "actor", "member", "from_member", "claim_id", "operation_id", "correlation_id", "arm_request_ids", "duration_ms",
     "outcome", "detail", "evidence",
 )}  # fmt: skip
@@ -40,7 +81,7 @@ class Entry:
 
     def __init__(self, event: str, *, epoch: int | None = None, **columns: str | int | None) -> None:
         self.event, self.epoch = event, epoch
-        self.columns = {_COLUMN[name]: value for name, value in columns.items() if value is not None}
+        self.columns = {COLUMN[name]: value for name, value in columns.items() if value is not None}
 
 
 class Caller(NamedTuple):
@@ -63,6 +104,11 @@ class Row(NamedTuple):
     seq: int
     columns: Mapping[str, Any]
     hash: str
+
+    @property
+    def keyed(self) -> bool:
+        """Whether it says that it was hashed with an audit key."""
+        return str(self.columns.get("Alg", "")).startswith(KEYED)
 
     def to_entity(self) -> dict[str, Any]:
         """The table entity, ints as ints (the adapter makes them Edm.Int64)."""
@@ -97,3 +143,46 @@ def append(
         prev_hash = digest(row.to_entity(), seal.key)
         rows.append(row._replace(hash=prev_hash))
     return tuple(rows)
+
+
+class Link(NamedTuple):
+    """Where a check of the chain stands: the last seq it accepted, that row's hash, and the first keyed seq so far."""
+
+    seq: int = 0
+    hash: str = GENESIS
+    keyed_from: int | None = None
+
+
+class Broken(NamedTuple):
+    """The first row that does not fit, and why, as a sentence."""
+
+    seq: int
+    detail: str
+
+
+def check_chain(mirror: str, rows: Sequence[Row], link: Link, seal: Seal) -> Link | Broken:
+    """Go along the rows (ascending from link.seq + 1) and return where the chain stands after them, or the first break."""
+    for row in rows:
+        if wrong := _wrong(mirror, row, link, seal):
+            return Broken(seq=link.seq + 1, detail=wrong)
+        link = Link(row.seq, row.hash, row.seq if link.keyed_from is None and row.keyed else link.keyed_from)
+    return link
+
+
+def _wrong(mirror: str, row: Row, link: Link, seal: Seal) -> str | None:
+    """Why a row is not the next one of the chain, as a sentence, or None."""
+    seq, alg = link.seq + 1, str(row.columns.get("Alg", ""))
+    if row.seq != seq or row.mirror != mirror:
+        return f"row {seq} is missing; the next row found says Seq {row.seq}"
+    if row.columns.get("PrevHash") != link.hash:
+        return f"PrevHash of row {seq} is not the hash of row {seq - 1}"
+    if link.keyed_from is not None and not row.keyed:
+        return f"row {seq} is plain although rows from {link.keyed_from} on are keyed"
+    try:
+        expected = digest(row.to_entity(), seal.key_for(alg))
+    except KeyError:
+        return f"row {seq} says Alg {alg[:64]!r}; no audit key with that fingerprint is set"
+    except ValueError as exc:
+        return f"row {seq} cannot be hashed: {exc}"
+    intact = hmac.compare_digest(expected.encode(), row.hash.encode("utf-8", "surrogatepass"))
+    return None if intact else f"the columns of row {seq} do not hash to its Hash: it was changed"

@@ -1,11 +1,15 @@
-"""The head: the one row per mirror that holds its state, and its pure changes (`columns.py` is its form in the table).
+"""The head: the one row per mirror that holds its state, its pure changes, and its form in the table.
 
 What is stored is the decision (`desired`, `epoch`, when it began), who may drive (`lease`), and whether it is carried out
 (`swap`), never the steps and never a NIC's body: whoever goes on looks afresh. Head and audit rows change in one transaction.
+
+Each field names its column in the table. Some columns have older names than their fields: what is stored never changes its name.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 from vipcore import instants
@@ -13,6 +17,7 @@ from vipcore.instants import Instant
 from vipcore.ledger.audit import GENESIS
 from vipcore.model import Epoch
 
+ROW_KEY: Final = "head"
 LEASE_MARGIN_S: Final = 2.0
 """How far apart two instances may take the time to be: the table service tells it in whole seconds (adapters/clock.py)."""
 
@@ -88,40 +93,135 @@ class Repeat(NamedTuple):
     left_out: int = 0
 
 
+_Read = Callable[[Any], Any]
+
+_STORED_AS: Final = {"maybe_in_flight": "open"}
+"""Fields of records that are stored under another name."""
+
+_FIELDS: Final = {stored: name for name, stored in _STORED_AS.items()}
+_AT: Final = frozenset({"started_at", "retry_at", "at", "began", "recorded_at", "until"})
+
+_WORDS: Final = ("reason", "operator")
+"""What people type is stored as JSON text: a column that began with `=` would be a formula in a spreadsheet."""
+
+
+def _plain(value: Any) -> Any:
+    """Records, instants and tuples as what JSON and the table take."""
+    if isinstance(value, Instant):
+        return instants.to_text(value)
+    if hasattr(value, "_asdict"):
+        value = {_STORED_AS.get(name, name): item for name, item in value._asdict().items()}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _record(cls: Callable[..., Any], data: Mapping[str, Any]) -> Any:
+    """A record from its plain form: instants by field name, lists as tuples."""
+    plain = {_FIELDS.get(k, k): v for k, v in data.items()}
+    return cls(**{k: instants.from_text(v) if k in _AT and v is not None else _tuples(v) for k, v in plain.items()})
+
+
+def _json(read: _Read) -> _Read:
+    """Reads a column of JSON text."""
+    return lambda text: read(json.loads(text))
+
+
+def _each(read: _Read) -> _Read:
+    return _json(lambda data: {name: read(item) for name, item in data.items()})
+
+
+def _one(cls: Callable[..., Any]) -> _Read:
+    return _json(partial(_record, cls))
+
+
+def _in(column: str, read: _Read) -> dict[str, Any]:
+    """The column of the table that keeps a field, and how it is read. A column that is not there is the field's default."""
+    return {"column": column, "read": read}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Head:
     """All that is known of a mirror without looking at Azure. `etag` None: not stored yet."""
 
     mirror: str
-    desired: str | None = None
-    epoch: Epoch = Epoch(0)  # noqa: RUF009  # a NewType's call is the number itself
-    began: Instant = instants.NEVER
+    desired: str | None = field(default=None, metadata=_in("Desired", str))
+    epoch: Epoch = field(default=Epoch(0), metadata=_in("Epoch", int))
+    began: Instant = field(default=instants.NEVER, metadata=_in("Began", instants.from_text))
     """When the decision in force began: a claim's beginning, a move's arrival."""
-    claim_id: str | None = None
+    claim_id: str | None = field(default=None, metadata=_in("ClaimId", str))
     seq: int = 0
     head_hash: str = GENESIS
-    replay_marks: Mapping[str, str] = field(default_factory=dict)
+    replay_marks: Mapping[str, str] = field(default_factory=dict, metadata=_in("Marks", _json(dict)))
     """Per key id the `issued_at` of its latest accepted claim: nothing signed at or before it is accepted again."""
     lease: Lease | None = None
-    swap: Swap | None = None
-    last_swap: LastSwap | None = None
-    wrote_at: Instant = instants.NEVER
+    swap: Swap | None = field(default=None, metadata=_in("Swap", _one(Swap)))
+    last_swap: LastSwap | None = field(default=None, metadata=_in("LastSwap", _one(LastSwap)))
+    wrote_at: Instant = field(default=instants.NEVER, metadata=_in("WroteAt", instants.from_text))
     """When a NIC was last written on behalf of this mirror."""
     late_writes: LateWrites = LateWrites()  # noqa: RUF009  # a tuple
-    recorded_claim: RecordedClaim | None = None
+    recorded_claim: RecordedClaim | None = field(default=None, metadata=_in("Pending", _one(RecordedClaim)))
     frozen: Frozen | None = None
-    holds: Mapping[str, Instant] = field(default_factory=dict)
-    changes: tuple[Instant, ...] = ()
-    repeats: Mapping[str, Repeat] = field(default_factory=dict)
-    overlap_memory: Mapping[str, Any] = field(default_factory=dict)
-    drift: str | None = None
+    holds: Mapping[str, Instant] = field(default_factory=dict, metadata=_in("Holds", _each(instants.from_text)))
+    changes: tuple[Instant, ...] = field(
+        default=(), metadata=_in("Changes", _json(lambda data: tuple(map(instants.from_text, data))))
+    )
+    repeats: Mapping[str, Repeat] = field(default_factory=dict, metadata=_in("Repeats", _each(partial(_record, Repeat))))
+    overlap_memory: Mapping[str, Any] = field(default_factory=dict, metadata=_in("Learned", _json(dict)))
+    drift: str | None = field(default=None, metadata=_in("Drift", str))
     """The drift last reported, so that it is reported once."""
-    backup_seen: Mapping[str, Any] = field(default_factory=dict)
+    backup_seen: Mapping[str, Any] = field(default_factory=dict, metadata=_in("Follow", _json(dict)))
     etag: str | None = field(default=None, compare=False)
 
     def lease_live(self, now: Instant) -> bool:
         """Whether somebody may still be driving, by a clock that may differ from the lease owner's."""
         return self.lease is not None and now < self.lease.until + instants.seconds(LEASE_MARGIN_S)
+
+    def to_entity(self) -> dict[str, Any]:
+        """The table entity: plain columns for what people look at, JSON text for maps. None is left out."""
+        entity: dict[str, Any] = {"PartitionKey": self.mirror, "RowKey": ROW_KEY, "Seq": self.seq, "HeadHash": self.head_hash}
+        for name, column, _ in _COLUMNS:
+            value = _plain(getattr(self, name))
+            if value not in (None, {}, []):
+                entity[column] = value if isinstance(value, str | int) else json.dumps(value, ensure_ascii=False)
+        entity["WatchUntil"] = instants.to_text(self.late_writes.until)
+        if self.late_writes.members:
+            entity["Watched"] = json.dumps(self.late_writes.members, ensure_ascii=False)
+        for prefix, record in (("Lease", self.lease), ("Frozen", self.frozen)):
+            for key, value in _plain(record).items() if record is not None else ():
+                if value is not None:
+                    entity[prefix + key.title()] = json.dumps(value, ensure_ascii=False) if key in _WORDS else value
+        return entity
+
+    @classmethod
+    def from_entity(cls, entity: Mapping[str, Any], etag: str) -> "Head":
+        """The head of an entity that `to_entity` made. Raises ValueError where it is damaged."""
+
+        def prefixed(prefix: str, record: Callable[..., Any]) -> Any:
+            found = {k[len(prefix) :].lower(): v for k, v in entity.items() if k.startswith(prefix)}
+            return _record(record, {k: json.loads(v) if k in _WORDS else v for k, v in found.items()})
+
+        try:
+            until = instants.from_text(entity["WatchUntil"]) if "WatchUntil" in entity else instants.NEVER
+            return cls(
+                mirror=entity["PartitionKey"],
+                seq=int(entity["Seq"]),
+                head_hash=entity["HeadHash"],
+                late_writes=LateWrites(until, tuple(json.loads(entity.get("Watched", "[]")))),
+                lease=prefixed("Lease", Lease) if "LeaseOwner" in entity else None,
+                frozen=prefixed("Frozen", Frozen) if "FrozenReason" in entity else None,
+                etag=etag,
+                **{name: read(entity[column]) for name, column, read in _COLUMNS if column in entity},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as exc:
+            raise ValueError(f"the head row of mirror {entity.get('PartitionKey')!r} is damaged: {exc!r}") from exc
+
+
+_COLUMNS: Final = [(one.name, one.metadata["column"], one.metadata["read"]) for one in fields(Head) if one.metadata]
 
 
 def expecting_late_writes(head: Head, members: Iterable[str], now: Instant, until: Instant) -> Head:

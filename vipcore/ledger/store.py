@@ -8,10 +8,9 @@ from typing import Final
 from vipcore import instants
 from vipcore.errors import CommitUnknown, Stale, Unreachable
 from vipcore.ledger import audit
-from vipcore.ledger.audit import Entry, Row
+from vipcore.ledger.audit import Entry, Row, Seal
 from vipcore.ledger.head import Head
 from vipcore.ledger.port import Ledger
-from vipcore.ledger.seal import Seal
 from vipcore.ports import Clock, Log
 
 Change = Callable[[Head], tuple[Head, Sequence[Entry]]]

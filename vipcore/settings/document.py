@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import cache
 from itertools import chain, product
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -21,7 +20,6 @@ from vipcore.model import Member, Mirror, Vip
 from vipcore.strictjson import Place
 
 _PROVIDER: Final = "/providers/Microsoft.Network/"
-_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Fault(NamedTuple):
@@ -37,9 +35,9 @@ class Fault(NamedTuple):
 class Document(NamedTuple):
     """What could be read. `key_ids`: key id -> (mirror, member), those with a fault left out. `named_keys`: all that it names."""
 
-    mirrors: Mapping[str, Mirror] = _NONE
-    faulty: Mapping[str, tuple[Fault, ...]] = _NONE
-    key_ids: Mapping[str, tuple[str, str]] = _NONE
+    mirrors: Mapping[str, Mirror] = {}
+    faulty: Mapping[str, tuple[Fault, ...]] = {}
+    key_ids: Mapping[str, tuple[str, str]] = {}
     named_keys: Set[str] = frozenset()
     faults: tuple[Fault, ...] = ()
     fatal: bool = False
@@ -79,7 +77,10 @@ def read(text: str) -> Document:
     named = data["keys"] if isinstance(data.get("keys"), dict) else {}
     signers = {key_id: (entry["mirror"], entry["member"]) for key_id, entry in named.items() if key_id not in by_key}
     for key_id, (name, member) in signers.items():
-        if _undefined(data["mirrors"], name, member):
+        spec = data["mirrors"].get(name)
+        members = spec.get("members") if isinstance(spec, dict) else None
+        # One of a faulty mirror may well be meant: the mirror answers for itself.
+        if spec is None or (isinstance(members, dict) and member not in members):
             what = f"names member {member!r} of mirror {name!r}, which is not defined"
             by_key[key_id] = [Fault(strictjson.pointer(("keys", key_id)), what)]
     return Document(
@@ -232,10 +233,3 @@ def _clashes(mirrors: Mapping[str, Mirror]) -> Iterator[tuple[str, str, Fault]]:
                 for name, peer in ((mirror.name, other), (other, mirror.name)):
                     what = f"{want[0]} {shown!r}{on} is also mirror {peer!r}'s"
                     yield name, peer, Fault(strictjson.pointer(("mirrors", name)), what)
-
-
-def _undefined(mirrors: Mapping[str, Any], name: str, member: str) -> bool:
-    """Whether no mirror has that member. One of a faulty mirror may well be meant: the mirror answers for itself."""
-    spec = mirrors.get(name)
-    members = spec.get("members") if isinstance(spec, dict) else None
-    return spec is None or (isinstance(members, dict) and member not in members)

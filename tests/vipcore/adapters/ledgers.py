@@ -12,10 +12,9 @@ from vipcore.adapters.connections import Connections
 from vipcore.adapters.ledger import TableLedger
 from vipcore.adapters.table import Table
 from vipcore.ledger import audit
-from vipcore.ledger.audit import Entry
+from vipcore.ledger.audit import Entry, Seal
 from vipcore.ledger.head import Head
 from vipcore.ledger.port import Ledger
-from vipcore.ledger.seal import Seal
 
 AT = "2026-11-23T00:29:00.000000Z"
 

@@ -10,11 +10,9 @@ from tests.promises.ledger import MemoryLedger
 from tests.vipcore.adapters.ledgers import AT, extended, grown, table_ledger
 from vipcore import instants
 from vipcore.errors import Stale
-from vipcore.ledger import chain
-from vipcore.ledger.audit import Entry
+from vipcore.ledger.audit import Broken, Entry, Link, Seal, check_chain
 from vipcore.ledger.head import Frozen, Head, LastSwap, LateWrites, Lease, RecordedClaim, Repeat, Swap
 from vipcore.ledger.port import Ledger
-from vipcore.ledger.seal import Seal
 from vipcore.model import Epoch
 
 NOW = instants.from_text(AT)
@@ -216,12 +214,12 @@ async def test_rows_from_come_in_rising_order(ledger: Ledger) -> None:
 async def test_a_chain_verifies_over_pages(ledger: Ledger) -> None:
     """What is read back page by page hashes to what was written. (I8)"""
     head = await grown(ledger, "PROD", 250)
-    link: chain.Link | chain.Broken = chain.Link()
+    link: Link | Broken = Link()
 
-    while isinstance(link, chain.Link) and link.seq < 250:
-        link = chain.verify("PROD", await ledger.rows_from("PROD", link.seq + 1, limit=60), link, Seal())
+    while isinstance(link, Link) and link.seq < 250:
+        link = check_chain("PROD", await ledger.rows_from("PROD", link.seq + 1, limit=60), link, Seal())
 
-    assert link == chain.Link(seq=250, hash=head.head_hash)
+    assert link == Link(seq=250, hash=head.head_hash)
 
 
 async def test_heads_of_many_mirrors_are_read_at_once(ledger: Ledger) -> None:

@@ -17,11 +17,9 @@ from vipcore.adapters import table as adapter
 from vipcore.adapters import wiring
 from vipcore.adapters.ledger import TableLedger
 from vipcore.errors import CommitUnknown, Stale, Unreachable
-from vipcore.ledger.audit import Entry, row_key
-from vipcore.ledger.chain import Broken, Link, verify
+from vipcore.ledger.audit import Broken, Entry, Link, Seal, check_chain, row_key
 from vipcore.ledger.head import Head
-from vipcore.ledger.seal import Seal
-from vipcore.settings.config import Config
+from vipcore.settings.environment import Config
 
 ROW = Entry(event="frozen", actor="operator:x", duration_ms=7)
 HEAD = Head(mirror="PROD")
@@ -258,7 +256,7 @@ async def test_forged_rows_are_shown_and_break_the_chain(azurite: str, ledger: T
     rows = await ledger.rows_from("PROD", 1, limit=10)
 
     assert len(rows) == 3
-    assert isinstance(verify("PROD", rows, Link(), Seal()), Broken)
+    assert isinstance(check_chain("PROD", rows, Link(), Seal()), Broken)
     assert all(isinstance(value, str | int | float) for row in rows for value in row.view().values())
 
 
@@ -311,7 +309,7 @@ async def test_cost_of_a_look_does_not_grow_with_the_trail(watched: tuple[TableL
     assert await cost(ledger.load_worklist()) == (1, 0)
     link: Link | Broken = Link()
     while isinstance(link, Link) and link.seq < length:
-        link = verify("PROD", await ledger.rows_from("PROD", link.seq + 1, limit=1200), link, Seal())
+        link = check_chain("PROD", await ledger.rows_from("PROD", link.seq + 1, limit=1200), link, Seal())
     assert link == Link(seq=length, hash=head.head_hash)
 
 

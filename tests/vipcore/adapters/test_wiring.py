@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tests.vipcore.adapters.wire import Seen, scripted
 from vipcore.adapters import wiring
-from vipcore.adapters.log import line, log
+from vipcore.adapters.wiring import line, log
 from vipcore.arm.port import ArmRequest
 from vipcore.errors import Unreachable
 from vipcore.model import Member, Page

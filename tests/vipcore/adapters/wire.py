@@ -12,7 +12,7 @@ from aiohttp import web
 from vipcore.adapters import wiring
 from vipcore.adapters.arm import ArmTransport
 from vipcore.adapters.connections import Connections
-from vipcore.settings.config import Config
+from vipcore.settings.environment import Config
 
 Handler = Callable[["Seen"], Awaitable[web.StreamResponse]]
 

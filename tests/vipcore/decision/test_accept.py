@@ -8,7 +8,7 @@ from tests.promises.harness import Harness, Node
 from tests.promises.helpers import NIC_A, NIC_B, assert_kept, details, events, refused, timer, virtual
 from tests.vipcore.decision.pages import N, P, paged
 from tests.vipcore.effects import PUT, watched
-from vipcore.settings.config import Config
+from vipcore.settings.environment import Config
 
 
 @virtual

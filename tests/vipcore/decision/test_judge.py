@@ -14,7 +14,7 @@ from tests.vipcore.decision.pages import BINDING, OTHERS, N, P, U, paged
 from tests.vipcore.effects import watched
 from vipcore.errors import Refusal
 from vipcore.model import Page
-from vipcore.settings.config import Config
+from vipcore.settings.environment import Config
 
 
 @pytest.mark.parametrize("own", [P, N, U])

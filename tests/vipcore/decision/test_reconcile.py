@@ -29,7 +29,6 @@ from tests.vipcore.deaths import DieAt
 from tests.vipcore.decision.denials import DENIED, denied_write
 from tests.vipcore.decision.pages import N, P, U, paged
 from vipcore.decision.reconcile import TABLE, Act, Recorded, Situation, act_for, fits
-from vipcore.ledger import columns
 
 
 @pytest.mark.parametrize("writes", [1, 2])
@@ -73,7 +72,7 @@ async def test_a_recorded_claim_is_judged_though_the_document_has_lost_desired()
     node = harness.node("n1")
     await node.claim("MIRRORB")
     head = await harness.head()
-    harness.ledger.heads["PROD"] = (columns.to_entity(replace(head, desired="OLD")), 'W/"x"')
+    harness.ledger.heads["PROD"] = (replace(head, desired="OLD").to_entity(), 'W/"x"')
     await node.freeze()
     await refused(node.claim("MIRRORA"))
     await node.unfreeze()

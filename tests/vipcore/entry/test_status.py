@@ -9,7 +9,7 @@ from tests.promises.helpers import NIC_A, stranger_puts, virtual
 from tests.vipcore.entry.moved import moved
 from vipcore.entry import status, trail
 from vipcore.errors import Refusal
-from vipcore.settings import config
+from vipcore.settings import environment
 from vipcore.settings.document import Fault
 
 
@@ -49,7 +49,7 @@ async def test_status_reads_what_is_there_and_not_what_was_decided() -> None:
 @virtual
 async def test_faulty_mirror_is_listed_with_its_fault() -> None:
     """A mirror with a faulty configuration is in the list, with the fault and nothing else; its own routes answer 500."""
-    harness = Harness(config=config.Config(faulty={"PROD": (Fault("/mirrors/PROD/hold_s", "must be 0 or more"),)}))
+    harness = Harness(config=environment.Config(faulty={"PROD": (Fault("/mirrors/PROD/hold_s", "must be 0 or more"),)}))
     controller = harness.node("one").controller
 
     assert (await status.mirrors(controller))["mirrors"] == [

@@ -14,7 +14,6 @@ from tests.promises.helpers import DETACH, NIC_B, assert_kept, document, events,
 from tests.promises.ledger import MemoryLedger
 from tests.vipcore.decision.pages import A_WHILE
 from tests.vipcore.manual_changes import drop
-from vipcore.ledger import columns
 from vipcore.ledger.audit import Row
 from vipcore.ledger.head import Frozen, Head
 from vipcore.ledger.port import WorkItem
@@ -212,7 +211,7 @@ async def test_one_faulty_mirror_leaves_the_others_alone() -> None:
     node = harness.node("n1")
     for number in range(1, 40):
         await harness.ledger.put_work_item(f"M{number:04d}")
-        harness.ledger.heads[f"M{number:04d}"] = (columns.to_entity(replace(Head(mirror=f"M{number:04d}"), desired="A")), 'W/"x"')
+        harness.ledger.heads[f"M{number:04d}"] = (replace(Head(mirror=f"M{number:04d}"), desired="A").to_entity(), 'W/"x"')
     await node.claim("MIRRORB")
     drop(harness, NIC_B)
 

@@ -12,9 +12,8 @@ from tests.promises.helpers import agent, virtual
 from tests.vipcore.entry.moved import moved
 from vipcore.entry import trail
 from vipcore.errors import Refusal
-from vipcore.ledger.audit import row_key
-from vipcore.ledger.seal import Seal, digest
-from vipcore.settings import config, document
+from vipcore.ledger.audit import Seal, digest, row_key
+from vipcore.settings import document, environment
 
 Rows = dict[str, dict[str, Any]]
 
@@ -190,11 +189,11 @@ async def test_rows_that_are_committed_during_a_check_break_nothing() -> None:
 async def test_keyed_trail_says_from_where_it_is_keyed() -> None:
     """`keyed_from` is the first row under the audit key; without that key the chain cannot be called intact."""
     parsed = document.read(json.dumps(DOCUMENT))
-    harness = Harness(config=config.Config(mirrors=parsed.mirrors, seal=Seal(b"k" * 32)))
+    harness = Harness(config=environment.Config(mirrors=parsed.mirrors, seal=Seal(b"k" * 32)))
     controller = await moved(harness)
 
     assert (await trail.verify(controller, "PROD", {}))["keyed_from"] == 1
-    controller.config = config.Config(mirrors=parsed.mirrors)
+    controller.config = environment.Config(mirrors=parsed.mirrors)
     found = await trail.verify(controller, "PROD", {})
     assert (found["intact"], found["broken_seq"]) == (False, 1)
 

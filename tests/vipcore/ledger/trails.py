@@ -7,9 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from vipcore.ledger import audit
-from vipcore.ledger.audit import Entry, Row
-from vipcore.ledger.chain import Broken, Link, verify
-from vipcore.ledger.seal import Seal
+from vipcore.ledger.audit import Broken, Entry, Link, Row, Seal, check_chain
 
 AT = "2026-11-23T00:29:00.000000Z"
 KEY, OLD_KEY, OTHER_KEY = b"k" * 32, b"o" * 32, b"x" * 32
@@ -41,4 +39,4 @@ def stored(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 def judged(entities: Sequence[Mapping[str, Any]], seal: Seal | None = None) -> Link | Broken:
     """What the verification says of stored entities."""
-    return verify("PROD", [Row.from_entity(entity) for entity in entities], Link(), seal or Seal())
+    return check_chain("PROD", [Row.from_entity(entity) for entity in entities], Link(), seal or Seal())

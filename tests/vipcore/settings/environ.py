@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vipcore.settings import config, environment
+from vipcore.settings import environment
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 SECRETS = {name: base64.b64encode(name.encode() * 32).decode() for name in "abcdef"}
@@ -32,12 +32,12 @@ GOOD = {
 }
 
 
-def load(changes: Mapping[str, str | None], *, app_dir: Path = Path()) -> config.Config:
+def load(changes: Mapping[str, str | None], *, app_dir: Path = Path()) -> environment.Config:
     """The configuration of the good settings with these changes; None takes a setting away."""
     settings = {name: value for name, value in {**GOOD, **changes}.items() if value is not None}
     return environment.load(settings, app_dir)
 
 
-def where(loaded: config.Config) -> list[str]:
+def where(loaded: environment.Config) -> list[str]:
     """The places of the faults."""
     return [fault.where for fault in loaded.faults]
