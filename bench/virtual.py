@@ -281,6 +281,8 @@ class _Ledger:
 class _Probes:
     """No pages and no paths."""
 
+    unread: ClassVar[Mapping[str, str]] = {}
+
     async def page(self, member: Member) -> Page:  # noqa: ARG002  # the port's shape
         return Page.UNKNOWN
 

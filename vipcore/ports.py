@@ -3,6 +3,7 @@
 `ledger/port.py` and `arm/port.py` hold the ports of the Table service and of Azure Resource Manager.
 """
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from vipcore.instants import Instant
@@ -28,6 +29,10 @@ class Clock(Protocol):
 
 class Probes(Protocol):
     """Looks at things outside Azure's API. Neither method raises; a hang is not an answer."""
+
+    @property
+    def unread(self) -> Mapping[str, str]:
+        """URL of a status page -> why it said nothing when it was last asked."""
 
     async def page(self, member: Member) -> Page:
         """What the member's status page says, within its own short timeout."""

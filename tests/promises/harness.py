@@ -618,6 +618,7 @@ class _Probes:
 
     def __init__(self, node: Node) -> None:
         self.node = node
+        self.unread: dict[str, str] = {}
 
     async def page(self, member: Member) -> Page:
         await self.node.alive()

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -10,6 +10,7 @@ import aiohttp
 
 from vipcore.adapters.connections import Connections
 from vipcore.model import Member, Page
+from vipcore.ports import Log
 
 PAGE_S: Final = 2.0
 TRY_S: Final = 1.0
@@ -23,13 +24,27 @@ class HttpProbes:
     """`vipcore.ports.Probes`. Neither method raises. TLS certificates are verified; redirects are not followed."""
 
     connections: Connections
+    log: Log
+    unread: dict[str, str] = field(default_factory=dict)
 
     async def page(self, member: Member) -> Page:
         """What the member's status page says within PAGE_S. Only its status code counts; its body is not read."""
-        with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError, ValueError):
-            if member.status_url:
-                return _SAID.get(await self._status(member.status_url, PAGE_S), Page.UNKNOWN)
-        return Page.UNKNOWN
+        url, why = member.status_url, ""
+        if url is None:
+            return Page.UNKNOWN
+        try:
+            status = await self._status(url, PAGE_S)
+            why = "" if status in _SAID else f"it answered {status}, where 200 is primary and 503 is not"
+        except aiohttp.ClientConnectorCertificateError as exc:
+            why = f"its certificate cannot be verified; name the file of its CA in SSL_CERT_FILE ({str(exc)[:200]})"
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
+            why = f"{type(exc).__name__} {str(exc)[:200]}".rstrip()
+        if why and why != self.unread.get(url):
+            self.log("page.unknown", member=member.name, url=url, why=why)
+        self.unread.pop(url, None)
+        if why:
+            self.unread[url] = why
+        return Page.UNKNOWN if why else _SAID[status]
 
     async def path(self, target: str, *, within_s: float) -> float | None:
         """Seconds until `tcp://host:port` accepts a connection, or an http(s) URL gives any answer; None if not in time."""

@@ -77,7 +77,7 @@ def build(config: Config, *, environ: Mapping[str, str] = os.environ) -> Wired:
     clock = TableClock(log)
     table = Table(where=config.table, name=config.table_name, credential=credential, connections=pool, answered=clock.heard)
     store = Store(ledger=TableLedger(table), clock=clock, seal=config.seal, log=log)
-    arm, probes, instance = Arm(transport), HttpProbes(pool), instance_name(environ)
+    arm, probes, instance = Arm(transport), HttpProbes(pool, log), instance_name(environ)
     controller = Controller(config=config, store=store, arm=arm, probes=probes, instance=instance)
     return Wired(controller, (pool, credential, transport))
 

@@ -35,7 +35,7 @@ async def _planned(controller: Controller, mirror: Mirror, asked: Move) -> Json:
     detail = stopped.detail if stopped else "the mirror is not frozen"
     checks: list[Json] = [{"name": "freeze", "ok": stopped is None, "detail": detail}]
     if mirror.has_pages:
-        checks.append(_pages_view(asked, mirror, await controller.pages(mirror)))
+        checks.append(_pages_view(asked, mirror, await controller.pages(mirror), controller.probes.unread))
     found = observed.plan(asked.to)
     if isinstance(found, plan.Blocked):
         checks.append({"name": "placement", "ok": False, "detail": plan.refusal(observed, found).detail})
@@ -48,12 +48,14 @@ async def _planned(controller: Controller, mirror: Mirror, asked: Move) -> Json:
     return {"outcome": "planned", "steps": steps, "checks": [*checks, *(check.view() for check in preflighted)]}
 
 
-def _pages_view(asked: Move, mirror: Mirror, pages: Mapping[str, Page]) -> Json:
-    """What the status pages say of a move; `ok` None where one could not be read, which stops nothing."""
+def _pages_view(asked: Move, mirror: Mirror, pages: Mapping[str, Page], unread: Mapping[str, str]) -> Json:
+    """What the status pages say of a move; `ok` None where one could not be read, which stops nothing. `unread`: URL -> why."""
     if said := rules.contradiction(mirror, asked.to, "NotifyBecomePrimary", pages):
         detail = said.detail if asked.force else rules.forcible(said).detail
         return {"name": "status pages", "ok": asked.force, "detail": detail}
-    unread = ", ".join(member.name for member in mirror.members if member.status_url and pages.get(member.name) is Page.UNKNOWN)
-    if unread:
-        return {"name": "status pages", "ok": None, "detail": f"the page of {unread} could not be read; it stops nothing"}
+    silent = [member for member in mirror.members if member.status_url and pages.get(member.name) is Page.UNKNOWN]
+    if silent:
+        whys = {unread[member.status_url] for member in silent if member.status_url in unread}
+        detail = f"the page of {', '.join(member.name for member in silent)} could not be read; it stops nothing"
+        return {"name": "status pages", "ok": None, "detail": ": ".join([detail, *sorted(whys)])}
     return {"name": "status pages", "ok": True, "detail": "nothing against it"}

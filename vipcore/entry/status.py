@@ -92,6 +92,8 @@ async def _member_view(controller: Controller, found: Mirror, member: Member, ob
     observation = observed[member.name]
     ready, reasons = await _readiness(controller, found, member, observed)
     shown = observation if isinstance(observation, Nic) else None
+    if why := controller.probes.unread.get(member.status_url or ""):
+        reasons = [*reasons, f"its status page could not be read: {why}"]
     return {
         "name": member.name,
         "nic": member.nic_id,

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import pathlib
 import socket
 from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
 
+from tests.agent.authority import Authority
 from tests.vipcore.adapters.wire import Scripted, Seen, scripted
 from vipcore.adapters import probes as adapter
 from vipcore.adapters.connections import Connections
@@ -26,7 +28,7 @@ async def server() -> AsyncIterator[Scripted]:
 async def probes() -> AsyncIterator[HttpProbes]:
     """The probes."""
     connections = Connections()
-    yield HttpProbes(connections)
+    yield HttpProbes(connections, lambda *_, **__: None)
     await connections.close()
 
 
@@ -154,3 +156,36 @@ async def test_path_that_stays_closed_is_none_in_time(probes: HttpProbes, target
 
     assert await probes.path(target, within_s=0.4) is None
     assert loop.time() - began < 1
+
+
+async def test_page_that_says_nothing_leaves_its_reason(tmp_path: pathlib.Path) -> None:
+    """Why a page could not be read is kept, and logged once, until the page is read; also for a certificate of a private CA."""
+    lines: list[str] = []
+    connections = Connections()
+    probes = HttpProbes(connections, lambda event, /, **fields: lines.append(f"{event} {fields['member']} {fields['why']}"))
+    untrusted = await asyncio.start_server(
+        lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=Authority(tmp_path, "private").server("127.0.0.1")
+    )
+    async with scripted() as server, untrusted:
+
+        async def refuses(_seen: Seen) -> web.StreamResponse:
+            return web.Response(status=401)
+
+        async def is_primary(_seen: Seen) -> web.StreamResponse:
+            return web.Response(status=200)
+
+        server.answer = refuses
+        port = untrusted.sockets[0].getsockname()[1]
+        private, closed, locked = f"https://127.0.0.1:{port}/", "http://127.0.0.1:9/", f"{server.url}/"
+        for url in (private, private, closed, locked):
+            assert await probes.page(member(url)) is Page.UNKNOWN
+        assert "SSL_CERT_FILE" in probes.unread[private]
+        assert "certificate" in lines[0]
+        assert "ClientConnectorError" in probes.unread[closed]
+        assert "401" in probes.unread[locked]
+        assert len(lines) == 3
+
+        server.answer = is_primary
+        assert await probes.page(member(locked)) is Page.PRIMARY
+        assert locked not in probes.unread
+    await connections.close()

@@ -30,6 +30,7 @@ class Path:
     def __init__(self, took_s: float | None) -> None:
         self.took_s = took_s
         self.asked: list[str] = []
+        self.unread: dict[str, str] = {}
 
     async def page(self, member: Member) -> Page:
         """No member has one."""
