@@ -29,12 +29,13 @@ class HttpProbes:
 
     async def page(self, member: Member) -> Page:
         """What the member's status page says within PAGE_S. Only its status code counts; its body is not read."""
-        url, why = member.status_url, ""
+        url, said, why = member.status_url, Page.UNKNOWN, ""
         if url is None:
-            return Page.UNKNOWN
+            return said
         try:
             status = await self._status(url, PAGE_S)
-            why = "" if status in _SAID else f"it answered {status}, where 200 is primary and 503 is not"
+            said = _SAID.get(status, said)
+            why = f"it answered {status}, where 200 is primary and 503 is not" if said is Page.UNKNOWN else ""
         except aiohttp.ClientConnectorCertificateError as exc:
             why = f"its certificate cannot be verified; name the file of its CA in SSL_CERT_FILE ({str(exc)[:200]})"
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
@@ -44,7 +45,7 @@ class HttpProbes:
         self.unread.pop(url, None)
         if why:
             self.unread[url] = why
-        return Page.UNKNOWN if why else _SAID[status]
+        return said
 
     async def path(self, target: str, *, within_s: float) -> float | None:
         """Seconds until `tcp://host:port` accepts a connection, or an http(s) URL gives any answer; None if not in time."""

@@ -55,7 +55,7 @@ def _pages_view(asked: Move, mirror: Mirror, pages: Mapping[str, Page], unread: 
         return {"name": "status pages", "ok": asked.force, "detail": detail}
     silent = [member for member in mirror.members if member.status_url and pages.get(member.name) is Page.UNKNOWN]
     if silent:
-        whys = {unread[member.status_url] for member in silent if member.status_url in unread}
+        whys = {unread[url] for member in silent if (url := member.status_url or "") in unread}
         detail = f"the page of {', '.join(member.name for member in silent)} could not be read; it stops nothing"
         return {"name": "status pages", "ok": None, "detail": ": ".join([detail, *sorted(whys)])}
     return {"name": "status pages", "ok": True, "detail": "nothing against it"}
