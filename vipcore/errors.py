@@ -71,6 +71,10 @@ class Unreachable(VipError):
     """The Table service did not answer, or cannot be used now. Nothing can be decided: the answer is `storage-unavailable`."""
 
 
+class NoIdentity(Unreachable):
+    """As Unreachable, since the managed identity gave no token: the answer is `identity-unavailable`."""
+
+
 class Stale(VipError):
     """Another writer was first: the head has another etag. Load it again and judge anew."""
 

@@ -12,19 +12,17 @@ import importlib
 import json
 import re
 import uuid
-from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
-from azure.core.credentials_async import AsyncSupportsTokenInfo
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.pipeline.policies import CustomHookPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.mgmt.core import AsyncARMPipelineClient
 
 from vipcore.adapters.connections import Connections, Exchange, check_secrecy
-from vipcore.adapters.token import TokenPolicy
+from vipcore.adapters.token import Identity, TokenPolicy
 from vipcore.arm.port import ArmReply, ArmRequest
 from vipcore.errors import NotSent
 
@@ -38,11 +36,9 @@ _MOVE: Final = re.compile(
 class ArmTransport:
     """`endpoint`: the origin of every request, https (http on loopback only). `audience`: the resource that tokens are for."""
 
-    def __init__(
-        self, *, endpoint: str, audience: str, new_credential: Callable[[], AsyncSupportsTokenInfo], connections: Connections
-    ) -> None:
-        self.endpoint, self.connections = endpoint, connections
-        self._token_policy = TokenPolicy(new_credential, f"{audience.rstrip('/')}/.default")
+    def __init__(self, *, endpoint: str, audience: str, identity: Identity, connections: Connections) -> None:
+        self.endpoint, self.identity, self.connections = endpoint, identity, connections
+        self._token_policy = TokenPolicy(identity, f"{audience.rstrip('/')}/.default")
         self._client: AsyncARMPipelineClient[HttpRequest, AsyncHttpResponse] | None = None
 
     async def send(self, request: ArmRequest) -> ArmReply:
@@ -84,10 +80,6 @@ class ArmTransport:
                 raise
         response: AsyncHttpResponse = answers[-1].http_response
         return response
-
-    async def close(self) -> None:
-        """Close the credential. Whoever made `connections` closes them."""
-        await self._token_policy.forget()
 
     def _url(self, url: str) -> str:
         """The absolute URL. Raises NotSent for another origin: our token goes to our endpoint only."""

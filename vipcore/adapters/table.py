@@ -24,7 +24,7 @@ from azure.data.tables.aio import TableClient
 
 from vipcore.adapters import transaction
 from vipcore.adapters.connections import Connections, Exchange, check_secrecy
-from vipcore.errors import CommitUnknown, NoReply, NotSent, Stale, Unreachable, VipError
+from vipcore.errors import CommitUnknown, NoIdentity, NoReply, NoToken, NotSent, Stale, Unreachable, VipError
 
 READ_S: Final = 5.0
 WHOLE_S: Final = 8.0
@@ -149,9 +149,9 @@ class Table:
         try:
             async with asyncio.timeout(WHOLE_S):
                 return await send(table, sent)
+        except NoToken as exc:
+            raise NoIdentity(str(exc)) from exc
         except HttpResponseError as exc:
-            if not sent.connected:
-                raise NotSent(f"no token for the Table service: {_brief(exc)}") from exc
             code = getattr(exc, "error_code", None)
             raise _meaning(exc.status_code, str(getattr(code, "value", code) or ""), _brief(exc)) from exc
         except (AzureError, aiohttp.ClientError, TimeoutError, OSError, ValueError, LookupError) as exc:

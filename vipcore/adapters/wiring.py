@@ -17,6 +17,7 @@ from vipcore.adapters.connections import Connections
 from vipcore.adapters.ledger import TableLedger
 from vipcore.adapters.probes import HttpProbes
 from vipcore.adapters.table import Table
+from vipcore.adapters.token import Identity
 from vipcore.arm.client import Arm
 from vipcore.decision.controller import Controller
 from vipcore.ledger.store import Store
@@ -51,7 +52,7 @@ class Wired(NamedTuple):
     """The controller, and what must be closed after it."""
 
     controller: Controller
-    opened: tuple[Connections | ManagedIdentityCredential | ArmTransport, ...]
+    opened: tuple[Connections | Identity, ...]
 
     async def close(self) -> None:
         """Close every connection and the credentials."""
@@ -70,24 +71,22 @@ def build(config: Config, *, environ: Mapping[str, str] = os.environ) -> Wired:
     """A controller with the real adapters. Opens nothing: connections are opened in the event loop that first uses them."""
     for noisy in ("azure", "msal"):  # a log line per HTTP request would cost more than the request's own work
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    pool, credential = Connections(), identity(config)
-    transport = ArmTransport(
-        endpoint=config.arm_endpoint, audience=config.arm_audience, new_credential=lambda: identity(config), connections=pool
-    )
+    pool, app_identity = Connections(), identity(config)
+    transport = ArmTransport(endpoint=config.arm_endpoint, audience=config.arm_audience, identity=app_identity, connections=pool)
     clock = TableClock(log)
-    table = Table(where=config.table, name=config.table_name, credential=credential, connections=pool, answered=clock.heard)
+    table = Table(where=config.table, name=config.table_name, credential=app_identity, connections=pool, answered=clock.heard)
     store = Store(ledger=TableLedger(table), clock=clock, seal=config.seal, log=log)
     arm, probes, instance = Arm(transport), HttpProbes(pool, log), instance_name(environ)
     controller = Controller(config=config, store=store, arm=arm, probes=probes, instance=instance)
-    return Wired(controller, (pool, credential, transport))
+    return Wired(controller, (pool, app_identity))
 
 
-def identity(config: Config) -> ManagedIdentityCredential:
-    """The app's identity: the user-assigned one of AZURE_CLIENT_ID, else the system-assigned one. Its token cache is empty.
+def identity(config: Config) -> Identity:
+    """The app's identity: the user-assigned one of AZURE_CLIENT_ID, else the system-assigned one.
 
     The secret of its endpoint goes to that endpoint alone, never to a proxy of the environment.
     """
-    return ManagedIdentityCredential(client_id=config.client_id, use_env_settings=False)
+    return Identity(lambda: ManagedIdentityCredential(client_id=config.client_id, use_env_settings=False))
 
 
 def controller(config: Config, *, environ: Mapping[str, str] = os.environ) -> Controller:

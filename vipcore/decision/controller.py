@@ -7,7 +7,7 @@ from typing import Final
 
 from vipcore.arm.client import Arm
 from vipcore.decision.admission import FailureCount, KeyRates
-from vipcore.errors import Refusal, Unreachable
+from vipcore.errors import NoIdentity, Refusal, Unreachable
 from vipcore.instants import Instant, seconds
 from vipcore.ledger.head import Head
 from vipcore.ledger.port import Ledger
@@ -105,9 +105,9 @@ class Controller:
 
 @contextmanager
 def storage_needed() -> Iterator[None]:
-    """Raises Refusal `storage-unavailable` where the table is away: without it nothing can be decided."""
+    """Raises Refusal `storage-unavailable`, or `identity-unavailable`, where the table is away: nothing can be decided then."""
     try:
         yield
     except Unreachable as exc:
         detail = f"The Table service cannot be used now, so nothing can be decided: {str(exc)[:300]}"
-        raise Refusal("storage-unavailable", detail) from exc
+        raise Refusal("identity-unavailable" if isinstance(exc, NoIdentity) else "storage-unavailable", detail) from exc

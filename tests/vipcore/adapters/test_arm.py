@@ -19,6 +19,7 @@ from simulator.cloud import Cloud
 from tests.vipcore.adapters.wire import Scripted, Seen, scripted, with_identity
 from vipcore.adapters.arm import ArmTransport
 from vipcore.adapters.connections import Connections
+from vipcore.adapters.token import Identity
 from vipcore.arm.client import Arm
 from vipcore.arm.errors import ArmError
 from vipcore.arm.port import ArmRequest
@@ -82,7 +83,7 @@ def transport(server: Scripted, connections: Connections) -> ArmTransport:
     """The transport to that server."""
     Tokens.made = 0
     return ArmTransport(
-        endpoint=server.url, audience="https://management.azure.com", new_credential=Tokens, connections=connections
+        endpoint=server.url, audience="https://management.azure.com", identity=Identity(Tokens), connections=connections
     )
 
 
@@ -218,7 +219,7 @@ async def test_refused_connection_is_not_sent(connections: Connections) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        transport = ArmTransport(endpoint=nobody, audience="a", new_credential=Tokens, connections=connections)
+        transport = ArmTransport(endpoint=nobody, audience="a", identity=Identity(Tokens), connections=connections)
         with pytest.raises(NotSent):
             await transport.send(PUT)
 
@@ -226,7 +227,7 @@ async def test_refused_connection_is_not_sent(connections: Connections) -> None:
 async def test_tls_that_fails_is_not_sent(server: Scripted, connections: Connections) -> None:
     """A server that does not prove who it is gets neither token nor request."""
     endpoint = server.url.replace("http://", "https://")
-    transport = ArmTransport(endpoint=endpoint, audience="a", new_credential=Tokens, connections=connections)
+    transport = ArmTransport(endpoint=endpoint, audience="a", identity=Identity(Tokens), connections=connections)
 
     with pytest.raises(NotSent):
         await transport.send(PUT)
@@ -235,7 +236,7 @@ async def test_tls_that_fails_is_not_sent(server: Scripted, connections: Connect
 
 async def test_without_a_token_nothing_is_sent(server: Scripted, connections: Connections) -> None:
     """A managed identity that is not there is NotSent, and ARM hears nothing."""
-    transport = ArmTransport(endpoint=server.url, audience="a", new_credential=NoTokens, connections=connections)
+    transport = ArmTransport(endpoint=server.url, audience="a", identity=Identity(NoTokens), connections=connections)
 
     with pytest.raises(NoToken, match="no identity here"):
         await transport.send(PUT)
@@ -260,7 +261,7 @@ async def test_an_identity_that_throttles_is_told_and_left_alone(
                 await transport.send(GET)
             said.add(str(no_token.value))
             asked.append(len(endpoint.seen))
-        await transport.close()
+        await transport.identity.close()
 
     assert said == {
         "the managed identity gave no token; its endpoint says HTTP 429: (TooMany) slow down Code: TooMany Message: slow down"
@@ -338,7 +339,7 @@ async def test_refused_token_is_replaced_for_the_next_request(transport: ArmTran
 
 async def test_plain_http_is_for_loopback_only(connections: Connections) -> None:
     """A token never travels in the clear."""
-    transport = ArmTransport(endpoint="http://192.0.2.1", audience="a", new_credential=Tokens, connections=connections)
+    transport = ArmTransport(endpoint="http://192.0.2.1", audience="a", identity=Identity(Tokens), connections=connections)
 
     with pytest.raises(NotSent, match="loopback"):
         await transport.send(GET)
@@ -357,7 +358,7 @@ async def test_managed_identity_on_the_simulated_azure(connections: Connections,
         operation = written.headers["azure-asyncoperation"]
         polled = await transport.send(ArmRequest(method="GET", url=operation))
         stale = await transport.send(ArmRequest(method="PUT", url=nic, headers={"if-match": 'W/"old"'}, body=shown.body))
-        await transport.close()
+        await transport.identity.close()
 
     assert (shown.status, written.status, polled.status, stale.status) == (200, 200, 200, 412)
     assert polled.body["status"] in ("InProgress", "Succeeded")
@@ -393,7 +394,7 @@ async def test_the_first_answer_comes_as_azure_gave_it(available: str, code: str
             assert moved.operation is not None
             assert moved.operation.startswith(edge.url)
             assert moved.request_id in moved.operation
-        await transport.close()
+        await transport.identity.close()
     await connections.close()
     posts = [exchange for exchange in cloud.history if exchange.method == "POST"]
 
@@ -413,10 +414,10 @@ async def test_an_answer_that_never_comes_may_have_had_an_effect() -> None:
             return seen.drop()
 
         server.answer = silent
-        transport = ArmTransport(endpoint=server.url, audience="a", new_credential=Tokens, connections=connections)
+        transport = ArmTransport(endpoint=server.url, audience="a", identity=Identity(Tokens), connections=connections)
         with pytest.raises(NoReply):
             await transport.send(
                 ArmRequest(method="POST", url=f"{VNET}/moveIpConfigurations?api-version=2026-03-01", body={}, timeout_s=5.0)
             )
-        await transport.close()
+        await transport.identity.close()
     await connections.close()

@@ -16,7 +16,7 @@ from tests.vipcore.adapters.wire import Proxy, Scripted, Seen, proxied, scripted
 from vipcore.adapters import table as adapter
 from vipcore.adapters import wiring
 from vipcore.adapters.ledger import TableLedger
-from vipcore.errors import CommitUnknown, Stale, Unreachable
+from vipcore.errors import CommitUnknown, NoIdentity, Stale, Unreachable
 from vipcore.ledger.audit import Broken, Entry, Link, Seal, check_chain, row_key
 from vipcore.ledger.head import Head
 from vipcore.settings.environment import Config
@@ -340,7 +340,7 @@ async def test_hang_of_the_service_ends(answered: tuple[TableLedger, Scripted], 
 
 
 async def test_without_a_token_a_commit_had_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the identity endpoint answers, it says nothing about the table: Unreachable, never Stale or unknown."""
+    """Whatever the identity endpoint answers, it says nothing about the table: Unreachable, never Stale or unknown; no storm."""
     async with scripted() as identity:
 
         async def refuse(_seen: Seen) -> web.StreamResponse:
@@ -351,7 +351,8 @@ async def test_without_a_token_a_commit_had_no_effect(monkeypatch: pytest.Monkey
         monkeypatch.setenv("IDENTITY_HEADER", "x")
         credential = wiring.identity(Config())
         async with table_ledger("https://127.0.0.1:1/account", credential) as ledger:
-            with pytest.raises(Unreachable, match="no token for the Table service"):
-                await ledger.commit(*extended(HEAD, ROW))
+            for _ in range(20):
+                with pytest.raises(NoIdentity, match=r"gave no token; its endpoint says .*no identity here"):
+                    await ledger.commit(*extended(HEAD, ROW))
         await credential.close()
-    assert identity.seen
+    assert 1 <= len(identity.seen) <= 5  # those of one try of azure-identity: an endpoint that refuses is left alone then

@@ -134,6 +134,4 @@ def with_identity(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     config = Config(arm_endpoint=url)
-    return ArmTransport(
-        endpoint=url, audience=config.arm_audience, new_credential=lambda: wiring.identity(config), connections=connections
-    )
+    return ArmTransport(endpoint=url, audience=config.arm_audience, identity=wiring.identity(config), connections=connections)
