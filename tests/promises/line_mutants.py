@@ -205,7 +205,7 @@ SLIPS: tuple[Slip, ...] = (
         "a recorded claim is carried out during a freeze",
         7,
         _of(
-            (reconcile.situation_of, "frozen=rules.frozen(head, now) is not None", "frozen=False"),
+            (reconcile.act_for, "None if judged or rules.frozen(head, now) else", "None if judged else"),
             (
                 judge.judge,
                 "if claim and (why := rules.frozen(head, now)):",

@@ -1,12 +1,10 @@
-"""What the timer does with one mirror: look its situation up in a table, and act.
+"""What the timer does with one mirror: see what its head asks for, and act.
 
-The table is complete: `tests/vipcore/decision/test_reconcile.py` tries every combination. A recorded claim is judged before
-anything else is done, once a pass, since the swap under way may be one that nothing can finish.
+A recorded claim is judged before anything else is done, once a pass, since the swap under way may be one that nothing can finish.
 """
 
 from dataclasses import replace
 from enum import Enum
-from typing import Final, NamedTuple
 
 from vipcore.decision import rules
 from vipcore.decision.controller import Controller
@@ -23,14 +21,6 @@ from vipcore.ledger.head import Head, RecordedClaim
 from vipcore.model import Claim, Mirror
 
 
-class Recorded(Enum):
-    """Which member a recorded claim that has not been judged in this pass is for."""
-
-    NONE = "none"
-    DESIRED = "desired"
-    OTHER = "other"
-
-
 class Act(Enum):
     """What the timer does."""
 
@@ -40,55 +30,16 @@ class Act(Enum):
     CHECK = "check"
 
 
-class Situation(NamedTuple):
-    """What the head says."""
-
-    driven: bool
-    unfinished: bool
-    recorded: Recorded
-    frozen: bool
-
-
-Row = tuple[bool | None, bool | None, Recorded | None, bool | None]
-"""A situation in which None means: either way."""
-
-TABLE: Final[tuple[tuple[Row, Act, str], ...]] = (
-    # driven, unfinished, recorded, frozen
-    ((True, None, None, None), Act.LEAVE, "Somebody drives; the lease says until when."),
-    ((False, True, Recorded.NONE, None), Act.FINISH, "The swap's driver is gone; a freeze lets it finish too."),
-    ((False, True, Recorded.DESIRED, None), Act.FINISH, "The recorded claim is for the swap's own member."),
-    ((False, True, Recorded.OTHER, True), Act.FINISH, "A freeze keeps the recorded claim, and lets the swap finish."),
-    ((False, True, Recorded.OTHER, False), Act.JUDGE, "A claim for another member waits behind the swap."),
-    ((False, False, Recorded.NONE, None), Act.CHECK, "Nothing is under way: is the VIP where it should be?"),
-    ((False, False, Recorded.DESIRED, True), Act.CHECK, "A freeze keeps the recorded claim."),
-    ((False, False, Recorded.OTHER, True), Act.CHECK, "A freeze keeps the recorded claim."),
-    ((False, False, Recorded.DESIRED, False), Act.JUDGE, "What stopped the recorded claim may be over."),
-    ((False, False, Recorded.OTHER, False), Act.JUDGE, "What stopped the recorded claim may be over."),
-)
-
-
-def act_for(situation: Situation) -> Act:
-    """The table's answer. Raises StopIteration where the table is not complete: our defect."""
-    return next(act for row, act, _ in TABLE if fits(row, situation))
-
-
-def fits(row: Row, situation: Situation) -> bool:
-    """Whether this row of the table is about this situation."""
-    return all(wanted is None or wanted == given for wanted, given in zip(row, situation, strict=True))
-
-
-def situation_of(mirror: Mirror, head: Head, now: Instant, *, judged: bool = False) -> Situation:
-    """What this head says. A swap to a member that the document no longer has can be finished by nobody."""
-    recorded = Recorded.NONE
-    if head.recorded_claim is not None and not judged:
-        recorded = Recorded.DESIRED if head.recorded_claim.member == head.desired else Recorded.OTHER
-    lost = head.desired is not None and mirror.member(head.desired) is None
-    return Situation(
-        driven=head.lease_live(now),
-        unfinished=head.swap is not None and not lost,
-        recorded=recorded,
-        frozen=rules.frozen(head, now) is not None,
-    )
+def act_for(mirror: Mirror, head: Head, now: Instant, *, judged: bool = False) -> Act:
+    """What this head asks for. `judged`: its recorded claim has been judged in this pass."""
+    if head.lease_live(now):
+        return Act.LEAVE  # somebody drives; the lease says until when
+    # A swap to a member that the document no longer has can be finished by nobody.
+    unfinished = head.swap is not None and mirror.member(head.desired or "") is not None
+    recorded = None if judged or rules.frozen(head, now) else head.recorded_claim  # a freeze keeps a recorded claim
+    if recorded and not (unfinished and recorded.member == head.desired):
+        return Act.JUDGE  # what stopped it may be over
+    return Act.FINISH if unfinished else Act.CHECK  # a freeze lets a swap finish too
 
 
 async def reconcile(controller: Controller, mirror: Mirror, head: Head, caller: Caller, *, look: bool) -> bool:
@@ -99,18 +50,17 @@ async def reconcile(controller: Controller, mirror: Mirror, head: Head, caller: 
     now = controller.clock.now()
     if head.frozen and head.frozen.until is not None and head.frozen.until <= now:
         head = await lift_freeze(controller, head, caller, "the freeze has expired")
-    situation = situation_of(mirror, head, now)
-    if head.desired is not None and mirror.member(head.desired) is None and not situation.driven:
+    act = act_for(mirror, head, now)
+    if head.desired is not None and mirror.member(head.desired) is None and act is not Act.LEAVE:
         # Nothing leads to a member that the document no longer has; a recorded claim of another may.
         controller.log("desired.unknown", mirror=mirror.name, member=head.desired)
-    act = act_for(situation)
     if act is Act.JUDGE and head.recorded_claim is not None:
+        unfinished = act_for(mirror, head, now, judged=True) is Act.FINISH
         await _judge_again(controller, mirror, head, head.recorded_claim, caller, now)
         head = await controller.load_head(mirror.name)
-        driven = head.lease_live(now)
-        if head.recorded_claim is None or driven or (head.swap is not None) != situation.unfinished:
-            return True  # another situation than the one that was looked up
-        act = act_for(situation_of(mirror, head, now, judged=True))
+        if head.recorded_claim is None or (head.swap is not None) != unfinished:
+            return True  # another situation than the one that was looked at
+        act = act_for(mirror, head, now, judged=True)
     match act:
         case Act.LEAVE | Act.JUDGE:
             return True
