@@ -243,7 +243,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "any event ends a hold",
         7,
-        _of((rules.paged, "if claim.event in BINDING_EVENTS and since is not None and", "if since is not None and")),
+        _of((rules.paged, "if against is None or claim.event not in BINDING_EVENTS:", "if against is None:")),
     ),
     (
         "a hold begins anew with each refusal",

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from vipcore.arm.rate_limit import Permits
 from vipcore.decision import rules
-from vipcore.errors import VipError
+from vipcore.errors import Refusal, VipError
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.head import Head, use_issued_at
@@ -71,7 +71,7 @@ class Request:
         evidence = self.claim.evidence if self.claim else None
         return self.caller.entry(event, member=self.member, claim_id=self.claim_id, evidence=evidence, **columns)
 
-    def replayed(self, head: Head) -> rules.Deny | None:
+    def replayed(self, head: Head) -> Refusal | None:
         """Whether the same signed request, or one signed later with its key, was accepted already (I6)."""
         if self.claim is None or self.by_timer or self.issued_at_used:
             return None
