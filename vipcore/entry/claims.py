@@ -30,7 +30,7 @@ async def claim(controller: Controller, http_request: signatures.HttpRequest, mi
             await controller.failures.count(refusal.code)
         raise
     key, caller = signed.key, Caller(f"key:{signed.key.key_id}", correlation_id)
-    controller.rates.take(key.key_id)
+    controller.take_turn(key.key_id)
     try:
         asked = bodies.claim(http_request.body, signed, arrived)
         _check_addressed(key, asked, mirror_name)
