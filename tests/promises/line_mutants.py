@@ -5,8 +5,8 @@ from typing import Any
 
 from tests.promises.edits import Patches, edited
 from vipcore.arm import client, rate_limit
-from vipcore.decision import accept, decide, drift, follow_primary, freeze, judge, reads, reconcile, repeats, rules, takeover
-from vipcore.entry import timer
+from vipcore.decision import accept, decide, drift, judge, reads, reconcile, repeats, rules, takeover
+from vipcore.entry import freezes, timer
 from vipcore.ledger import head, store
 from vipcore.swap import converge, ending, in_flight, lease, observe, plan, preflight, steps, write
 
@@ -286,7 +286,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a freeze with an end leaves no hint",
         1,
-        _of((freeze.freeze, "await controller.ledger.put_work_item(mirror.name)", "pass")),
+        _of((freezes.put, "await controller.ledger.put_work_item(mirror.name)", "pass")),
     ),
     ("a freeze does not end by itself", 1, _of((reconcile.reconcile, "head.frozen.until <= now:", "False:"))),
     ("the timer sweeps nothing", 1, _values((timer.Timer, "_slice", lambda *_: []))),
@@ -359,7 +359,7 @@ SLIPS: tuple[Slip, ...] = (
         7,
         _of(
             (
-                follow_primary.follow_primary,
+                reconcile.follow_primary,
                 "len(primary) == 1 and primary[0] in backups and primary[0] != head.desired",
                 "len(primary) == 1 and primary[0] != head.desired",
             )
@@ -394,7 +394,7 @@ UNSEEN: Mapping[str, str] = {
     "a VIP that somebody moved by hand is taken back": (
         "tests/vipcore/decision/test_drift.py::test_a_vip_on_another_member_is_reported_and_left"
     ),
-    "a page that never turned is followed": ("tests/vipcore/decision/test_follow_primary.py::test_a_page_that_is_not_followed"),
+    "a page that never turned is followed": ("tests/vipcore/decision/test_reconcile.py::test_a_page_that_is_not_followed"),
     "a NIC that cannot be read has no VIP, for drift": (
         "tests/vipcore/swap/test_plan.py::test_nic_that_could_not_be_read_is_never_taken_for_empty"
     ),
@@ -404,7 +404,7 @@ UNSEEN: Mapping[str, str] = {
     "a hint is dropped whatever its etag": (
         "tests/vipcore/entry/test_timer.py::test_a_hint_that_is_written_during_a_pass_survives_it"
     ),
-    "a freeze does not end by itself": ("tests/vipcore/decision/test_freeze.py::test_a_freeze_ends_at_its_time"),
+    "a freeze does not end by itself": ("tests/vipcore/entry/test_freezes.py::test_a_freeze_ends_at_its_time"),
 }
 """Line mutants that no seed shows, and the test that fails under each: the simulation has no event for them, or almost never."""
 

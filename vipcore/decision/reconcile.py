@@ -5,20 +5,26 @@ A recorded claim is judged before anything else is done, once a pass, since the 
 
 from dataclasses import replace
 from enum import Enum
+from typing import Final
 
+from vipcore import instants
 from vipcore.decision import rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.decide import carry_out
 from vipcore.decision.drift import check_drift
-from vipcore.decision.follow_primary import follow_primary
-from vipcore.decision.freeze import lift_freeze
 from vipcore.decision.request import timer_request
 from vipcore.decision.takeover import take_over
 from vipcore.errors import Refusal
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.head import Head, RecordedClaim
-from vipcore.model import Claim, Mirror
+from vipcore.model import Claim, Mirror, Page
+
+RECORDED_S_MAX: Final = 3600.0
+"""A recorded claim is judged again for an hour; a freeze stops that clock."""
+
+LOOKS_NEEDED: Final = 3
+"""So many looks in a row must say primary before a page is followed."""
 
 
 class Act(Enum):
@@ -79,11 +85,70 @@ async def _check(controller: Controller, mirror: Mirror, head: Head, caller: Cal
     if head.desired is not None and mirror.member(head.desired) is not None and (look or late):
         await check_drift(controller, mirror, head, caller, late=late, frozen=frozen)
     if not frozen and mirror.follow_primary and mirror.has_pages and head.desired is not None:
-        candidate = await follow_primary(controller, mirror, caller)
-        if candidate is not None:
-            await carry_out(controller, timer_request(mirror, candidate.member, candidate.began, caller, candidate))
+        await follow_primary(controller, mirror, caller)
     ends = head.frozen is not None and head.frozen.until is not None
     return late or head.recorded_claim is not None or ends
+
+
+async def lift_freeze(controller: Controller, head: Head, caller: Caller, reason: str) -> Head:
+    """The head without its freeze. The hour of a recorded claim goes on from where the freeze stopped it."""
+    now = controller.clock.now()
+    frozen = head.frozen
+
+    def change(newest: Head) -> tuple[Head, list[Entry]]:
+        if newest.frozen is None or newest.frozen != frozen:
+            return newest, []
+        recorded = newest.recorded_claim
+        if recorded is not None:
+            stood_still = max(now - max(recorded.recorded_at, newest.frozen.at), instants.seconds(0))
+            recorded = recorded._replace(recorded_at=recorded.recorded_at + stood_still)
+        entry = caller.entry("unfrozen", detail=f"Unfrozen. Reason: {reason}")
+        return replace(newest, frozen=None, recorded_claim=recorded), [entry]
+
+    return await controller.store.commit(head, change)
+
+
+async def follow_primary(controller: Controller, mirror: Mirror, caller: Caller) -> None:
+    """Treat a member whose status page turned primary after the last decision as if it had claimed. Raises Refusal, Unreachable.
+
+    Only a page that was seen to say *not primary* since that decision can turn: an isolated old primary that goes on believing in
+    itself never does. Which pages were seen so is in the head, since the process may change between looks. Time and head are
+    taken before the pages are asked, so that a decision made meanwhile is a later one.
+    """
+    now = controller.clock.now()
+    head = await controller.load_head(mirror.name)
+    pages = await controller.pages(mirror)
+    backups = set(head.backup_seen.get("backup", ()))
+    new = {name for name, page in pages.items() if page is Page.NOT_PRIMARY} - backups
+    if new:
+
+        def change(newest: Head) -> tuple[Head, list[Entry]]:
+            if newest.epoch != head.epoch or newest.began != head.began:
+                return newest, []
+            detail = f"Status pages seen to say not primary since the last decision: {', '.join(sorted(new))}."
+            entry = caller.entry("readiness.changed", detail=detail)
+            return replace(newest, backup_seen={"backup": sorted(backups | new)}), [entry]
+
+        head = await controller.store.commit(head, change)
+    primary = [name for name, page in pages.items() if page is Page.PRIMARY]
+    candidate = primary[0] if len(primary) == 1 and primary[0] in backups and primary[0] != head.desired else None
+    member, looks = controller.primary_seen.pop(mirror.name, ("", 0))
+    if candidate is None:
+        return
+    looks = looks + 1 if member == candidate else 1
+    if looks < LOOKS_NEEDED:
+        controller.primary_seen[mirror.name] = (candidate, looks)
+        return
+    claim = Claim(
+        mirror=mirror.name,
+        member=candidate,
+        claim_id=controller.clock.new_id(),
+        key_id="",
+        issued_at=now,
+        began=now,
+        event="NotifyBecomePrimary",
+    )
+    await carry_out(controller, timer_request(mirror, claim.member, claim.began, caller, claim))
 
 
 async def _judge_again(
@@ -102,8 +167,8 @@ async def _judge_again(
     request = timer_request(mirror, recorded.member, recorded.began, caller, claim)
     if mirror.member(recorded.member) is None:
         why = "its member is no longer in the mirrors document"
-    elif rules.expired(recorded, now):
-        why = f"it is more than {rules.RECORDED_S_MAX:g} s old"
+    elif now - recorded.recorded_at > instants.seconds(RECORDED_S_MAX):
+        why = f"it is more than {RECORDED_S_MAX:g} s old"
     else:
         try:
             await carry_out(controller, request)

@@ -13,9 +13,6 @@ from vipcore.instants import Instant
 from vipcore.ledger.head import Head, RecordedClaim
 from vipcore.model import Claim, Epoch, Mirror, Move, Page
 
-RECORDED_S_MAX: Final = 3600.0
-"""A recorded claim is judged again for an hour; a freeze stops that clock."""
-
 BINDING_EVENTS: Final = ("CheckBecomePrimaryOK", "NotifyBecomePrimary")
 """The events that IRIS itself raises when it decided; only for them does a hold come to an end."""
 
@@ -47,11 +44,6 @@ def superseded(head: Head, member: str, began: Instant) -> str | None:
     if recorded is not None and recorded.member != member and began < recorded.began:
         return f"A later claim of {recorded.member} is recorded and waits to be carried out ({recorded.code})."
     return None
-
-
-def expired(recorded: RecordedClaim, now: Instant) -> bool:
-    """Whether a recorded claim is too old to be judged again."""
-    return now - recorded.recorded_at > instants.seconds(RECORDED_S_MAX)
 
 
 def frozen(head: Head, now: Instant) -> str | None:
