@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.promises.edits import Patches, edited
 from vipcore.arm import client, rate_limit
-from vipcore.decision import accept, decide, drift, judge, reads, reconcile, repeats, rules, takeover
+from vipcore.decision import accept, decide, drift, judge, reads, reconcile, request, rules, takeover
 from vipcore.entry import freezes, timer
 from vipcore.ledger import head, store
 from vipcore.swap import converge, ending, in_flight, lease, observe, plan, preflight, steps, write
@@ -184,7 +184,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a claim that joins is not compared with the newest mark",
         6,
-        _of((accept.accept_beside, "if request.replayed(newest):", "if False:")),
+        _of((accept.accept_beside, "request.replayed(newest) or ", "")),
     ),
     ("every refusal spends its signature", 6, _of((judge.refuse, "after = newest\n", "after = request.use_issued_at(newest)\n"))),
     # -- freezes, recorded claims, order
@@ -256,7 +256,11 @@ SLIPS: tuple[Slip, ...] = (
             )
         ),
     ),
-    ("repeated refusals each write a row", 7, _of((repeats.is_repeat, "now - last.at < instants.seconds(REPEAT_S)", "False"))),
+    (
+        "repeated refusals each write a row",
+        7,
+        _of((request.Request.repeat, "now - last.at < instants.seconds(REPEAT_S)", "False")),
+    ),
     # -- hints and the timer
     (
         "the hint follows the acceptance",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn
 
-from vipcore.decision import repeats, rules
+from vipcore.decision import rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.reads import Reads
 from vipcore.decision.request import Request
@@ -63,10 +63,9 @@ async def refuse(controller: Controller, request: Request, head: Head, refusal: 
             after = replace(after, holds={**after.holds, request.member: now})
         kept = _recorded(request, newest, after, refusal.code, now) if recorded else None
         after = request.use_issued_at(kept) if kept else after
-        if repeats.is_repeat(newest, request, what, now) and not _news(newest, after):
-            return repeats.left_out(after, request), []
-        after = repeats.told(after, request, what, now)
-        detail = repeats.with_count(refusal.detail, newest, request)
+        if (last := request.repeat(newest, what, now)) and not _news(newest, after):
+            return request.left_out(after, last.left_out + 1), []
+        after, detail = request.told(after, what, now), request.counted(refusal.detail, newest)
         rows = [request.entry(f"{request.kind}.refused", outcome=refusal.code, detail=detail)]
         if kept:
             rows.append(request.entry("claim.recorded", outcome=refusal.code, detail="Kept as the mirror's pending claim."))
