@@ -223,7 +223,7 @@ SLIPS: tuple[Slip, ...] = (
         1,
         _of((rules.superseded, "recorded = head.recorded_claim", "recorded = None")),
     ),
-    ("an older claim replaces the recorded one", 1, _of((rules.recorded, "head.recorded_claim.began > claim.began", "False"))),
+    ("an older claim replaces the recorded one", 1, _of((rules.recorded, "before.began > claim.began", "False"))),
     (
         "the beginning of a decision may move back",
         1,
@@ -292,7 +292,11 @@ SLIPS: tuple[Slip, ...] = (
         1,
         _of((freezes.put, "await controller.ledger.put_work_item(mirror.name)", "pass")),
     ),
-    ("a freeze does not end by itself", 1, _of((reconcile.reconcile, "head.frozen.until <= now:", "False:"))),
+    (
+        "a freeze does not end by itself",
+        1,
+        _of((reconcile.reconcile, "if head.frozen and not rules.frozen(head, now):", "if False:")),
+    ),
     ("the timer sweeps nothing", 1, _values((timer.Timer, "_slice", lambda *_: []))),
     # -- preflight, plan, drift
     (

@@ -54,7 +54,7 @@ async def reconcile(controller: Controller, mirror: Mirror, head: Head, caller: 
     `look`: whether it is this mirror's turn to have its placement compared with desired.
     """
     now = controller.clock.now()
-    if head.frozen and head.frozen.until is not None and head.frozen.until <= now:
+    if head.frozen and not rules.frozen(head, now):
         head = await lift_freeze(controller, head, caller, "the freeze has expired")
     act = act_for(mirror, head, now)
     if head.desired is not None and mirror.member(head.desired) is None and act is not Act.LEAVE:

@@ -151,13 +151,10 @@ def decided(
 
 def recorded(head: Head, claim: Claim, code: str, now: Instant) -> Head:
     """The head with this claim pending, if none that began later is."""
-    if head.recorded_claim is not None and head.recorded_claim.began > claim.began:
+    before = head.recorded_claim
+    if before is not None and before.began > claim.began:
         return head
-    since = (
-        head.recorded_claim.recorded_at
-        if head.recorded_claim is not None and head.recorded_claim.claim_id == claim.claim_id
-        else now
-    )
+    since = before.recorded_at if before is not None and before.claim_id == claim.claim_id else now
     recorded = RecordedClaim(
         member=claim.member,
         key_id=claim.key_id,

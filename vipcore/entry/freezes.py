@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from vipcore import instants
+from vipcore.decision import rules
 from vipcore.decision.controller import Controller, storage_needed
 from vipcore.decision.reconcile import lift_freeze
 from vipcore.entry import bodies
@@ -55,7 +56,7 @@ async def delete(controller: Controller, mirror_name: str, query: Mapping[str, s
 def view(head: Head, now: Instant) -> Json | None:
     """`frozen` as status shows it; None too where its time is over, although the timer has not lifted it yet."""
     frozen = head.frozen
-    if frozen is None or (frozen.until is not None and frozen.until <= now):
+    if frozen is None or not rules.frozen(head, now):
         return None
     until = instants.to_text(frozen.until) if frozen.until else None
     return {"reason": frozen.reason, "operator": frozen.operator, "at": instants.to_text(frozen.at), "until": until}
