@@ -25,11 +25,10 @@ from tests.promises.ledger import MemoryLedger
 from vipcore.adapters.clock import TableClock
 from vipcore.arm.client import Arm
 from vipcore.arm.port import ArmReply, ArmRequest
-from vipcore.decision import freeze
 from vipcore.decision.controller import Controller
 from vipcore.decision.decide import carry_out
 from vipcore.decision.request import Request
-from vipcore.entry import status
+from vipcore.entry import freezes, status
 from vipcore.entry.timer import Timer
 from vipcore.errors import CommitUnknown, NoReply, NoToken, Stale, Unreachable
 from vipcore.instants import Instant, to_text
@@ -37,7 +36,7 @@ from vipcore.ledger.audit import Caller, Row
 from vipcore.ledger.head import Head
 from vipcore.ledger.port import WorkItem
 from vipcore.ledger.store import Store
-from vipcore.model import Claim, Member, Mirror, Move, Outcome, Page
+from vipcore.model import Claim, Json, Member, Mirror, Move, Outcome, Page
 from vipcore.settings import document
 from vipcore.settings.environment import Config
 
@@ -299,7 +298,7 @@ class Node:
         deadline_s: float = 190.0,
     ) -> Outcome:
         """A verified claim of now, of that age. `issued_at`: of a request that is sent a second time."""
-        now = await self.controller.arrival()
+        now = await self.controller.store.arrival()
         key_id = key_id or f"key-{member}"
         claim = Claim(
             mirror=mirror,
@@ -324,7 +323,7 @@ class Node:
 
     async def move(self, to: str, *, force: bool = False, mirror: str = "PROD", deadline_s: float = 190.0) -> Outcome:
         """An operator's move."""
-        move = Move(mirror=mirror, to=to, reason="test", operator="op", began=await self.controller.arrival(), force=force)
+        move = Move(mirror=mirror, to=to, reason="test", operator="op", began=await self.controller.store.arrival(), force=force)
         request = Request(
             mirror=self.harness.mirror(mirror),
             member=to,
@@ -348,22 +347,20 @@ class Node:
         trace = self.begin("tick", "", "", correlation_id)
         await self.answered(trace, self.timer.run_pass(correlation_id))
 
-    async def freeze(self, mirror: str = "PROD", *, for_s: float | None = None) -> Head:
+    async def freeze(self, mirror: str = "PROD", *, for_s: float | None = None) -> Json:
         """An operator's stop sign."""
-        until = self.now() + timedelta(seconds=for_s) if for_s is not None else None
+        ends = {} if for_s is None else {"until": to_text(self.now() + timedelta(seconds=for_s))}
+        body = json.dumps({"reason": "test", "operator": "op", **ends}).encode()
         ids = self.new_id()
         trace = self.begin("freeze", mirror, "", ids)
-        work = freeze.freeze(
-            self.controller, self.harness.mirror(mirror), reason="test", operator="op", until=until, correlation_id=ids
-        )
-        return await self.answered(trace, work)
+        return await self.answered(trace, freezes.put(self.controller, mirror, body, ids))
 
-    async def unfreeze(self, mirror: str = "PROD") -> Head:
+    async def unfreeze(self, mirror: str = "PROD") -> Json:
         """Its end."""
         ids = self.new_id()
         trace = self.begin("unfreeze", mirror, "", ids)
-        work = freeze.unfreeze(self.controller, self.harness.mirror(mirror), reason="test", operator="op", correlation_id=ids)
-        return await self.answered(trace, work)
+        query = {"reason": "test", "operator": "op"}
+        return await self.answered(trace, freezes.delete(self.controller, mirror, query, ids))
 
     def begin(self, kind: str, mirror: str, member: str, correlation_id: str) -> Trace:
         """Open the trace of a request."""

@@ -6,8 +6,8 @@ from typing import Any
 from tests.promises.edits import Patches, edited
 from vipcore.adapters import clock
 from vipcore.arm import client, rate_limit
-from vipcore.decision import accept, decide, drift, follow_primary, freeze, judge, reads, reconcile, repeats, rules, takeover
-from vipcore.entry import timer
+from vipcore.decision import accept, decide, drift, judge, reads, reconcile, request, rules, takeover
+from vipcore.entry import freezes, timer
 from vipcore.ledger import head, store
 from vipcore.swap import converge, drive, ending, in_flight, lease, plan, preflight, steps, write
 
@@ -215,7 +215,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a claim that joins is not compared with the newest mark",
         6,
-        _of((accept.accept_beside, "if request.replayed(newest):", "if False:")),
+        _of((accept.accept_beside, "request.replayed(newest) or ", "")),
     ),
     ("every refusal spends its signature", 6, _of((judge.refuse, "after = newest\n", "after = request.use_issued_at(newest)\n"))),
     # -- freezes, recorded claims, order
@@ -236,7 +236,7 @@ SLIPS: tuple[Slip, ...] = (
         "a recorded claim is carried out during a freeze",
         7,
         _of(
-            (reconcile.situation_of, "frozen=rules.frozen(head, now) is not None", "frozen=False"),
+            (reconcile.act_for, "None if judged or rules.frozen(head, now) else", "None if judged else"),
             (
                 judge.judge,
                 "if claim and (why := rules.frozen(head, now)):",
@@ -254,7 +254,7 @@ SLIPS: tuple[Slip, ...] = (
         1,
         _of((rules.superseded, "recorded = head.recorded_claim", "recorded = None")),
     ),
-    ("an older claim replaces the recorded one", 1, _of((rules.recorded, "head.recorded_claim.began > claim.began", "False"))),
+    ("an older claim replaces the recorded one", 1, _of((rules.recorded, "before.began > claim.began", "False"))),
     (
         "the beginning of a decision may move back",
         1,
@@ -274,7 +274,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "any event ends a hold",
         7,
-        _of((rules.paged, "if claim.event in BINDING_EVENTS and since is not None and", "if since is not None and")),
+        _of((rules.paged, "if against is None or claim.event not in BINDING_EVENTS:", "if against is None:")),
     ),
     (
         "a hold begins anew with each refusal",
@@ -287,7 +287,11 @@ SLIPS: tuple[Slip, ...] = (
             )
         ),
     ),
-    ("repeated refusals each write a row", 7, _of((repeats.is_repeat, "now - last.at < instants.seconds(REPEAT_S)", "False"))),
+    (
+        "repeated refusals each write a row",
+        7,
+        _of((request.Request.repeat, "now - last.at < instants.seconds(REPEAT_S)", "False")),
+    ),
     # -- hints and the timer
     (
         "the hint follows the acceptance",
@@ -317,9 +321,13 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a freeze with an end leaves no hint",
         1,
-        _of((freeze.freeze, "await controller.ledger.put_work_item(mirror.name)", "pass")),
+        _of((freezes.put, "await controller.ledger.put_work_item(mirror.name)", "pass")),
     ),
-    ("a freeze does not end by itself", 1, _of((reconcile.reconcile, "head.frozen.until <= now:", "False:"))),
+    (
+        "a freeze does not end by itself",
+        1,
+        _of((reconcile.reconcile, "if head.frozen and not rules.frozen(head, now):", "if False:")),
+    ),
     ("the timer sweeps nothing", 1, _values((timer.Timer, "_slice", lambda *_: []))),
     # -- preflight, plan, drift
     (
@@ -384,7 +392,7 @@ SLIPS: tuple[Slip, ...] = (
         7,
         _of(
             (
-                follow_primary.follow_primary,
+                reconcile.follow_primary,
                 "len(primary) == 1 and primary[0] in backups and primary[0] != head.desired",
                 "len(primary) == 1 and primary[0] != head.desired",
             )
@@ -419,7 +427,7 @@ UNSEEN: Mapping[str, str] = {
     "a VIP that somebody moved by hand is taken back": (
         "tests/vipcore/decision/test_drift.py::test_a_vip_on_another_member_is_reported_and_left"
     ),
-    "a page that never turned is followed": ("tests/vipcore/decision/test_follow_primary.py::test_a_page_that_is_not_followed"),
+    "a page that never turned is followed": ("tests/vipcore/decision/test_reconcile.py::test_a_page_that_is_not_followed"),
     "a NIC that cannot be read has no VIP, for drift": (
         "tests/vipcore/swap/test_plan.py::test_nic_that_could_not_be_read_is_never_taken_for_empty"
     ),
@@ -429,7 +437,7 @@ UNSEEN: Mapping[str, str] = {
     "a hint is dropped whatever its etag": (
         "tests/vipcore/entry/test_timer.py::test_a_hint_that_is_written_during_a_pass_survives_it"
     ),
-    "a freeze does not end by itself": ("tests/vipcore/decision/test_freeze.py::test_a_freeze_ends_at_its_time"),
+    "a freeze does not end by itself": ("tests/vipcore/entry/test_freezes.py::test_a_freeze_ends_at_its_time"),
 }
 """Line mutants that no seed shows, and the test that fails under each: the simulation has no event for them, or almost never."""
 

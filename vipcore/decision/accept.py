@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from vipcore.decision import repeats, rules
+from vipcore.decision import rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.request import HeadChanged, Request
 from vipcore.decision.takeover import begin, resumed
@@ -20,26 +20,26 @@ from vipcore.swap.report import Report
 async def confirm(controller: Controller, request: Request, head: Head, observed: Observed, remark: str | None) -> Outcome:
     """The VIP is in place by a fresh read and nobody drives: say so, decide it if it was not decided, write no NIC."""
     now = controller.clock.now()
-    what = f"{request.kind}.confirmed {request.member}"
+    event = f"{request.kind}.confirmed"
+    what = f"{event} {request.member}"
     operation_id = controller.clock.new_id()
 
     def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
         if newest.etag != head.etag:
             raise HeadChanged(newest)
-        after = _decided(controller, request, newest, now, began=_restated(request, newest), claim_id=request.claim_id)
+        after = _restated(controller, request, newest, now, request.claim_id)
         after = request.use_issued_at(replace(after, swap=None))
         same = after.epoch == newest.epoch
         unchanged = same and newest.swap is None and newest.recorded_claim == after.recorded_claim
-        if unchanged and repeats.is_repeat(newest, request, what, now):
-            return repeats.left_out(after, request), []
-        after = repeats.told(after, request, what, now)
+        if unchanged and (last := request.repeat(newest, what, now)):
+            return request.left_out(after, last.left_out + 1), []
+        after = request.told(after, what, now)
         said = _reason(request) or "The VIP is there already; no NIC was written."
-        event = f"{request.kind}.confirmed"
         if not same:
             # Only the first of the two rows tells how many were left out, and why contradicting pages did not stop it.
             accepted = _accepted_row(request, newest, operation_id, "decided", remark)
             return after, [accepted, request.entry(event, operation_id=operation_id, outcome="confirmed", detail=said)]
-        detail = repeats.with_count(_joined(said, _dropped(request, newest), remark), newest, request)
+        detail = request.counted(_joined(said, _dropped(request, newest), remark), newest)
         return after, [request.entry(event, operation_id=operation_id, outcome="confirmed", detail=detail)]
 
     # Whoever moves the VIP commits to the head first: an unchanged etag proves that nobody has since it was read.
@@ -62,18 +62,15 @@ async def accept(controller: Controller, request: Request, head: Head, observed:
     report.end_phase("read", request.now())
 
     def beginning(newest: Head) -> tuple[Head, list[Entry]]:
-        resumes = rules.joins(newest, request.member)
-        if resumes:
-            after, outcome = newest, "resumed"
-        else:
-            operation_id = controller.clock.new_id()
-            after, outcome = _with_swap(controller, request, newest, operation_id, seen_on=seen_on), "decided"
+        after, outcome = newest, "resumed"
+        if not rules.joins(newest, request.member):
+            operation_id, outcome = controller.clock.new_id(), "decided"
+            after = _with_swap(controller, request, newest, controller.clock.now(), operation_id, seen_on=seen_on)
         assert after.swap is not None
         from_member = after.swap.from_member if after.swap.begun else seen_on
         row = _accepted_row(request, newest, after.swap.operation_id, outcome, remark, from_member=from_member)
         after = replace(after, swap=after.swap._replace(from_member=from_member, begun=True))
-        after = repeats.reset_left_out(request.use_issued_at(after), request)
-        return after, [row, *resumed(request, newest)]
+        return request.left_out(request.use_issued_at(after), 0), [row, *resumed(request, newest)]
 
     return await begin(controller, request, head, observed, beginning, report)
 
@@ -91,54 +88,39 @@ async def accept_beside(controller: Controller, request: Request, head: Head, re
     def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
         nonlocal waits_for, epoch
         joins = rules.joins(newest, request.member)
-        if newest.etag != head.etag:
-            if not (joins and newest.lease_live(now)):
-                raise HeadChanged(newest)
-            if request.replayed(newest):
-                raise HeadChanged(newest)  # the same signed request was accepted meanwhile (I6)
+        # The same signed request may have been accepted meanwhile (I6).
+        if newest.etag != head.etag and (request.replayed(newest) or not (joins and newest.lease_live(now))):
+            raise HeadChanged(newest)
         if joins and newest.swap is not None:
             waits_for, outcome = newest.swap.operation_id, "joined"
-            after = _decided(controller, request, newest, now, began=_restated(request, newest), claim_id=newest.claim_id)
+            after = _restated(controller, request, newest, now, newest.claim_id)
         else:
             waits_for, outcome = fresh_id, "decided"
-            after = _with_swap(controller, request, newest, fresh_id, now=now)
+            after = _with_swap(controller, request, newest, now, fresh_id)
         epoch = after.epoch
         row = _accepted_row(request, newest, waits_for, outcome, remark)
-        return repeats.reset_left_out(request.use_issued_at(after), request), [row]
+        return request.left_out(request.use_issued_at(after), 0), [row]
 
     stored = await controller.store.commit(head, change)
     return stored, waits_for, epoch
 
 
-def _decided(
-    controller: Controller,
-    request: Request,
-    head: Head,
-    now: Instant,
-    *,
-    began: Instant,
-    claim_id: str | None,
-    holder: str | None = None,
-) -> Head:
-    changes_s = controller.config.max_changes_s
-    return rules.decided(head, request.member, began, now=now, claim_id=claim_id, changes_s=changes_s, holder=holder)
+def _restated(controller: Controller, request: Request, head: Head, now: Instant, claim_id: str | None) -> Head:
+    """The head with this request decided; a watch claim for the member that is desired already supersedes nobody."""
+    same = head.desired == request.member and request.claim is not None and request.claim.event == "watch"
+    began, changes_s = head.began if same else request.began, controller.config.max_changes_s
+    return rules.decided(head, request.member, began, now=now, claim_id=claim_id, changes_s=changes_s)
 
 
 def _with_swap(
-    controller: Controller,
-    request: Request,
-    newest: Head,
-    operation_id: str,
-    *,
-    now: Instant | None = None,
-    seen_on: str | None = None,
+    controller: Controller, request: Request, newest: Head, now: Instant, operation_id: str, *, seen_on: str | None = None
 ) -> Head:
     """The head with this request decided and unfinished. NICs that an earlier driver may still write stay in flight.
 
     `seen_on`: who carries the VIP, where that was read.
     """
-    now = now or controller.clock.now()
-    after = _decided(controller, request, newest, now, began=request.began, claim_id=request.claim_id, holder=seen_on)
+    claim_id, changes_s = request.claim_id, controller.config.max_changes_s
+    after = rules.decided(newest, request.member, request.began, now=now, claim_id=claim_id, changes_s=changes_s, holder=seen_on)
     before = newest.swap
     swap = Swap(
         operation_id=operation_id,
@@ -152,14 +134,8 @@ def _with_swap(
 
 def _accepted_row(request: Request, before: Head, operation_id: str, outcome: str, remark: str | None, **columns: Any) -> Entry:
     detail = _joined(_reason(request), f"Desired was {before.desired or 'nobody'}.", _dropped(request, before), remark)
-    detail = repeats.with_count(detail, before, request)
+    detail = request.counted(detail, before)
     return request.entry(f"{request.kind}.accepted", operation_id=operation_id, outcome=outcome, detail=detail, **columns)
-
-
-def _restated(request: Request, head: Head) -> Instant:
-    """A watch claim for the member that is desired already is no newer decision: it supersedes nobody."""
-    same = head.desired == request.member and request.claim is not None and request.claim.event == "watch"
-    return head.began if same else request.began
 
 
 def _reason(request: Request) -> str | None:

@@ -1,80 +1,78 @@
 """The collaborators of every use case, and what one process keeps between requests. All memory may be lost without harm."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final
 
+from vipcore import instants
 from vipcore.arm.client import Arm
-from vipcore.decision.admission import FailureCount, KeyRates
 from vipcore.errors import NoIdentity, Refusal, Unreachable
-from vipcore.instants import Instant, seconds
 from vipcore.ledger.head import Head
-from vipcore.ledger.port import Ledger
 from vipcore.ledger.store import Store
 from vipcore.model import Mirror, Page
-from vipcore.ports import Clock, Log, Probes
+from vipcore.ports import Probes
 from vipcore.settings.environment import Config
 from vipcore.swap.plan import Observed
 from vipcore.swap.preflight import PreflightCache
 
-TIME_S_MAX: Final = 2.0
-"""How long a process's first request may wait to hear what time it is."""
+BURST: Final = 30.0
+PER_S: Final = 1.0
+FLUSH_S: Final = 60.0
+
+
+class FailureCount:
+    """Requests that failed authentication, by code: in memory, and at most once a minute in a row of this instance."""
+
+    __slots__ = ("_counts", "_flushed_at", "_instance", "_store")
+
+    def __init__(self, store: Store, instance: str) -> None:
+        self._store, self._instance = store, instance
+        self._counts: Counter[str] = Counter()
+        self._flushed_at = float("-inf")
+
+    async def count(self, code: str) -> None:
+        """One more, in the log too."""
+        self._counts[code] += 1
+        self._store.log("authentication.failed", code=code)
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Write the counts down, if there are any and the last time is a minute ago."""
+        now = asyncio.get_running_loop().time()
+        if not self._counts or now - self._flushed_at < FLUSH_S:
+            return
+        self._flushed_at, counts = now, dict(self._counts)
+        self._counts.clear()
+        try:
+            at = instants.to_text(self._store.clock.now())
+            await self._store.ledger.count_failures(self._instance, counts, at)
+        except Unreachable:
+            self._counts.update(counts)
 
 
 class Controller:
     """Built once per process. `instance`: a name for this process, in leases."""
 
-    __slots__ = (
-        "_time_asked",
-        "arm",
-        "config",
-        "failures",
-        "instance",
-        "preflight_cache",
-        "primary_seen",
-        "probes",
-        "rates",
-        "store",
-    )  # fmt: skip
-
     def __init__(self, config: Config, store: Store, arm: Arm, probes: Probes, instance: str) -> None:
         self.config, self.store, self.arm, self.probes, self.instance = config, store, arm, probes, instance
+        self.ledger, self.clock, self.log = store.ledger, store.clock, store.log
         self.preflight_cache = PreflightCache(arm)
-        self.rates = KeyRates()
         self.failures = FailureCount(store, instance)
+        self._buckets: dict[str, tuple[float, float]] = {}
+        """Key id -> (how many requests it still has, at which loop second). Bounded by the number of configured keys."""
         self.primary_seen: dict[str, tuple[str, int]] = {}
         """Mirror -> (member whose page turned primary, how many looks in a row said so)."""
-        self._time_asked: asyncio.Future[None] | None = None
 
-    @property
-    def ledger(self) -> Ledger:
-        """The Table service."""
-        return self.store.ledger
-
-    @property
-    def clock(self) -> Clock:
-        """The wall clock."""
-        return self.store.clock
-
-    @property
-    def log(self) -> Log:
-        """The log."""
-        return self.store.log
-
-    async def arrival(self) -> Instant:
-        """When the request that begins with this call arrived. A process's first one asks the table what time it is."""
-        loop = asyncio.get_running_loop()
-        arrived = loop.time()
-        if self._time_asked is None:
-            self._time_asked = asyncio.ensure_future(self._ask_time())
-        await asyncio.shield(self._time_asked)
-        return self.clock.now() - seconds(loop.time() - arrived)
-
-    async def _ask_time(self) -> None:
-        with suppress(Unreachable, TimeoutError):  # any answer tells the time; without one, nothing is decided anyway
-            async with asyncio.timeout(TIME_S_MAX):
-                await self.ledger.load_head(next(iter(self.config.mirrors), ""))
+    def take_turn(self, key_id: str) -> None:
+        """One request of a key: a burst of 30, then one a second. Raises Refusal `too-many-requests`."""
+        now = asyncio.get_running_loop().time()
+        level, at = self._buckets.get(key_id, (BURST, now))
+        level = min(BURST, level + (now - at) * PER_S)
+        if level < 1.0:
+            raise Refusal("too-many-requests", f"More than {PER_S:g} request a second with key {key_id}; wait a moment.")
+        self._buckets[key_id] = (level - 1.0, now)
 
     def mirror(self, name: str) -> Mirror:
         """The mirror of that name. Raises Refusal `configuration-invalid` or `mirror-unknown`."""

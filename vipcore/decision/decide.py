@@ -104,18 +104,17 @@ async def _acquire_permits(controller: Controller, request: Request, head: Head,
         return
     if head.swap is not None:
         prioritise()  # the VIP may be on no NIC
-    loop = asyncio.get_running_loop()
-    began, writes = loop.time(), controller.arm.limits_of(request.mirror).writes
+    began, writes = request.now(), controller.arm.limits_of(request.mirror).writes
     try:
         async with asyncio.timeout_at(request.asked_at + _WAIT_SHARE * request.deadline_s):
             request.permits = Permits(writes)
             await request.permits.hold(WRITES_OF_A_SWAP)
     except TimeoutError:
-        wait = max(2, min(30, int(writes.free_at(1, loop.time()) - loop.time()) + 1))
+        wait = max(2, min(30, int(writes.free_at(1, request.now()) - request.now()) + 1))
         detail = "Azure's limit of writes leaves no room yet. Older claims go first; this one keeps its place."
         await stop(controller, request, head, Refusal("azure-throttled", detail, retry_after_s=wait))
     prioritise()
-    if loop.time() - began > _OTHERS_S:
+    if request.now() - began > _OTHERS_S:
         newest = await controller.load_head(request.mirror.name)
         if newest.etag != head.etag:
             raise HeadChanged(newest)

@@ -32,8 +32,7 @@ async def check_drift(controller: Controller, mirror: Mirror, head: Head, caller
     found = observed.plan(desired)
     nothing_elsewhere = isinstance(found, Plan) and not found.detaches
     if seen.holder == desired and nothing_elsewhere:
-        if head.drift is not None:
-            await _report(controller, head, caller, None)
+        await _report(controller, head, caller, None)
         return
     request = timer_request(mirror, desired, head.began, caller)
     explained = late and set(seen.members) <= {desired, *head.late_writes.members}
@@ -68,8 +67,6 @@ def _sentence(seen: Placement, desired: str) -> str:
 
 async def _pages_agree(controller: Controller, mirror: Mirror, desired: str) -> bool:
     """Whether the pages say that desired is primary, and no other member's does."""
-    if not mirror.has_pages:
-        return False
     pages = await controller.pages(mirror)
     return pages.get(desired) is Page.PRIMARY and list(pages.values()).count(Page.PRIMARY) == 1
 

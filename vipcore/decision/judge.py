@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn
 
-from vipcore.decision import repeats, rules
+from vipcore.decision import rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.reads import Reads
 from vipcore.decision.request import Request
@@ -23,73 +23,69 @@ from vipcore.swap.plan import Observed
 async def judge(controller: Controller, request: Request, head: Head, reads: Reads, now: Instant) -> str | None:
     """The checks from the replay mark to flapping. Returns a remark for the row; raises Refusal, its row written."""
     mirror, claim, move = request.mirror, request.claim, request.move
-    if deny := request.replayed(head):
-        await controller.failures.count(deny.code)
-        raise Refusal(deny.code, deny.detail)
+    if against := request.replayed(head):
+        await controller.failures.count(against.code)
+        raise against
     if why := rules.superseded(head, request.member, request.began):
-        await refuse(controller, request, head, rules.Deny(code=f"{request.kind}-superseded", detail=why))
+        await refuse(controller, request, head, Refusal(f"{request.kind}-superseded", why))
     if rules.joins(head, request.member):
         # A watch claim needs the pages' word also to join or to take over what is under way.
         watches = claim is not None and claim.event == "watch"
-        if watches and (deny := rules.contradiction(mirror, request.member, "watch", await reads.pages())):
-            await refuse(controller, request, head, deny)
+        if watches and (against := rules.contradiction(mirror, request.member, "watch", await reads.pages())):
+            await refuse(controller, request, head, against)
         return None
-    if move and (deny := rules.move_frozen(head, move, now)):
-        await refuse(controller, request, head, deny)
+    if move and (against := rules.move_frozen(head, move, now)):
+        await refuse(controller, request, head, against)
     if claim and (why := rules.frozen(head, now)):
         detail = f"{why}. The claim is recorded and judged again when the freeze is lifted."
-        await refuse(controller, request, head, rules.Deny(code="mirror-frozen", detail=detail, recorded=True))
-    verdict = _pages_verdict(head, request, await reads.pages(), now)
-    if isinstance(verdict, rules.Deny):
+        await refuse(controller, request, head, Refusal("mirror-frozen", detail), recorded=True)
+    pages = await reads.pages()
+    verdict = rules.paged(head, mirror, claim, pages, now) if claim else None
+    if move and not move.force and (against := rules.contradiction(mirror, move.to, "NotifyBecomePrimary", pages)):
+        verdict = rules.forcible(against)
+    if isinstance(verdict, Refusal):
         await refuse(controller, request, head, verdict)
-    config = controller.config
-    if claim and (deny := rules.flapping(head, request.member, now, changes=config.max_changes, changes_s=config.max_changes_s)):
-        await refuse(controller, request, head, deny)
-    return verdict.remark
+    changes, changes_s = controller.config.max_changes, controller.config.max_changes_s
+    if claim and (against := rules.flapping(head, request.member, now, changes=changes, changes_s=changes_s)):
+        await refuse(controller, request, head, against, recorded=True)
+    return verdict
 
 
-def _pages_verdict(head: Head, request: Request, pages: rules.Pages, now: Instant) -> rules.Verdict:
-    if request.claim:
-        return rules.paged(head, request.mirror, request.claim, pages, now)
-    deny = rules.contradiction(request.mirror, request.member, "NotifyBecomePrimary", pages)
-    return rules.forcible(deny) if deny and request.move and not request.move.force else rules.Allow()
-
-
-async def refuse(controller: Controller, request: Request, head: Head, deny: rules.Deny) -> NoReturn:
-    """Write the refusal down (and the recorded claim, or the start of a hold, with it) and raise it."""
+async def refuse(controller: Controller, request: Request, head: Head, refusal: Refusal, *, recorded: bool = False) -> NoReturn:
+    """Write the refusal down and raise it. Its row may begin a hold; `recorded`: a refused claim is kept for the timer."""
     now = controller.clock.now()
-    what = f"{request.kind}.refused {deny.code} {request.member}"
+    what = f"{request.kind}.refused {refusal.code} {request.member}"
+    holds, recorded = refusal.code in rules.HOLDING_CODES, recorded and request.claim is not None
 
     def change(newest: Head) -> tuple[Head, Sequence[Entry]]:
         after = newest
-        if deny.holds and request.claim and rules.hold_began(newest, request.mirror, request.member, now) is None:
+        if holds and request.claim and rules.hold_began(newest, request.mirror, request.member, now) is None:
             after = replace(after, holds={**after.holds, request.member: now})
-        kept = _recorded(request, newest, after, deny, now)
+        kept = _recorded(request, newest, after, refusal.code, now) if recorded else None
         after = request.use_issued_at(kept) if kept else after
-        if repeats.is_repeat(newest, request, what, now) and not _news(newest, after):
-            return repeats.left_out(after, request), []
-        after = repeats.told(after, request, what, now)
-        detail = repeats.with_count(deny.detail, newest, request)
-        rows = [request.entry(f"{request.kind}.refused", outcome=deny.code, detail=detail)]
+        if (last := request.repeat(newest, what, now)) and not _news(newest, after):
+            return request.left_out(after, last.left_out + 1), []
+        after, detail = request.told(after, what, now), request.counted(refusal.detail, newest)
+        rows = [request.entry(f"{request.kind}.refused", outcome=refusal.code, detail=detail)]
         if kept:
-            rows.append(request.entry("claim.recorded", outcome=deny.code, detail="Kept as the mirror's pending claim."))
+            rows.append(request.entry("claim.recorded", outcome=refusal.code, detail="Kept as the mirror's pending claim."))
         return after, rows
 
-    begins = deny.holds and rules.hold_began(head, request.mirror, request.member, now) is None
+    begins = holds and rules.hold_began(head, request.mirror, request.member, now) is None
     if begins or not request.by_timer:
-        if deny.recorded and request.claim:
+        if recorded:
             await controller.ledger.put_work_item(request.mirror.name)
         await controller.store.commit(head, change)
-    raise Refusal(deny.code, deny.detail, retry_after_s=deny.retry_after_s)
+    raise refusal
 
 
-def _recorded(request: Request, newest: Head, after: Head, deny: rules.Deny, now: Instant) -> Head | None:
+def _recorded(request: Request, newest: Head, after: Head, code: str, now: Instant) -> Head | None:
     """`after` with the claim recorded; None where it is not to be, or a claim that began later is recorded already."""
-    if not deny.recorded or request.claim is None or rules.superseded(newest, request.member, request.began):
+    if request.claim is None or rules.superseded(newest, request.member, request.began):
         return None
     if request.replayed(newest):
         return None  # the same signed request was recorded meanwhile (I6)
-    kept = rules.recorded(after, request.claim, deny.code, now)
+    kept = rules.recorded(after, request.claim, code, now)
     return None if kept is after else kept
 
 
@@ -104,19 +100,15 @@ async def stop(controller: Controller, request: Request, head: Head, refusal: Re
     """Refuse because of Azure. A request that joins a swap just raises; any other refusal is written, and its claim recorded."""
     if rules.joins(head, request.member):
         raise refusal
-    recorded = request.claim is not None
-    deny = rules.Deny(code=refusal.code, detail=refusal.detail, recorded=recorded, retry_after_s=refusal.retry_after_s)
-    await refuse(controller, request, head, deny)
+    await refuse(controller, request, head, refusal, recorded=True)
 
 
 async def check_first(controller: Controller, request: Request, head: Head, observed: Observed) -> None:
     """The preflight: nothing is decided that reads say cannot be done (I10). Raises Refusal."""
     found = observed.plan(request.member)
-    reason: Refusal | None = None
     if isinstance(found, plan.Blocked):
-        reason = plan.refusal(observed, found, before="Nothing was changed: ")
+        await stop(controller, request, head, plan.refusal(observed, found, before="Nothing was changed: "))
     elif found.steps:
         checks = await preflight.check(controller.preflight_cache, request.mirror, observed, request.member)
-        reason = preflight.refusal(checks)
-    if reason is not None:
-        await stop(controller, request, head, reason)
+        if reason := preflight.refusal(checks):
+            await stop(controller, request, head, reason)

@@ -1,34 +1,30 @@
-"""What the timer does with one mirror: look its situation up in a table, and act.
+"""What the timer does with one mirror: see what its head asks for, and act.
 
-The table is complete: `tests/vipcore/decision/test_reconcile.py` tries every combination. A recorded claim is judged before
-anything else is done, once a pass, since the swap under way may be one that nothing can finish.
+A recorded claim is judged before anything else is done, once a pass, since the swap under way may be one that nothing can finish.
 """
 
 from dataclasses import replace
 from enum import Enum
 from typing import Final, NamedTuple
 
+from vipcore import instants
 from vipcore.decision import rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.decide import carry_out
 from vipcore.decision.drift import check_drift
-from vipcore.decision.follow_primary import follow_primary
-from vipcore.decision.freeze import lift_freeze
 from vipcore.decision.request import timer_request
 from vipcore.decision.takeover import take_over
 from vipcore.errors import Refusal
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.head import Head, RecordedClaim
-from vipcore.model import Claim, Mirror
+from vipcore.model import Claim, Mirror, Page
 
+RECORDED_S_MAX: Final = 3600.0
+"""A recorded claim is judged again for an hour; a freeze stops that clock."""
 
-class Recorded(Enum):
-    """Which member a recorded claim that has not been judged in this pass is for."""
-
-    NONE = "none"
-    DESIRED = "desired"
-    OTHER = "other"
+LOOKS_NEEDED: Final = 3
+"""So many looks in a row must say primary before a page is followed."""
 
 
 class Act(Enum):
@@ -41,54 +37,30 @@ class Act(Enum):
 
 
 class Situation(NamedTuple):
-    """What the head says."""
+    """What a head says of the work that is left. `waiting`: a recorded claim may be judged, and is not for the swap's member."""
 
     driven: bool
+    waiting: bool
     unfinished: bool
-    recorded: Recorded
-    frozen: bool
 
 
-Row = tuple[bool | None, bool | None, Recorded | None, bool | None]
-"""A situation in which None means: either way."""
-
-TABLE: Final[tuple[tuple[Row, Act, str], ...]] = (
-    # driven, unfinished, recorded, frozen
-    ((True, None, None, None), Act.LEAVE, "Somebody drives; the lease says until when."),
-    ((False, True, Recorded.NONE, None), Act.FINISH, "The swap's driver is gone; a freeze lets it finish too."),
-    ((False, True, Recorded.DESIRED, None), Act.FINISH, "The recorded claim is for the swap's own member."),
-    ((False, True, Recorded.OTHER, True), Act.FINISH, "A freeze keeps the recorded claim, and lets the swap finish."),
-    ((False, True, Recorded.OTHER, False), Act.JUDGE, "A claim for another member waits behind the swap."),
-    ((False, False, Recorded.NONE, None), Act.CHECK, "Nothing is under way: is the VIP where it should be?"),
-    ((False, False, Recorded.DESIRED, True), Act.CHECK, "A freeze keeps the recorded claim."),
-    ((False, False, Recorded.OTHER, True), Act.CHECK, "A freeze keeps the recorded claim."),
-    ((False, False, Recorded.DESIRED, False), Act.JUDGE, "What stopped the recorded claim may be over."),
-    ((False, False, Recorded.OTHER, False), Act.JUDGE, "What stopped the recorded claim may be over."),
+TABLE: Final[tuple[tuple[Situation, Act, str], ...]] = (
+    # The first row whose marks all hold decides.
+    (Situation(driven=True, waiting=False, unfinished=False), Act.LEAVE, "Somebody drives; the lease says until when."),
+    (Situation(driven=False, waiting=True, unfinished=False), Act.JUDGE, "What stopped the recorded claim may be over."),
+    (Situation(driven=False, waiting=False, unfinished=True), Act.FINISH, "The driver is gone. A freeze lets a swap finish too."),
+    (Situation(driven=False, waiting=False, unfinished=False), Act.CHECK, "Is the VIP where it should be?"),
 )
 
 
-def act_for(situation: Situation) -> Act:
-    """The table's answer. Raises StopIteration where the table is not complete: our defect."""
-    return next(act for row, act, _ in TABLE if fits(row, situation))
-
-
-def fits(row: Row, situation: Situation) -> bool:
-    """Whether this row of the table is about this situation."""
-    return all(wanted is None or wanted == given for wanted, given in zip(row, situation, strict=True))
-
-
-def situation_of(mirror: Mirror, head: Head, now: Instant, *, judged: bool = False) -> Situation:
-    """What this head says. A swap to a member that the document no longer has can be finished by nobody."""
-    recorded = Recorded.NONE
-    if head.recorded_claim is not None and not judged:
-        recorded = Recorded.DESIRED if head.recorded_claim.member == head.desired else Recorded.OTHER
-    lost = head.desired is not None and mirror.member(head.desired) is None
-    return Situation(
-        driven=head.lease_live(now),
-        unfinished=head.swap is not None and not lost,
-        recorded=recorded,
-        frozen=rules.frozen(head, now) is not None,
-    )
+def act_for(mirror: Mirror, head: Head, now: Instant, *, judged: bool = False) -> Act:
+    """The table's answer. `judged`: this head's recorded claim has been judged in this pass."""
+    # A swap to a member that the document no longer has can be finished by nobody.
+    unfinished = head.swap is not None and mirror.member(head.desired or "") is not None
+    recorded = None if judged or rules.frozen(head, now) else head.recorded_claim  # a freeze keeps a recorded claim
+    waiting = recorded is not None and not (unfinished and recorded.member == head.desired)
+    found = Situation(driven=head.lease_live(now), waiting=waiting, unfinished=unfinished)
+    return next(act for marks, act, _ in TABLE if all(has for has, asked in zip(found, marks, strict=True) if asked))
 
 
 async def reconcile(controller: Controller, mirror: Mirror, head: Head, caller: Caller, *, look: bool) -> bool:
@@ -97,20 +69,19 @@ async def reconcile(controller: Controller, mirror: Mirror, head: Head, caller: 
     `look`: whether it is this mirror's turn to have its placement compared with desired.
     """
     now = controller.clock.now()
-    if head.frozen and head.frozen.until is not None and head.frozen.until <= now:
+    if head.frozen and not rules.frozen(head, now):
         head = await lift_freeze(controller, head, caller, "the freeze has expired")
-    situation = situation_of(mirror, head, now)
-    if head.desired is not None and mirror.member(head.desired) is None and not situation.driven:
+    act = act_for(mirror, head, now)
+    if head.desired is not None and mirror.member(head.desired) is None and act is not Act.LEAVE:
         # Nothing leads to a member that the document no longer has; a recorded claim of another may.
         controller.log("desired.unknown", mirror=mirror.name, member=head.desired)
-    act = act_for(situation)
     if act is Act.JUDGE and head.recorded_claim is not None:
+        unfinished = act_for(mirror, head, now, judged=True) is Act.FINISH
         await _judge_again(controller, mirror, head, head.recorded_claim, caller, now)
         head = await controller.load_head(mirror.name)
-        driven = head.lease_live(now)
-        if head.recorded_claim is None or driven or (head.swap is not None) != situation.unfinished:
-            return True  # another situation than the one that was looked up
-        act = act_for(situation_of(mirror, head, now, judged=True))
+        if head.recorded_claim is None or (head.swap is not None) != unfinished:
+            return True  # another situation than the one that was looked at
+        act = act_for(mirror, head, now, judged=True)
     match act:
         case Act.LEAVE | Act.JUDGE:
             return True
@@ -129,11 +100,70 @@ async def _check(controller: Controller, mirror: Mirror, head: Head, caller: Cal
     if head.desired is not None and mirror.member(head.desired) is not None and (look or late):
         await check_drift(controller, mirror, head, caller, late=late, frozen=frozen)
     if not frozen and mirror.follow_primary and mirror.has_pages and head.desired is not None:
-        candidate = await follow_primary(controller, mirror, caller)
-        if candidate is not None:
-            await carry_out(controller, timer_request(mirror, candidate.member, candidate.began, caller, candidate))
+        await follow_primary(controller, mirror, caller)
     ends = head.frozen is not None and head.frozen.until is not None
     return late or head.recorded_claim is not None or ends
+
+
+async def lift_freeze(controller: Controller, head: Head, caller: Caller, reason: str) -> Head:
+    """The head without its freeze. The hour of a recorded claim goes on from where the freeze stopped it."""
+    now = controller.clock.now()
+    frozen = head.frozen
+
+    def change(newest: Head) -> tuple[Head, list[Entry]]:
+        if newest.frozen is None or newest.frozen != frozen:
+            return newest, []
+        recorded = newest.recorded_claim
+        if recorded is not None:
+            stood_still = max(now - max(recorded.recorded_at, newest.frozen.at), instants.seconds(0))
+            recorded = recorded._replace(recorded_at=recorded.recorded_at + stood_still)
+        entry = caller.entry("unfrozen", detail=f"Unfrozen. Reason: {reason}")
+        return replace(newest, frozen=None, recorded_claim=recorded), [entry]
+
+    return await controller.store.commit(head, change)
+
+
+async def follow_primary(controller: Controller, mirror: Mirror, caller: Caller) -> None:
+    """Treat a member whose status page turned primary after the last decision as if it had claimed. Raises Refusal, Unreachable.
+
+    Only a page that was seen to say *not primary* since that decision can turn: an isolated old primary that goes on believing in
+    itself never does. Which pages were seen so is in the head, since the process may change between looks. Time and head are
+    taken before the pages are asked, so that a decision made meanwhile is a later one.
+    """
+    now = controller.clock.now()
+    head = await controller.load_head(mirror.name)
+    pages = await controller.pages(mirror)
+    backups = set(head.backup_seen.get("backup", ()))
+    new = {name for name, page in pages.items() if page is Page.NOT_PRIMARY} - backups
+    if new:
+
+        def change(newest: Head) -> tuple[Head, list[Entry]]:
+            if newest.epoch != head.epoch or newest.began != head.began:
+                return newest, []
+            detail = f"Status pages seen to say not primary since the last decision: {', '.join(sorted(new))}."
+            entry = caller.entry("readiness.changed", detail=detail)
+            return replace(newest, backup_seen={"backup": sorted(backups | new)}), [entry]
+
+        head = await controller.store.commit(head, change)
+    primary = [name for name, page in pages.items() if page is Page.PRIMARY]
+    candidate = primary[0] if len(primary) == 1 and primary[0] in backups and primary[0] != head.desired else None
+    member, looks = controller.primary_seen.pop(mirror.name, ("", 0))
+    if candidate is None:
+        return
+    looks = looks + 1 if member == candidate else 1
+    if looks < LOOKS_NEEDED:
+        controller.primary_seen[mirror.name] = (candidate, looks)
+        return
+    claim = Claim(
+        mirror=mirror.name,
+        member=candidate,
+        claim_id=controller.clock.new_id(),
+        key_id="",
+        issued_at=now,
+        began=now,
+        event="NotifyBecomePrimary",
+    )
+    await carry_out(controller, timer_request(mirror, claim.member, claim.began, caller, claim))
 
 
 async def _judge_again(
@@ -152,8 +182,8 @@ async def _judge_again(
     request = timer_request(mirror, recorded.member, recorded.began, caller, claim)
     if mirror.member(recorded.member) is None:
         why = "its member is no longer in the mirrors document"
-    elif rules.expired(recorded, now):
-        why = f"it is more than {rules.RECORDED_S_MAX:g} s old"
+    elif now - recorded.recorded_at > instants.seconds(RECORDED_S_MAX):
+        why = f"it is more than {RECORDED_S_MAX:g} s old"
     else:
         try:
             await carry_out(controller, request)

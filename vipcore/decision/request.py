@@ -1,20 +1,26 @@
-"""What is asked for: a claim, a move, or what the timer takes up; and the rows that all of them share."""
+"""What is asked for: a claim, a move, or what the timer takes up; and the rows that all of them share.
+
+A refusal or confirmation like the last one of that key writes at most one row a minute; the next row counts those left out.
+"""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from vipcore import instants
 from vipcore.arm.rate_limit import Permits
 from vipcore.decision import rules
-from vipcore.errors import VipError
+from vipcore.errors import Refusal, VipError
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Caller, Entry
-from vipcore.ledger.head import Head, use_issued_at
+from vipcore.ledger.head import Head, Repeat, repeated, use_issued_at
 from vipcore.limits import USE_CASE_S_MAX
 from vipcore.model import Claim, Mirror, Move
 
 DRIVE_S: Final = 60.0
 """How long the timer may drive one mirror; what is not done then is gone on with by the next pass."""
+
+REPEAT_S: Final = 60.0
 
 
 class HeadChanged(VipError):
@@ -71,7 +77,7 @@ class Request:
         evidence = self.claim.evidence if self.claim else None
         return self.caller.entry(event, member=self.member, claim_id=self.claim_id, evidence=evidence, **columns)
 
-    def replayed(self, head: Head) -> rules.Deny | None:
+    def replayed(self, head: Head) -> Refusal | None:
         """Whether the same signed request, or one signed later with its key, was accepted already (I6)."""
         if self.claim is None or self.by_timer or self.issued_at_used:
             return None
@@ -82,6 +88,28 @@ class Request:
         if self.claim is None or self.by_timer:
             return head
         return use_issued_at(head, self.claim.key_id, self.claim.issued_at)
+
+    def repeat(self, head: Head, what: str, now: Instant) -> Repeat | None:
+        """What this claim's key was told less than a minute ago, if it was the same. Moves are never left out."""
+        last = head.repeats.get(self.caller.actor)
+        return last if self.claim and last and last.what == what and now - last.at < instants.seconds(REPEAT_S) else None
+
+    def told(self, head: Head, what: str, now: Instant) -> Head:
+        """The head after a row of this key that a like one may follow within a minute."""
+        return repeated(head, self.caller.actor, Repeat(what=what, at=now)) if self.claim else head
+
+    def left_out(self, head: Head, count: int) -> Head:
+        """The head with so many rows of this key left out since the last one; 0 after a row that tells how many there were."""
+        actor = self.caller.actor
+        last = head.repeats.get(actor)
+        return replace(head, repeats={**head.repeats, actor: last._replace(left_out=count)}) if last else head
+
+    def counted(self, detail: str, head: Head) -> str:
+        """The detail of a row, with how many rows of this key were left out before it."""
+        last = head.repeats.get(self.caller.actor)
+        if last is None or not last.left_out:
+            return detail
+        return f"{detail} {last.left_out} earlier ones like this were counted and not written."
 
 
 def timer_request(mirror: Mirror, member: str, began: Instant, caller: Caller, claim: Claim | None = None) -> Request:

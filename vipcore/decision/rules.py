@@ -4,19 +4,20 @@ Freshness of a signature is not decided here but in `entry/signatures.py`, befor
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from vipcore import instants
+from vipcore.errors import Refusal
 from vipcore.instants import Instant
 from vipcore.ledger.head import Head, RecordedClaim
 from vipcore.model import Claim, Epoch, Mirror, Move, Page
 
-RECORDED_S_MAX: Final = 3600.0
-"""A recorded claim is judged again for an hour; a freeze stops that clock."""
-
 BINDING_EVENTS: Final = ("CheckBecomePrimaryOK", "NotifyBecomePrimary")
 """The events that IRIS itself raises when it decided; only for them does a hold come to an end."""
+
+HOLDING_CODES: Final = ("peer-still-primary", "claimant-not-primary")
+"""What status pages say against a claim; with its first such refusal a hold begins."""
 
 HOLD_STALE_S: Final = 300.0
 """A hold whose claim was not repeated for so long after its end is stale; the next claim starts a new one."""
@@ -24,37 +25,15 @@ HOLD_STALE_S: Final = 300.0
 CHANGES_KEPT: Final = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deny:
-    """Refused: the code and the sentence; whether the claim is recorded for the timer, or a hold begins with it."""
-
-    code: str
-    detail: str
-    recorded: bool = False
-    holds: bool = False
-    retry_after_s: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allow:
-    """May go through. `remark`: what an auditor should know of why, such as a hold that ran out."""
-
-    remark: str | None = None
-
-
-Verdict = Allow | Deny
 Pages = Mapping[str, Page]
 """Member -> what its status page says; members without a page are left out."""
 
 
-def replayed(head: Head, claim: Claim) -> Deny | None:
+def replayed(head: Head, claim: Claim) -> Refusal | None:
     """An `issued_at` at or before that key's mark was accepted before, or is older than one that was (I6)."""
-    if instants.to_text(claim.issued_at) <= head.replay_marks.get(claim.key_id, ""):
-        return Deny(
-            code="claim-replayed",
-            detail="A claim of this key with this or a later issued_at has been accepted; sign a fresh one.",
-        )
-    return None
+    if instants.to_text(claim.issued_at) > head.replay_marks.get(claim.key_id, ""):
+        return None
+    return Refusal("claim-replayed", "A claim of this key with this or a later issued_at has been accepted; sign a fresh one.")
 
 
 def superseded(head: Head, member: str, began: Instant) -> str | None:
@@ -67,11 +46,6 @@ def superseded(head: Head, member: str, began: Instant) -> str | None:
     return None
 
 
-def expired(recorded: RecordedClaim, now: Instant) -> bool:
-    """Whether a recorded claim is too old to be judged again."""
-    return now - recorded.recorded_at > instants.seconds(RECORDED_S_MAX)
-
-
 def frozen(head: Head, now: Instant) -> str | None:
     """The operator's stop sign as a sentence, or None; one whose `until` has passed no longer stops anything."""
     if head.frozen is None or (head.frozen.until is not None and head.frozen.until <= now):
@@ -80,41 +54,40 @@ def frozen(head: Head, now: Instant) -> str | None:
     return f"Mirror {head.mirror} is frozen{until} by {head.frozen.operator}: {head.frozen.reason}"
 
 
-def contradiction(mirror: Mirror, member: str, event: str, pages: Pages) -> Deny | None:
+def contradiction(mirror: Mirror, member: str, event: str, pages: Pages) -> Refusal | None:
     """What the status pages say against it. Pages that cannot be read say nothing, except to a `watch` claim."""
     own = pages.get(member, Page.UNKNOWN)
     peer = next((m.name for m in mirror.members if m.name != member and pages.get(m.name) is Page.PRIMARY), None)
     if peer is not None:
-        return Deny(code="peer-still-primary", detail=f"The status page of {peer} says that it is primary.", holds=True)
+        return Refusal("peer-still-primary", f"The status page of {peer} says that it is primary.")
     if event == "watch" and own is not Page.PRIMARY:
-        return Deny(
-            code="claimant-not-primary",
-            detail=f"A watch claim needs the status page of {member} to say primary.",
-            holds=True,
-        )
+        return Refusal("claimant-not-primary", f"A watch claim needs the status page of {member} to say primary.")
     if own is Page.NOT_PRIMARY and event != "CheckBecomePrimaryOK":
-        return Deny(code="claimant-not-primary", detail=f"The status page of {member} says that it is not primary.", holds=True)
+        return Refusal("claimant-not-primary", f"The status page of {member} says that it is not primary.")
     return None
 
 
-def forcible(deny: Deny) -> Deny:
+def forcible(against: Refusal) -> Refusal:
     """The pages' word against an operator's move, and what the operator can do."""
-    return replace(deny, detail=f'{deny.detail} Let IRIS switch first, or send "force": true.')
+    return Refusal(against.code, f'{against.detail} Let IRIS switch first, or send "force": true.')
 
 
-def paged(head: Head, mirror: Mirror, claim: Claim, pages: Pages, now: Instant) -> Verdict:
-    """The pages' word, with the hold's end: after `hold_s` since the first such answer IRIS's own events go through."""
-    deny = contradiction(mirror, claim.member, claim.event, pages)
-    if deny is None:
-        return Allow()
+def paged(head: Head, mirror: Mirror, claim: Claim, pages: Pages, now: Instant) -> Refusal | str | None:
+    """What the pages say against a claim; a text says why it goes through all the same.
+
+    After `hold_s` since the first such answer IRIS's own events do.
+    """
+    against = contradiction(mirror, claim.member, claim.event, pages)
+    if against is None or claim.event not in BINDING_EVENTS:
+        return against
     since = hold_began(head, mirror, claim.member, now)
-    if claim.event in BINDING_EVENTS and since is not None and now - since >= instants.seconds(mirror.hold_s):
-        return Allow(
-            remark=f"accepted although {deny.detail[0].lower()}{deny.detail[1:]} The hold of {mirror.hold_s:g} s is over."
-        )
-    if claim.event in BINDING_EVENTS and since is None and mirror.hold_s == 0:
-        return Allow(remark=f"accepted although {deny.detail[0].lower()}{deny.detail[1:]} hold_s is 0.")
-    return deny
+    if since is not None and now - since >= instants.seconds(mirror.hold_s):
+        over = f"The hold of {mirror.hold_s:g} s is over."
+    elif since is None and mirror.hold_s == 0:
+        over = "hold_s is 0."
+    else:
+        return against
+    return f"accepted although {against.detail[0].lower()}{against.detail[1:]} {over}"
 
 
 def hold_began(head: Head, mirror: Mirror, member: str, now: Instant) -> Instant | None:
@@ -124,7 +97,7 @@ def hold_began(head: Head, mirror: Mirror, member: str, now: Instant) -> Instant
     return None if stale else since
 
 
-def flapping(head: Head, member: str, now: Instant, *, changes: int, changes_s: float) -> Deny | None:
+def flapping(head: Head, member: str, now: Instant, *, changes: int, changes_s: float) -> Refusal | None:
     """More than `changes` changes of holder in `changes_s` seconds: an operator must move or freeze."""
     if member == head.desired:
         return None
@@ -133,7 +106,7 @@ def flapping(head: Head, member: str, now: Instant, *, changes: int, changes_s: 
         return None
     detail = f"{len(recent)} changes of holder within {changes_s:g} s; an operator must move the VIP or freeze the mirror."
     frees = min(recent) + instants.seconds(changes_s) - now
-    return Deny(code="flapping", detail=detail, recorded=True, retry_after_s=max(1, min(60, int(frees.total_seconds()) + 1)))
+    return Refusal("flapping", detail, retry_after_s=max(1, min(60, int(frees.total_seconds()) + 1)))
 
 
 def joins(head: Head, member: str) -> bool:
@@ -178,13 +151,10 @@ def decided(
 
 def recorded(head: Head, claim: Claim, code: str, now: Instant) -> Head:
     """The head with this claim pending, if none that began later is."""
-    if head.recorded_claim is not None and head.recorded_claim.began > claim.began:
+    before = head.recorded_claim
+    if before is not None and before.began > claim.began:
         return head
-    since = (
-        head.recorded_claim.recorded_at
-        if head.recorded_claim is not None and head.recorded_claim.claim_id == claim.claim_id
-        else now
-    )
+    since = before.recorded_at if before is not None and before.claim_id == claim.claim_id else now
     recorded = RecordedClaim(
         member=claim.member,
         key_id=claim.key_id,
@@ -197,11 +167,8 @@ def recorded(head: Head, claim: Claim, code: str, now: Instant) -> Head:
     return replace(head, recorded_claim=recorded)
 
 
-def move_frozen(head: Head, move: Move, now: Instant) -> Deny | None:
+def move_frozen(head: Head, move: Move, now: Instant) -> Refusal | None:
     """A freeze stops moves too, unless forced."""
-    reason = frozen(head, now)
-    return (
-        Deny(code="mirror-frozen", detail=f'{reason}. Lift the freeze, or send "force": true.')
-        if reason and not move.force
-        else None
-    )
+    if move.force or not (reason := frozen(head, now)):
+        return None
+    return Refusal("mirror-frozen", f'{reason}. Lift the freeze, or send "force": true.')

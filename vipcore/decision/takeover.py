@@ -43,10 +43,9 @@ async def begin(
         now = controller.clock.now()
         return in_flight.stamp(take_lease(after, owner, now, controller.arm.polling_now), now), entries
 
-    loop = asyncio.get_running_loop()
-    asked_at = loop.time()
+    asked_at = request.now()
     stored = await controller.store.commit(head, change)
-    report.end_phase("accept", loop.time())
+    report.end_phase("accept", request.now())
     permits = request.permits or Permits(controller.arm.limits_of(request.mirror).writes)
     lease = HeldLease(
         controller.store,
@@ -88,7 +87,6 @@ async def drive_to_the_end(controller: Controller, request: Request, drive: Driv
 
 async def wait_for_swap(controller: Controller, request: Request, head: Head, operation_id: str, *, epoch: int) -> Outcome:
     """Wait for the swap under way; take the lease over where it is free. Raises Refusal."""
-    loop = asyncio.get_running_loop()
     wait = 0.1
     while True:
         if head.epoch != epoch:
@@ -107,7 +105,7 @@ async def wait_for_swap(controller: Controller, request: Request, head: Head, op
             except HeadChanged as overtaken:
                 head = overtaken.head  # somebody else was first: what is waited for is still the same swap
                 continue
-        if loop.time() + wait >= request.deadline:
+        if request.now() + wait >= request.deadline:
             raise Refusal("busy", "The swap under way has not finished within this request's time; try the same again.")
         await asyncio.sleep(spread(wait, controller.clock.jitter()))
         wait = min(wait * 1.5, 1.0)

@@ -20,7 +20,7 @@ from vipcore.model import Claim, Json, Key
 async def claim(controller: Controller, http_request: signatures.HttpRequest, mirror_name: str, correlation_id: str) -> Json:
     """The outcome of the claim, or for a dry run what it would do. Raises Refusal."""
     controller.config.check_usable()
-    arrived = await controller.arrival()
+    arrived = await controller.store.arrival()
     bodies.check_size(http_request.body)
     try:
         signed = signatures.verify(http_request, controller.config.keys, controller.config.disabled_keys)
@@ -30,7 +30,7 @@ async def claim(controller: Controller, http_request: signatures.HttpRequest, mi
             await controller.failures.count(refusal.code)
         raise
     key, caller = signed.key, Caller(f"key:{signed.key.key_id}", correlation_id)
-    controller.rates.take(key.key_id)
+    controller.take_turn(key.key_id)
     try:
         asked = bodies.claim(http_request.body, signed, arrived)
         _check_addressed(key, asked, mirror_name)
@@ -61,15 +61,15 @@ async def _refuse_unread(controller: Controller, key: Key, refusal: Refusal, cal
     request = Request(mirror=mirror, member=key.member, began=now, caller=caller, claim=unread)
     with storage_needed():
         head = await controller.ledger.load_head(mirror.name)
-        await refuse(controller, request, head, rules.Deny(code=refusal.code, detail=refusal.detail))
+        await refuse(controller, request, head, refusal)
 
 
 async def _planned(controller: Controller, asked: Claim) -> Json:
     """A claim's dry run: verified like any other, spends nothing, reads the head alone."""
     head = await controller.load_head(asked.mirror)
-    if deny := rules.replayed(head, asked):
-        await controller.failures.count(deny.code)
-        raise Refusal(deny.code, deny.detail)
+    if replayed := rules.replayed(head, asked):
+        await controller.failures.count(replayed.code)
+        raise replayed
     in_progress = {"operation_id": head.swap.operation_id, "to": head.desired} if head.swap else None
     return {
         "outcome": "planned",

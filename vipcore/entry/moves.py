@@ -16,7 +16,7 @@ from vipcore.swap import plan, preflight
 async def move(controller: Controller, mirror_name: str, body: bytes, correlation_id: str) -> Json:
     """The outcome of the move, or for a dry run what it would do. Raises Refusal."""
     mirror = controller.mirror(mirror_name)
-    asked = bodies.move(mirror_name, body, await controller.arrival())
+    asked = bodies.move(mirror_name, body, await controller.store.arrival())
     if mirror.member(asked.to) is None:
         known = ", ".join(member.name for member in mirror.members)
         raise Refusal("member-unknown", f"Mirror {mirror.name} has no member of that name; it has {known}.")

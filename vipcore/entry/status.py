@@ -1,7 +1,6 @@
 """`GET /mirrors` and `GET /mirrors/{mirror}`: what is stored of a mirror and what its NICs show. Nothing here writes anything."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Final
 
 from vipcore import instants
@@ -9,8 +8,9 @@ from vipcore.arm import nic
 from vipcore.decision.controller import Controller, storage_needed
 from vipcore.entry import freezes
 from vipcore.ledger.head import Head
-from vipcore.model import Json, Member, Mirror, Missing, Nic, Observation, Unreadable
+from vipcore.model import Json, Member, Missing, Nic, Observation, Unreadable
 from vipcore.swap import plan, preflight
+from vipcore.swap.plan import Observed
 
 READ_S_MAX: Final = 10.0
 
@@ -69,9 +69,9 @@ async def mirror(controller: Controller, name: str) -> Json:
     found = controller.mirror(name)
     reads = asyncio.gather(*(_read(controller, member) for member in found.members))
     head, read = await asyncio.gather(controller.load_head(name), reads)
-    observed = {member.name: observation for member, observation in zip(found.members, read, strict=True)}
-    seen = plan.placement(found, observed)
-    members = await asyncio.gather(*(_member_view(controller, found, member, observed) for member in found.members))
+    observed = Observed(found, {member.name: shown for member, shown in zip(found.members, read, strict=True)})
+    seen = observed.placement()
+    members = await asyncio.gather(*(_member_view(controller, member, observed) for member in found.members))
     return {
         **_head_view(controller, head),
         "placement": {"state": seen.state.value, "members": list(seen.members)},
@@ -88,9 +88,9 @@ async def _read(controller: Controller, member: Member) -> Observation:
         return Unreadable(id=member.nic_id, error=TimeoutError(f"no answer within {READ_S_MAX:g} s"))
 
 
-async def _member_view(controller: Controller, found: Mirror, member: Member, observed: Mapping[str, Observation]) -> Json:
+async def _member_view(controller: Controller, member: Member, observed: Observed) -> Json:
     observation = observed[member.name]
-    ready, reasons = await _readiness(controller, found, member, observed)
+    ready, reasons = await _readiness(controller, member, observed)
     shown = observation if isinstance(observation, Nic) else None
     if why := controller.probes.unread.get(member.status_url or ""):
         reasons = [*reasons, f"its status page could not be read: {why}"]
@@ -98,27 +98,25 @@ async def _member_view(controller: Controller, found: Mirror, member: Member, ob
         "name": member.name,
         "nic": member.nic_id,
         "provisioning_state": shown.state if shown else None,
-        "vips": [vip.name for vip in found.vips if shown and nic.carries(shown.document, vip)],
+        "vips": [vip.name for vip in observed.mirror.vips if shown and nic.carries(shown.document, vip)],
         "ready": ready,
         "reasons": reasons,
     }
 
 
-async def _readiness(
-    controller: Controller, found: Mirror, member: Member, observed: Mapping[str, Observation]
-) -> tuple[bool | None, list[str]]:
+async def _readiness(controller: Controller, member: Member, observed: Observed) -> tuple[bool | None, list[str]]:
     """Whether the VIP could move to this member now, as far as reads can tell."""
     observation = observed[member.name]
     if isinstance(observation, Unreadable):
         return None, [f"the NIC could not be read: {str(observation.error)[:300]}"]
     if isinstance(observation, Missing):
         return False, ["the NIC does not exist"]
-    planned = plan.plan(found, observed, member.name)
+    planned = observed.plan(member.name)
     if isinstance(planned, plan.Blocked):
         return (None if planned.unread else False), [planned.reason]
     try:
         async with asyncio.timeout(READ_S_MAX):
-            checks = await preflight.check(controller.preflight_cache, found, observed, member.name)
+            checks = await preflight.check(controller.preflight_cache, observed.mirror, observed, member.name)
     except TimeoutError:
         return None, [f"what a swap needs could not be looked at within {READ_S_MAX:g} s"]
     wrong = [f"{check.name}: {check.detail}" for check in checks if check.ok is False]

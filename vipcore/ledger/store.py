@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from vipcore import instants
 from vipcore.errors import CommitUnknown, Stale, Unreachable
+from vipcore.instants import Instant
 from vipcore.ledger import audit
 from vipcore.ledger.audit import Entry, Row, Seal
 from vipcore.ledger.head import Head
@@ -21,6 +23,9 @@ Sending = Callable[[Sequence[Row]], None]
 
 OUTDATED: Final = "outdated"
 """The etag of a head that was stored and is no longer the newest; never sent to the table."""
+
+TIME_S_MAX: Final = 2.0
+"""How long a process's first request may wait to hear what time it is."""
 
 _TRIES: Final = 12
 
@@ -37,6 +42,21 @@ class Store:
     clock: Clock
     seal: Seal
     log: Log
+    _time_asked: asyncio.Future[None] | None = field(default=None, init=False)
+
+    async def arrival(self) -> Instant:
+        """When the request that begins with this call arrived. A process's first one asks the table what time it is."""
+        loop = asyncio.get_running_loop()
+        arrived = loop.time()
+        if self._time_asked is None:
+            self._time_asked = asyncio.ensure_future(self._ask_time())
+        await asyncio.shield(self._time_asked)
+        return self.clock.now() - instants.seconds(loop.time() - arrived)
+
+    async def _ask_time(self) -> None:
+        with suppress(Unreachable, TimeoutError):  # any answer tells the time; without one, nothing is decided anyway
+            async with asyncio.timeout(TIME_S_MAX):
+                await self.ledger.load_head("time")
 
     async def commit(self, head: Head, change: Change, sending: Sending = lambda _: None) -> Head:
         """Apply a change to the mirror's head; returns the head as stored.

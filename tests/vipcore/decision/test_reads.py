@@ -13,7 +13,7 @@ from tests.vipcore.effects import GET, PUT, watched
 async def test_the_reads_before_the_first_write_go_out_side_by_side() -> None:
     """Before the first write there are one table read, one transaction, and reads that wait only for the id they ask about."""
     harness, node, effects = watched()
-    await node.controller.arrival()  # a process's first request asks the table for the time
+    await node.controller.store.arrival()  # a process's first request asks the table for the time
     effects.seen.clear()
 
     await node.claim("MIRRORB")
@@ -96,7 +96,7 @@ async def test_a_look_of_before_the_last_write_confirms_nothing() -> None:
     """NICs read before the swap that a claim was judged after say nothing of where the VIP is. (I4)"""
     harness = Harness()
     node, other = harness.node("n1"), harness.node("n2")
-    await other.controller.arrival()
+    await other.controller.store.arrival()
     harness.fate = Stalls("n2", 15.0)
     first = asyncio.create_task(node.claim("MIRRORB"))
     await asyncio.sleep(0.02)

@@ -28,7 +28,10 @@ from tests.promises.helpers import (
 from tests.vipcore.deaths import DieAt
 from tests.vipcore.decision.denials import DENIED, denied_write
 from tests.vipcore.decision.pages import N, P, U, paged
-from vipcore.decision.reconcile import TABLE, Act, Recorded, Situation, act_for, fits
+from tests.vipcore.decision.test_rules import HEAD, MIRROR, NOW, at, recorded_claim
+from vipcore.decision.reconcile import Act, act_for
+from vipcore.ledger.head import Frozen, Head, Lease, Swap
+from vipcore.model import Member, Page
 
 
 @pytest.mark.parametrize("writes", [1, 2])
@@ -154,27 +157,168 @@ async def test_a_recorded_claim_is_judged_though_an_older_swap_cannot_end() -> N
     await assert_kept(harness, on=NIC_A)
 
 
-@pytest.mark.parametrize("situation", [Situation(*one) for one in product([False, True], [False, True], Recorded, [False, True])])
-def test_every_situation_has_one_row(situation: Situation) -> None:
-    """The timer's table is complete and says one thing for each situation; each row has a sentence."""
-    rows = [(act, sentence) for row, act, sentence in TABLE if fits(row, situation)]
+@virtual
+async def test_a_page_that_turned_primary_is_followed() -> None:
+    """With follow_primary a member whose page turned primary after the last decision gets the VIP, after several looks."""
+    harness, node = paged(P, N, follow_primary=True)
+    await node.claim("MIRRORA")
+    await timer(node, 60.0)
+    harness.pages = {"MIRRORA": N, "MIRRORB": P}
 
-    assert len(rows) == 1
-    assert rows[0][0] is act_for(situation)
-    assert rows[0][1].endswith((".", "?"))
+    await node.tick()
+    await asyncio.sleep(30.0)
+    await node.tick()
+    assert harness.holders() == [NIC_A]
+    await timer(node, 90.0)
+
+    await assert_kept(harness, on=NIC_B)
+    row = (await harness.trail())[-1]
+    assert row.columns["Actor"] == "reconciler"
 
 
 @pytest.mark.parametrize(
-    ("situation", "act"),
+    ("before", "after"),
     [
-        (Situation(driven=True, unfinished=True, recorded=Recorded.OTHER, frozen=False), Act.LEAVE),
-        (Situation(driven=False, unfinished=True, recorded=Recorded.NONE, frozen=True), Act.FINISH),
-        (Situation(driven=False, unfinished=True, recorded=Recorded.OTHER, frozen=False), Act.JUDGE),
-        (Situation(driven=False, unfinished=True, recorded=Recorded.OTHER, frozen=True), Act.FINISH),
-        (Situation(driven=False, unfinished=False, recorded=Recorded.OTHER, frozen=True), Act.CHECK),
-        (Situation(driven=False, unfinished=False, recorded=Recorded.DESIRED, frozen=False), Act.JUDGE),
+        ((N, P), (N, P)),  # it said primary already when the decision was taken: it has not turned
+        ((P, N), (P, P)),  # the holder's page says primary too
+        ((P, N), (U, U)),  # nothing is known
+        ((U, U), (U, P)),  # it was never seen to say anything else
     ],
 )
-def test_what_the_timer_does(situation: Situation, act: Act) -> None:
+@virtual
+async def test_a_page_that_is_not_followed(before: tuple[Page, Page], after: tuple[Page, Page]) -> None:
+    """Pages that did not turn since the last decision, or that contradict each other, are not followed."""
+    harness, node = paged(*before, follow_primary=True)
+    await node.move("MIRRORA", force=True)
+    await timer(node, 60.0)
+    harness.pages = {"MIRRORA": after[0], "MIRRORB": after[1]}
+
+    await timer(node, 600.0)
+
+    await assert_kept(harness, on=NIC_A)
+
+
+@virtual
+async def test_pages_are_not_followed_unless_asked_for() -> None:
+    """Without follow_primary the timer acts on no page."""
+    harness, node = paged(P, N)
+    await node.claim("MIRRORA")
+    await timer(node, 60.0)
+    harness.pages = {"MIRRORA": N, "MIRRORB": P}
+
+    await timer(node, 600.0)
+
+    await assert_kept(harness, on=NIC_A)
+
+
+@virtual
+async def test_a_frozen_mirror_follows_no_page() -> None:
+    """A freeze stops the following of pages too; after it the page's primary gets the VIP."""
+    harness, node = paged(P, N, follow_primary=True)
+    await node.claim("MIRRORA")
+    await timer(node, 60.0)
+    await node.freeze()
+    harness.pages = {"MIRRORA": N, "MIRRORB": P}
+    await timer(node, 300.0)
+    assert harness.holders() == [NIC_A]
+
+    await node.unfreeze()
+    await timer(node, 180.0)
+
+    await assert_kept(harness, on=NIC_B)
+
+
+@virtual
+async def test_a_page_that_turns_is_followed_across_processes() -> None:
+    """Which pages were seen to say not primary is in the head: the next process follows the turn as well."""
+    harness, node = paged(P, N, follow_primary=True)
+    await node.claim("MIRRORA")
+    await timer(node, 60.0)
+    node.kill()
+    harness.pages = {"MIRRORA": N, "MIRRORB": P}
+
+    await timer(harness.node("n2"), 180.0)
+
+    await assert_kept(harness, on=NIC_B)
+
+
+@virtual
+async def test_following_yields_to_a_decision_made_while_the_pages_were_asked() -> None:
+    """A move that arrives during the timer's look at the pages is a later decision than the page that turned."""
+    harness, node = paged(P, N, follow_primary=True)
+    await node.claim("MIRRORA")
+    await timer(node, 60.0)
+    harness.pages = {"MIRRORA": N, "MIRRORB": P}
+    await timer(node, 60.0)
+    slowly = node.controller.probes.page
+
+    async def page(member: Member) -> Page:
+        shown = await slowly(member)
+        await asyncio.sleep(2.0)
+        return shown
+
+    node.controller.probes.page = page  # type: ignore[method-assign]  # this instance's network is slow
+    looking = asyncio.create_task(node.tick())
+    await asyncio.sleep(1.0)
+    await harness.node("n2").move("MIRRORA", force=True)
+    await looking
+
+    assert (await harness.head()).desired == "MIRRORA"
+    await assert_kept(harness, on=NIC_A)
+
+
+WHO = ("", "A", "B")
+"""For whom a claim is recorded: for nobody, for the member that is desired, for another."""
+
+WHAT_THE_TIMER_DOES = [
+    # driven, unfinished, recorded, frozen (None: either way, or for any), what the timer does
+    ((True, None, None, None), Act.LEAVE),
+    ((False, True, "", None), Act.FINISH),
+    ((False, True, "A", None), Act.FINISH),
+    ((False, True, "B", True), Act.FINISH),
+    ((False, True, "B", False), Act.JUDGE),
+    ((False, False, "", None), Act.CHECK),
+    ((False, False, "A", True), Act.CHECK),
+    ((False, False, "B", True), Act.CHECK),
+    ((False, False, "A", False), Act.JUDGE),
+    ((False, False, "B", False), Act.JUDGE),
+]
+
+
+def head_of(*, driven: bool, unfinished: bool, recorded: str, frozen: bool) -> Head:
+    """A head that says so; desired is A."""
+    return replace(
+        HEAD,
+        lease=Lease(owner="n1", until=at(45)) if driven else None,
+        swap=Swap(operation_id="o", from_member="B", started_at=NOW, actor="key:k") if unfinished else None,
+        recorded_claim=recorded_claim(recorded, at(10)) if recorded else None,
+        frozen=Frozen(reason="upgrade", operator="ann", at=at(-60)) if frozen else None,
+    )
+
+
+@pytest.mark.parametrize("situation", list(product([False, True], [False, True], WHO, [False, True])))
+def test_every_situation_has_one_row(situation: tuple[bool, bool, str, bool]) -> None:
+    """A table says one thing for each situation, and the timer does that; a claim that was judged already counts for nothing."""
+    driven, unfinished, recorded, frozen = situation
+    rows = [act for row, act in WHAT_THE_TIMER_DOES if all(w is None or w == s for w, s in zip(row, situation, strict=True))]
+    head = head_of(driven=driven, unfinished=unfinished, recorded=recorded, frozen=frozen)
+    unrecorded = replace(head, recorded_claim=None)
+
+    assert [act_for(MIRROR, head, NOW)] == rows
+    assert act_for(MIRROR, head, NOW, judged=True) is act_for(MIRROR, unrecorded, NOW)
+
+
+@pytest.mark.parametrize(
+    ("head", "act"),
+    [
+        (head_of(driven=True, unfinished=True, recorded="B", frozen=False), Act.LEAVE),
+        (head_of(driven=False, unfinished=True, recorded="", frozen=True), Act.FINISH),
+        (head_of(driven=False, unfinished=True, recorded="B", frozen=False), Act.JUDGE),
+        (head_of(driven=False, unfinished=True, recorded="B", frozen=True), Act.FINISH),
+        (head_of(driven=False, unfinished=False, recorded="B", frozen=True), Act.CHECK),
+        (head_of(driven=False, unfinished=False, recorded="A", frozen=False), Act.JUDGE),
+    ],
+)
+def test_what_the_timer_does(head: Head, act: Act) -> None:
     """A live lease is left alone; a freeze lets a swap finish and keeps a recorded claim. (I1, I7)"""
-    assert act_for(situation) is act
+    assert act_for(MIRROR, head, NOW) is act

@@ -212,7 +212,8 @@ async def test_a_freeze_that_is_set_again() -> None:
     await timer(node, 2400.0)
     await node.freeze()
     await timer(node, 2400.0)
-    head = await node.unfreeze()
+    await node.unfreeze()
+    head = await harness.head()
 
     assert head.recorded_claim is not None
     assert node.now() - head.recorded_claim.recorded_at < timedelta(seconds=60)
