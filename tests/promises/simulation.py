@@ -33,6 +33,9 @@ SKEW_S = 2.4
 
 WRONG_S = 9000.0
 QUIET_S = 1500.0
+PLATFORM = 0.03
+"""How often the platform answers an agent in place of the app: a cold host, an access restriction."""
+
 EVENTS = ("watch", "startup", "manual")
 BLIND = ("Microsoft.Authorization/permissions/read", "Microsoft.Network/virtualNetworks/subnets/read")
 EDITS = ("bumps-etag", "changes-tag", "adds-config", "drops-config")
@@ -135,6 +138,7 @@ class Simulation:
             pages=paged,
             strategy=rng.choice(("auto", "auto", "put", "atomic")),
             hold_s=rng.choice((0, 5, 30)),
+            follow_primary=paged and self.extra.random() < 0.4,
         )
         world = worlds.world(
             self.members, vips, public=public, holder=holder, split=vips == 2 and rng.random() < 0.2, side=self.side
@@ -230,7 +234,7 @@ class Simulation:
         loop, began, wait = self.harness.loop, self.harness.loop.time(), 0.5
         while stubborn or site.primary == member:
             node = rng.choice(self.nodes)
-            if not node.dead:
+            if not node.dead and rng.random() > PLATFORM:
                 age = loop.time() - began
                 issued_at = self.harness.now()
 
