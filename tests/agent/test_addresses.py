@@ -127,7 +127,7 @@ def test_untrusted_certificate_beside_an_unreachable_address_is_tried_again(stac
     controller = stack.enter_context(serving(Controller([moved()]), theirs))
     node = node_of(tmp_path, controller, [FIRST, LIVE], ca_file=str(Authority(tmp_path, "ours").file))
 
-    ended = node.run("claim", "--deadline", "0.5")
+    ended = node.run("claim", "--deadline", "2")
 
     assert ended.code == 5
     assert ended.result["attempts"] > 1

@@ -104,7 +104,7 @@ def test_wrong_url_is_seen_by_status(serve: Serve, tmp_path: pathlib.Path) -> No
     """A wrong url ends in the host's own 404: `status` gives up in time and says what came, and that url may be wrong."""
     controller = serve([Reply(404, b"")])
 
-    ended = make_node(tmp_path, controller.url).run("status", "--deadline", "0.5")
+    ended = make_node(tmp_path, controller.url).run("status", "--deadline", "2")
 
     assert ended.code == 5
     assert "404" in ended.result["detail"]

@@ -132,7 +132,7 @@ def test_unreachable_controller_is_tried_until_the_deadline(node: Node) -> None:
     """Nobody answers: exit 5 when the deadline has passed, and the last fault is named."""
     began = time.monotonic()
 
-    ended = node.run("claim", "--deadline", "0.5")
+    ended = node.run("claim", "--deadline", "2")
 
     assert ended.code == 5
     assert time.monotonic() - began >= 0.5

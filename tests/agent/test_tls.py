@@ -58,7 +58,7 @@ def test_certificate_out_of_its_time_is_tried_again(tmp_path: pathlib.Path, shif
     authority = Authority(tmp_path, "ours")
     tls = authority.server("127.0.0.1", begins=NOW - DAY + shift, ends=NOW + DAY + shift)
     with controller_over(tls) as controller:
-        ended = make_node(tmp_path, controller.url, ca_file=str(authority.file)).run("claim", "--deadline", "0.5")
+        ended = make_node(tmp_path, controller.url, ca_file=str(authority.file)).run("claim", "--deadline", "2")
 
     assert ended.code == 5
     assert ended.result["attempts"] > 1
@@ -69,7 +69,7 @@ def test_server_without_tls_gets_no_claim(tmp_path: pathlib.Path) -> None:
     """An https url never falls back to http."""
     with serving(Controller([Reply(200, {})])) as controller:
         url = controller.url.replace("http:", "https:")
-        ended = make_node(tmp_path, url).run("claim", "--deadline", "0.3")
+        ended = make_node(tmp_path, url).run("claim", "--deadline", "2")
 
     assert ended.code == 5
     assert controller.requests == []
