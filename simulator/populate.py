@@ -82,14 +82,15 @@ def _add_pip(state: State, pip: WorldPublicIp) -> None:
     _add_group(state, pip.subscription, pip.group)
     pip_id = resource_id(pip.subscription, pip.group, "publicIPAddresses", pip.name)
     guid = state.ids.guid()
-    properties = {"publicIPAllocationMethod": pip.allocation}
+    properties = {"publicIPAllocationMethod": pip.allocation, "publicIPAddressVersion": pip.version}
     state.resources.pips[pip_id.lower()] = PublicIp(
         ref(pip_id, pip.name, pip.subscription, pip.group),
         state.ids.etag(),
-        "Failed" if pip.state == "Failed" else "Succeeded",
+        pip.state if pip.state in ("Failed", "Deleting") else "Succeeded",
         guid,
-        PublicIpDoc(state.world.location, {}, properties, pip.sku, zones=pip.zones),
+        PublicIpDoc(pip.location or state.world.location, {}, properties, pip.sku, zones=pip.zones),
         pip.address or new_public_address(state),
+        nat_gateway=pip.nat_gateway,
     )
 
 
