@@ -1,7 +1,5 @@
 """Reading NICs in a drive, and waiting until one is no longer at work."""
 
-import asyncio
-
 from vipcore.model import Nic
 from vipcore.swap.drive import Drive
 from vipcore.swap.plan import FAILED, SUCCEEDED, Step
@@ -9,8 +7,7 @@ from vipcore.swap.plan import FAILED, SUCCEEDED, Step
 
 async def read(drive: Drive, *members: str) -> None:
     """Read these members' NICs side by side. What a read tells of a write without an answer becomes a row."""
-    found = await asyncio.gather(*(drive.arm.read_nic(drive.mirror.nic_id(name)) for name in members))
-    for name, observation in zip(members, found, strict=True):
+    for name, observation in (await drive.arm.read_nics(drive.mirror, members, drive.observed)).items():
         drive.observed.saw(name, observation)
     for name in members:
         if isinstance(drive.observed[name], Nic) and (unreported := drive.in_flight.take_unreported(name)):
