@@ -162,9 +162,9 @@ def _in_vain(drive: Drive, member: str) -> AzureRefusal:
     match drive.attempts.last_error.get(member):
         case ArmError(cause=Cause.TRANSIENT) | NoReply() as exc:
             return AzureRefusal("outcome-unknown", f"{before}The last one got no answer that tells whether it took effect: {exc}")
-        case ArmError(cause=Cause.ETAG):
+        case ArmError(cause=(Cause.ETAG | Cause.ADDRESS) as cause):  # an address that a stranger has is told at once
             who = "Somebody else changed the NIC between each read of ours and the write; find out who writes it."
-            return AzureRefusal("busy", f"{before}{who}")
+            return AzureRefusal("busy", f"{before}{who if cause is Cause.ETAG else 'Azure has not let go of the address yet.'}")
         case ArmError() as exc:
             refusal = exc.refusal()
             return AzureRefusal(refusal.code, f"{before}{refusal.detail}", retry_after_s=refusal.retry_after_s)
