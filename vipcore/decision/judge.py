@@ -116,7 +116,8 @@ async def check_first(controller: Controller, request: Request, head: Head, obse
     if isinstance(found, plan.Blocked):
         reason = plan.refusal(observed, found, before="Nothing was changed: ")
     elif found.steps:
-        checks = await preflight.check(controller.preflight_cache, request.mirror, observed, request.member)
+        writing = preflight.may_be_writing(head, controller.clock.now())
+        checks = await preflight.check(controller.preflight_cache, request.mirror, observed, request.member, writing=writing)
         reason = preflight.refusal(checks)
     if reason is not None:
         await stop(controller, request, head, reason)
