@@ -32,6 +32,13 @@ SKEW_S = 2.4
 QUIET_S = 1500.0
 EVENTS = ("watch", "startup", "manual")
 BLIND = ("Microsoft.Authorization/permissions/read", "Microsoft.Network/virtualNetworks/subnets/read")
+INCOMPLETE = (
+    b'{"etag": "e", "properties": {"ipConfigurations": [], "provisioningState": "Succeeded"}}',
+    b'{"etag": "e", "properties": {"ipConfigurations": [{"name": "ipconfig1", "properties": {"primary": true}}]}}',
+)
+TAKEN_BY_NOBODY = Status(
+    status=400, body=b'{"error": {"code": "PrivateIPAddressInUse", "message": "The address is in use.", "details": []}}'
+)
 EDITS = ("bumps-etag", "changes-tag", "adds-config", "drops-config")
 
 
@@ -118,12 +125,15 @@ class Simulation:
             strategy=rng.choice(("auto", "auto", "put", "atomic")),
             hold_s=rng.choice((0, 5, 30)),
         )
-        world = worlds.world(self.members, vips, public=public, holder=holder, split=vips == 2 and rng.random() < 0.2)
+        self.hidden = random.Random(f"{seed}/hidden")
+        self.own = self.hidden.random() < 0.08
+        split = vips == 2 and rng.random() < 0.2
+        world = worlds.world(self.members, vips, public=public, holder=holder, split=split, own=self.own)
         self.chaos = Chaos(Weather.draw(rng), random.Random(seed * 7 + 1), random.Random(seed * 7 + 2))
         config = replace(_parsed_of(document), max_changes=rng.choice((3, 6, 100, 100)))
         self.harness = Harness(world=world, document=document, seed=seed, switches=self._rough(), fate=self.chaos, config=config)
         self.paged = paged
-        self.trap = self._trap(holder) if rng.random() < 0.08 else None
+        self.trap = self._trap(holder) if rng.random() < 0.08 or self.own else None
         self.last_until = 40.0 + 80.0 * rng.random()
         self.made = 0
         self.nodes: list[Node] = []
@@ -152,10 +162,16 @@ class Simulation:
         )
 
     def _trap(self, holder: int | None) -> str | None:
-        """A member whose NIC we may not write until the quiet period: whoever looks first knows that the VIP cannot go there."""
+        """A member whose NIC we may not write until the quiet period: whoever looks first knows that the VIP cannot go there.
+
+        Where NICs have public IPs of their own, it is that one which we may not refer to.
+        """
         name = self.rng.choice([name for index, name in enumerate(self.names) if index != holder])
-        scope = f"/subscriptions/{worlds.SUB}/resourceGroups/rg/providers/Microsoft.Network/networkInterfaces/{nic_of(name)}"
-        denial = Denial(action="Microsoft.Network/networkInterfaces/write", scope=scope)
+        network, action = f"/subscriptions/{worlds.SUB}/resourceGroups/rg/providers/Microsoft.Network", "networkInterfaces/write"
+        scope = f"{network}/networkInterfaces/{nic_of(name)}"
+        if self.own:
+            action, scope = "publicIPAddresses/join/action", f"{network}/publicIPAddresses/own{self.names.index(name)}"
+        denial = Denial(action=f"Microsoft.Network/{action}", scope=scope)
         self.harness.cloud.switches = replace(self.harness.cloud.switches, denied=(denial, *self.calm.denied))
         self.harness.journal.traps[name] = float("inf")
         return name
@@ -299,6 +315,17 @@ class Simulation:
         match = Match(method="GET", kind="nic", name=nic_of(self.rng.choice(self.names)))
         self.harness.cloud.script(match, fault=self.rng.choice(faults), times=self.rng.randrange(3, 40))
 
+    async def hides(self, at: float) -> None:
+        """A NIC that Azure does not show as it is for a while, or an address that is taken, it says, by nobody."""
+        await asyncio.sleep(at)
+        rng = self.hidden
+        nic = nic_of(rng.choice(self.names))
+        if rng.random() < 0.3:
+            self.harness.cloud.script(Match(method="PUT", kind="nic", name=nic), fault=TAKEN_BY_NOBODY, times=rng.randrange(1, 6))
+            return
+        faults: list[Fault] = [Answer(name="ResourceNotFound"), *(Status(status=200, body=body) for body in INCOMPLETE)]
+        self.harness.cloud.script(Match(method="GET", kind="nic", name=nic), fault=rng.choice(faults), times=rng.randrange(1, 40))
+
     async def trouble(self, at: float) -> None:
         """A planned fault for some of the next writes."""
         await asyncio.sleep(at)
@@ -336,6 +363,10 @@ class Simulation:
             actors += [
                 asyncio.ensure_future(actor(rng.random() * until))
                 for _ in range(rng.randrange(most) if rng.random() < 0.6 else 0)
+            ]
+        if self.hidden.random() < 0.3:
+            actors += [
+                asyncio.ensure_future(self.hides(self.hidden.random() * until)) for _ in range(self.hidden.randrange(1, 4))
             ]
         await asyncio.sleep(until)
         for task in actors:

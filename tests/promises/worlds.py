@@ -11,14 +11,17 @@ ADDRESSES = ("10.0.0.254", "10.0.0.253", "10.0.0.252")
 
 
 @lru_cache(maxsize=256)
-def world(members: int = 2, vips: int = 1, *, public: bool = False, holder: int | None = 0, split: bool = False) -> World:
+def world(
+    members: int = 2, vips: int = 1, *, public: bool = False, holder: int | None = 0, split: bool = False, own: bool = False
+) -> World:
     """A virtual network, a NIC with a running VM per member, planted properties, and the VIPs on the holder's NIC.
 
-    `holder` None: the VIPs are on nobody. `split`: the second VIP is on the next member's NIC instead.
+    `holder` None: the VIPs are on nobody. `split`: the second VIP is on the next member's NIC instead. `own`: each NIC has a
+    public IP of its own too, `own0` and so on.
     """
 
     def configs(index: int) -> tuple[WorldConfig, ...]:
-        mine = [WorldConfig(name="ipconfig1", address=f"10.0.0.{4 + index}")]
+        mine = [WorldConfig(name="ipconfig1", address=f"10.0.0.{4 + index}", public_ip=f"own{index}" if own else "")]
         for number in range(vips):
             at = None if holder is None else (holder + (1 if split and number == 1 else 0)) % members
             if at == index:
@@ -29,7 +32,10 @@ def world(members: int = 2, vips: int = 1, *, public: bool = False, holder: int 
     planted = {"tags": {"owner": "somebody"}, "properties": {"enableIPForwarding": True, "futureProperty": {"kept": [1, 2]}}}
     return World(
         vnets=(WorldVnet(),),
-        public_ips=(WorldPublicIp(name="pip", address="20.51.0.254"),) if public else (),
+        public_ips=(
+            *((WorldPublicIp(name="pip", address="20.51.0.254"),) if public else ()),
+            *(WorldPublicIp(name=f"own{index}") for index in range(members if own else 0)),
+        ),
         vms=tuple(WorldVm(name=name) for name in MEMBERS[:members]),
         others=(WorldPlain(type="Microsoft.Network/networkSecurityGroups", name="nsg"),),
         nics=tuple(

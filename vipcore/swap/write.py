@@ -137,6 +137,8 @@ async def _not_accepted(drive: Drive, step: Step, shown: Nic, exc: ArmError | No
         match exc.cause:
             case Cause.ADDRESS if step.kind in (Kind.ATTACH, Kind.REPAIR):
                 raise exc
+            case Cause.ADDRESS if exc.holder is None or drive.mirror.member_of(exc.holder):
+                await drive.pause(1.0 + drive.jitter())  # Azure lets go of it, as far as this drive knows
             case Cause.ADDRESS | Cause.DENIED | Cause.FORBIDDEN | Cause.FATAL | Cause.GONE:
                 raise exc.refusal()
             case Cause.THROTTLED | Cause.LOCKED:

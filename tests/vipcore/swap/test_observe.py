@@ -7,7 +7,7 @@ import pytest
 
 from simulator import worlds
 from simulator.core.errors import ERRORS
-from simulator.core.faults import Answer, Match, Status
+from simulator.core.faults import Answer, Fault, Match, Status
 from simulator.state.world import WorldConfig, WorldNic
 from tests.promises.harness import Harness
 from tests.promises.helpers import (
@@ -113,7 +113,10 @@ INCOMPLETE = {
         b'[{"name": "ipconfig1", "properties": {"primary": true, "privateIPAddress": "10.0.0.4"}}]}}'
     ),
 }
-NOT_THERE = {**{what: Status(status=200, body=body) for what, body in INCOMPLETE.items()}, "404": Answer(name="ResourceNotFound")}
+NOT_THERE: dict[str, Fault] = {
+    **{what: Status(status=200, body=body) for what, body in INCOMPLETE.items()},
+    "404": Answer(name="ResourceNotFound"),
+}
 
 
 @pytest.mark.parametrize("what", NOT_THERE)
