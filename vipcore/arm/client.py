@@ -67,27 +67,25 @@ class Arm:
         found = await asyncio.gather(*(self.read_nic(mirror.nic_id(name), within_s=within_s) for name in names))
         read = dict(zip(names, found, strict=True))
         if any(isinstance(shown, Missing) for shown in found) and (doubt := await self._doubt(mirror, {**known, **read})):
-            return {name: Unreadable(shown.id, doubt) if isinstance(shown, Missing) else shown for name, shown in read.items()}
+            for name, shown in read.items():
+                if isinstance(shown, Missing):
+                    read[name] = Unreadable(shown.id, ValueError(f"Azure says that {shown.id} does not exist, {doubt}"))
         return read
 
-    async def _doubt(self, mirror: Mirror, observed: Mapping[str, Observation]) -> Exception | None:
+    async def _doubt(self, mirror: Mirror, observed: Mapping[str, Observation]) -> str | None:
         """Why a 404 for one of these NICs is not to be believed, or None."""
         seen = [shown.document for shown in observed.values() if isinstance(shown, Nic)]
         lost = [vip for vip in mirror.vips if not any(documents.has_address(document, vip) for document in seen)]
         subnet_id = documents.subnet_of(seen[0]) if seen else None
         if lost and subnet_id is None:
-            return ValueError("Azure says that it does not exist, and no other NIC of the mirror could be read")
+            return "and no other NIC of the mirror could be read"
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
                 taken = [vip for vip in lost if subnet_id and await self.in_use(subnet_id, vip.private_ip)]
         except (ArmError, NotSent, NoReply, TimeoutError) as exc:
             denied = isinstance(exc, ArmError) and exc.cause is Cause.DENIED
-            return (
-                None
-                if denied
-                else ValueError(f"Azure says that it does not exist; whether the VIP is free it did not say: {exc}")
-            )
-        return ValueError(f"Azure says that it does not exist, and that {taken[0].private_ip} is in use") if taken else None
+            return None if denied else f"and could not be asked whether the VIP is free: {exc}"
+        return f"and that {taken[0].private_ip} is in use" if taken else None
 
     async def in_use(self, subnet_id: str, address: str) -> bool:
         """Whether Azure calls the address taken (`CheckIPAddressAvailability`). Raises as `get`."""

@@ -9,7 +9,7 @@ from simulator import worlds
 from simulator.core.faults import Answer, Fault, Match, Status
 from simulator.core.switches import Denial
 from tests.promises.harness import Harness
-from tests.promises.helpers import ALWAYS, switch, virtual
+from tests.promises.helpers import ALWAYS, NIC_A, switch, virtual
 from tests.vipcore.swap.azure import READ_A
 from vipcore.model import Missing, Nic, Unreadable
 
@@ -38,8 +38,8 @@ async def _seen(harness: Harness) -> object:
     ("fault", "why"),
     [
         (None, "10.0.0.254 is in use"),
-        (Status(status=503), "whether the VIP is free it did not say"),
-        (Answer(name="ResourceNotFound"), "whether the VIP is free it did not say"),
+        (Status(status=503), "could not be asked whether the VIP is free"),
+        (Answer(name="ResourceNotFound"), "could not be asked whether the VIP is free"),
     ],
 )
 @virtual
@@ -54,6 +54,7 @@ async def test_a_404_of_a_nic_that_may_be_there(fault: Fault | None, why: str) -
 
     assert isinstance(seen, Unreadable)
     assert why in str(seen.error)
+    assert f"{NIC_A} does not exist" in str(seen.error)
 
 
 @virtual

@@ -51,7 +51,7 @@ async def test_an_error_that_strikes_the_look_at_a_nic(nic: str, name: str) -> N
     assert refusal.code == ("azure-failed" if name in SILENT | CHANGED else CODES[name])
     if missing and nic == NIC_A:
         # MIRRORA's NIC does not exist, says Azure, and yet somebody holds the address: the read may lie.
-        assert "says that it does not exist, and that 10.0.0.254 is in use" in refusal.detail
+        assert f"{NIC_A} does not exist, and that 10.0.0.254 is in use" in refusal.detail
     assert missing or ERRORS[name].layer == "empty" or says_what_to_do(name, refusal.detail) or name in CHANGED
     assert "Nothing was changed" in refusal.detail
     assert harness.holders() == [NIC_A]
