@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from simulator.core import addresses
 from simulator.core.ids import ref, resource_id
@@ -11,9 +11,14 @@ from simulator.network.documents import GIVEN_READ_ONLY, READ_ONLY_DNS, read_nic
 from simulator.network.factory import choose_addresses, new_nic, new_public_address, new_suffix
 
 if TYPE_CHECKING:
-    from simulator.core.model import Nic
+    from collections.abc import Mapping
+
+    from simulator.core.model import Nic, ProvisioningState
     from simulator.state.state import State
     from simulator.state.world import WorldConfig, WorldNic, WorldPublicIp, WorldVnet
+
+
+_STATES: Final[Mapping[str, ProvisioningState]] = {"Failed": "Failed", "Deleting": "Deleting"}
 
 
 def populate(state: State) -> None:
@@ -82,14 +87,15 @@ def _add_pip(state: State, pip: WorldPublicIp) -> None:
     _add_group(state, pip.subscription, pip.group)
     pip_id = resource_id(pip.subscription, pip.group, "publicIPAddresses", pip.name)
     guid = state.ids.guid()
-    properties = {"publicIPAllocationMethod": pip.allocation}
+    properties = {"publicIPAllocationMethod": pip.allocation, "publicIPAddressVersion": pip.version}
     state.resources.pips[pip_id.lower()] = PublicIp(
         ref(pip_id, pip.name, pip.subscription, pip.group),
         state.ids.etag(),
-        "Failed" if pip.state == "Failed" else "Succeeded",
+        _STATES.get(pip.state, "Succeeded"),
         guid,
-        PublicIpDoc(state.world.location, {}, properties, pip.sku, zones=pip.zones),
+        PublicIpDoc(pip.location or state.world.location, {}, properties, pip.sku, zones=pip.zones),
         pip.address or new_public_address(state),
+        nat_gateway=pip.nat_gateway,
     )
 
 

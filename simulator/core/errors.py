@@ -61,6 +61,9 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "other": f"{_SUB}/Microsoft.Network/networkInterfaces/nic-a/ipConfigurations/vip",
     "nic": f"{_SUB}/Microsoft.Network/networkInterfaces/nic-b",
     "name": "nic-b",
+    "pip_version": "IPv6",
+    "version": "IPv4",
+    "count": 257,
     "config_name": "ipconfig1",
     "pip": f"{_SUB}/Microsoft.Network/publicIPAddresses/my_vip_ip",
     "vm": f"{_SUB}/Microsoft.Compute/virtualMachines/vm",
@@ -139,6 +142,10 @@ ERRORS: Final[Mapping[str, ErrorKind]] = dict(
              " allocated to resource {other}."),
         _row("PublicIPReferencedByMultipleIPConfigs", 400, "Public IP address {pip} is referenced by multiple IP"
              " configurations."),
+        _row("IPVersionForPublicIpAndNicIpConfigurationMustMatch", 400, "IP version for publicIPAddress '{pip}', version"
+             " '{pip_version}' and network interface ipConfiguration '{config}', version '{version}' must match."),
+        _row("NetworkInterfaceIPConfigurationLimitExceeded", 400, "Network interface {name} has {count} ip"
+             " configurations; the limit is 256."),
         _row("ComputeResourceZoneConstraintDoesNotMatchPublicIPAddressZoneConstraint", 400, "Compute resource {vm} has"
              " a zone constraint {zone} but the PublicIPAddress {pip} used by the compute resource via NetworkInterface"
              " or LoadBalancer has a different zone constraint {pip_zone}."),

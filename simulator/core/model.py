@@ -191,12 +191,14 @@ class PublicIp(Resource):
     """A public IP address.
 
     shown_holder: id of the ip configuration that the resource shows; it changes when the operation of the NIC ends.
+    nat_gateway: id of the NAT gateway that has it, '' for none.
     """
 
     guid: str
     doc: PublicIpDoc
     address: str
     shown_holder: str = ""
+    nat_gateway: str = ""
     operation: Operation | None = None
     last_operation: str = "PutPublicIpAddressOperation"
 

@@ -5,7 +5,7 @@ Throttling, token, rights and resource group are checked before, as for every re
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from simulator.core import addresses
 from simulator.core.errors import Refused
@@ -16,6 +16,8 @@ from simulator.state.ledger import address_key
 
 if TYPE_CHECKING:
     from simulator.state.state import State
+
+CONFIGURATIONS_MAX: Final = 256
 
 
 def check_put(state: State, nic_id: str, nic: Nic | None, doc: NicDoc, if_match: str, base_url: str, api_version: str) -> None:
@@ -39,6 +41,8 @@ def _check_shape(state: State, nic_id: str, nic: Nic | None, doc: NicDoc) -> Non
     name = nic_id.rpartition("/")[2]
     if not doc.facts:
         raise Refused("InvalidIPConfigCount", name=name)
+    if len(doc.facts) > CONFIGURATIONS_MAX:
+        raise Refused("NetworkInterfaceIPConfigurationLimitExceeded", name=name, count=len(doc.facts))
     primaries = [f for f in doc.facts if f.primary]
     if len(primaries) != 1:
         raise Refused("NetworkInterfaceMustHaveOneOneIPConfigAsPrimary", name=name)
@@ -101,7 +105,8 @@ def check_etag(state: State, resource: Nic | PublicIp | Vnet | None, if_match: s
 def _check_references(state: State, nic_id: str, doc: NicDoc) -> None:
     for _, reference in doc.references:
         found = find(state, reference)
-        if found is None:
+        elsewhere = isinstance(found, PublicIp) and doc.location and found.doc.location.lower() != doc.location.lower()
+        if found is None or elsewhere:
             raise Refused("InvalidResourceReference", resource=reference, nic=nic_id)
         if isinstance(found, Subnet) and state.clock.at < found.busy_until:
             raise Refused(
@@ -153,6 +158,11 @@ def _check_zone_and_sku(state: State, nic: Nic | None, doc: NicDoc) -> None:
         pip = state.resources.pips.get(fact.pip)
         if pip is None:
             continue
+        version = str(pip.doc.properties.get("publicIPAddressVersion", "IPv4"))
+        own = str(config.properties.get("privateIPAddressVersion", "IPv4"))
+        if version != own:
+            name = "IPVersionForPublicIpAndNicIpConfigurationMustMatch"
+            raise Refused(name, pip=pip.id, pip_version=version, config=fact.name, version=own)
         vm = nic.vm if nic else None
         if vm is not None and vm.zone and vm.zone not in pip.doc.zones:
             raise Refused(
@@ -194,6 +204,9 @@ def _check_ledger(state: State, nic_id: str, doc: NicDoc) -> None:
                     other=_config_id(held[0].id, held[1]),
                 )
         if fact.pip:
+            pip_record = state.resources.pips.get(fact.pip)
+            if pip_record is not None and pip_record.nat_gateway:
+                raise Refused("PublicIPAddressInUse", config=config_id, pip=pip_record.id, other=pip_record.nat_gateway)
             held = state.ledger.foreign_holder(fact.pip, nic_id.lower())
             if held is not None:
                 pip = config.properties["publicIPAddress"]["id"]

@@ -59,6 +59,8 @@ _JOINS: Final = {
     "loadBalancerInboundNatRules": "Microsoft.Network/loadBalancers/inboundNatRules/join/action",
     "applicationGatewayBackendAddressPools": "Microsoft.Network/applicationGateways/backendAddressPools/join/action",
     "applicationSecurityGroups": "Microsoft.Network/applicationSecurityGroups/joinIpConfiguration/action",
+    "gatewayLoadBalancer": "Microsoft.Network/loadBalancers/frontendIPConfigurations/join/action",
+    "virtualNetworkTaps": "Microsoft.Network/virtualNetworkTaps/join/action",
 }
 # Read-only members of a world's document that answers show unchanged, because the simulator does not compute them.
 GIVEN_READ_ONLY: Final = frozenset(

@@ -50,6 +50,8 @@ def shown_pip(pip: PublicIp, api_version: str) -> Json:
         properties["dnsSettings"] = {**properties["dnsSettings"], "fqdn": fqdn}
     if pip.shown_holder:
         properties["ipConfiguration"] = {"id": pip.shown_holder}
+    if pip.nat_gateway:
+        properties["natGateway"] = {"id": pip.nat_gateway}
     shown: Json = {"name": pip.name, "id": pip.id, "etag": pip.etag, "location": pip.doc.location, **pip.doc.top}
     if pip.doc.zones:
         shown["zones"] = list(pip.doc.zones)

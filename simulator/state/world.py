@@ -35,7 +35,10 @@ class WorldVnet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorldPublicIp:
-    """A public IP address; zone-redundant by default, because a VIP that changes zones needs it."""
+    """A public IP address; zone-redundant by default, because a VIP that changes zones needs it.
+
+    state: Succeeded, Failed or Deleting. location: '' for the world's. nat_gateway: the id of the one that has it, '' for none.
+    """
 
     name: str
     address: str = ""
@@ -43,6 +46,9 @@ class WorldPublicIp:
     allocation: str = "Static"
     zones: tuple[str, ...] = ("1", "2", "3")
     state: str = "Succeeded"
+    version: str = "IPv4"
+    location: str = ""
+    nat_gateway: str = ""
     group: str = "rg"
     subscription: str = SUBSCRIPTION
 

@@ -67,6 +67,7 @@ def check(harness: Harness, *, ended: bool = True, etags: bool = True) -> list[s
     found += judge.leases()
     found += judge.answers()
     found += judge.refusals()
+    found += judge.lost()
     found += judge.signatures()
     found += judge.worklist()
     if ended:
@@ -353,7 +354,7 @@ class _Judge:
                 landed = any(
                     p.nic == nic and p.landed is not None and since <= p.sent and p.landed <= commit.at for p in self.journal.puts
                 )
-                unread = commit.trace.looks.get(nic, frozenset()) is None
+                unread = commit.trace.looks.get(nic, frozenset()) is None or nic in commit.trace.gone
                 if landed or unread or nics[member].lower() not in self.harness.cloud.nics:
                     del owed[member]
                 elif member not in after.swap.maybe_in_flight:
@@ -395,7 +396,7 @@ class _Judge:
                 nic = next(m.nic_id for m in self.mirrors[before.mirror].members if m.name == member).rsplit("/", 1)[-1]
                 written = any(p.nic == nic and p.status in (200, 201) and p.sent >= commit.at for p in trace.puts)
                 moved = self._etag_moved(trace, nic, commit.at)
-                unread = nic in trace.looks and trace.looks[nic] is None
+                unread = (nic in trace.looks and trace.looks[nic] is None) or nic in trace.gone
                 if not written and not moved and not unread and nic in {n.name for n in self.harness.cloud.nics.values()}:
                     yield f"I2 trace {trace.number} completed a swap taken over without a rewrite of {nic}"
 
@@ -470,6 +471,28 @@ class _Judge:
             events = _events(commit)
             if any(event.endswith(".refused") for event in events) and commit.before.epoch != commit.after.epoch:
                 yield f"I7 a refusal at {commit.at:.1f} s raised the epoch"
+
+    def lost(self) -> Iterator[str]:
+        """I9: no VIP is called lost that a NIC shows all the while, and none taken: nobody else takes one in these worlds."""
+        for commit in self.journal.commits:
+            refused = [row for row in commit.rows if row.columns.get("Outcome") == "address-taken"]
+            if refused:
+                yield f"I9 at {commit.at:.1f} s an address was called taken, which nobody else has"
+            said = [str(row.columns.get("Detail")) for row in commit.rows if row.columns["Event"] == "drift.found"]
+            if any(detail.startswith("The VIP is on no NIC") for detail in said):
+                for member in self.mirrors[commit.after.mirror].members:
+                    if all(_carries(doc, self.mirrors[commit.after.mirror]) for doc in self._docs(member.nic_id, commit)):
+                        yield f"I9 at {commit.at:.1f} s the VIP was called lost, and {member.name} has it"
+
+    def _docs(self, nic_id: str, commit: Commit) -> list[Any]:
+        """What that NIC was while the request of this commit ran, up to the commit."""
+        nic = nic_id.rsplit("/", 1)[-1]
+        changes = [change for change in self.journal.changes if change.nic == nic]
+        before = [change for change in changes if change.at <= commit.trace.asked]
+        during = [change.after for change in changes if commit.trace.asked < change.at <= commit.at]
+        later = [change for change in changes if change.at > commit.trace.asked]
+        first = before[-1].after if before else later[0].before if later else self.journal.docs[nic]
+        return [first, *during]
 
     def worklist(self) -> Iterator[str]:
         """I1: a hint is dropped only under the etag that was read before a head that shows no work."""

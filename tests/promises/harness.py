@@ -401,10 +401,15 @@ class _Transport:
         elif trace and nic and reply.status == 200 and shown:
             shown[0].heard = now
             trace.looks[nic] = frozenset(f.name.lower() for f in shown[0].doc.facts)
+            trace.gone.discard(nic)
             trace.gets.append(shown[0])
             harness.journal.gets.append(shown[0])
-        elif reply.status != 200:
+        elif reply.status != 200 or (nic and request.method == "GET"):
             self._unheard(trace, nic, request.method, path)
+            if trace and nic and reply.status == 404:
+                trace.gone.add(nic)
+        elif trace and path.endswith("/CheckIPAddressAvailability") and reply.body.get("available"):
+            trace.looks |= dict.fromkeys(trace.gone, frozenset())  # it does not exist, and nobody has the address
         return reply
 
     def _unheard(self, trace: Trace | None, nic: str, method: str, path: str) -> None:
@@ -459,7 +464,7 @@ class _Transport:
             put.request_id = response.headers.get("x-ms-request-id", "")
             if response.status < 300:
                 put.before, put.after, put.landed = doc, found.doc if found else None, loop.time()
-        elif found is not None and response.status == 200 and (trace := CURRENT.get()):
+        elif found is not None and response.status == 200 and found.id.encode() in response.body and (trace := CURRENT.get()):
             shown.append(Get(loop.time(), -1.0, trace, nic, found.etag, found.state, found.doc))
         if response.lost or loop.time() + response.delay_s > deadline:
             await asyncio.sleep(min(response.delay_s, max(0.0, deadline - loop.time())))

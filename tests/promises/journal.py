@@ -135,6 +135,8 @@ class Trace:
     owners: set[str] = field(default_factory=set)
     looks: dict[str, frozenset[str] | None] = field(default_factory=dict)
     """NIC -> names of its ip configurations as last known, None: the last look failed."""
+    gone: set[str] = field(default_factory=set)
+    """NICs of which Azure last said that they do not exist."""
     puts: list[Put] = field(default_factory=list)
     gets: list[Get] = field(default_factory=list)
     commits: list[Commit] = field(default_factory=list)

@@ -361,6 +361,36 @@ SLIPS: tuple[Slip, ...] = (
         _of((preflight._looked, "Check(ok=None,", "Check(ok=False,")),
     ),
     (
+        "rights on what a NIC refers to are not looked at",
+        10,
+        _of((preflight._rights, "found |= nic.rights(seen.document)", "pass")),
+    ),
+    ("a public IP's own document is not judged", 10, _of((preflight._public_ip, "if found:", "if False:"))),
+    ("a no stands in like a yes", 10, _values((preflight, "NO_S_MAX", 900.0))),
+    (
+        "readings that Azure contradicted stand in",
+        10,
+        _of((takeover.drive_to_the_end, "controller.preflight_cache.forget(request.mirror)", "pass")),
+    ),
+    (
+        "an address that nobody is named for is taken",
+        9,
+        _of((steps._attach_when_free, "if exc.holder and holder is None:", "if holder is None:")),
+    ),
+    (
+        "an address is taken by whoever has it, whatever we may be writing",
+        10,
+        _of((preflight._address_free, "(holders or writing)", "holders")),
+    ),
+    (
+        "a 404 of a NIC is believed",
+        9,
+        _of((client.Arm.read_nics, "any(isinstance(shown, Missing) for shown in found)", "False")),
+    ),
+    ("a document without configurations is a NIC's", 9, _of((client._nic, "not found or not all", "not all"))),
+    ("a configuration without subnet is whole", 9, _of((client._nic, "not found or not all(", "not found and all("))),
+    ("a target's 404 ends the drive", 1, _of((plan._blocked, "unread=(desired,))", ")"))),
+    (
         "a forced move skips the preflight",
         10,
         _of(
@@ -438,6 +468,20 @@ UNSEEN: Mapping[str, str] = {
         "tests/vipcore/entry/test_timer.py::test_a_hint_that_is_written_during_a_pass_survives_it"
     ),
     "a freeze does not end by itself": ("tests/vipcore/entry/test_freezes.py::test_a_freeze_ends_at_its_time"),
+    "a public IP's own document is not judged": (
+        "tests/vipcore/swap/test_preflight.py::test_a_public_ip_that_azure_would_not_attach"
+    ),
+    "a no stands in like a yes": "tests/vipcore/swap/test_preflight.py::test_a_no_does_not_stand_in",
+    "readings that Azure contradicted stand in": (
+        "tests/vipcore/swap/test_preflight.py::test_what_azure_contradicts_no_longer_stands_in"
+    ),
+    "an address is taken by whoever has it, whatever we may be writing": (
+        "tests/vipcore/swap/test_preflight.py::test_an_address_that_a_write_of_ours_may_still_hold"
+    ),
+    "a 404 of a NIC is believed": "tests/vipcore/swap/test_drive.py::test_a_nic_that_is_not_shown_as_it_is",
+    "a document without configurations is a NIC's": "tests/vipcore/swap/test_drive.py::test_a_nic_that_is_not_shown_as_it_is",
+    "a configuration without subnet is whole": "tests/vipcore/swap/test_drive.py::test_a_nic_that_is_not_shown_as_it_is",
+    "a target's 404 ends the drive": "tests/vipcore/swap/test_drive.py::test_a_target_that_is_not_shown_for_a_moment",
 }
 """Line mutants that no seed shows, and the test that fails under each: the simulation has no event for them, or almost never."""
 

@@ -228,7 +228,7 @@ def _cached_looks() -> Patches:
     """A NIC read within the last minute is not read again."""
     genuine = client.Arm.read_nic
 
-    async def read_nic(self: Any, nic_id: str) -> Observation:
+    async def read_nic(self: Any, nic_id: str, **_: Any) -> Observation:
         now = asyncio.get_running_loop().time()
         kept = _CACHE.setdefault(id(self), {})
         if nic_id in kept and now - kept[nic_id][0] < 60.0:

@@ -38,6 +38,13 @@ PLATFORM = 0.03
 
 EVENTS = ("watch", "startup", "manual")
 BLIND = ("Microsoft.Authorization/permissions/read", "Microsoft.Network/virtualNetworks/subnets/read")
+INCOMPLETE = (
+    b'{"etag": "e", "properties": {"ipConfigurations": [], "provisioningState": "Succeeded"}}',
+    b'{"etag": "e", "properties": {"ipConfigurations": [{"name": "ipconfig1", "properties": {"primary": true}}]}}',
+)
+TAKEN_BY_NOBODY = Status(
+    status=400, body=b'{"error": {"code": "PrivateIPAddressInUse", "message": "The address is in use.", "details": []}}'
+)
 EDITS = ("bumps-etag", "changes-tag", "adds-config", "drops-config")
 
 
@@ -140,13 +147,16 @@ class Simulation:
             hold_s=rng.choice((0, 5, 30)),
             follow_primary=paged and self.extra.random() < 0.4,
         )
+        self.hidden = random.Random(f"{seed}/hidden")
+        self.own_pips = self.hidden.random() < 0.08
+        split = vips == 2 and rng.random() < 0.2
         world = worlds.world(
-            self.members, vips, public=public, holder=holder, split=vips == 2 and rng.random() < 0.2, side=self.side
+            self.members, vips, public=public, holder=holder, split=split, side=self.side, own_pips=self.own_pips
         )
         self.chaos = Chaos(Weather.draw(rng), random.Random(seed * 7 + 1), random.Random(seed * 7 + 2))
         config = replace(_parsed_of(document), max_changes=rng.choice((3, 6, 100, 100)))
         self.harness = Harness(world=world, document=document, seed=seed, switches=self._rough(), fate=self.chaos, config=config)
-        self.trap = self._trap(holder) if rng.random() < 0.08 else None
+        self.trap = self._trap(holder) if rng.random() < 0.08 or self.own_pips else None
         self.last_until = 40.0 + 80.0 * rng.random()
         self.made = 0
         self.nodes: list[Node] = []
@@ -181,10 +191,17 @@ class Simulation:
         return next(nic_name(m.nic_id) for m in members if m.name == member)
 
     def _trap(self, holder: int | None) -> str | None:
-        """A member whose NIC we may not write until the quiet period: whoever looks first knows that the VIP cannot go there."""
-        name = self.rng.choice([name for index, name in enumerate(self.sites[0].members) if index != holder])
-        scope = f"/subscriptions/{worlds.SUB}/resourceGroups/rg/providers/Microsoft.Network/networkInterfaces/{self.nic_of(name)}"
-        denial = Denial(action="Microsoft.Network/networkInterfaces/write", scope=scope)
+        """A member whose NIC we may not write until the quiet period: whoever looks first knows that the VIP cannot go there.
+
+        Where NICs have public IPs of their own, it is that one which we may not refer to.
+        """
+        names = self.sites[0].members
+        name = self.rng.choice([name for index, name in enumerate(names) if index != holder])
+        network, action = f"/subscriptions/{worlds.SUB}/resourceGroups/rg/providers/Microsoft.Network", "networkInterfaces/write"
+        scope = f"{network}/networkInterfaces/{self.nic_of(name)}"
+        if self.own_pips:
+            action, scope = "publicIPAddresses/join/action", f"{network}/publicIPAddresses/own{names.index(name)}"
+        denial = Denial(action=f"Microsoft.Network/{action}", scope=scope)
         self.harness.cloud.switches = replace(self.harness.cloud.switches, denied=(denial, *self.calm.denied))
         for site in self.sites:  # a NIC that is shared is another member's too
             twins = (member for member in site.members if self.nic_of(member) == self.nic_of(name))
@@ -365,6 +382,17 @@ class Simulation:
         match = Match(method="GET", kind="nic", name=self.any_nic())
         self.harness.cloud.script(match, fault=self.rng.choice(faults), times=self.rng.randrange(3, 40))
 
+    async def hides(self, at: float) -> None:
+        """A NIC that Azure does not show as it is for a while, or an address that is taken, it says, by nobody."""
+        await asyncio.sleep(at)
+        rng = self.hidden
+        nic = self.nic_of(rng.choice(rng.choice(self.sites).members))
+        if rng.random() < 0.3:
+            self.harness.cloud.script(Match(method="PUT", kind="nic", name=nic), fault=TAKEN_BY_NOBODY, times=rng.randrange(1, 6))
+            return
+        faults: list[Fault] = [Answer(name="ResourceNotFound"), *(Status(status=200, body=body) for body in INCOMPLETE)]
+        self.harness.cloud.script(Match(method="GET", kind="nic", name=nic), fault=rng.choice(faults), times=rng.randrange(1, 40))
+
     async def trouble(self, at: float) -> None:
         """A planned fault for some of the next writes."""
         await asyncio.sleep(at)
@@ -413,6 +441,10 @@ class Simulation:
             actors += [
                 asyncio.ensure_future(actor(rng.random() * until))
                 for _ in range(rng.randrange(most) if rng.random() < 0.6 else 0)
+            ]
+        if self.hidden.random() < 0.3:
+            actors += [
+                asyncio.ensure_future(self.hides(self.hidden.random() * until)) for _ in range(self.hidden.randrange(1, 4))
             ]
         await asyncio.sleep(until)
         for task in actors:

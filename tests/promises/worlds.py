@@ -16,16 +16,24 @@ SIDE, SIDE_ADDRESS = "SIDE", "10.0.0.200"
 
 @lru_cache(maxsize=256)
 def world(
-    members: int = 2, vips: int = 1, *, public: bool = False, holder: int | None = 0, split: bool = False, side: str = ""
+    members: int = 2,
+    vips: int = 1,
+    *,
+    public: bool = False,
+    holder: int | None = 0,
+    split: bool = False,
+    side: str = "",
+    own_pips: bool = False,
 ) -> World:
     """A virtual network, a NIC with a running VM per member, planted properties, and the VIPs on the holder's NIC.
 
     `holder` None: the VIPs are on nobody. `split`: the second VIP is on the next member's NIC instead. `side`: whether the
-    mirror SIDE is there too, on `shared` NICs or on its `own`; its VIP is on its second member.
+    mirror SIDE is there too, on `shared` NICs or on its `own`; its VIP is on its second member. `own_pips`: each NIC has a
+    public IP of its own too, `own0` and so on.
     """
 
     def configs(index: int) -> tuple[WorldConfig, ...]:
-        mine = [WorldConfig(name="ipconfig1", address=f"10.0.0.{4 + index}")]
+        mine = [WorldConfig(name="ipconfig1", address=f"10.0.0.{4 + index}", public_ip=f"own{index}" if own_pips else "")]
         if index == 1 and side == "shared":
             mine.append(WorldConfig(name="side", address=SIDE_ADDRESS))
         for number in range(vips):
@@ -50,7 +58,10 @@ def world(
     planted = {"tags": {"owner": "somebody"}, "properties": {"enableIPForwarding": True, "futureProperty": {"kept": [1, 2]}}}
     return World(
         vnets=(WorldVnet(),),
-        public_ips=(WorldPublicIp(name="pip", address="20.51.0.254"),) if public else (),
+        public_ips=(
+            *((WorldPublicIp(name="pip", address="20.51.0.254"),) if public else ()),
+            *(WorldPublicIp(name=f"own{index}") for index in range(members if own_pips else 0)),
+        ),
         vms=tuple(WorldVm(name=name) for name in (*MEMBERS[:members], *(("SIDEA", "SIDEB") if own else ()))),
         others=(WorldPlain(type="Microsoft.Network/networkSecurityGroups", name="nsg"),),
         nics=tuple(

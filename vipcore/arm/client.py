@@ -6,10 +6,12 @@ and a write never: whether to write again is decided after a new read.
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
+from vipcore.arm import nic as documents
 from vipcore.arm.errors import ArmError, Cause
 from vipcore.arm.polling import PollCount, Subscription
 from vipcore.arm.port import ArmReply, ArmRequest, Transport
@@ -52,11 +54,53 @@ class Arm:
         """The rate limits and the polling of the subscription that this resource is in."""
         return self.subscriptions[resource_id.split("/")[2].lower()]
 
-    async def read_nic(self, nic_id: str) -> Observation:
-        """The NIC, or that it does not exist, or why it could not be read. Does not raise whatever Azure answers."""
+    async def read_nics(
+        self, mirror: Mirror, members: Iterable[str], known: Mapping[str, Observation], *, within_s: float | None = None
+    ) -> dict[str, Observation]:
+        """The NICs of these members, read side by side. `known`: what is known of the mirror's other NICs.
+
+        A 404 is told only where Azure also says that every VIP that no NIC shows is free. Otherwise the NIC may be there and hold
+        it: it could not be looked at (I9). Where we may not ask, the 404 is believed: Azure itself refuses to attach an address
+        that a NIC holds.
+        """
+        names = list(members)
+        found = await asyncio.gather(*(self.read_nic(mirror.nic_id(name), within_s=within_s) for name in names))
+        read = dict(zip(names, found, strict=True))
+        if any(isinstance(shown, Missing) for shown in found) and (doubt := await self._doubt(mirror, {**known, **read})):
+            for name, shown in read.items():
+                if isinstance(shown, Missing):
+                    read[name] = Unreadable(shown.id, ValueError(f"Azure says that {shown.id} does not exist, {doubt}"))
+        return read
+
+    async def _doubt(self, mirror: Mirror, observed: Mapping[str, Observation]) -> str | None:
+        """Why a 404 for one of these NICs is not to be believed, or None."""
+        seen = [shown.document for shown in observed.values() if isinstance(shown, Nic)]
+        lost = [vip for vip in mirror.vips if not any(documents.has_address(document, vip) for document in seen)]
+        subnet_id = documents.subnet_of(seen[0]) if seen else None
+        if lost and subnet_id is None:
+            return "and no other NIC of the mirror could be read"
         try:
-            reply, at = await self._read(nic_id, _url(nic_id))
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                taken = [vip for vip in lost if subnet_id and await self.in_use(subnet_id, vip.private_ip)]
+        except (ArmError, NotSent, NoReply, TimeoutError) as exc:
+            denied = isinstance(exc, ArmError) and exc.cause is Cause.DENIED
+            return None if denied else f"and could not be asked whether the VIP is free: {exc}"
+        return f"and that {taken[0].private_ip} is in use" if taken else None
+
+    async def in_use(self, subnet_id: str, address: str) -> bool:
+        """Whether Azure calls the address taken (`CheckIPAddressAvailability`). Raises as `get`."""
+        vnet_id = subnet_id[: subnet_id.lower().index("/subnets/")]
+        body = await self.get(vnet_id, "/CheckIPAddressAvailability", query=f"ipAddress={address}")
+        return body.get("available") is False
+
+    async def read_nic(self, nic_id: str, *, within_s: float | None = None) -> Observation:
+        """The NIC, or that Azure answers 404, or why it could not be read. Does not raise whatever Azure answers."""
+        try:
+            async with asyncio.timeout(within_s):
+                reply, at = await self._read(nic_id, _url(nic_id))
             return _nic(nic_id, reply.body, at)
+        except TimeoutError:
+            return Unreadable(id=nic_id, error=TimeoutError(f"no answer within {within_s} s"))
         except (ArmError, NotSent, NoReply, ValueError) as exc:
             gone = isinstance(exc, ArmError) and exc.cause is Cause.GONE
             return Missing(id=nic_id) if gone else Unreadable(id=nic_id, error=exc)
@@ -149,9 +193,9 @@ def _url(resource_id: str, suffix: str = "", api: str = NETWORK_API) -> str:
 
 
 def _nic(nic_id: str, body: Any, at: float) -> Nic:
-    """Raises ValueError where the body is not a NIC's document."""
-    properties = body.get("properties") if isinstance(body, dict) else None
-    if not isinstance(properties, dict) or not isinstance(properties.get("ipConfigurations"), list):
-        raise ValueError("the answer is not a NIC's document")  # noqa: TRY004  # a wrong value from outside, not a wrong call
-    state = str(properties.get("provisioningState", "Succeeded"))
+    """Raises ValueError where the body is not a whole document: a NIC has ip configurations, each in a subnet (I9)."""
+    found = documents.configurations(body) if isinstance(body, dict) else []
+    if not found or not all(documents.referred(item, "subnet") for item in found):
+        raise ValueError("the answer is not a NIC's whole document")
+    state = str(documents.properties(body).get("provisioningState", "Succeeded"))
     return Nic(id=nic_id, document=body, etag=str(body.get("etag", "")), state=state, read_at=at)

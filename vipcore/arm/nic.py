@@ -35,6 +35,32 @@ def referred(resource: Json | None, what: str) -> str | None:
     return str(reference["id"]) if isinstance(reference, dict) and reference.get("id") else None
 
 
+_RIGHTS: Final = {
+    "networkSecurityGroup": "networkSecurityGroups/join/action",
+    "subnet": "virtualNetworks/subnets/join/action",
+    "publicIPAddress": "publicIPAddresses/join/action",
+    "applicationSecurityGroups": "applicationSecurityGroups/joinIpConfiguration/action",
+    "loadBalancerBackendAddressPools": "loadBalancers/backendAddressPools/join/action",
+    "loadBalancerInboundNatRules": "loadBalancers/inboundNatRules/join/action",
+    "applicationGatewayBackendAddressPools": "applicationGateways/backendAddressPools/join/action",
+    "gatewayLoadBalancer": "loadBalancers/frontendIPConfigurations/join/action",
+    "virtualNetworkTaps": "virtualNetworkTaps/join/action",
+}
+"""What a NIC or its ip configurations refer to -> the right on it that Azure checks at a PUT (docs/facts/azure.md section 10)."""
+
+
+def rights(document: Json) -> dict[str, str]:
+    """Resource id -> the right that Azure checks, for all that a PUT of this document refers to."""
+    found: dict[str, str] = {}
+    for owner in (document, *configurations(document)):
+        for what, right in _RIGHTS.items():
+            value = properties(owner).get(what)
+            references = value if isinstance(value, list) else [value]
+            ids = [item["id"] for item in references if isinstance(item, dict) and item.get("id")]
+            found |= dict.fromkeys(ids, f"Microsoft.Network/{right}")
+    return found
+
+
 def at_address(configuration: Json | None, vip: Vip) -> bool:
     """Whether an ip configuration has the VIP's private address, however it is spelt (IPv6 has many ways)."""
     try:

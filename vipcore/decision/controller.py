@@ -91,8 +91,7 @@ class Controller:
 
     async def read_all(self, mirror: Mirror) -> Observed:
         """The NICs of all members, read side by side."""
-        found = await asyncio.gather(*(self.arm.read_nic(member.nic_id) for member in mirror.members))
-        return Observed(mirror, {member.name: shown for member, shown in zip(mirror.members, found, strict=True)})
+        return Observed(mirror, await self.arm.read_nics(mirror, [member.name for member in mirror.members], {}))
 
     async def pages(self, mirror: Mirror) -> dict[str, Page]:
         """What the members' status pages say, asked side by side; members without one are left out."""

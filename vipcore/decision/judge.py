@@ -109,6 +109,7 @@ async def check_first(controller: Controller, request: Request, head: Head, obse
     if isinstance(found, plan.Blocked):
         await stop(controller, request, head, plan.refusal(observed, found, before="Nothing was changed: "))
     elif found.steps:
-        checks = await preflight.check(controller.preflight_cache, request.mirror, observed, request.member)
+        writing = preflight.may_be_writing(head, controller.clock.now())
+        checks = await preflight.check(controller.preflight_cache, request.mirror, observed, request.member, writing=writing)
         if reason := preflight.refusal(checks):
             await stop(controller, request, head, reason)

@@ -77,9 +77,9 @@ async def drive_to_the_end(controller: Controller, request: Request, drive: Driv
     try:
         return _moved(request, await converge(drive))
     except Refusal as refusal:
-        if refusal.code == "azure-denied":
-            # What was read of rights is out of date: the next try reads it again before it detaches anything.
-            controller.preflight_cache.forget_mirror(request.mirror)
+        if refusal.code in ("azure-denied", "azure-failed", "address-taken"):
+            # What was read before is out of date: the next try reads it again before it detaches anything.
+            controller.preflight_cache.forget(request.mirror)
         raise
     except LostLease as lost:
         return await wait_for_swap(controller, request, lost.head, operation_id, epoch=epoch)

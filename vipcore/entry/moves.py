@@ -31,7 +31,8 @@ async def _planned(controller: Controller, mirror: Mirror, asked: Move) -> Json:
     """What a move would do, and what would stop it. Writes nothing."""
     head = await controller.load_head(mirror.name)
     observed = await controller.read_all(mirror)
-    stopped = rules.move_frozen(head, asked, controller.clock.now())
+    now = controller.clock.now()
+    stopped = rules.move_frozen(head, asked, now)
     detail = stopped.detail if stopped else "the mirror is not frozen"
     checks: list[Json] = [{"name": "freeze", "ok": stopped is None, "detail": detail}]
     if mirror.has_pages:
@@ -40,7 +41,14 @@ async def _planned(controller: Controller, mirror: Mirror, asked: Move) -> Json:
     if isinstance(found, plan.Blocked):
         checks.append({"name": "placement", "ok": False, "detail": plan.refusal(observed, found).detail})
         return {"outcome": "planned", "steps": [], "checks": checks}
-    preflighted = await preflight.check(controller.preflight_cache, mirror, observed, asked.to)
+    preflighted = await preflight.check(
+        controller.preflight_cache,
+        mirror,
+        observed,
+        asked.to,
+        within_s=preflight.FRESH_S,
+        writing=preflight.may_be_writing(head, now),
+    )
     steps = [
         {"action": step.kind.value, "member": step.member, "nic": mirror.nic_id(step.member), "vips": list(step.vips)}
         for step in found.steps

@@ -149,7 +149,13 @@ _STATUS_OF_HEAD: Final[Mapping[str, Schema]] = {
     "last_swap": _or_null(_object(operation_id=_UUID, from_=_or_null(_TEXT), to=_TEXT, at=_AT, total_ms=_COUNT, phases=_PHASES)),
 }
 _MEMBER: Final = _object(
-    name=_TEXT, nic=_TEXT, provisioning_state=_or_null(_TEXT), vips=_NAMES, ready={"type": ["boolean", "null"]}, reasons=_NAMES
+    name=_TEXT,
+    nic=_TEXT,
+    provisioning_state=_or_null(_TEXT),
+    vips=_NAMES,
+    ready={"type": ["boolean", "null"]},
+    reasons=_NAMES,
+    checked_at=_AT,
 )
 
 SCHEMAS: Final[Mapping[str, Schema]] = {

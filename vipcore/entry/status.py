@@ -8,7 +8,7 @@ from vipcore.arm import nic
 from vipcore.decision.controller import Controller, storage_needed
 from vipcore.entry import freezes
 from vipcore.ledger.head import Head
-from vipcore.model import Json, Member, Missing, Nic, Observation, Unreadable
+from vipcore.model import Json, Member, Missing, Nic, Unreadable
 from vipcore.swap import plan, preflight
 from vipcore.swap.plan import Observed
 
@@ -67,11 +67,13 @@ def _head_view(controller: Controller, head: Head) -> Json:
 async def mirror(controller: Controller, name: str) -> Json:
     """`GET /mirrors/{mirror}`: the head, and the placement from a fresh read of all its NICs. Raises Refusal."""
     found = controller.mirror(name)
-    reads = asyncio.gather(*(_read(controller, member) for member in found.members))
+    # A look of more than some seconds, as when Azure's rate limit makes it wait for minutes, says nothing in a status.
+    reads = controller.arm.read_nics(found, [member.name for member in found.members], {}, within_s=READ_S_MAX)
     head, read = await asyncio.gather(controller.load_head(name), reads)
-    observed = Observed(found, {member.name: shown for member, shown in zip(found.members, read, strict=True)})
+    observed = Observed(found, read)
     seen = observed.placement()
-    members = await asyncio.gather(*(_member_view(controller, member, observed) for member in found.members))
+    writing = preflight.may_be_writing(head, controller.clock.now())
+    members = await asyncio.gather(*(_member_view(controller, member, observed, writing=writing) for member in found.members))
     return {
         **_head_view(controller, head),
         "placement": {"state": seen.state.value, "members": list(seen.members)},
@@ -79,18 +81,9 @@ async def mirror(controller: Controller, name: str) -> Json:
     }
 
 
-async def _read(controller: Controller, member: Member) -> Observation:
-    """The member's NIC; unreadable where Azure's rate limit would make the request for a status wait for minutes."""
-    try:
-        async with asyncio.timeout(READ_S_MAX):
-            return await controller.arm.read_nic(member.nic_id)
-    except TimeoutError:
-        return Unreadable(id=member.nic_id, error=TimeoutError(f"no answer within {READ_S_MAX:g} s"))
-
-
-async def _member_view(controller: Controller, member: Member, observed: Observed) -> Json:
+async def _member_view(controller: Controller, member: Member, observed: Observed, *, writing: bool) -> Json:
     observation = observed[member.name]
-    ready, reasons = await _readiness(controller, member, observed)
+    ready, reasons, age_s = await _readiness(controller, member, observed, writing=writing)
     shown = observation if isinstance(observation, Nic) else None
     if why := controller.probes.unread.get(member.status_url or ""):
         reasons = [*reasons, f"its status page could not be read: {why}"]
@@ -101,24 +94,28 @@ async def _member_view(controller: Controller, member: Member, observed: Observe
         "vips": [vip.name for vip in observed.mirror.vips if shown and nic.carries(shown.document, vip)],
         "ready": ready,
         "reasons": reasons,
+        "checked_at": instants.to_text(controller.clock.now() - instants.seconds(age_s)),
     }
 
 
-async def _readiness(controller: Controller, member: Member, observed: Observed) -> tuple[bool | None, list[str]]:
-    """Whether the VIP could move to this member now, as far as reads can tell."""
+async def _readiness(
+    controller: Controller, member: Member, observed: Observed, *, writing: bool
+) -> tuple[bool | None, list[str], float]:
+    """Whether the VIP could move to this member now, as far as reads can tell; why not; and how old the oldest reading is."""
     observation = observed[member.name]
     if isinstance(observation, Unreadable):
-        return None, [f"the NIC could not be read: {str(observation.error)[:300]}"]
+        return None, [f"the NIC could not be read: {str(observation.error)[:300]}"], 0.0
     if isinstance(observation, Missing):
-        return False, ["the NIC does not exist"]
+        return False, ["the NIC does not exist"], 0.0
     planned = observed.plan(member.name)
     if isinstance(planned, plan.Blocked):
-        return (None if planned.unread else False), [planned.reason]
+        return (None if planned.unread else False), [planned.reason], 0.0
     try:
         async with asyncio.timeout(READ_S_MAX):
-            checks = await preflight.check(controller.preflight_cache, observed.mirror, observed, member.name)
+            cache, within_s = controller.preflight_cache, preflight.FRESH_S
+            checks = await preflight.check(cache, observed.mirror, observed, member.name, within_s=within_s, writing=writing)
     except TimeoutError:
-        return None, [f"what a swap needs could not be looked at within {READ_S_MAX:g} s"]
+        return None, [f"what a swap needs could not be looked at within {READ_S_MAX:g} s"], 0.0
     wrong = [f"{check.name}: {check.detail}" for check in checks if check.ok is False]
     unsure = [f"{check.name}: {check.detail}" for check in checks if check.ok is None]
-    return not wrong, [*wrong, *unsure]
+    return not wrong, [*wrong, *unsure], max((check.age_s for check in checks), default=0.0)

@@ -131,8 +131,7 @@ class Drive:
 
     async def read(self, *members: str) -> None:
         """Read these members' NICs side by side. What a read tells of a write without an answer becomes a row."""
-        found = await asyncio.gather(*(self.arm.read_nic(self.mirror.nic_id(name)) for name in members))
-        for name, observation in zip(members, found, strict=True):
+        for name, observation in (await self.arm.read_nics(self.mirror, members, self.observed)).items():
             self.observed.saw(name, observation)
         for step, before in self.in_flight.take_unreported(*(name for name in members if isinstance(self.observed[name], Nic))):
             self.tell_unanswered(step, before)

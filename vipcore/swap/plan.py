@@ -139,7 +139,8 @@ def _blocked(mirror: Mirror, observed: Observations, desired: str) -> Blocked | 
         others = tuple(name for name in unread if name != desired)
         return Blocked(reason=f"the NIC of {desired} could not be read", unread=(desired, *others))
     if isinstance(target, Missing):
-        return Blocked(reason=f"the NIC of {desired} does not exist: {target.id}")
+        # Azure says so; it may pass, so a drive looks again before it gives up.
+        return Blocked(reason=f"the NIC of {desired} does not exist: {target.id}", unread=(desired,))
     lost = [vip.name for vip in mirror.vips if not _carriers(observed, vip)]
     if lost and unread:
         names = ", ".join(unread)

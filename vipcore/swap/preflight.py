@@ -1,27 +1,38 @@
 """Before anything is detached, the attach is known to be possible as far as reads can tell (I10).
 
-Which reads: the public IPs, the target's subnet, the effective permissions on target NIC, subnet, public IP and security group,
-and, for a VIP that is on no member, whether somebody else has its address. They go out side by side. A read that is itself
-denied stops nothing and shows as `ok: null`. A reading younger than 15 minutes stands in for permissions, subnet and public
-IP; when Azure is short of reads these are left out.
+Which reads: the effective rights on both NICs and on all that their documents refer to, since Azure checks each when a NIC is
+written; the public IPs; the target's subnet; and, for a VIP that is on no member, whether somebody else has its address. They go
+out side by side. A read that is itself denied stops nothing and shows as `ok: null`. When Azure is short of reads all but the
+last are left out.
+
+Readings are kept per process. How old one may be is for the caller to say: STANDS_IN_S where a claim or move is judged, FRESH_S
+where a person asks. A "no" is never told from one that is older than NO_S_MAX. When Azure refuses what readings called possible,
+all of that mirror's are dropped.
 """
 
 import asyncio
 import fnmatch
 import ipaddress
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 from vipcore.arm import nic
 from vipcore.arm.client import Arm
 from vipcore.arm.errors import ArmError, Cause
 from vipcore.errors import AzureRefusal, NoReply, NotSent
+from vipcore.instants import Instant
+from vipcore.ledger.head import Head
 from vipcore.model import Json, Mirror, Nic, Vip
 from vipcore.swap import plan
 from vipcore.swap.plan import Observations
 
-READING_S_MAX: Final = 900.0
-_NETWORK: Final = "Microsoft.Network"
+STANDS_IN_S: Final = 900.0
+FRESH_S: Final = 60.0
+NO_S_MAX: Final = 10.0
+CONFIGURATIONS_MAX: Final = 256
+"""How many ip configurations Azure allows on a NIC."""
+
 _RESERVED_LOW: Final = 4
 """Azure keeps the first four addresses of a subnet and the last one."""
 
@@ -29,7 +40,7 @@ _T = TypeVar("_T")
 
 
 class PreflightCache:
-    """What the preflight read lately, per process: permissions, subnets and public IPs. Only successes stand in."""
+    """What the preflight read lately, per process: rights, subnets and public IPs. Only successes stand in."""
 
     __slots__ = ("_readings", "arm", "referred")
 
@@ -38,68 +49,99 @@ class PreflightCache:
         self._readings: dict[tuple[Any, str], tuple[float, asyncio.Task[Any]]] = {}
         """(method of `arm`, resource id) -> when it was asked, by the loop's clock, and its answer, which may be on its way."""
         self.referred: dict[str, tuple[str, ...]] = {}
-        """Mirror -> what its NICs' documents were last seen to refer to (subnet, security group)."""
+        """Mirror -> what its NICs' documents were last seen to refer to."""
 
-    async def of(self, read: Callable[[str], Coroutine[Any, Any, _T]], resource_id: str) -> _T:
-        """What that method of `arm` said of the resource lately, or says now. Raises what the read raises."""
+    async def of(
+        self, read: Callable[[str], Coroutine[Any, Any, _T]], resource_id: str, within_s: float = STANDS_IN_S
+    ) -> tuple[_T, float]:
+        """What that method of `arm` said of the resource within that time, or says now, and when it was asked.
+
+        Raises what the read raises.
+        """
         key, now = (read, resource_id.lower()), asyncio.get_running_loop().time()
         at, reading = self._readings.get(key, (now, None))
-        if reading is None or now - at >= READING_S_MAX or (reading.done() and reading.exception()):
-            reading = asyncio.ensure_future(read(resource_id))
-            self._readings[key] = now, reading
+        if reading is None or now - at >= within_s or (reading.done() and reading.exception()):
+            at, reading = now, asyncio.ensure_future(read(resource_id))
+            self._readings[key] = at, reading
         answer: _T = await asyncio.shield(reading)
-        return answer
+        return answer, at
 
-    def forget(self, *resource_ids: str) -> None:
-        """Drop what was read of these resources: Azure just said otherwise."""
-        gone = {resource_id.lower() for resource_id in resource_ids}
+    def forget(self, mirror: Mirror) -> None:
+        """Drop what was read of everything that a swap of this mirror needs: Azure just said otherwise."""
+        gone = {resource_id.lower() for resource_id in self.needed(mirror)}
         self._readings = {key: reading for key, reading in self._readings.items() if key[1] not in gone}
-
-    def forget_mirror(self, mirror: Mirror) -> None:
-        """Drop what was read of everything that a swap of this mirror needs rights on."""
-        self.forget(*self.needed(mirror))
 
     def needed(self, mirror: Mirror) -> list[str]:
         """The ids of what a swap of this mirror needs rights on, as far as they are known."""
-        return [*(member.nic_id for member in mirror.members), *_public_ids(mirror.vips), *self.referred.get(mirror.name, ())]
+        return [*(member.nic_id for member in mirror.members), *_public_ids(mirror), *self.referred.get(mirror.name, ())]
 
 
 class Check(NamedTuple):
-    """What was found of one thing. `ok` None: could not be looked at, which stops nothing. `code`: of a refusal for it."""
+    """What was found of one thing. `ok` None: it could not be looked at or judged, which stops nothing.
+
+    `code`: of a refusal for it; `age_s`: of the reading.
+    """
 
     ok: bool | None
     detail: str
     code: str = "azure-failed"
     name: str = ""
+    age_s: float = 0.0
 
     def view(self) -> dict[str, Any]:
         """As a dry run shows it."""
-        return {"name": self.name, "ok": self.ok, "detail": self.detail}
+        age = f" (read {self.age_s:.0f} s ago)" if self.age_s >= 1.0 else ""
+        return {"name": self.name, "ok": self.ok, "detail": self.detail + age}
 
 
 _NO_SUBNET: Final = Check(ok=None, detail="the NIC's document names no subnet")
+_LEFT_OUT: Final = Check(
+    ok=None, detail="left out, as Azure is short of reads; that stops nothing", name="rights, subnet, public IP"
+)
 
 
-async def check(cache: PreflightCache, mirror: Mirror, observed: Observations, target: str) -> list[Check]:
-    """All checks for moving the mirror's VIPs to the target's NIC, where it could be read; otherwise none."""
+async def check(
+    cache: PreflightCache,
+    mirror: Mirror,
+    observed: Observations,
+    target: str,
+    *,
+    within_s: float = STANDS_IN_S,
+    writing: bool = False,
+) -> list[Check]:
+    """All checks for moving the mirror's VIPs to the target's NIC, where it could be read; otherwise none.
+
+    `within_s`: how old a reading may be; `writing`: whether a write of this mirror may still be under way.
+    """
     shown = observed[target]
     if not isinstance(shown, Nic):
         return []
     missing = [vip for vip in mirror.vips if not nic.carries(shown.document, vip)]
-    subnet_id, referred = nic.subnet_of(shown.document), _referred(shown.document)
-    cache.referred[mirror.name] = tuple(referred)
+    subnet_id = nic.subnet_of(shown.document)
+    cache.referred[mirror.name] = tuple(
+        dict.fromkeys(one for _, seen in plan.nics(observed) for one in nic.rights(seen.document))
+    )
     looks: list[tuple[str, Awaitable[Check]]] = []
-    if not cache.arm.limits_of(mirror).reads_low():
-        looks += [("subnet", _subnet(cache, subnet_id, missing))] if missing else []
-        looks += [(f"public IP {_last(one)}", _public_ip(cache, mirror, one)) for one in _public_ids(missing)]
-        joined = referred | dict.fromkeys(_public_ids(missing), f"{_NETWORK}/publicIPAddresses/join/action")
-        rights = dict.fromkeys(_written(mirror, observed, shown), f"{_NETWORK}/networkInterfaces/write") | joined
-        looks += [(f"permissions on {_last(one)}", _allowed(cache, one, action)) for one, action in rights.items()]
+    low = cache.arm.limits_of(mirror).reads_low()
+    if not low:
+        read = partial(_judged, cache, within_s)
+        if missing and subnet_id:
+            looks.append(("subnet", read(cache.arm.get, subnet_id, partial(_subnet, subnet_id, missing))))
+        for vip in missing:
+            if public_id := vip.public_ip_id:
+                judge = partial(_public_ip, mirror, vip, shown.document)
+                looks.append((f"public IP {_last(public_id)}", _existing(read(cache.arm.get, public_id, judge), public_id)))
+        for one, right in _rights(mirror, observed, target, missing).items():
+            looks.append((f"permissions on {_last(one)}", read(cache.arm.permissions, one, partial(_allowed, one, right))))
     lost = [vip for vip in missing if not any(nic.named(seen.document, vip.name) for _, seen in plan.nics(observed))]
-    looks += [(f"address {vip.private_ip}", _address_free(cache.arm, mirror, observed, subnet_id, vip)) for vip in lost]
-    how = {"Succeeded": "is Succeeded", "Failed": "is Failed; it is first written back unchanged"}
-    detail = f"the NIC {how.get(shown.state, f'is {shown.state}; the swap waits for it')}"
-    return [Check(ok=True, detail=detail, name=f"nic {target}"), *await asyncio.gather(*(_looked(*look) for look in looks))]
+    looks += [(f"address {vip.private_ip}", _address_free(cache.arm, mirror, subnet_id, vip, writing=writing)) for vip in lost]
+    found = await asyncio.gather(*(_looked(*look) for look in looks))
+    return [_target(shown, missing)._replace(name=f"nic {target}"), *([_LEFT_OUT] if low else []), *found]
+
+
+def may_be_writing(head: Head, now: Instant) -> bool:
+    """Whether a write of this mirror may still be under way: a swap is unfinished, or a dead driver's write may come late."""
+    return head.swap is not None or now < head.late_writes.until
 
 
 def read_ahead(cache: PreflightCache, mirror: Mirror) -> None:
@@ -109,7 +151,7 @@ def read_ahead(cache: PreflightCache, mirror: Mirror) -> None:
     needed = cache.needed(mirror)
     subnet_ids = [resource_id for resource_id in needed if "/subnets/" in resource_id.lower()]
     permissions = [cache.of(cache.arm.permissions, resource_id) for resource_id in needed]
-    documents = [cache.of(cache.arm.get, resource_id) for resource_id in (*_public_ids(mirror.vips), *subnet_ids)]
+    documents = [cache.of(cache.arm.get, resource_id) for resource_id in (*_public_ids(mirror), *subnet_ids)]
     asyncio.gather(*permissions, *documents, return_exceptions=True)  # whoever asks for one of them meets its error
 
 
@@ -118,25 +160,45 @@ def refusal(checks: list[Check]) -> AzureRefusal | None:
     return next((AzureRefusal(one.code, f"Nothing was changed: {one.detail}.") for one in checks if one.ok is False), None)
 
 
-def _public_ids(vips: Iterable[Vip]) -> list[str]:
-    return [vip.public_ip_id for vip in vips if vip.public_ip_id]
+def _public_ids(mirror: Mirror) -> list[str]:
+    return [vip.public_ip_id for vip in mirror.vips if vip.public_ip_id]
 
 
 def _last(resource_id: str) -> str:
     return resource_id.rsplit("/", 1)[-1]
 
 
-def _written(mirror: Mirror, observed: Observations, target: Nic) -> list[str]:
-    """The ids of the NICs that a swap to the target writes."""
-    seen = [other for _, other in plan.nics(observed) if any(nic.named(other.document, vip.name) for vip in mirror.vips)]
-    return [target.id, *(other.id for other in seen if other is not target)]
+def _rights(mirror: Mirror, observed: Observations, target: str, missing: list[Vip]) -> dict[str, str]:
+    """Resource id -> the right that a swap to the target needs: on each NIC that it writes, and on all that these refer to.
+
+    What the VIPs' ip configurations refer to on the NIC that has them is among it, so it may travel with them.
+    """
+    planned = plan.plan(mirror, observed, target)
+    members = {target, *(step.member for step in planned.steps)} if isinstance(planned, plan.Plan) else {target}
+    written = [seen for name, seen in plan.nics(observed) if name in members]
+    found = dict.fromkeys((seen.id for seen in written), "Microsoft.Network/networkInterfaces/write")
+    public_ids = [vip.public_ip_id for vip in missing if vip.public_ip_id]
+    found |= dict.fromkeys(public_ids, "Microsoft.Network/publicIPAddresses/join/action")
+    for seen in written:
+        found |= nic.rights(seen.document)
+    known: dict[str, str] = {}  # Azure spells an id in several ways
+    return {known.setdefault(one.lower(), one): right for one, right in found.items()}
 
 
-def _referred(document: Json) -> dict[str, str]:
-    """Resource id -> the right that Azure asks for where a PUT's body refers to it (docs/facts/azure.md section 10)."""
-    subnet_id, group_id = nic.subnet_of(document), nic.referred(document, "networkSecurityGroup")
-    found = {subnet_id: "virtualNetworks/subnets", group_id: "networkSecurityGroups"}
-    return {resource_id: f"{_NETWORK}/{kind}/join/action" for resource_id, kind in found.items() if resource_id}
+async def _judged(
+    cache: PreflightCache,
+    within_s: float,
+    read: Callable[[str], Coroutine[Any, Any, _T]],
+    resource_id: str,
+    judge: Callable[[_T], Check],
+) -> Check:
+    """What `judge` finds in a reading that may stand in; a "no" is judged again in one that is no older than NO_S_MAX."""
+    answer, at = await cache.of(read, resource_id, within_s)
+    found = judge(answer)
+    if found.ok is False:
+        answer, at = await cache.of(read, resource_id, min(within_s, NO_S_MAX))
+        found = judge(answer)
+    return found._replace(age_s=asyncio.get_running_loop().time() - at)
 
 
 async def _looked(name: str, look: Awaitable[Check]) -> Check:
@@ -147,71 +209,93 @@ async def _looked(name: str, look: Awaitable[Check]) -> Check:
     return found._replace(name=name)
 
 
-async def _subnet(cache: PreflightCache, subnet_id: str | None, missing: list[Vip]) -> Check:
+def _target(shown: Nic, missing: list[Vip]) -> Check:
+    """The target's NIC is in a state that a swap can begin with, and has room."""
+    configurations = len(nic.configurations(shown.document)) + sum(not nic.named(shown.document, vip.name) for vip in missing)
+    if configurations > CONFIGURATIONS_MAX:
+        most = f"Azure allows {CONFIGURATIONS_MAX}: remove one that is not needed"
+        return Check(ok=False, detail=f"the NIC {shown.id} would have {configurations} ip configurations, and {most}")
+    how = {"Succeeded": "is Succeeded", "Failed": "is Failed; it is first written back unchanged"}
+    return Check(ok=True, detail=f"the NIC {how.get(shown.state, f'is {shown.state}; the swap waits for it')}")
+
+
+def _subnet(subnet_id: str, missing: list[Vip], body: Json) -> Check:
     """Each address lies in the subnet of the target's NIC, and is none that Azure keeps."""
-    if subnet_id is None:
-        return _NO_SUBNET
-    properties = nic.properties(await cache.of(cache.arm.get, subnet_id))
-    texts = properties.get("addressPrefixes") or [properties.get("addressPrefix")]
+    texts = nic.properties(body).get("addressPrefixes") or [nic.properties(body).get("addressPrefix")]
     prefixes = [ipaddress.ip_network(text, strict=False) for text in texts if text]
     for vip in missing:
         address = ipaddress.ip_address(vip.private_ip)
         inside = next((net for net in prefixes if net.version == address.version and address in net), None)
         if prefixes and inside is None:
-            cache.forget(subnet_id)
             return Check(ok=False, detail=f"{vip.private_ip} is outside of subnet {subnet_id} ({', '.join(map(str, prefixes))})")
         if inside is not None and (int(address) - int(inside[0]) < _RESERVED_LOW or address == inside[-1]):
             return Check(ok=False, detail=f"{vip.private_ip} is one of the addresses that Azure keeps in {inside}")
     return Check(ok=True, detail="the address is in the subnet's range")
 
 
-async def _public_ip(cache: PreflightCache, mirror: Mirror, public_id: str) -> Check:
-    """The public IP exists, and is free or on one of the mirror's NICs."""
+async def _existing(look: Awaitable[Check], public_id: str) -> Check:
     try:
-        body = await cache.of(cache.arm.get, public_id)
+        return await look
     except ArmError as exc:
         if exc.cause is not Cause.GONE:
             raise
         return Check(ok=False, detail=f"the public IP {public_id} does not exist")
-    on = nic.referred(body, "ipConfiguration")
+
+
+def _public_ip(mirror: Mirror, vip: Vip, target: Json, body: Json) -> Check:
+    """The public IP is free or on one of the mirror's NICs, and is one that Azure attaches to this VIP on this NIC."""
+    properties, which = nic.properties(body), f"the public IP {vip.public_ip_id}"
+    on, gateway = nic.referred(body, "ipConfiguration"), nic.referred(body, "natGateway")
     if on and mirror.member_of(on) is None:
-        cache.forget(public_id)
-        return Check(
-            ok=False, detail=f"the public IP is attached to {on}, which is not a NIC of this mirror", code="address-taken"
-        )
-    if nic.properties(body).get("provisioningState") == "Failed":
-        cache.forget(public_id)
-        cure = "write it back unchanged (az network public-ip update --ids)"
-        return Check(ok=False, detail=f"the public IP {public_id} is in state Failed; {cure}")
+        return Check(ok=False, detail=f"{which} is attached to {on}, which is not a NIC of this mirror", code="address-taken")
+    state = properties.get("provisioningState")
+    version, wanted = properties.get("publicIPAddressVersion", "IPv4"), f"IPv{ipaddress.ip_address(vip.private_ip).version}"
+    region, own = _region(body), _region(target)
+    faults = (
+        (gateway, f"belongs to the NAT gateway {gateway}; take it from there or name another one"),
+        (state == "Failed", "is in state Failed; write it back unchanged (az network public-ip update --ids)"),
+        (state == "Deleting", "is being deleted; create it again or name another one"),
+        (version != wanted, f"is {version}, and the VIP {vip.private_ip} is {wanted}; name one of that version"),
+        (region and own and region != own, f"is in region {region}, and the NIC in {own}; name one of the NIC's region"),
+    )
+    for found, fault in faults:
+        if found:
+            return Check(ok=False, detail=f"{which} {fault}")
+    zones = body.get("zones") or []
+    if len(zones) == 1:
+        lost = "Azure refuses it on a VM of another zone, and it is lost with its zone; a zone-redundant one is neither"
+        return Check(ok=None, detail=f"{which} is of zone {zones[0]} alone: {lost}")
     return Check(ok=True, detail="exists, and is free or ours")
 
 
-async def _address_free(arm: Arm, mirror: Mirror, observed: Observations, subnet_id: str | None, vip: Vip) -> Check:
+def _region(document: Json) -> str:
+    """Azure writes `East US` and `eastus`."""
+    return "".join(str(document.get("location") or "").lower().split())
+
+
+async def _address_free(arm: Arm, mirror: Mirror, subnet_id: str | None, vip: Vip, *, writing: bool) -> Check:
     """Nobody else has an address that is on no member (`CheckIPAddressAvailability`; the subnet's list names the holder).
 
-    A member's NIC may still hold what it no longer shows, until the operation that drops it has ended: the swap waits for it.
+    A NIC of ours may still hold what it no longer shows, until the operation that drops it has ended, and while a write of ours
+    may be under way so may one that Azure does not name: the swap waits for it.
     """
     if subnet_id is None:
         return _NO_SUBNET
-    vnet_id = subnet_id[: subnet_id.lower().index("/subnets/")]
-    body = await arm.get(vnet_id, "/CheckIPAddressAvailability", query=f"ipAddress={vip.private_ip}")
-    if body.get("available") is not False:
+    if not await arm.in_use(subnet_id, vip.private_ip):
         return Check(ok=True, detail="Azure says that the address is free")
     expanded = nic.properties(await arm.get(subnet_id, query="$expand=ipConfigurations"))
-    having = [item for item in expanded.get("ipConfigurations") or () if nic.at_address(item, vip)]
-    holder = str(having[0].get("id")) if having else ""
-    ours = mirror.member_of(holder)
-    if ours is not None and isinstance(observed[ours], Nic):
-        return Check(ok=True, detail=f"the NIC of {ours} no longer lists it; Azure is still releasing it")
-    taken_by = holder or "another resource of the network"
+    holders = [str(item.get("id")) for item in expanded.get("ipConfigurations") or () if nic.at_address(item, vip)]
+    foreign = next((holder for holder in holders if mirror.member_of(holder) is None), None)
+    if foreign is None and (holders or writing):
+        return Check(ok=True, detail="no NIC shows it, and Azure does not call it free: it is still being released")
+    taken_by = foreign or "a resource that Azure does not name"
     return Check(ok=False, detail=f"the address {vip.private_ip} is taken by {taken_by}", code="address-taken")
 
 
-async def _allowed(cache: PreflightCache, resource_id: str, action: str) -> Check:
-    if not grants(await cache.of(cache.arm.permissions, resource_id), action):
-        cache.forget(resource_id)
-        return Check(ok=False, detail=f"grant {action} on {resource_id} to the controller's identity", code="azure-denied")
-    return Check(ok=True, detail=action)
+def _allowed(resource_id: str, right: str, permissions: list[Json]) -> Check:
+    if not grants(permissions, right):
+        return Check(ok=False, detail=f"grant {right} on {resource_id} to the controller's identity", code="azure-denied")
+    return Check(ok=True, detail=right)
 
 
 def grants(permissions: list[Json], action: str) -> bool:

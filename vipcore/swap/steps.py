@@ -59,7 +59,7 @@ async def _one_by_one(drive: Drive, found: Plan) -> None:
         await drive.read(*losing)
         return
     pending = [written for written in accepted if written.pending]
-    early = await _attach_early(drive, found.attach, pending) if found.attach and pending and _overlaps(drive) else None
+    early = await _attach_early(drive, found.attach) if found.attach and pending and _overlaps(drive) else None
     if not await _finish_all(drive, accepted):
         if early:
             await _finish_all(drive, [early])
@@ -124,33 +124,38 @@ def _read_since(drive: Drive, member: str, at: float) -> bool:
 
 
 async def _attach_when_free(drive: Drive, step: Step) -> Written | None:
-    """Write the attach. Where a NIC of ours still has the address: wait, or rewrite that NIC so that Azure lets go; plan anew."""
+    """Write the attach. Where no stranger has the address: wait, or rewrite the NIC of ours that has it, and plan anew.
+
+    A holder that Azure does not name is one of ours, as far as this drive knows: where somebody else has the address, the next
+    preflight finds it in the subnet's list.
+    """
     known = dict(drive.observed)
     try:
         return await write(drive, step)
     except ArmError as exc:
         holder = drive.mirror.member_of(exc.holder)
-        if holder is None or holder == drive.desired:
+        if exc.holder and holder is None:
             raise exc.refusal() from exc
-        before = known[holder]
-        if isinstance(before, Nic) and before.state == plan.FAILED:
+        concerned = dict.fromkeys((holder, drive.desired)) if holder else known
+        if holder and isinstance(before := known[holder], Nic) and before.state == plan.FAILED:
             # A failed operation may keep what the NIC no longer shows; putting the NIC again makes Azure let go.
             drive.in_flight.overwrite(holder)
         tries = drive.attempts.writes[step.member]
         await drive.pause(spread(min(0.3 * 2**tries, 5.0), drive.jitter()))
-        await drive.read(holder, drive.desired)
-        await drive.wait_until_stable(holder)
+        await drive.read(*concerned)
+        for member in concerned:
+            await drive.wait_until_stable(member, within_s=HOLDER_STABLE_S)
         return None
 
 
-async def _attach_early(drive: Drive, step: Step, pending: list[Written]) -> Written | None:
+async def _attach_early(drive: Drive, step: Step) -> Written | None:
     """Try the attach while the detach is still at work. A refusal is expected if Azure releases the address only at the end."""
     await drive.lease.commit_waiting()
     try:
         written = await write(drive, step, early=True)
     except ArmError as exc:
-        # The old wording names no resource (docs/facts/azure.md section 7): most likely it is our own, which lets go.
-        if exc.holder and drive.mirror.member_of(exc.holder) not in {item.step.member for item in pending}:
+        # One that Azure does not name is most likely our own, which lets go.
+        if exc.holder and drive.mirror.member_of(exc.holder) is None:
             raise exc.refusal() from exc
         drive.report.release_seen("completion")
         drive.attempts.uncount_write(step.member)

@@ -146,6 +146,8 @@ async def _not_accepted(drive: Drive, step: Step, shown: Nic, exc: ArmError | No
         match exc.cause:
             case Cause.ADDRESS if step.kind in (Kind.ATTACH, Kind.REPAIR):
                 raise exc
+            case Cause.ADDRESS if exc.holder is None or drive.mirror.member_of(exc.holder):
+                await drive.pause(1.0 + drive.jitter())  # Azure lets go of it, as far as this drive knows
             case Cause.ADDRESS | Cause.DENIED | Cause.FORBIDDEN | Cause.FATAL | Cause.GONE:
                 raise exc.refusal()
             case Cause.THROTTLED | Cause.LOCKED:
@@ -171,9 +173,9 @@ def _in_vain(drive: Drive, member: str) -> AzureRefusal:
     match drive.attempts.last_error.get(member):
         case ArmError(cause=Cause.TRANSIENT) | NoReply() as exc:
             return AzureRefusal("outcome-unknown", f"{before}The last one got no answer that tells whether it took effect: {exc}")
-        case ArmError(cause=Cause.ETAG):
+        case ArmError(cause=(Cause.ETAG | Cause.ADDRESS) as cause):  # an address that a stranger has is told at once
             who = "Somebody else changed the NIC between each read of ours and the write; find out who writes it."
-            return AzureRefusal("busy", f"{before}{who}")
+            return AzureRefusal("busy", f"{before}{who if cause is Cause.ETAG else 'Azure has not let go of the address yet.'}")
         case ArmError() as exc:
             refusal = exc.refusal()
             return AzureRefusal(refusal.code, f"{before}{refusal.detail}", retry_after_s=refusal.retry_after_s)

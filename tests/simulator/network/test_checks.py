@@ -206,3 +206,50 @@ def test_a_reserved_nic_is_refused() -> None:
     client.cloud.nic_named("mirrorb280_z2").reserved_until = client.clock() + 180
 
     assert put_b(client) == (400, "NicReservedForAnotherVm")
+
+
+@pytest.mark.parametrize(
+    ("public_ip", "code"),
+    [
+        ({"nat_gateway": f"{NETWORK}/natGateways/nat"}, "PublicIPAddressInUse"),
+        ({"version": "IPv6"}, "IPVersionForPublicIpAndNicIpConfigurationMustMatch"),
+        ({"location": "westus"}, "InvalidResourceReference"),
+    ],
+)
+def test_a_public_ip_that_the_nic_cannot_have(public_ip: dict[str, Any], code: str) -> None:
+    """A public IP of a NAT gateway, of the other IP version or of another region is refused; its document shows why."""
+    client = Client(world=with_more(public_ips=(WorldPublicIp(name="other", **public_ip),)))
+    pip = f"{NETWORK}/publicIPAddresses/other"
+
+    assert put_b(client, vip("10.0.0.77", pip=pip, primary=False)) == (400, code)
+    shown = client.get(pip)
+    assert shown["properties"].get("natGateway", {}).get("id") == public_ip.get("nat_gateway")
+    assert shown["properties"]["publicIPAddressVersion"] == public_ip.get("version", "IPv4")
+    assert shown["location"] == public_ip.get("location", "eastus")
+
+
+def test_a_nic_with_too_many_configurations() -> None:
+    """A NIC has at most 256 ip configurations."""
+    client = Client()
+
+    added = [vip(f"10.0.1.{number}", name=f"c{number}", pip="", primary=False) for number in range(256)]
+
+    assert put_b(client, *added) == (400, "NetworkInterfaceIPConfigurationLimitExceeded")
+
+
+@pytest.mark.parametrize(
+    ("extra", "action"),
+    [
+        ({"gatewayLoadBalancer": {"id": f"{NETWORK}/loadBalancers/lb/frontendIPConfigurations/f"}}, "frontendIPConfigurations"),
+        ({"virtualNetworkTaps": [{"id": f"{NETWORK}/virtualNetworkTaps/tap"}]}, "virtualNetworkTaps"),
+    ],
+)
+def test_a_gateway_load_balancer_and_a_tap_need_rights(extra: dict[str, Any], action: str) -> None:
+    """What an ip configuration refers to needs a right of its own, and has to exist."""
+    client = Client(denied=(Denial(action=f"Microsoft.Network/*{action}/join/action"),))
+    nic = client.get(NIC_B)
+    configs(nic)[0]["properties"].update(extra)
+
+    assert error_of(client.ask("PUT", NIC_B, nic)) == (403, "LinkedAuthorizationFailed")
+    client.switch(denied=())
+    assert error_of(client.ask("PUT", NIC_B, nic)) == (400, "InvalidResourceReference")

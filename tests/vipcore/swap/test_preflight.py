@@ -1,20 +1,39 @@
 """Preflight: what would stop the swap is found before anything is detached, and what cannot be read stops nothing."""
 
 import asyncio
+import json
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from simulator import worlds
 from simulator.core.errors import ERRORS
-from simulator.core.faults import Answer, Match
+from simulator.core.faults import Answer, Match, Status
 from simulator.core.switches import Denial
-from simulator.state.world import WorldConfig, WorldNic, WorldPublicIp
-from tests.promises.harness import Harness
-from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, assert_kept, cured, document, puts, refused, switch, timer, virtual
+from simulator.state.world import World, WorldConfig, WorldNic, WorldPlain, WorldPublicIp, WorldSubnet, WorldVnet
+from tests.promises.harness import Harness, Node
+from tests.promises.helpers import (
+    ALWAYS,
+    NIC_A,
+    NIC_B,
+    agent,
+    assert_kept,
+    cured,
+    document,
+    puts,
+    refused,
+    switch,
+    timer,
+    virtual,
+)
+from tests.vipcore.deaths import DieAt
 from tests.vipcore.effects import POLLS, watched
-from tests.vipcore.swap.azure import JOINS, fixed, on_nobody
+from tests.vipcore.swap.azure import GROUP, JOINS, SUBNET, fixed, on_nobody
 from tests.vipcore.swap.repertoire import SYNC
+from vipcore.entry import moves, status
+from vipcore.model import Json
 
 
 @pytest.mark.parametrize("action", JOINS)
@@ -184,3 +203,234 @@ async def test_a_right_that_was_taken_away_is_met_once() -> None:
     switch(harness, denied=())
     await timer(node, 600.0)
     await assert_kept(harness, on=NIC_A)
+
+
+OPS = GROUP.replace("/rg/", "/ops/")
+"""A resource group in which the controller has no rights."""
+
+REFERENCES: Mapping[str, tuple[Json, str]] = {
+    "its own public IP": ({"publicIPAddress": {"id": f"{OPS}/publicIPAddresses/own"}}, "publicIPAddresses/join/action"),
+    "a security group of applications": (
+        {"applicationSecurityGroups": [{"id": f"{OPS}/applicationSecurityGroups/asg"}]},
+        "applicationSecurityGroups/joinIpConfiguration/action",
+    ),
+    "a pool": (
+        {"loadBalancerBackendAddressPools": [{"id": f"{OPS}/loadBalancers/lb/backendAddressPools/p"}]},
+        "loadBalancers/backendAddressPools/join/action",
+    ),
+    "a NAT rule": (
+        {"loadBalancerInboundNatRules": [{"id": f"{OPS}/loadBalancers/lb/inboundNatRules/ssh"}]},
+        "loadBalancers/inboundNatRules/join/action",
+    ),
+    "a pool of an application gateway": (
+        {"applicationGatewayBackendAddressPools": [{"id": f"{OPS}/applicationGateways/gw/backendAddressPools/p"}]},
+        "applicationGateways/backendAddressPools/join/action",
+    ),
+    "a gateway load balancer": (
+        {"gatewayLoadBalancer": {"id": f"{OPS}/loadBalancers/lb/frontendIPConfigurations/f"}},
+        "loadBalancers/frontendIPConfigurations/join/action",
+    ),
+    "a tap": ({"virtualNetworkTaps": [{"id": f"{OPS}/virtualNetworkTaps/tap"}]}, "virtualNetworkTaps/join/action"),
+}
+
+
+def _referring(side: str, extra: Json) -> World:
+    """The default world, where the primary ip configuration of one side's NIC refers to more."""
+    found, network = worlds.default(), "Microsoft.Network"
+
+    def configuration(name: str, address: str, **more: Any) -> Json:
+        fixed = {"privateIPAddress": address, "privateIPAllocationMethod": "Static", "subnet": {"id": SUBNET}}
+        return {"name": name, "properties": {**fixed, **more}}
+
+    vip = configuration("vip", "10.0.0.254", publicIPAddress={"id": f"{GROUP}/publicIPAddresses/my_vip_ip"}, primary=False)
+    on_a, on_b = (extra, {}) if side == "holder" else ({}, extra)
+    bodies = (
+        [configuration("ipconfig1", "10.0.0.4", primary=True, **on_a), vip],
+        [configuration("ipconfig1", "10.0.0.5", primary=True, **on_b)],
+    )
+    nics = (
+        replace(one, document={"properties": {"ipConfigurations": body}}) for one, body in zip(found.nics, bodies, strict=True)
+    )
+    kinds = {"applicationSecurityGroups": "asg", "loadBalancers": "lb", "applicationGateways": "gw", "virtualNetworkTaps": "tap"}
+    others = (WorldPlain(type=f"{network}/{kind}", name=name, group="ops") for kind, name in kinds.items())
+    return replace(
+        found,
+        groups=("rg", "ops"),
+        nics=tuple(nics),
+        public_ips=(*found.public_ips, WorldPublicIp(name="own", group="ops")),
+        others=(*found.others, *others),
+    )
+
+
+async def _dry_run(node: Node) -> list[Json]:
+    """The checks of a dry run of a move to MIRRORB."""
+    asked = {"to": "MIRRORB", "reason": "drill", "operator": "op", "dry_run": True}
+    checks: list[Json] = (await moves.move(node.controller, "PROD", json.dumps(asked).encode(), "dry"))["checks"]
+    return checks
+
+
+@pytest.mark.parametrize("side", ["holder", "target"])
+@pytest.mark.parametrize("what", REFERENCES)
+@virtual
+async def test_a_missing_right_on_anything_that_a_nic_refers_to(what: str, side: str) -> None:
+    """Azure checks rights on all that a NIC refers to when it is written; so does the preflight, on both sides. (I10)"""
+    extra, action = REFERENCES[what]
+    denied = (Denial(action=f"Microsoft.Network/{action}", scope=OPS),)
+    harness = Harness(world=_referring(side, extra), switches=fixed(denied=denied))
+    node = harness.node("n1")
+
+    checks = await _dry_run(node)
+    refusal = await refused(node.claim("MIRRORB"))
+
+    assert refusal.code == "azure-denied"
+    assert f"grant Microsoft.Network/{action} on {OPS}/" in refusal.detail
+    assert [check["detail"] in refusal.detail for check in checks if check["ok"] is False] == [True]
+    assert puts(harness) == []
+    switch(harness, denied=())
+    await timer(node, 60.0)
+    assert harness.holders() == [NIC_B]
+
+
+PUBLIC_IPS: Mapping[str, tuple[Json, str]] = {
+    "a NAT gateway has it": ({"nat_gateway": f"{GROUP}/natGateways/nat"}, f"belongs to the NAT gateway {GROUP}/natGateways/nat"),
+    "the other version": ({"version": "IPv6"}, "is IPv6, and the VIP 10.0.0.254 is IPv4"),
+    "another region": ({"location": "West US"}, "is in region westus, and the NIC in eastus"),
+    "being deleted": ({"state": "Deleting"}, "is being deleted"),
+}
+
+
+def _with_public_ip(**public_ip: Any) -> World:
+    """The default world with another public IP, which the VIP does not have yet."""
+    found = worlds.default()
+    bare = replace(found.nics[0], configs=(found.nics[0].configs[0], WorldConfig(name="vip", address="10.0.0.254")))
+    return replace(found, nics=(bare, found.nics[1]), public_ips=(replace(found.public_ips[0], **public_ip),))
+
+
+@pytest.mark.parametrize("what", PUBLIC_IPS)
+@virtual
+async def test_a_public_ip_that_azure_would_not_attach(what: str) -> None:
+    """What the public IP's own document tells against it is told by a dry run, and stops a claim before the detach. (I10)"""
+    public_ip, why = PUBLIC_IPS[what]
+    harness = Harness(world=_with_public_ip(**public_ip))
+    node = harness.node("n1")
+
+    checks = await _dry_run(node)
+    refusal = await refused(node.claim("MIRRORB"))
+
+    assert refusal.code == "azure-failed"
+    assert f"{GROUP}/publicIPAddresses/my_vip_ip {why}" in refusal.detail
+    assert [check["detail"] in refusal.detail for check in checks if check["ok"] is False] == [True]
+    assert puts(harness) == []
+
+
+@virtual
+async def test_a_zonal_public_ip_is_named() -> None:
+    """No read tells which zone a VM is in, so a public IP of one zone stops nothing; a dry run and the status name it. (I10)"""
+    harness = Harness(world=_with_public_ip(zones=("2",)))
+    node = harness.node("n1")
+
+    checks = await _dry_run(node)
+
+    named = next(check for check in checks if check["name"] == "public IP my_vip_ip")
+    assert (named["ok"], "is of zone 2 alone" in named["detail"]) == (None, True)
+    assert "zone 2" in (await status.mirror(node.controller, "PROD"))["members"][1]["reasons"][0]
+    assert (await node.claim("MIRRORB")).outcome == "moved"
+
+
+@virtual
+async def test_a_target_without_room_for_one_more_configuration() -> None:
+    """A NIC that has as many ip configurations as Azure allows cannot take the VIP: nothing is detached. (I10)"""
+    found = worlds.default()
+    many = tuple(WorldConfig(name=f"c{number}", address=f"10.0.2.{number}") for number in range(255))
+    full = replace(found.nics[1], configs=(*found.nics[1].configs, *many))
+    wide = (WorldVnet(subnets=(WorldSubnet(prefix="10.0.0.0/16"),)),)
+    harness = Harness(world=replace(found, nics=(found.nics[0], full), vnets=wide))
+    node = harness.node("n1")
+
+    checks = await _dry_run(node)
+    refusal = await refused(node.claim("MIRRORB"))
+
+    assert f"{NIC_B} would have 257 ip configurations, and Azure allows 256" in refusal.detail
+    assert [check["name"] for check in checks if check["ok"] is False] == ["nic MIRRORB"]
+    assert puts(harness) == []
+
+
+@virtual
+async def test_a_dry_run_reads_anew_what_is_older_than_a_minute() -> None:
+    """A dry run and the status show how old a reading is, and read anew what is older than 60 s. (I10)"""
+    harness = Harness()
+    node = harness.node("n1")
+    await _dry_run(node)
+    await asyncio.sleep(40.0)
+    young = await _dry_run(node)
+    shown = await status.mirror(node.controller, "PROD")
+    switch(harness, denied=(Denial(action="*/subnets/join/action"),))
+    await asyncio.sleep(30.0)
+    old = await _dry_run(node)
+
+    assert next(check for check in young if check["name"] == "subnet")["detail"].endswith("(read 40 s ago)")
+    assert shown["members"][1]["checked_at"] < (await status.mirror(node.controller, "PROD"))["members"][1]["checked_at"]
+    assert [check["name"] for check in old if check["ok"] is False] == ["permissions on default"]
+
+
+@virtual
+async def test_a_no_does_not_stand_in() -> None:
+    """What a right's absence stopped goes on within ten seconds after it was granted. (I10)"""
+    action = "Microsoft.Network/virtualNetworks/subnets/join/action"
+    harness = Harness(switches=fixed(denied=(Denial(action=action),)))
+    node = harness.node("n1")
+    assert (await refused(node.claim("MIRRORB"))).code == "azure-denied"
+    switch(harness, denied=())
+    await asyncio.sleep(10.0)
+
+    assert (await node.claim("MIRRORB")).outcome == "moved"
+
+
+@virtual
+async def test_what_azure_contradicts_no_longer_stands_in() -> None:
+    """A public IP that was free and went to a NAT gateway is met once: after Azure's refusal it is read again. (I10)"""
+    harness = Harness(world=_with_public_ip(), switches=fixed())
+    node = harness.node("n1")
+    await _dry_run(node)
+    next(iter(harness.cloud.resources.pips.values())).nat_gateway = f"{GROUP}/natGateways/nat"
+
+    first = await refused(node.claim("MIRRORB"))
+    sent = len(puts(harness))
+    second = await refused(node.claim("MIRRORB"))
+
+    assert first.code == "address-taken"
+    assert "Nothing was changed" in second.detail
+    assert "belongs to the NAT gateway" in second.detail
+    assert len(puts(harness)) == sent
+
+
+UNNAMED = Status(status=200, body=b'{"available": false}')
+
+
+@virtual
+async def test_an_address_that_nobody_is_known_to_have() -> None:
+    """At rest, an address that Azure calls taken without naming anyone is taken. (I10)"""
+    harness = Harness(world=on_nobody())
+    node = harness.node("n1")
+    harness.cloud.script(Match(kind="check-ip"), fault=UNNAMED, times=ALWAYS)
+
+    refusal = await refused(node.claim("MIRRORB"))
+
+    assert (refusal.code, "by a resource that Azure does not name" in refusal.detail) == ("address-taken", True)
+    assert puts(harness) == []
+
+
+@virtual
+async def test_an_address_that_a_write_of_ours_may_still_hold() -> None:
+    """While a swap is unfinished, an address that Azure calls taken without naming anyone is waited for. (I1, I10)"""
+    harness = Harness(switches=fixed(), fate=DieAt(1))
+    first, second = harness.node("n1"), harness.node("n2")
+    doomed = asyncio.ensure_future(first.claim("MIRRORB"))
+    await first.died.wait()
+    doomed.cancel()
+    harness.cloud.script(Match(kind="check-ip"), fault=UNNAMED, times=ALWAYS)
+
+    outcome, refusals = await agent(second, "MIRRORB", claim_id="c1")
+
+    assert outcome.outcome == "moved"
+    assert "address-taken" not in {refusal.code for refusal in refusals}

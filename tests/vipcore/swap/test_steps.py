@@ -1,10 +1,11 @@
 """The steps of a swap: repair, detach, attach, and an attach that is tried early."""
 
 import asyncio
+import json
 
 import pytest
 
-from simulator.core.faults import Answer, Ends, Lost
+from simulator.core.faults import Answer, Ends, Lost, Status
 from simulator.state.world import WorldConfig, WorldNic
 from tests.promises.harness import Harness
 from tests.promises.helpers import (
@@ -12,6 +13,7 @@ from tests.promises.helpers import (
     ATTACH,
     NIC_A,
     NIC_B,
+    agent,
     assert_kept,
     cured,
     document,
@@ -24,7 +26,7 @@ from tests.promises.helpers import (
     timer,
     virtual,
 )
-from tests.vipcore.swap.azure import fixed, world
+from tests.vipcore.swap.azure import GROUP, fixed, world
 from tests.vipcore.swap.swaps import OPERATION_S, overlap_memory, swap, swap_harness
 
 
@@ -193,4 +195,45 @@ async def test_an_address_that_is_taken_between_detach_and_attach() -> None:
     assert harness.holders() == ["thief"]
     harness.cloud.stranger(thief, "drops-config")
     await timer(node, 300.0)
+    await assert_kept(harness, on=NIC_B)
+
+
+def _taken(by: str) -> Status:
+    """Azure's refusal of an address, in words that end so."""
+    message = f"IP configuration x is using the private IP address 10.0.0.254 which is already allocated to resource {by}."
+    return Status(status=400, body=json.dumps({"error": {"code": "PrivateIPAddressIsAllocated", "message": message}}).encode())
+
+
+HOLDERS = {
+    "nobody": "vip0",
+    "the old holder": f"{GROUP}/networkInterfaces/{NIC_A}/ipConfigurations/vip",
+    "the target": f"{GROUP}/networkInterfaces/{NIC_B}/ipConfigurations/vip",
+}
+
+
+@pytest.mark.parametrize("strategy", ["auto", "put"])
+@pytest.mark.parametrize("holder", HOLDERS)
+@virtual
+async def test_an_address_that_no_stranger_is_known_to_have(holder: str, strategy: str) -> None:
+    """An attach that Azure refuses for an address that one of our NICs has, or that nobody is named for, is tried again. (I1)"""
+    harness = Harness(switches=fixed(), document=document(strategy=strategy))
+    harness.cloud.script(ATTACH, fault=_taken(HOLDERS[holder]), times=4)
+
+    assert (await harness.node("n1").claim("MIRRORB")).outcome == "moved"
+
+    await assert_kept(harness, on=NIC_B)
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+@virtual
+async def test_an_address_that_azure_does_not_let_go_of(holder: str) -> None:
+    """However long Azure keeps an address that we have just detached, it is `busy`, and never somebody else's. (I1)"""
+    harness = Harness(switches=fixed())
+    node = harness.node("n1")
+    harness.cloud.script(ATTACH, fault=_taken(HOLDERS[holder]), times=60)
+
+    outcome, refusals = await agent(node, "MIRRORB", within_s=3000.0)
+
+    assert outcome.outcome == "moved"
+    assert {refusal.code for refusal in refusals} == {"busy"}
     await assert_kept(harness, on=NIC_B)
