@@ -35,6 +35,7 @@ from vipcore.instants import Instant, to_text
 from vipcore.ledger.audit import Caller, Row
 from vipcore.ledger.head import Head
 from vipcore.ledger.port import WorkItem
+from vipcore.ledger.seal import Seal
 from vipcore.ledger.store import Store
 from vipcore.model import Claim, Member, Mirror, Move, Outcome, Page
 from vipcore.settings import document
@@ -95,6 +96,7 @@ class Harness:
     config: Config | None = None
     table_s: float = 0.008
     arm_s: float = 0.03
+    audit_key: bytes = b"k" * 32
 
     def __post_init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -160,6 +162,21 @@ class Harness:
                 self.journal.by_hand[mirror] = self.loop.time()
                 self._asked("PUT", member.nic_id, document)
                 await asyncio.sleep(4.0)
+
+    def damage(self, mirror: str = "PROD", copy: dict[str, Any] | None = None) -> None:
+        """The head is removed, or restored from a copy of its row."""
+        self.journal.damaged.setdefault(mirror, []).append(self.loop.time())
+        self.ledger.set_head(mirror, copy)
+
+    def copy(self, mirror: str = "PROD") -> dict[str, Any] | None:
+        """The head's row as it is now."""
+        stored = self.ledger.heads.get(mirror)
+        return dict(stored[0]) if stored else None
+
+    def introduce_key(self, *nodes: "Node") -> None:
+        """These instances are started with VIP_AUDIT_KEY set; the others, which run on, do not know it."""
+        for node in nodes:
+            node.controller.store.seal = Seal(self.audit_key)
 
     def _asked(self, method: str, nic_id: str, document: Any = None) -> Any:
         """One request of another client of Azure. None: refused."""

@@ -39,6 +39,8 @@ async def unfreeze(controller: Controller, mirror: Mirror, *, reason: str, opera
     with storage_needed():
         head = await controller.ledger.load_head(mirror.name)
         if head.frozen is None:
+            head = await controller.store.caught_up(head)  # a head that was lost may have lost its freeze
+        if head.frozen is None:
             return head
         await controller.ledger.put_work_item(mirror.name)
         return await lift_freeze(controller, head, Caller(f"operator:{operator}", correlation_id), reason)

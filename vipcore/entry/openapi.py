@@ -153,7 +153,7 @@ _MEMBER: Final = _object(
 )
 _OPTIONAL: Final = (
     "member", "from_member", "claim_id", "operation_id", "correlation_id", "arm_request_ids", "duration_ms", "outcome", "detail",
-    "evidence",
+    "evidence", "issued_at",
 )  # fmt: skip
 
 SCHEMAS: Final[Mapping[str, Schema]] = {

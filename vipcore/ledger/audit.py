@@ -16,7 +16,7 @@ _TOP: Final = 9999999999999999999
 EVENTS: Final = (
     "claim.accepted", "claim.confirmed", "claim.recorded", "claim.refused", "move.accepted", "move.confirmed", "move.refused",
     "nic.write", "swap.completed", "swap.failed", "swap.resumed", "drift.found", "drift.repaired", "readiness.changed",
-    "frozen", "unfrozen",
+    "frozen", "unfrozen", "head.rebuilt",
 )  # fmt: skip
 
 
@@ -25,9 +25,16 @@ def row_key(seq: int) -> str:
     return f"audit-{_TOP - seq:019d}"
 
 
+def seq_of(key: str) -> int:
+    """The seq of a RowKey; -1 where it is none of ours. What a row's columns say may be forged."""
+    digits = key.removeprefix("audit-")
+    seq = _TOP - int(digits) if re.fullmatch("[0-9]{19}", digits) else -1
+    return seq if 0 < seq < 2**62 else -1
+
+
 _COLUMN: Final = {name: name.title().replace("_", "") for name in (
     "actor", "member", "from_member", "claim_id", "operation_id", "correlation_id", "arm_request_ids", "duration_ms",
-    "outcome", "detail", "evidence",
+    "outcome", "detail", "evidence", "issued_at",
 )}  # fmt: skip
 """Keyword of `Entry` -> column of the table (docs/api.md section 8)."""
 

@@ -56,6 +56,7 @@ def _each(read: _Read) -> _Read:
 
 
 _COLUMNS: Final[Mapping[str, tuple[str, _Read]]] = {
+    "alg": ("Alg", str),
     "desired": ("Desired", str),
     "epoch": ("Epoch", int),
     "began": ("Began", instants.from_text),
@@ -112,4 +113,6 @@ def from_entity(entity: Mapping[str, Any], etag: str) -> Head:
             **{name: read(entity[column]) for name, (column, read) in _COLUMNS.items() if column in entity},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
-        raise ValueError(f"the head row of mirror {entity.get('PartitionKey')!r} is damaged: {exc!r}") from exc
+        raise ValueError(
+            f"the head row of mirror {entity.get('PartitionKey')!r} is damaged ({exc!r}); delete it, and it is rebuilt"
+        ) from exc

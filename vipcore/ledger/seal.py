@@ -32,6 +32,20 @@ class Seal:
         ours = {KEYED + fingerprint(key): key for key in (self.key, self.previous) if key is not None}
         return None if alg == PLAIN else ours[alg]
 
+    def why_not_after(self, alg: str) -> str | None:
+        """Why this seal would break the chain after a row of that Alg, and what to do, or None.
+
+        After a plain row any seal will do. After a keyed one a plain row is a break, and a row of another key is one to whoever
+        holds only the first.
+        """
+        held = {fingerprint(key) for key in (self.key, self.previous) if key is not None}
+        if not alg.startswith(KEYED) or (self.key is not None and alg.removeprefix(KEYED) in held):
+            return None
+        return (
+            f"the newest audit row is sealed with the audit key {alg.removeprefix(KEYED)[:16]}, which this instance lacks. "
+            "Set VIP_AUDIT_KEY to that key, or to a new one and VIP_AUDIT_KEY_PREVIOUS to that key"
+        )
+
 
 def fingerprint(key: bytes) -> str:
     """16 hex digits that name an audit key without telling it (the keys are random, at least 256 bits)."""

@@ -1,4 +1,9 @@
-"""How the head changes: judge the newest head, seal the rows, commit both in one transaction, and judge again after a race."""
+"""How the head changes: judge the newest head, seal the rows, commit both in one transaction, and judge again after a race.
+
+Two faults of others are met here. A head that is behind its trail (removed, or restored from an older copy) is rebuilt before
+anything is decided on it (`rebuild.py`): no row can take the place of one that is there, so the transaction fails, and the head
+read again is still the one that we sent, or older than one that was stored. A chain that our seal would break is left alone.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -7,7 +12,7 @@ from typing import Final
 
 from vipcore import instants
 from vipcore.errors import CommitUnknown, Stale, Unreachable
-from vipcore.ledger import audit
+from vipcore.ledger import audit, rebuild
 from vipcore.ledger.audit import Entry, Row
 from vipcore.ledger.head import Head
 from vipcore.ledger.port import Ledger
@@ -24,10 +29,15 @@ OUTDATED: Final = "outdated"
 """The etag of a head that was stored and is no longer the newest; never sent to the table."""
 
 _TRIES: Final = 12
+_PAGE: Final = 1000
 
 
 class CommitInDoubt(Unreachable):
     """A transaction got no answer, and the table went away before a read could tell: its rows may be in the trail."""
+
+
+class WrongSeal(Unreachable):
+    """The newest row is sealed with an audit key that this instance does not hold: a row of ours would break the chain."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
@@ -42,47 +52,99 @@ class Store:
     async def commit(self, head: Head, change: Change, sending: Sending = lambda _: None) -> Head:
         """Apply a change to the mirror's head; returns the head as stored.
 
-        Raises Unreachable (CommitInDoubt where the change may have landed), and whatever `change` raises. A read settles a lost
-        answer: the row at our seq is ours or it is not. If it is ours and others have gone on from there, the result is our own
-        head with the etag `OUTDATED`: it is what we decided, and a caller that acts on it reads the newest head first.
+        Raises Unreachable (CommitInDoubt where the change may have landed; WrongSeal), and whatever `change` raises. A read
+        settles a lost answer: the row at our seq is ours or it is not. If it is ours and others have gone on from there, the
+        result is our own head with the etag `OUTDATED`: it is what we decided; a caller that acts on it reads the newest first.
         """
         if head.etag == OUTDATED:
-            head = await self.ledger.load_head(head.mirror)
+            head = await self._newest(head)
         for attempt in range(_TRIES):
             new, entries = change(head)
             if new is head and not entries:
                 return head
-            at = instants.to_text(self.clock.now())
-            rows = audit.append(head.mirror, head.seq, head.head_hash, entries, at=at, epoch=new.epoch, seal=self.seal)
-            seq, head_hash = (rows[-1].seq, rows[-1].hash) if rows else (new.seq, new.head_hash)
-            new = replace(new, seq=seq, head_hash=head_hash, etag=head.etag)
+            new, rows = await self._sealed(head, new, entries)
             sending(rows)
             try:
                 stored: Head | None = await self.ledger.commit(new, rows)
             except Stale:
-                stored, head = None, await self.ledger.load_head(new.mirror)
+                stored, head = None, await self._newest(head)
             except CommitUnknown:
                 try:
                     head = await self.ledger.load_head(new.mirror)
-                    landed = await self._landed(head, rows)
+                    landed = await self._landed(rows)
                 except Unreachable as exc:
                     raise CommitInDoubt(str(exc)) from exc
                 stored = (head if head == new else replace(new, etag=OUTDATED)) if landed else None
             if stored is not None:
                 if rows:
-                    # The second place of trust: a head hash that only the log has shows that a tail of the table was cut off.
-                    self.log("audit.head", mirror=stored.mirror, seq=stored.seq, hash=stored.head_hash)
+                    self._trust(stored)
                 return stored
             await asyncio.sleep(0.02 * attempt * self.clock.jitter())
         raise Unreachable(f"the head of mirror {head.mirror} changed {_TRIES} times while this was committed")
 
-    async def _landed(self, head: Head, rows: Sequence[Row]) -> bool:
-        """Whether the transaction whose answer was lost took effect.
+    async def caught_up(self, head: Head) -> Head:
+        """The head; the newest, rebuilt, where the trail has gone on without it. Costs one row where all is well."""
+        newest = await self.ledger.newest_rows(head.mirror, before=None, limit=1)
+        if not newest or audit.seq_of(newest[0].row_key) <= head.seq:
+            return head
+        head = await self.ledger.load_head(head.mirror)  # after the row: a head that knows less than this one is behind
+        return head if audit.seq_of(newest[0].row_key) <= head.seq else await self._rebuilt(head)
+
+    async def _newest(self, known: Head) -> Head:
+        """The newest head after a conflict over the one that we know, rebuilt where it turns out to be behind its trail."""
+        head = await self.ledger.load_head(known.mirror)
+        return await self._rebuilt(head) if head.etag == known.etag or head.seq < known.seq else head
+
+    async def _rebuilt(self, head: Head) -> Head:
+        """The head after a rebuild, ours or another's; as it is where no rows follow it."""
+        rows: list[Row] = []
+        while not rebuild.is_enough(head, rows):
+            page = await self.ledger.newest_rows(head.mirror, before=rows[-1].seq if rows else None, limit=_PAGE)
+            ours = [row._replace(seq=seq) for row in page if (seq := audit.seq_of(row.row_key)) > 0]
+            rows += ours
+            if len(page) < _PAGE or not ours:
+                break
+        rows = [row for row in rows if row.seq > head.seq]
+        if not rows:
+            return head
+        after, entry = rebuild.rebuilt(head, rows, self.clock.now())
+        after, sealed = await self._sealed(after, after, [entry])
+        await self.ledger.put_work_item(head.mirror)
+        try:
+            stored = await self.ledger.commit(after, sealed)
+        except (Stale, CommitUnknown):
+            return await self.ledger.load_head(head.mirror)
+        self.log("head.rebuilt", mirror=stored.mirror, detail=str(entry.columns["Detail"]))
+        self._trust(stored)
+        return stored
+
+    async def _sealed(self, head: Head, new: Head, entries: Sequence[Entry]) -> tuple[Head, Sequence[Row]]:
+        """The new head over this one, and the entries as rows. Raises WrongSeal, Unreachable."""
+        alg = head.alg
+        if alg is None and head.seq:
+            # Written before heads told it.
+            newest = await self.ledger.load_row(head.mirror, head.seq)
+            alg = str(newest.columns.get("Alg")) if newest else None
+        if why := self.seal.why_not_after(alg or ""):
+            self.log("audit.key", mirror=head.mirror, why=why)
+            raise WrongSeal(why)
+        at = instants.to_text(self.clock.now())
+        rows = audit.append(head.mirror, head.seq, head.head_hash, entries, at=at, epoch=new.epoch, seal=self.seal)
+        if rows:
+            return replace(new, seq=rows[-1].seq, head_hash=rows[-1].hash, alg=self.seal.alg, etag=head.etag), rows
+        return replace(new, alg=alg, etag=head.etag), rows
+
+    def _trust(self, stored: Head) -> None:
+        """The second place of trust: a head hash that only the log has shows that a tail of the table was cut off."""
+        self.log("audit.head", mirror=stored.mirror, seq=stored.seq, hash=stored.head_hash)
+
+    async def _landed(self, rows: Sequence[Row]) -> bool:
+        """Whether the transaction whose answer was lost took effect. The row tells; a head may have been set back since.
 
         Without a row nobody can tell whose transaction it was, so it is made again: another delivery of the same request may
         have left the head as we wanted it (I6).
         """
-        if not rows or head.seq < rows[-1].seq:
+        if not rows:
             return False
         stored = await self.ledger.load_row(rows[-1].mirror, rows[-1].seq)
         return stored is not None and stored.hash == rows[-1].hash
