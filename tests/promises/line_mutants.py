@@ -8,7 +8,7 @@ from vipcore.adapters import clock
 from vipcore.arm import client, rate_limit
 from vipcore.decision import accept, decide, drift, follow_primary, freeze, judge, reads, reconcile, repeats, rules, takeover
 from vipcore.entry import timer
-from vipcore.ledger import head, store
+from vipcore.ledger import head, rebuild, seal, store
 from vipcore.swap import converge, drive, ending, in_flight, lease, plan, preflight, steps, write
 
 Edit = tuple[Any, str, str]
@@ -45,6 +45,10 @@ def _settled_by_a_refusal() -> Patches:
     slipped = {**in_flight.TRANSITIONS[again], event.REFUSE: in_flight.Write.NONE}
     return [(in_flight, "TRANSITIONS", {**in_flight.TRANSITIONS, again: slipped})]
 
+
+_BEHIND = "await self._rebuilt(head) if head.etag == known.etag or head.seq < known.seq else head"
+_FELL = """if head.epoch < epoch:
+            raise HeadChanged(head)"""
 
 Slip = tuple[str, int, Callable[[], Patches]]
 SLIPS: tuple[Slip, ...] = (
@@ -147,7 +151,7 @@ SLIPS: tuple[Slip, ...] = (
         2,
         _of((takeover.begin, "if newest.etag != head.etag:", "if newest.etag != head.etag and newest.swap is None:")),
     ),
-    ("a commit without an answer counts as done", 2, _of((store.Store.commit, "await self._landed(head, rows)", "True"))),
+    ("a commit without an answer counts as done", 2, _of((store.Store.commit, "await self._landed(rows)", "True"))),
     # -- rows
     ("refused writes leave no request id", 3, _of((write.write, "drive.report.refusal(exc.request_id)", "pass"))),
     ("what a look found of a lost answer is not told", 3, _of((drive.Drive.tell_unanswered, "self.report.add(", "str("))),
@@ -384,6 +388,25 @@ SLIPS: tuple[Slip, ...] = (
         9,
         _of((plan.placement, "if any(isinstance(observation, Unreadable) for observation in observed.values()):", "if False:")),
     ),
+    # -- a head that was removed or set back, and an audit key that not every instance has
+    ("a head that was lost stops its mirror", 1, _of((store.Store._newest, _BEHIND, "head"))),
+    ("nobody looks for a head that was lost", 1, _of((reconcile.reconcile, "look or head.etag is None", "False"))),
+    ("a rebuilt head forgets the marks", 6, _of((rebuild._marks, 'max(marks.get(key, ""), issued_at)', '""'))),
+    ("a rebuilt head forgets its swap", 1, _of((rebuild.rebuilt, "_swap(head, rows, now)", "None"))),
+    ("a rebuilt head takes no NIC for written", 2, _of((rebuild._swap, "tuple(sorted(named))", "()"))),
+    ("a rebuilt head forgets its freeze", 7, _of((rebuild.rebuilt, "_frozen(head, rows, now)", "None"))),
+    (
+        "an epoch is reused after a rebuild",
+        1,
+        _of((rebuild.rebuilt, 'max(head.epoch, *(_number(row, "Epoch") for row in rows))', "head.epoch")),
+    ),
+    ("an older decision is rebuilt", 1, _of((rebuild.rebuilt, "_newest(rows, *_ACCEPTED, *_CONFIRMED)", "None"))),
+    (
+        "an epoch that fell supersedes",
+        1,
+        _of((takeover.wait_for_swap, _FELL, ""), (takeover.wait_for_swap, "head.epoch > epoch", "head.epoch != epoch")),
+    ),
+    ("a plain row may follow a keyed one", 8, _of((seal.Seal.why_not_after, "if not alg.startswith(KEYED) or", "if True or"))),
 )
 
 UNSEEN: Mapping[str, str] = {
@@ -417,6 +440,15 @@ UNSEEN: Mapping[str, str] = {
     "a hold has no length": ("tests/vipcore/decision/test_judge.py::test_a_peer_that_says_primary_holds_a_claim_for_hold_s"),
     "a hint is dropped whatever its etag": (
         "tests/vipcore/entry/test_timer.py::test_a_hint_that_is_written_during_a_pass_survives_it"
+    ),
+    "a head that was lost stops its mirror": (
+        "tests/vipcore/ledger/test_rebuild.py::test_a_mirror_goes_on_after_its_head_was_lost"
+    ),
+    "nobody looks for a head that was lost": (
+        "tests/vipcore/ledger/test_rebuild.py::test_a_lost_vip_of_a_mirror_whose_head_is_gone_comes_back"
+    ),
+    "an epoch that fell supersedes": (
+        "tests/vipcore/ledger/test_rebuild.py::test_a_claim_that_waits_is_not_superseded_by_a_head_that_is_gone"
     ),
     "a freeze does not end by itself": ("tests/vipcore/decision/test_freeze.py::test_a_freeze_ends_at_its_time"),
 }
