@@ -5,9 +5,11 @@ when, every commit, every look and answer), the cloud's own history and the mirr
 """
 
 import hashlib
+import hmac
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -53,6 +55,9 @@ _DEFAULTS = {
 TAG = "mirror-vip-overwritten"
 """The one tag that a write may set, where Azure kept the etag of a NIC that was to be overwritten."""
 
+SPENDS = ("claim.accepted", "claim.confirmed", "claim.recorded")
+"""Rows with which a signature is used up."""
+
 INTENT = (*ACCEPTED, "swap.resumed", "drift.found")
 DECIDED = (*ACCEPTED, "claim.confirmed", "move.confirmed")
 
@@ -87,24 +92,38 @@ def chain(harness: Harness, mirror: str) -> Iterator[str]:
     """I8, with a hash check of its own."""
     rows = harness.ledger.rows.get(mirror, {})
     entities = [rows[key] for key in sorted(rows, reverse=True)]
-    previous = "0" * 64
+    previous, keyed = "0" * 64, False
+    key = harness.audit_key
+    name = "hmac-sha256:" + hashlib.sha256(key).hexdigest()[:16]
     for number, entity in enumerate(entities, 1):
         columns = {name: value for name, value in entity.items() if name != "Hash"}
         text = json.dumps(columns, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         if entity["Seq"] != number or entity["PrevHash"] != previous:
             yield f"I8 {mirror}: row {number} is not linked to the one before"
             return
-        previous = hashlib.sha256(text.encode()).hexdigest()
+        if entity["Alg"] != (name if keyed else entity["Alg"]) or entity["Alg"] not in ("sha256", name):
+            yield f"I8 {mirror}: row {number} says {entity['Alg']} after a keyed row"
+            return
+        keyed = entity["Alg"] == name
+        sealed = hmac.new(key, text.encode(), hashlib.sha256) if keyed else hashlib.sha256(text.encode())
+        previous = sealed.hexdigest()
         if previous != entity["Hash"]:
             yield f"I8 {mirror}: row {number} does not hash to its Hash"
             return
     head = harness.ledger.heads.get(mirror)
+    if entities and head is None:
+        yield f"I8 {mirror}: the head is gone, and {len(entities)} rows are there"
     if head and (head[0]["Seq"], head[0]["HeadHash"]) != (len(entities), previous):
         yield f"I8 {mirror}: the head does not match the last row"
 
 
 def _events(commit: Commit) -> list[str]:
     return [str(row.columns["Event"]) for row in commit.rows]
+
+
+def _rebuilds(commit: Commit) -> bool:
+    """Whether this is the rebuild of a head that was removed or set back: it is judged against what the trail knew before."""
+    return "head.rebuilt" in _events(commit)
 
 
 def _recorded(trace: Trace) -> bool:
@@ -245,14 +264,14 @@ class _Judge:
         if put.status is not None or not put.nic or put.head is None or put.trace.node.dead:
             return
         looks = [get.heard for get in put.trace.gets if get.nic == put.nic and get.at > put.sent]
-        mine = (commit for commit in put.trace.commits if commit.after.mirror == put.mirror)
+        mine = [commit for commit in put.trace.commits if commit.after.mirror == put.mirror and commit.at > put.sent]
         after = [commit for commit in mine if looks and commit.at > min(looks)]
         member = self._member(put.head.mirror, put.nic)
         said = any(
             row.columns["Event"] == "nic.write"
             and row.columns.get("Member") == member
             and row.columns.get("Outcome") == "unknown"
-            for commit in after
+            for commit in mine  # who lost the lease before it could look has told, and may have taken it again
             for row in commit.rows
         )
         if after and not said:
@@ -309,6 +328,8 @@ class _Judge:
         """I2: one driver at a time, who keeps the lease while a write is unanswered, and rewrites what a dead one left."""
         for commit in self.journal.commits:
             before, after = commit.before.lease, commit.after.lease
+            if _rebuilds(commit):
+                continue
             true = START + timedelta(seconds=commit.at)
             if before and after and before.owner != after.owner and before.until > true - timedelta(seconds=SKEW_S / 4):
                 yield f"I2 at {commit.at:.1f} s trace {commit.trace.number} took a live lease of {before.owner}"
@@ -460,12 +481,17 @@ class _Judge:
                 if (
                     trace.answer.code in UNSPENT
                     and not _recorded(trace)
-                    and any(c.before.replay_marks != c.after.replay_marks for c in trace.commits)
+                    and any(c.before.replay_marks != c.after.replay_marks for c in trace.commits if not _rebuilds(c))
                 ):
                     yield f"I7 trace {trace.number} was refused with {trace.answer.code} and its signature is spent"
                 for commit in trace.commits:
                     old, new = commit.before, commit.after
-                    if (old.desired, old.epoch, old.swap, old.lease) != (new.desired, new.epoch, new.swap, new.lease):
+                    if not _rebuilds(commit) and (old.desired, old.epoch, old.swap, old.lease) != (
+                        new.desired,
+                        new.epoch,
+                        new.swap,
+                        new.lease,
+                    ):
                         yield f"I7 trace {trace.number} was refused and changed the decision"
         for commit in self.journal.commits:
             events = _events(commit)
@@ -562,7 +588,7 @@ class _Judge:
         recorded_claim = old.recorded_claim
         if new.began < old.began:
             yield f"I1 the beginning of the decision fell at {commit.at:.1f} s from {old.began} to {new.began}"
-        if recorded_claim is None:
+        if recorded_claim is None or _rebuilds(commit):
             return
         decided = [row.columns.get("Member") for row in commit.rows if row.columns["Event"] in DECIDED]
         if new.desired != old.desired and new.desired != recorded_claim.member and new.began < recorded_claim.began:
@@ -601,9 +627,7 @@ class _Judge:
         for trace in self.journal.traces:
             if trace.signed is None:
                 continue
-            use_issued_at = any(
-                event in (*ACCEPTED, "claim.confirmed", "claim.recorded") for c in trace.commits for event in _events(c)
-            )
+            use_issued_at = any(event in SPENDS for c in trace.commits for event in _events(c))
             if not use_issued_at and not isinstance(trace.answer, Outcome):
                 continue
             if trace.signed in taken:
@@ -612,7 +636,7 @@ class _Judge:
             key, issued_at = trace.signed
             for commit in trace.commits:
                 events = _events(commit)
-                took = any(event in (*ACCEPTED, "claim.confirmed", "claim.recorded") for event in events)
+                took = any(event in SPENDS for event in events)
                 if took and commit.after.replay_marks.get(key, "") < issued_at:
                     yield f"I6 trace {trace.number} was accepted and its mark is not spent"
         for commit in self.journal.commits:
@@ -656,11 +680,19 @@ class _Judge:
     def heads(self, mirror: Mirror) -> Iterator[str]:
         """Epochs, seqs and hashes of consecutive heads; who decided."""
         previous: Head | None = None
+        looked, told, decided = -1.0, Head(mirror=mirror.name), Head(mirror=mirror.name)
         for commit in self.by_mirror[mirror.name]:
             old, new = commit.before, commit.after
-            if previous is not None and previous.etag != old.etag:
+            damaged = any(looked < at <= commit.at for at in self.journal.damaged.get(mirror.name, ()))
+            if previous is not None and previous.etag != old.etag and not damaged:
                 yield f"I8 {mirror.name}: a commit at {commit.at:.1f} s replaced a head that was not the newest"
-            previous = new
+            previous, looked = new, commit.at
+            if _rebuilds(commit):
+                yield from self._rebuilt(commit, replace(told, began=decided.began))
+            told = new if commit.rows else told
+            decided = new if any(event in DECIDED for event in _events(commit)) else decided
+            if _rebuilds(commit):
+                continue
             if new.epoch != old.epoch + (new.desired != old.desired):
                 yield f"I1 the epoch went from {old.epoch} to {new.epoch}, desired from {old.desired} to {new.desired}"
             if new.seq != old.seq + len(commit.rows) or (commit.rows and new.head_hash != commit.rows[-1].hash):
@@ -682,6 +714,26 @@ class _Judge:
                 yield f"I7 a swap to {new.desired} began at {commit.at:.1f} s during a freeze"
             if new.frozen != old.frozen and new.frozen and new.frozen.until and not commit.hinted:
                 yield f"I1 a freeze with an end was set at {commit.at:.1f} s without a hint for the timer"
+
+    def _rebuilt(self, commit: Commit, before: Head) -> Iterator[str]:
+        """I1, I2, I6, I8: a rebuilt head knows of the decision, the swap, the freeze and the marks that rows have told."""
+        new, name = commit.after, f"the head rebuilt at {commit.at:.1f} s"
+        began = before.began - timedelta(seconds=SKEW_S)  # what is known of it is the At of its row
+        if not self.journal.damaged.get(new.mirror):
+            yield f"I8 {name} was never damaged"
+        if (new.seq, new.desired, new.epoch) != (before.seq + 1, before.desired, before.epoch) or new.began < began:
+            yield f"I1 {name} says {new.desired} of epoch {new.epoch}; it was {before.desired} of {before.epoch}"
+        if (new.swap and new.swap.operation_id) != (before.swap and before.swap.operation_id):
+            yield f"I1 {name} says {new.swap}; it was {before.swap}"
+        if (new.frozen and new.frozen[:2]) != (before.frozen and before.frozen[:2]):
+            yield f"I7 {name} says {new.frozen}; it was {before.frozen}"
+        exact = before.lease is None or before.lease.owner != "unknown"  # a rebuilt head names more than need be
+        if exact and before.swap and new.swap and set(before.swap.maybe_in_flight) - set(new.swap.maybe_in_flight):
+            yield f"I2 {name} forgot writes to the NICs of {before.swap.maybe_in_flight}"
+        for earlier in self.by_mirror[new.mirror]:
+            signed = earlier.trace.signed if earlier.at < commit.at and earlier.trace.kind == "claim" else None
+            if signed and any(event in SPENDS for event in _events(earlier)) and new.replay_marks.get(signed[0], "") < signed[1]:
+                yield f"I6 {name} forgot that {signed[1]} of {signed[0]} is used up"
 
     def _true(self, at: float) -> datetime:
         return START + timedelta(seconds=at + SKEW_S / 2)

@@ -32,7 +32,7 @@ from vipcore.entry import freezes, status
 from vipcore.entry.timer import Timer
 from vipcore.errors import CommitUnknown, NoReply, NoToken, Stale, Unreachable
 from vipcore.instants import Instant, to_text
-from vipcore.ledger.audit import Caller, Row
+from vipcore.ledger.audit import Caller, Row, Seal
 from vipcore.ledger.head import Head
 from vipcore.ledger.port import WorkItem
 from vipcore.ledger.store import Store
@@ -103,6 +103,7 @@ class Harness:
     config: Config | None = None
     table_s: float = 0.008
     arm_s: float = 0.03
+    audit_key: bytes = b"k" * 32
 
     def __post_init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -169,6 +170,21 @@ class Harness:
                 self.journal.by_hand[mirror] = self.loop.time()
                 self._asked("PUT", member.nic_id, document)
                 await asyncio.sleep(4.0)
+
+    def damage(self, mirror: str = "PROD", copy: dict[str, Any] | None = None) -> None:
+        """The head is removed, or restored from a copy of its row."""
+        self.journal.damaged.setdefault(mirror, []).append(self.loop.time())
+        self.ledger.set_head(mirror, copy)
+
+    def copy(self, mirror: str = "PROD") -> dict[str, Any] | None:
+        """The head's row as it is now."""
+        stored = self.ledger.heads.get(mirror)
+        return dict(stored[0]) if stored else None
+
+    def introduce_key(self, *nodes: "Node") -> None:
+        """These instances are started with VIP_AUDIT_KEY set; the others, which run on, do not know it."""
+        for node in nodes:
+            node.controller.store.seal = Seal(self.audit_key)
 
     def _asked(self, method: str, nic_id: str, document: Any = None) -> Any:
         """One request of another client of Azure. None: refused."""

@@ -168,6 +168,8 @@ class Journal:
     """Member -> until when no attach to its NIC is allowed."""
     by_hand: dict[str, float] = field(default_factory=dict)
     """Mirror -> when somebody last wrote a NIC to move its VIP by hand."""
+    damaged: dict[str, list[float]] = field(default_factory=dict)
+    """Mirror -> when its head was removed, or an older copy took its place."""
     sending: Put | None = None
     """The write that the cloud is judging right now."""
 

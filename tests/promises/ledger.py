@@ -34,6 +34,12 @@ class MemoryLedger:
             known = self._parsed[mirror] = (stored, Head.from_entity(*stored))
         return known[1]
 
+    def set_head(self, mirror: str, entity: dict[str, object] | None) -> None:
+        """Damage: an older copy takes the head's place, or none does."""
+        self.heads.pop(mirror, None)
+        if entity is not None:
+            self.heads[mirror] = (entity, self._etag())
+
     async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
         stored = self.heads.get(head.mirror)
         if (stored[1] if stored else None) != head.etag:

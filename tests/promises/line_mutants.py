@@ -8,7 +8,7 @@ from vipcore.adapters import clock
 from vipcore.arm import client, rate_limit
 from vipcore.decision import accept, decide, drift, judge, reads, reconcile, request, rules, takeover
 from vipcore.entry import freezes, timer
-from vipcore.ledger import head, store
+from vipcore.ledger import audit, head, rebuild, store
 from vipcore.swap import converge, drive, ending, in_flight, lease, plan, preflight, steps, write
 
 Edit = tuple[Any, str, str]
@@ -45,6 +45,10 @@ def _settled_by_a_refusal() -> Patches:
     slipped = {**in_flight.TRANSITIONS[again], event.REFUSE: in_flight.Write.NONE}
     return [(in_flight, "TRANSITIONS", {**in_flight.TRANSITIONS, again: slipped})]
 
+
+_BEHIND = "await self._rebuilt(head) if head.etag == known.etag or head.seq < known.seq else head"
+_FELL = """if head.epoch < epoch:
+            raise HeadChanged(head)"""
 
 Slip = tuple[str, int, Callable[[], Patches]]
 SLIPS: tuple[Slip, ...] = (
@@ -433,6 +437,25 @@ SLIPS: tuple[Slip, ...] = (
         9,
         _of((plan.placement, "if any(isinstance(observation, Unreadable) for observation in observed.values()):", "if False:")),
     ),
+    # -- a head that was removed or set back, and an audit key that not every instance has
+    ("a head that was lost stops its mirror", 1, _of((store.Store._caught_up, _BEHIND, "head"))),
+    ("nobody looks for a head that was lost", 1, _of((reconcile.reconcile, "look or head.etag is None", "False"))),
+    ("a rebuilt head forgets the marks", 6, _of((rebuild._marks, 'max(marks.get(key, ""), issued_at)', '""'))),
+    ("a rebuilt head forgets its swap", 1, _of((rebuild.rebuilt, "_swap(head, rows, now)", "None"))),
+    ("a rebuilt head takes no NIC for written", 2, _of((rebuild._swap, "tuple(sorted(named))", "()"))),
+    ("a rebuilt head forgets its freeze", 7, _of((rebuild.rebuilt, "_frozen(head, rows, now)", "None"))),
+    (
+        "an epoch is reused after a rebuild",
+        1,
+        _of((rebuild.rebuilt, 'max(head.epoch, *(_number(row, "Epoch") for row in rows))', "head.epoch")),
+    ),
+    ("an older decision is rebuilt", 1, _of((rebuild.rebuilt, "_newest(rows, *_ACCEPTED, *_CONFIRMED)", "None"))),
+    (
+        "an epoch that fell supersedes",
+        1,
+        _of((takeover.wait_for_swap, _FELL, ""), (takeover.wait_for_swap, "head.epoch > epoch", "head.epoch != epoch")),
+    ),
+    ("a plain row may follow a keyed one", 8, _of((audit.Seal.why_not_after, "if not alg.startswith(KEYED) or", "if True or"))),
 )
 
 UNSEEN: Mapping[str, str] = {
@@ -482,6 +505,15 @@ UNSEEN: Mapping[str, str] = {
     "a document without configurations is a NIC's": "tests/vipcore/swap/test_drive.py::test_a_nic_that_is_not_shown_as_it_is",
     "a configuration without subnet is whole": "tests/vipcore/swap/test_drive.py::test_a_nic_that_is_not_shown_as_it_is",
     "a target's 404 ends the drive": "tests/vipcore/swap/test_drive.py::test_a_target_that_is_not_shown_for_a_moment",
+    "a head that was lost stops its mirror": (
+        "tests/vipcore/ledger/test_rebuild.py::test_a_mirror_goes_on_after_its_head_was_lost"
+    ),
+    "nobody looks for a head that was lost": (
+        "tests/vipcore/ledger/test_rebuild.py::test_a_lost_vip_of_a_mirror_whose_head_is_gone_comes_back"
+    ),
+    "an epoch that fell supersedes": (
+        "tests/vipcore/ledger/test_rebuild.py::test_a_claim_that_waits_is_not_superseded_by_a_head_that_is_gone"
+    ),
 }
 """Line mutants that no seed shows, and the test that fails under each: the simulation has no event for them, or almost never."""
 

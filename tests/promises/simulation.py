@@ -159,6 +159,7 @@ class Simulation:
         self.trap = self._trap(holder) if rng.random() < 0.08 or self.own_pips else None
         self.last_until = 40.0 + 80.0 * rng.random()
         self.made = 0
+        self.keyed = False
         self.nodes: list[Node] = []
         self.agents: list[asyncio.Task[Any]] = []
         self.doubles: list[asyncio.Task[None]] = []
@@ -234,6 +235,8 @@ class Simulation:
     def new_node(self) -> Node:
         self.made += 1
         node = self.harness.node(f"n{self.made}", skew_s=self.skew())
+        if self.keyed:
+            self.harness.introduce_key(node)
         self.nodes.append(node)
         return node
 
@@ -336,6 +339,20 @@ class Simulation:
         await asyncio.sleep(at)
         site = self.rng.choice(self.sites)
         await self.harness.by_hand(site.mirror, self.rng.choice(site.members))
+
+    async def damage(self, at: float, rng: random.Random) -> None:
+        """A head is removed, or an older copy of it restored."""
+        await asyncio.sleep(at)
+        mirror = rng.choice(self.sites).mirror
+        copy = self.harness.copy(mirror) if rng.random() < 0.5 else None
+        await asyncio.sleep(60.0 * rng.random() ** 2)
+        self.harness.damage(mirror, copy)
+
+    async def audit_key(self, at: float, rng: random.Random) -> None:
+        """VIP_AUDIT_KEY is set: one instance starts with it, the others run on without it until they are replaced."""
+        await asyncio.sleep(at)
+        self.keyed = True
+        self.harness.introduce_key(rng.choice(self.nodes))
 
     async def no_identity(self, at: float) -> None:
         """The managed identity gives no token for a while."""
@@ -446,6 +463,10 @@ class Simulation:
             actors += [
                 asyncio.ensure_future(self.hides(self.hidden.random() * until)) for _ in range(self.hidden.randrange(1, 4))
             ]
+        state = random.Random(f"{self.seed}/state")
+        for event, share in ((self.damage, 0.15), (self.damage, 0.15), (self.audit_key, 0.1)):
+            if state.random() < share:
+                actors.append(asyncio.ensure_future(event(state.random() * until, state)))
         await asyncio.sleep(until)
         for task in actors:
             task.cancel()
@@ -454,6 +475,8 @@ class Simulation:
     async def settle(self) -> list[str]:
         """The quiet period: everything works again, agents go on, the timer ticks."""
         self.chaos.calm = True
+        if self.keyed:
+            self.harness.introduce_key(*self.harness.nodes)
         self.harness.cloud.switches = self.calm
         self.harness.journal.traps = {name: self.harness.loop.time() for name in self.harness.journal.traps}
         self.harness.cloud.scripts.clear()

@@ -68,6 +68,8 @@ async def reconcile(controller: Controller, mirror: Mirror, head: Head, caller: 
 
     `look`: whether it is this mirror's turn to have its placement compared with desired.
     """
+    if look or head.etag is None:
+        head = await controller.store.caught_up(head)
     now = controller.clock.now()
     if head.frozen and not rules.frozen(head, now):
         head = await lift_freeze(controller, head, caller, "the freeze has expired")

@@ -11,7 +11,7 @@ from vipcore import instants
 from vipcore.arm.rate_limit import Permits
 from vipcore.decision import rules
 from vipcore.errors import Refusal, VipError
-from vipcore.instants import Instant
+from vipcore.instants import Instant, to_text
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.head import Head, Repeat, repeated, use_issued_at
 from vipcore.limits import USE_CASE_S_MAX
@@ -21,6 +21,10 @@ DRIVE_S: Final = 60.0
 """How long the timer may drive one mirror; what is not done then is gone on with by the next pass."""
 
 REPEAT_S: Final = 60.0
+
+
+SPENDING: Final = ("claim.accepted", "claim.confirmed", "claim.recorded")
+"""Rows with which a claim's `issued_at` is used up; they tell it, so that a lost head's marks can be known again (I6)."""
 
 
 class HeadChanged(VipError):
@@ -74,7 +78,10 @@ class Request:
 
     def entry(self, event: str, **columns: Any) -> Entry:
         """A row about this request."""
-        evidence = self.claim.evidence if self.claim else None
+        claim = self.claim
+        if claim and not self.by_timer and event in SPENDING:
+            columns["issued_at"] = to_text(claim.issued_at)
+        evidence = claim.evidence if claim else None
         return self.caller.entry(event, member=self.member, claim_id=self.claim_id, evidence=evidence, **columns)
 
     def replayed(self, head: Head) -> Refusal | None:

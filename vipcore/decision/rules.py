@@ -10,7 +10,7 @@ from typing import Final
 from vipcore import instants
 from vipcore.errors import Refusal
 from vipcore.instants import Instant
-from vipcore.ledger.head import Head, RecordedClaim
+from vipcore.ledger.head import Head, RecordedClaim, replay_mark
 from vipcore.model import Claim, Epoch, Mirror, Move, Page
 
 BINDING_EVENTS: Final = ("CheckBecomePrimaryOK", "NotifyBecomePrimary")
@@ -31,7 +31,7 @@ Pages = Mapping[str, Page]
 
 def replayed(head: Head, claim: Claim) -> Refusal | None:
     """An `issued_at` at or before that key's mark was accepted before, or is older than one that was (I6)."""
-    if instants.to_text(claim.issued_at) > head.replay_marks.get(claim.key_id, ""):
+    if instants.to_text(claim.issued_at) > replay_mark(head, claim.key_id):
         return None
     return Refusal("claim-replayed", "A claim of this key with this or a later issued_at has been accepted; sign a fresh one.")
 

@@ -89,7 +89,9 @@ async def wait_for_swap(controller: Controller, request: Request, head: Head, op
     """Wait for the swap under way; take the lease over where it is free. Raises Refusal."""
     wait = 0.1
     while True:
-        if head.epoch != epoch:
+        if head.epoch < epoch:
+            raise HeadChanged(head)  # an epoch never falls: the head was set back or removed, and is rebuilt at the next commit
+        if head.epoch > epoch:
             raise Refusal(
                 f"{request.kind}-superseded",
                 f"Meanwhile epoch {head.epoch} made {head.desired} the one that holds the VIP.",

@@ -47,6 +47,8 @@ async def delete(controller: Controller, mirror_name: str, query: Mapping[str, s
     reason, operator = (bodies.text(name, query.get(name)) for name in ("reason", "operator"))
     with storage_needed():
         head = await controller.ledger.load_head(mirror.name)
+        if head.frozen is None:
+            head = await controller.store.caught_up(head)  # a head that was lost may have lost its freeze
         if head.frozen is not None:
             await controller.ledger.put_work_item(mirror.name)
             head = await lift_freeze(controller, head, Caller(f"operator:{operator}", correlation_id), reason)

@@ -35,6 +35,20 @@ class Seal:
         ours = {KEYED + fingerprint(key): key for key in (self.key, self.previous) if key is not None}
         return None if alg == PLAIN else ours[alg]
 
+    def why_not_after(self, alg: str) -> str | None:
+        """Why this seal would break the chain after a row of that Alg, and what to do, or None.
+
+        After a plain row any seal will do. After a keyed one a plain row is a break, and a row of another key is one to whoever
+        holds only the first.
+        """
+        held = {fingerprint(key) for key in (self.key, self.previous) if key is not None}
+        if not alg.startswith(KEYED) or (self.key is not None and alg.removeprefix(KEYED) in held):
+            return None
+        return (
+            f"the newest audit row is sealed with the audit key {alg.removeprefix(KEYED)[:16]}, which this instance lacks. "
+            "Set VIP_AUDIT_KEY to that key, or to a new one and VIP_AUDIT_KEY_PREVIOUS to that key"
+        )
+
 
 def fingerprint(key: bytes) -> str:
     """16 hex digits that name an audit key without telling it (the keys are random, at least 256 bits)."""
@@ -57,7 +71,7 @@ _TOP: Final = 9999999999999999999
 EVENTS: Final = (
     "claim.accepted", "claim.confirmed", "claim.recorded", "claim.refused", "move.accepted", "move.confirmed", "move.refused",
     "nic.write", "swap.completed", "swap.failed", "swap.resumed", "drift.found", "drift.repaired", "readiness.changed",
-    "frozen", "unfrozen",
+    "frozen", "unfrozen", "head.rebuilt",
 )  # fmt: skip
 
 
@@ -66,9 +80,16 @@ def row_key(seq: int) -> str:
     return f"audit-{_TOP - seq:019d}"
 
 
+def seq_of(key: str) -> int:
+    """The seq of a RowKey; -1 where it is none of ours. What a row's columns say may be forged."""
+    digits = key.removeprefix("audit-")
+    seq = _TOP - int(digits) if re.fullmatch("[0-9]{19}", digits) else -1
+    return seq if 0 < seq < 2**62 else -1
+
+
 COLUMN: Final = {name: name.title().replace("_", "") for name in (
     "actor", "member", "from_member", "claim_id", "operation_id", "correlation_id", "arm_request_ids", "duration_ms",
-    "outcome", "detail", "evidence",
+    "outcome", "detail", "evidence", "issued_at",
 )}  # fmt: skip
 """Keyword of `Entry` -> column of the table (docs/api.md section 8)."""
 

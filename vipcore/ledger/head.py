@@ -156,6 +156,8 @@ class Head:
     claim_id: str | None = field(default=None, metadata=_in("ClaimId", str))
     seq: int = 0
     head_hash: str = GENESIS
+    alg: str | None = field(default=None, metadata=_in("Alg", str))
+    """How the newest row is sealed (`Seal.alg`); None where it was written before this was kept."""
     replay_marks: Mapping[str, str] = field(default_factory=dict, metadata=_in("Marks", _json(dict)))
     """Per key id the `issued_at` of its latest accepted claim: nothing signed at or before it is accepted again."""
     lease: Lease | None = None
@@ -218,7 +220,9 @@ class Head:
                 **{name: read(entity[column]) for name, column, read in _COLUMNS if column in entity},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
-            raise ValueError(f"the head row of mirror {entity.get('PartitionKey')!r} is damaged: {exc!r}") from exc
+            raise ValueError(
+                f"the head row of mirror {entity.get('PartitionKey')!r} is damaged ({exc!r}); delete it, and it is rebuilt"
+            ) from exc
 
 
 _COLUMNS: Final = [(one.name, one.metadata["column"], one.metadata["read"]) for one in fields(Head) if one.metadata]
@@ -232,11 +236,19 @@ def expecting_late_writes(head: Head, members: Iterable[str], now: Instant, unti
     return replace(head, late_writes=expected)
 
 
+OTHER_KEYS: Final = ""
+"""The key id whose mark holds for every key without one of its own, after a head was rebuilt."""
+
 REPLAY_MARKS_MAX: Final = 200
 """Keys come and go over the years, and a column of the table takes 32,768 characters. The marks of the keys that were used
 last are kept: an older one guards nothing any more, since a signature is fresh for minutes."""
 
 REPEATS_MAX: Final = 64
+
+
+def replay_mark(head: Head, key_id: str) -> str:
+    """Nothing that this key signed at or before this instant is accepted; empty where it has signed nothing yet."""
+    return head.replay_marks.get(key_id, head.replay_marks.get(OTHER_KEYS, ""))
 
 
 def use_issued_at(head: Head, key_id: str, issued_at: Instant) -> Head:

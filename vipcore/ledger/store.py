@@ -1,4 +1,9 @@
-"""How the head changes: judge the newest head, seal the rows, commit both in one transaction, and judge again after a race."""
+"""How the head changes: judge the newest head, seal the rows, commit both in one transaction, and judge again after a race.
+
+Two faults of others are met here. A head that is behind its trail (removed, or restored from an older copy) is rebuilt before
+anything is decided on it (`rebuild.py`): no row can take the place of one that is there, so the transaction fails, and the head
+read again is still the one that we sent, or older than one that was stored. A chain that our seal would break is left alone.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -9,7 +14,7 @@ from typing import Final
 from vipcore import instants
 from vipcore.errors import CommitUnknown, Stale, Unreachable
 from vipcore.instants import Instant
-from vipcore.ledger import audit
+from vipcore.ledger import audit, rebuild
 from vipcore.ledger.audit import Entry, Row, Seal
 from vipcore.ledger.head import Head
 from vipcore.ledger.port import Ledger
@@ -28,10 +33,15 @@ TIME_S_MAX: Final = 2.0
 """How long a process's first request may wait to hear what time it is."""
 
 _TRIES: Final = 12
+_PAGE: Final = 1000
 
 
 class CommitInDoubt(Unreachable):
     """A transaction got no answer, and the table went away before a read could tell: its rows may be in the trail."""
+
+
+class WrongSeal(Unreachable):
+    """The newest row is sealed with an audit key that this instance does not hold: a row of ours would break the chain."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
@@ -61,22 +71,19 @@ class Store:
     async def commit(self, head: Head, change: Change, sending: Sending = lambda _: None) -> Head:
         """Apply a change to the mirror's head; returns the head as stored.
 
-        Raises Unreachable (CommitInDoubt where the change may have landed), and whatever `change` raises. A read settles a lost
-        answer: the row at our seq is ours or it is not. If it is ours and others have gone on from there, the result is our own
-        head with the etag `OUTDATED`: it is what we decided, and a caller that acts on it reads the newest head first.
+        Raises Unreachable (CommitInDoubt where the change may have landed; WrongSeal), and whatever `change` raises. A read
+        settles a lost answer: the row at our seq is ours or it is not. If it is ours and others have gone on from there, the
+        result is our own head with the etag `OUTDATED`: it is what we decided; a caller that acts on it reads the newest first.
         """
         if head.etag == OUTDATED:
-            head = await self.ledger.load_head(head.mirror)
+            head = await self._caught_up(head, await self.ledger.load_head(head.mirror))
         unknown: list[tuple[Head, Sequence[Row]]] = []
         """Transactions without an answer. One may land even after a read that did not find it: then the next one conflicts."""
         for attempt in range(_TRIES):
             new, entries = change(head)
             if new is head and not entries:
                 return head
-            at = instants.to_text(self.clock.now())
-            rows = audit.append(head.mirror, head.seq, head.head_hash, entries, at=at, epoch=new.epoch, seal=self.seal)
-            seq, head_hash = (rows[-1].seq, rows[-1].hash) if rows else (new.seq, new.head_hash)
-            new = replace(new, seq=seq, head_hash=head_hash, etag=head.etag)
+            new, rows = await self._sealed(head, new, entries)
             sending(rows)
             try:
                 stored: Head | None = await self.ledger.commit(new, rows)
@@ -84,29 +91,86 @@ class Store:
                 if isinstance(exc, CommitUnknown):
                     unknown.append((new, rows))
                 try:
-                    head = await self.ledger.load_head(new.mirror)
+                    known, head = head, await self.ledger.load_head(new.mirror)
                     stored = await self._landed(head, unknown)
+                    if stored is None and isinstance(exc, Stale):
+                        head = await self._caught_up(known, head)
                 except Unreachable as away:
                     if unknown:
                         raise CommitInDoubt(str(away)) from away
                     raise
             if stored is not None:
                 if rows:
-                    # The second place of trust: a head hash that only the log has shows that a tail of the table was cut off.
-                    self.log("audit.head", mirror=stored.mirror, seq=stored.seq, hash=stored.head_hash)
+                    self._trust(stored)
                 return stored
             await asyncio.sleep(0.02 * attempt * self.clock.jitter())
         raise Unreachable(f"the head of mirror {head.mirror} changed {_TRIES} times while this was committed")
 
+    async def caught_up(self, head: Head) -> Head:
+        """The head; the newest, rebuilt, where the trail has gone on without it. Costs one row where all is well."""
+        newest = await self.ledger.newest_rows(head.mirror, before=None, limit=1)
+        if not newest or audit.seq_of(newest[0].row_key) <= head.seq:
+            return head
+        head = await self.ledger.load_head(head.mirror)  # after the row: a head that knows less than this one is behind
+        return head if audit.seq_of(newest[0].row_key) <= head.seq else await self._rebuilt(head)
+
+    async def _caught_up(self, known: Head, head: Head) -> Head:
+        """The head as it was read after a conflict over the one that we knew; rebuilt where it is behind its trail."""
+        return await self._rebuilt(head) if head.etag == known.etag or head.seq < known.seq else head
+
+    async def _rebuilt(self, head: Head) -> Head:
+        """The head after a rebuild, ours or another's; as it is where no rows follow it."""
+        rows: list[Row] = []
+        while not rebuild.is_enough(head, rows):
+            page = await self.ledger.newest_rows(head.mirror, before=rows[-1].seq if rows else None, limit=_PAGE)
+            ours = [row._replace(seq=seq) for row in page if (seq := audit.seq_of(row.row_key)) > 0]
+            rows += ours
+            if len(page) < _PAGE or not ours:
+                break
+        rows = [row for row in rows if row.seq > head.seq]
+        if not rows:
+            return head
+        after, entry = rebuild.rebuilt(head, rows, self.clock.now())
+        after, sealed = await self._sealed(after, after, [entry])
+        await self.ledger.put_work_item(head.mirror)
+        try:
+            stored = await self.ledger.commit(after, sealed)
+        except (Stale, CommitUnknown):
+            return await self.ledger.load_head(head.mirror)
+        self.log("head.rebuilt", mirror=stored.mirror, detail=str(entry.columns["Detail"]))
+        self._trust(stored)
+        return stored
+
+    async def _sealed(self, head: Head, new: Head, entries: Sequence[Entry]) -> tuple[Head, Sequence[Row]]:
+        """The new head over this one, and the entries as rows. Raises WrongSeal, Unreachable."""
+        alg = head.alg
+        if alg is None and head.seq:
+            # Written before heads told it.
+            newest = await self.ledger.load_row(head.mirror, head.seq)
+            alg = str(newest.columns.get("Alg")) if newest else None
+        if why := self.seal.why_not_after(alg or ""):
+            self.log("audit.key", mirror=head.mirror, why=why)
+            raise WrongSeal(why)
+        at = instants.to_text(self.clock.now())
+        rows = audit.append(head.mirror, head.seq, head.head_hash, entries, at=at, epoch=new.epoch, seal=self.seal)
+        if rows:
+            return replace(new, seq=rows[-1].seq, head_hash=rows[-1].hash, alg=self.seal.alg, etag=head.etag), rows
+        return replace(new, alg=alg, etag=head.etag), rows
+
+    def _trust(self, stored: Head) -> None:
+        """The second place of trust: a head hash that only the log has shows that a tail of the table was cut off."""
+        self.log("audit.head", mirror=stored.mirror, seq=stored.seq, hash=stored.head_hash)
+
     async def _landed(self, head: Head, unknown: Sequence[tuple[Head, Sequence[Row]]]) -> Head | None:
         """What was stored by one of the transactions whose answers were lost; None: none of them has taken effect.
+
+        The row tells; a head may have been set back since.
 
         Without a row nobody can tell whose transaction it was, so it is made again: another delivery of the same request may
         have left the head as we wanted it (I6).
         """
         for new, rows in unknown:
-            if rows and head.seq >= rows[-1].seq:
-                stored = await self.ledger.load_row(rows[-1].mirror, rows[-1].seq)
-                if stored is not None and stored.hash == rows[-1].hash:
-                    return head if head == new else replace(new, etag=OUTDATED)
+            stored = await self.ledger.load_row(rows[-1].mirror, rows[-1].seq) if rows else None
+            if stored is not None and stored.hash == rows[-1].hash:
+                return head if head == new else replace(new, etag=OUTDATED)
         return None

@@ -26,7 +26,7 @@ from vipcore.errors import AzureRefusal, Unreachable, VipError
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Entry, Row
 from vipcore.ledger.head import LEASE_MARGIN_S, Head, Lease, expecting_late_writes
-from vipcore.ledger.store import OUTDATED, Change, CommitInDoubt, Store
+from vipcore.ledger.store import OUTDATED, Change, CommitInDoubt, Store, WrongSeal
 from vipcore.swap.in_flight import LATE_WRITES_S, InFlight
 from vipcore.swap.report import Report
 
@@ -123,8 +123,8 @@ class HeldLease:
         while True:
             try:
                 return await work()
-            except Unreachable:
-                if _now() + wait >= self.deadline:
+            except Unreachable as exc:
+                if isinstance(exc, WrongSeal) or _now() + wait >= self.deadline:
                     raise
             await asyncio.sleep(instants.spread(wait, self.store.clock.jitter()))
             wait = min(2 * wait, RETRY_S_MAX)

@@ -22,7 +22,8 @@ FULL = Head(
     epoch=Epoch(2**31 + 5),
     began=NOW,
     claim_id="c1",
-    replay_marks={"mirrora-1": AT},
+    alg="sha256",
+    replay_marks={"mirrora-1": AT, "": AT},
     lease=Lease(owner="i1", until=NOW),
     swap=Swap(operation_id="o", from_member=None, started_at=NOW, actor="key:mirrora-1", maybe_in_flight=("MIRRORB", "MIRRORA")),
     last_swap=LastSwap(operation_id="p", from_member="MIRRORB", to="MIRRORA", at=NOW, total_ms=12, phases=(("look", 3),)),
@@ -54,6 +55,7 @@ def every_column(member: str = "HOST/INSTANCE") -> Entry:
         outcome="completed",
         detail="A sentence, äöü € 漢 \U0001f512\nand a second line.",
         evidence='{"a":[1,"--changeset","HTTP/1.1 500 no"],"etag: x":null}',
+        issued_at=AT,
     )
 
 

@@ -15,10 +15,12 @@ from tests.vipcore.adapters.ledgers import AT, behind, extended, grown, port_of,
 from tests.vipcore.adapters.wire import Proxy, Scripted, Seen, proxied, scripted
 from vipcore.adapters import table as adapter
 from vipcore.adapters import wiring
+from vipcore.adapters.clock import TableClock
 from vipcore.adapters.ledger import TableLedger
 from vipcore.errors import CommitUnknown, NoIdentity, Stale, Unreachable
 from vipcore.ledger.audit import Broken, Entry, Link, Seal, check_chain, row_key
 from vipcore.ledger.head import Head
+from vipcore.ledger.store import Store
 from vipcore.settings.environment import Config
 
 ROW = Entry(event="frozen", actor="operator:x", duration_ms=7)
@@ -356,3 +358,26 @@ async def test_without_a_token_a_commit_had_no_effect(monkeypatch: pytest.Monkey
                     await ledger.commit(*extended(HEAD, ROW))
         await credential.close()
     assert 1 <= len(identity.seen) <= 5  # those of one try of azure-identity: an endpoint that refuses is left alone then
+
+
+@pytest.mark.parametrize("way", ["removed", "restored"])
+async def test_a_head_that_was_lost_is_rebuilt(azurite: str, ledger: TableLedger, way: str) -> None:
+    """The service refuses the transaction for the row that is there, whether the head is an older copy or is gone. (I8)"""
+    old = await grown(ledger, "PROD", 3)
+    async with stored(azurite, ledger) as table:
+        copy = await table.get_entity("PROD", "head")
+        await grown(ledger, "PROD", 5)
+        await table.delete_entity("PROD", "head")
+        if way == "restored":
+            await table.create_entity(copy)
+    lines: list[str] = []
+    store = Store(
+        ledger=ledger, clock=TableClock(lambda *_, **__: None), seal=Seal(), log=lambda event, /, **_: lines.append(event)
+    )
+
+    head = await store.commit(await ledger.load_head("PROD"), lambda newest: (newest, [ROW]))
+
+    assert (head.seq, old.seq) == (10, 3)
+    assert [row.columns["Event"] for row in await ledger.newest_rows("PROD", before=None, limit=2)] == ["frozen", "head.rebuilt"]
+    assert isinstance(check_chain("PROD", await ledger.rows_from("PROD", 1, limit=99), Link(), Seal()), Link)
+    assert lines == ["head.rebuilt", "audit.head", "audit.head"]

@@ -64,6 +64,7 @@ any_head = st.builds(
     claim_id=st.none() | texts,
     seq=st.integers(0, 2**53),
     head_hash=texts,
+    alg=st.none() | texts,
     replay_marks=st.dictionaries(names, instants.map(to_text), max_size=3),
     lease=st.none() | leases,
     swap=st.none() | swaps,

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tests.promises.harness import Fate, Harness, LandsLate, Node
-from tests.promises.helpers import assert_kept, events, virtual
+from tests.promises.helpers import NIC_B, assert_kept, events, refused, timer, virtual
 from tests.promises.ledger import MemoryLedger
 from tests.promises.loop import run
-from vipcore.errors import CommitUnknown
-from vipcore.ledger.audit import Entry, Row
+from vipcore.errors import CommitUnknown, Refusal
+from vipcore.ledger.audit import Entry, Row, Seal
 from vipcore.ledger.head import Head
 from vipcore.ledger.store import OUTDATED
 
@@ -151,3 +151,89 @@ async def test_a_commit_that_lands_after_the_read_that_looked_for_it(after_s: fl
     assert harness.loop.time() - began < 10.0
     assert (await events(harness)).count("claim.accepted") == 1
     await assert_kept(harness, on="mirrorb280_z2")
+
+
+OLD, NEW = b"o" * 32, b"n" * 32
+
+
+@virtual
+async def test_a_key_that_one_instance_has_first_breaks_no_chain() -> None:
+    """The instance without the key stops writing once a row is keyed, also in the middle of a swap, and says why. (I8)"""
+    harness = Harness()
+    old, new = harness.node("old"), harness.node("new")
+    harness.introduce_key(new)
+    harness.config = replace(old.controller.config, seal=new.controller.store.seal)
+    move = asyncio.ensure_future(refused(old.move("MIRRORB")))
+    await asyncio.sleep(1.0)
+
+    await new.freeze()
+    refusal = await move
+
+    assert refusal.code == "storage-unavailable"
+    assert "Set VIP_AUDIT_KEY" in refusal.detail
+    assert ("audit.key", "PROD") in [(event, fields.get("mirror")) for event, fields in old.log]
+    with pytest.raises(Refusal, match="VIP_AUDIT_KEY"):
+        await old.unfreeze()
+    await timer(old, 60.0)
+    await timer(new, 60.0)
+    await assert_kept(harness, on=NIC_B, rows_of_writes=False)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "writes"),
+    [
+        (Seal(), Seal(NEW), True),
+        (Seal(OLD), Seal(NEW, OLD), True),
+        (Seal(NEW, OLD), Seal(NEW), True),
+        (Seal(OLD), Seal(), False),
+        (Seal(OLD), Seal(None, OLD), False),
+        (Seal(OLD), Seal(NEW), False),
+        (Seal(NEW, OLD), Seal(OLD), False),
+    ],
+)
+@pytest.mark.parametrize("told", [True, False])
+@virtual
+async def test_who_may_write_after_a_row(before: Seal, after: Seal, writes: bool, told: bool) -> None:
+    """After a keyed row only who has a key and knows that row's; where the head does not tell, the row does. (I8)"""
+    harness = Harness()
+    first, second = harness.node("n1"), harness.node("n2")
+    first.controller.store.seal, second.controller.store.seal = before, after
+    await first.freeze()
+    head = await harness.head()
+    assert head.alg == before.alg
+    copy = harness.copy() or {}
+    if not told:
+        del copy["Alg"]
+        harness.ledger.set_head("PROD", copy)
+
+    if writes:
+        await second.unfreeze()
+        assert (await harness.head()).alg == after.alg
+    else:
+        for asked in (second.unfreeze(), second.freeze(), second.move("MIRRORB", force=True)):
+            with pytest.raises(Refusal, match=r"storage-unavailable.*Set VIP_AUDIT_KEY"):
+                await asked
+        assert (await harness.head()).seq == head.seq
+
+
+@virtual
+async def test_a_commit_that_landed_before_its_head_was_lost_is_not_made_again() -> None:
+    """Its answer is lost, and then its head: the row tells that it landed. (I3, I8)"""
+    harness = Harness()
+
+    class Lost(Fate):
+        async def between(self, node: Node, label: str) -> None:
+            if label == "table commit":
+                harness.fate = Fate()
+                harness.damage()
+                raise CommitUnknown("lost")
+
+    node = harness.node("n1")
+    await node.freeze()
+    harness.fate = Lost()
+
+    stored = await node.controller.store.commit(await harness.head(), decide)
+    await node.unfreeze()
+
+    assert stored.desired == "A"
+    assert await events(harness) == ["frozen", "claim.accepted", "head.rebuilt", "unfrozen"]
