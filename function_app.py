@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import azure.functions as func
 
+from vipcore import VERSION
 from vipcore.decision.controller import Controller
 from vipcore.entry import bodies, claims, freezes, moves, signatures, status, trail
 from vipcore.entry.timer import Timer
@@ -73,8 +74,9 @@ async def _answered(req: func.HttpRequest, use_case: UseCase) -> func.HttpRespon
 def _encoded(
     body: Mapping[str, Any], correlation_id: str, code: int = 200, media_type: str = "application/json", **headers: str
 ) -> func.HttpResponse:
-    headers = {"x-correlation-id": correlation_id, "Cache-Control": "no-store", **headers}
-    return func.HttpResponse(json.dumps(body), status_code=code, headers=headers, mimetype=media_type)
+    headers = {"x-correlation-id": correlation_id, "x-mirror-vip-version": VERSION, "Cache-Control": "no-store", **headers}
+    # Indented, and with a newline at its end: people read it in a terminal.
+    return func.HttpResponse(json.dumps(body, indent=2) + "\n", status_code=code, headers=headers, mimetype=media_type)
 
 
 def _signed(req: func.HttpRequest) -> signatures.HttpRequest:

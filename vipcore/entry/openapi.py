@@ -209,7 +209,10 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
 }  # fmt: skip
 """JSON Schemas of all bodies, by name. Objects are open: a client must take a field that it does not know."""
 
-_CORRELATION: Final = {"x-correlation-id": {"description": "Also in the log and in the audit rows.", "schema": _UUID}}
+_HEADERS: Final = {
+    "x-correlation-id": {"description": "Also in the log and in the audit rows.", "schema": _UUID},
+    "x-mirror-vip-version": {"description": "The app's.", "schema": _TEXT},
+}
 _RETRY: Final = {"Retry-After": {"description": "Whole seconds.", "schema": _COUNT}}
 
 
@@ -251,7 +254,7 @@ def _operation(route: Route) -> dict[str, Any]:
 
 def _responses(route: Route) -> dict[str, Any]:
     content = {"application/json": {"schema": _ref(route.answer)}}
-    found: dict[str, Any] = {"200": {"description": "Done.", "headers": _CORRELATION, "content": content}}
+    found: dict[str, Any] = {"200": {"description": "Done.", "headers": _HEADERS, "content": content}}
     for number in route.also:
         found[str(number)] = {**found["200"], "description": "As the body says."}
     if route.keyed:
@@ -259,7 +262,7 @@ def _responses(route: Route) -> dict[str, Any]:
     for number in sorted({STATUS_OF_CODE[code] for code in route.codes}):
         codes = [code for code in STATUS_OF_CODE if code in route.codes and STATUS_OF_CODE[code] == number]
         problem = {"allOf": [_ref("Problem"), {"properties": {"code": {"enum": codes}, "status": {"const": number}}}]}
-        headers = _CORRELATION | (_RETRY if any(code in RETRY_AFTER_S for code in codes) else {})
+        headers = _HEADERS | (_RETRY if any(code in RETRY_AFTER_S for code in codes) else {})
         content = {bodies.PROBLEM_TYPE: {"schema": problem}}
         found[str(number)] = {"description": ", ".join(codes), "headers": headers, "content": content}
     return found

@@ -11,6 +11,7 @@ import referencing
 import referencing.jsonschema
 
 from tests.served.http.http_client import HttpClient, Mirror, Reply, exchange
+from vipcore import VERSION
 from vipcore.entry import openapi
 
 DOCUMENT: Any = json.loads(json.dumps(openapi.document()))
@@ -46,6 +47,8 @@ def assert_described(reply: Reply, method: str, path: str, *, openly: bool = Fal
         jsonschema.Draft202012Validator(components).validate(reply.json)
     assert str(uuid.UUID(reply.headers["x-correlation-id"])) == reply.headers["x-correlation-id"]
     assert reply.headers["cache-control"] == "no-store"
+    assert reply.headers["x-mirror-vip-version"] == VERSION
+    assert reply.body == (json.dumps(reply.json, indent=2) + "\n").encode()  # people read it in a terminal
 
 
 @pytest.fixture(scope="module")
