@@ -459,6 +459,9 @@ SLIPS: tuple[Slip, ...] = (
 )
 
 UNSEEN: Mapping[str, str] = {
+    "a commit that lands late is somebody else's": (
+        "tests/vipcore/ledger/test_store.py::test_a_commit_that_lands_after_the_read_that_looked_for_it"
+    ),
     "changes of holder are not counted": "tests/vipcore/decision/test_judge.py::test_flapping",
     "an accepted overwrite is taken for proof": (
         "tests/promises/test_simulation.py::test_a_seed_that_once_broke_a_promise_keeps_it"
