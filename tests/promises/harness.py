@@ -8,7 +8,7 @@ import asyncio
 import json
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, TypeVar
@@ -104,6 +104,8 @@ class Harness:
         self.nodes: list[Node] = []
         if self.config is None:
             self.config = parsed(json.dumps(self.document))
+        self.configs = [self.config]
+        """The documents that have been in use, the newest last."""
         self.pages: dict[str, Page] = {}
         self.table_away_until = 0.0
         self.no_token_until = 0.0
@@ -128,6 +130,25 @@ class Harness:
         node = Node(self, name, skew_s)
         self.nodes.append(node)
         return node
+
+    def deploy(self, document: dict[str, Any]) -> None:
+        """Instances that start from now on serve this document."""
+        assert self.config is not None
+        newer = parsed(json.dumps(document))
+        self.config = replace(self.config, mirrors=newer.mirrors)
+        self.configs.append(self.config)
+
+    def carry(self, name: str, **settings: Any) -> None:
+        """Somebody sets properties on the secondary ip configurations of this NIC: pools, rules, what is not known yet."""
+        nic = self.cloud.nic_named(name)
+        configs = tuple(
+            replace(config, properties={**config.properties, **settings}) if not config.properties["primary"] else config
+            for config in nic.doc.configs
+        )
+        nic.doc = nic.stable = replace(nic.doc, configs=configs)
+        nic.etag = f'W/"{self.rng.getrandbits(64):016x}"'
+        nic.bodies.clear()
+        self.journal.docs[nic.name] = nic.doc
 
     def mirror(self, name: str = "PROD") -> Mirror:
         """A mirror of the document."""
@@ -275,6 +296,10 @@ class Node:
         trace.answer, trace.answered = (result if isinstance(result, Outcome) else None), self.harness.loop.time()
         return result
 
+    def mirror(self, name: str) -> Mirror:
+        """A mirror as this instance's document has it."""
+        return self.controller.config.mirrors[name]
+
     # -- use cases -----------------------------------------------------------------------------------------------------
     async def claim(
         self,
@@ -301,7 +326,7 @@ class Node:
             event=event,
         )
         request = Request(
-            mirror=self.harness.mirror(mirror),
+            mirror=self.mirror(mirror),
             member=member,
             began=claim.began,
             caller=Caller(f"key:{key_id}", self.new_id()),
@@ -316,7 +341,7 @@ class Node:
         """An operator's move."""
         move = Move(mirror=mirror, to=to, reason="test", operator="op", began=await self.controller.arrival(), force=force)
         request = Request(
-            mirror=self.harness.mirror(mirror),
+            mirror=self.mirror(mirror),
             member=to,
             began=move.began,
             caller=Caller("operator:op", self.new_id()),
@@ -343,16 +368,14 @@ class Node:
         until = self.now() + timedelta(seconds=for_s) if for_s is not None else None
         ids = self.new_id()
         trace = self.begin("freeze", mirror, "", ids)
-        work = freeze.freeze(
-            self.controller, self.harness.mirror(mirror), reason="test", operator="op", until=until, correlation_id=ids
-        )
+        work = freeze.freeze(self.controller, self.mirror(mirror), reason="test", operator="op", until=until, correlation_id=ids)
         return await self.answered(trace, work)
 
     async def unfreeze(self, mirror: str = "PROD") -> Head:
         """Its end."""
         ids = self.new_id()
         trace = self.begin("unfreeze", mirror, "", ids)
-        work = freeze.unfreeze(self.controller, self.harness.mirror(mirror), reason="test", operator="op", correlation_id=ids)
+        work = freeze.unfreeze(self.controller, self.mirror(mirror), reason="test", operator="op", correlation_id=ids)
         return await self.answered(trace, work)
 
     def begin(self, kind: str, mirror: str, member: str, correlation_id: str) -> Trace:

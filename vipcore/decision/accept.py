@@ -10,7 +10,7 @@ from vipcore.decision.request import HeadChanged, Request
 from vipcore.decision.takeover import begin, resumed
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Entry
-from vipcore.ledger.head import Head, Swap
+from vipcore.ledger.head import Head, Swap, of_no_other_nics
 from vipcore.model import Epoch, Outcome
 from vipcore.swap.drive import Drive
 from vipcore.swap.plan import Observed
@@ -27,7 +27,8 @@ async def confirm(controller: Controller, request: Request, head: Head, observed
         if newest.etag != head.etag:
             raise HeadChanged(newest)
         after = _decided(controller, request, newest, now, began=_restated(request, newest), claim_id=request.claim_id)
-        after = request.use_issued_at(replace(after, swap=None))
+        after = of_no_other_nics(replace(after, swap=None, carried=observed.kept))
+        after = request.use_issued_at(after)
         same = after.epoch == newest.epoch
         unchanged = same and newest.swap is None and newest.recorded_claim == after.recorded_claim
         if unchanged and repeats.is_repeat(newest, request, what, now):
@@ -121,7 +122,8 @@ def _decided(
     holder: str | None = None,
 ) -> Head:
     changes_s = controller.config.max_changes_s
-    return rules.decided(head, request.member, began, now=now, claim_id=claim_id, changes_s=changes_s, holder=holder)
+    after = rules.decided(head, request.member, began, now=now, claim_id=claim_id, changes_s=changes_s, holder=holder)
+    return replace(after, nics={**after.nics, request.member: request.mirror.nic_id(request.member)})
 
 
 def _with_swap(

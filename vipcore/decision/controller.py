@@ -35,6 +35,7 @@ class Controller:
         "primary_seen",
         "probes",
         "rates",
+        "started_at",
         "store",
     )  # fmt: skip
 
@@ -46,6 +47,8 @@ class Controller:
         self.primary_seen: dict[str, tuple[str, int]] = {}
         """Mirror -> (member whose page turned primary, how many looks in a row said so)."""
         self._time_asked: asyncio.Future[None] | None = None
+        self.started_at = asyncio.get_running_loop().time()
+        """When this process began to serve its mirrors document, in loop seconds."""
 
     @property
     def ledger(self) -> Ledger:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from vipcore import instants
 from vipcore.instants import Instant
-from vipcore.ledger.head import Frozen, Head, LastSwap, LateWrites, Lease, RecordedClaim, Repeat, Swap
+from vipcore.ledger.head import Document, Frozen, Head, LastSwap, LateWrites, Lease, RecordedClaim, Repeat, Swap
 
 ROW_KEY: Final = "head"
 _Read = Callable[[Any], Any]
@@ -19,7 +19,7 @@ _STORED_AS: Final = {"maybe_in_flight": "open"}
 """Fields of records that are stored under another name."""
 
 _FIELDS: Final = {stored: name for name, stored in _STORED_AS.items()}
-_AT: Final = frozenset({"started_at", "retry_at", "at", "began", "recorded_at", "until"})
+_AT: Final = frozenset({"started_at", "retry_at", "at", "began", "recorded_at", "until", "since"})
 
 _WORDS: Final = ("reason", "operator")
 """What people type is stored as JSON text: a column that began with `=` would be a formula in a spreadsheet."""
@@ -71,6 +71,9 @@ _COLUMNS: Final[Mapping[str, tuple[str, _Read]]] = {
     "overlap_memory": ("Learned", _json(dict)),
     "drift": ("Drift", str),
     "backup_seen": ("Follow", _json(dict)),
+    "carried": ("Carried", _json(dict)),
+    "nics": ("Nics", _json(dict)),
+    "document": ("Document", _json(partial(_record, Document))),
 }
 """Field of `Head` -> its column, and how that is read. A column that is not there is the field's default."""
 

@@ -4,6 +4,7 @@ What is stored is the decision (`desired`, `epoch`, when it began), who may driv
 (`swap`), never the steps and never a NIC's body: whoever goes on looks afresh. Head and audit rows change in one transaction.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, TypeVar
@@ -11,7 +12,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from vipcore import instants
 from vipcore.instants import Instant
 from vipcore.ledger.audit import GENESIS
-from vipcore.model import Epoch
+from vipcore.model import Epoch, Json
 
 LEASE_MARGIN_S: Final = 2.0
 """How far apart two instances may take the time to be: the table service tells it in whole seconds (adapters/clock.py)."""
@@ -71,6 +72,13 @@ class RecordedClaim(NamedTuple):
     code: str
 
 
+class Document(NamedTuple):
+    """The mirror's part of the mirrors document that is in force, and since when. `NEVER`: nobody knows of an earlier one."""
+
+    digest: str
+    since: Instant = instants.NEVER
+
+
 class Frozen(NamedTuple):
     """An operator's stop sign; `until` None means until lifted."""
 
@@ -117,11 +125,22 @@ class Head:
     drift: str | None = None
     """The drift last reported, so that it is reported once."""
     backup_seen: Mapping[str, Any] = field(default_factory=dict)
+    carried: Mapping[str, Json] = field(default_factory=dict)
+    """VIP address -> its name, and the settings of its ip configuration that travel with it (docs/adr/0017)."""
+    nics: Mapping[str, str] = field(default_factory=dict)
+    """Member -> its NIC as the document had it, of those that `desired` and writes in flight are about: names may change."""
+    document: Document | None = None
     etag: str | None = field(default=None, compare=False)
 
     def lease_live(self, now: Instant) -> bool:
         """Whether somebody may still be driving, by a clock that may differ from the lease owner's."""
         return self.lease is not None and now < self.lease.until + instants.seconds(LEASE_MARGIN_S)
+
+
+def of_no_other_nics(head: Head) -> Head:
+    """The head once every VIP is on desired's NIC: of no other must it know but of those that a late write may reach."""
+    about = {head.desired, *head.late_writes.members}
+    return replace(head, nics={name: nic_id for name, nic_id in head.nics.items() if name in about})
 
 
 def expecting_late_writes(head: Head, members: Iterable[str], now: Instant, until: Instant) -> Head:
@@ -137,6 +156,18 @@ REPLAY_MARKS_MAX: Final = 200
 last are kept: an older one guards nothing any more, since a signature is fresh for minutes."""
 
 REPEATS_MAX: Final = 64
+
+CARRIED_CHARS_MAX: Final = 30_000
+"""A column takes 32,768 characters."""
+
+
+def keepable(carried: Mapping[str, Json]) -> Mapping[str, Json]:
+    """What the head keeps of the VIPs' settings; nothing where it is too much for a column.
+
+    The move goes on all the same, since the address matters more: only a crash between its two writes loses them then, and the
+    row says so.
+    """
+    return carried if not carried or len(json.dumps(carried, ensure_ascii=False)) <= CARRIED_CHARS_MAX else {}
 
 
 def use_issued_at(head: Head, key_id: str, issued_at: Instant) -> Head:

@@ -95,7 +95,7 @@ async def check(cache: PreflightCache, mirror: Mirror, observed: Observations, t
         joined = referred | dict.fromkeys(_public_ids(missing), f"{_NETWORK}/publicIPAddresses/join/action")
         rights = dict.fromkeys(_written(mirror, observed, shown), f"{_NETWORK}/networkInterfaces/write") | joined
         looks += [(f"permissions on {_last(one)}", _allowed(cache, one, action)) for one, action in rights.items()]
-    lost = [vip for vip in missing if not any(nic.named(seen.document, vip.name) for _, seen in plan.nics(observed))]
+    lost = [vip for vip in missing if not any(nic.has_address(seen.document, vip) for _, seen in plan.nics(observed))]
     looks += [(f"address {vip.private_ip}", _address_free(cache.arm, mirror, observed, subnet_id, vip)) for vip in lost]
     how = {"Succeeded": "is Succeeded", "Failed": "is Failed; it is first written back unchanged"}
     detail = f"the NIC {how.get(shown.state, f'is {shown.state}; the swap waits for it')}"
@@ -128,7 +128,7 @@ def _last(resource_id: str) -> str:
 
 def _written(mirror: Mirror, observed: Observations, target: Nic) -> list[str]:
     """The ids of the NICs that a swap to the target writes."""
-    seen = [other for _, other in plan.nics(observed) if any(nic.named(other.document, vip.name) for vip in mirror.vips)]
+    seen = [other for _, other in plan.nics(observed) if nic.ours(other.document, mirror.vips)]
     return [target.id, *(other.id for other in seen if other is not target)]
 
 
