@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from vipcore.decision import repeats, rules
+from vipcore.decision import document, repeats, rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.request import HeadChanged, Request
 from vipcore.decision.takeover import begin, resumed
@@ -27,6 +27,7 @@ async def confirm(controller: Controller, request: Request, head: Head, observed
         if newest.etag != head.etag:
             raise HeadChanged(newest)
         after = _decided(controller, request, newest, now, began=_restated(request, newest), claim_id=request.claim_id)
+        after = document.stamped(controller, request.mirror, after)
         after = of_no_other_nics(replace(after, swap=None, carried=observed.kept))
         after = request.use_issued_at(after)
         same = after.epoch == newest.epoch

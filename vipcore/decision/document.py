@@ -39,15 +39,18 @@ def may_change(controller: Controller, head: Head) -> bool:
     return started > head.document.since
 
 
-def stamped(controller: Controller, mirror: Mirror, head: Head) -> Head:
-    """The head as a drive leaves it to others: with the NICs of its members, and this document in force if it may be."""
+def stamped(controller: Controller, mirror: Mirror, head: Head, *, changes: bool = False) -> Head:
+    """The head as a decision leaves it to others: with the NICs of its members, and this document in force if it may be.
+
+    `changes`: whether something of another document is found, and changed now.
+    """
     known = digest(controller.config.mirrors[head.mirror])
     nics = {member.name: member.nic_id for member in mirror.members}
     if not may_change(controller, head):
         return replace(head, nics=nics)
-    if head.document is None:  # from before documents were remembered: any other one may be newer
+    if head.document is None and not changes:  # nobody knows of another one, which may be newer
         return replace(head, nics=nics, document=Document(digest=known))
-    if head.document.digest == known:
+    if head.document is not None and head.document.digest == known:
         return replace(head, nics=nics)
     return replace(head, nics=nics, document=Document(digest=known, since=controller.clock.now()))
 
@@ -105,7 +108,7 @@ async def follow(controller: Controller, mirror: Mirror, head: Head, caller: Cal
                 maybe_in_flight=tuple(sorted(now_called.get(one, one) for one in swap.maybe_in_flight)),
             )
         after = replace(
-            stamped(controller, mirror, newest),
+            stamped(controller, mirror, newest, changes=True),
             desired=name,
             epoch=Epoch(newest.epoch + 1),
             swap=swap,

@@ -35,7 +35,8 @@ async def begin(
     owner = f"{controller.instance}/{controller.clock.new_id()}"
     observed.recall(head.carried)
     in_flight = InFlight(observed, document.in_flight(request.mirror, head))
-    for sentence in observed.other_definitions():
+    found_as = observed.other_definitions()
+    for sentence in found_as:
         report.note(sentence)
     if not observed.kept and any(observed.carried.values()):
         report.note(
@@ -46,7 +47,7 @@ async def begin(
         if newest.etag != head.etag:
             raise HeadChanged(newest)
         after, entries = beginning(newest)
-        after = document.stamped(controller, request.mirror, after)
+        after = document.stamped(controller, request.mirror, after, changes=bool(found_as))
         now = controller.clock.now()
         return in_flight.stamp(take_lease(after, owner, now, controller.arm.polling_now), now), entries
 
