@@ -653,7 +653,7 @@ class _Judge:
 
     def settings(self, mirror: Mirror) -> Iterator[str]:
         """I5: what a VIP's ip configuration carries comes back with the VIP that a write of ours took away or replaced."""
-        given_up = any("attached without" in str(r.columns.get("Detail")) for c in self.by_mirror[mirror.name] for r in c.rows)
+        given_up = any("made without" in str(r.columns.get("Detail")) for c in self.by_mirror[mirror.name] for r in c.rows)
         for names in self.vips[mirror.name]:
             taken: Any = None
             for change in () if given_up else self.journal.changes:

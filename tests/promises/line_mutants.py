@@ -5,8 +5,21 @@ from typing import Any
 
 from tests.promises.edits import Patches, edited
 from vipcore.adapters import clock
-from vipcore.arm import client, rate_limit
-from vipcore.decision import accept, decide, drift, follow_primary, freeze, judge, reads, reconcile, repeats, rules, takeover
+from vipcore.arm import client, nic, rate_limit
+from vipcore.decision import (
+    accept,
+    decide,
+    document,
+    drift,
+    follow_primary,
+    freeze,
+    judge,
+    reads,
+    reconcile,
+    repeats,
+    rules,
+    takeover,
+)
 from vipcore.entry import timer
 from vipcore.ledger import head, store
 from vipcore.swap import converge, drive, ending, in_flight, lease, plan, preflight, steps, write
@@ -384,6 +397,42 @@ SLIPS: tuple[Slip, ...] = (
         9,
         _of((plan.placement, "if any(isinstance(observation, Unreadable) for observation in observed.values()):", "if False:")),
     ),
+    # -- documents that change, and what a VIP carries
+    (
+        "what the VIP carries stays behind",
+        5,
+        _of((write.document, "drive.mirror.vips, drive.carried", "drive.mirror.vips")),
+    ),
+    (
+        "what the VIP carries dies with its driver",
+        5,
+        _of((takeover.begin, "observed.recall(head.carried)", "pass")),
+    ),
+    (
+        "a renamed VIP is a stranger's",
+        1,
+        _of((nic.ours, "(item is not first and any(at_address(item, vip) for vip in vips))", "False")),
+    ),
+    (
+        "an old document undoes what the newer one has placed",
+        1,
+        _of((drift.check_drift, "found_as and not document.may_change(controller, head)", "False")),
+    ),
+    (
+        "a write in flight is forgotten under its member's new name",
+        2,
+        _of((document.in_flight, "name_now(mirror, head, one)", "mirror.member(one) and one")),
+    ),
+    (
+        "a NIC that left the document is nobody's",
+        1,
+        _of((document.has_left, "any(mirror.member_of(nic_id) is None for nic_id in head.nics.values())", "False")),
+    ),
+    (
+        "a detach goes out before the head knows what the VIP carries",
+        5,
+        _of((lease.HeldLease._covers_next_write, "named and kept and", "named and")),
+    ),
 )
 
 UNSEEN: Mapping[str, str] = {
@@ -417,6 +466,15 @@ UNSEEN: Mapping[str, str] = {
     "a hold has no length": ("tests/vipcore/decision/test_judge.py::test_a_peer_that_says_primary_holds_a_claim_for_hold_s"),
     "a hint is dropped whatever its etag": (
         "tests/vipcore/entry/test_timer.py::test_a_hint_that_is_written_during_a_pass_survives_it"
+    ),
+    "a write in flight is forgotten under its member's new name": (
+        "tests/vipcore/decision/test_document.py::test_a_write_in_flight_is_known_under_the_members_new_name"
+    ),
+    "a NIC that left the document is nobody's": (
+        "tests/vipcore/decision/test_document.py::test_a_replaced_member_gets_the_vip_from_its_former_nic"
+    ),
+    "a detach goes out before the head knows what the VIP carries": (
+        "tests/vipcore/swap/test_lease.py::test_no_write_starts_before_the_head_has_what_the_vips_carry"
     ),
     "a freeze does not end by itself": ("tests/vipcore/decision/test_freeze.py::test_a_freeze_ends_at_its_time"),
 }

@@ -104,7 +104,7 @@ class Drive:
         names = ", ".join(sorted({name for one in self.carried.values() for name in one}))
         self.attempts.leave_settings()
         self.report.note(
-            f"Azure refused the attach with {names[:100]} ({exc.code}), so the VIP is attached without; set that again by hand."
+            f"Azure refused the attach with {names[:100]} ({exc.code}), so the attach is made without; set that again by hand."
         )
 
     def now(self) -> float:

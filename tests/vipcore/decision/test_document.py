@@ -1,4 +1,4 @@
-"""Documents that change: names, addresses, NICs and mirrors, while the VIP is in place, while two documents are served, after a crash."""
+"""Documents that change: names, addresses, NICs; with the VIP in place, with two documents served at once, after a crash."""
 
 import asyncio
 import copy
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from simulator import worlds
+from simulator.core.faults import Answer, Match
 from simulator.core.switches import Switches
 from simulator.state.world import WorldConfig, WorldNic
 from tests.promises.harness import DOCUMENT, Harness
@@ -96,8 +97,23 @@ async def test_a_vip_that_the_document_changes_moves_as_it_is_defined_now(what: 
 
 
 @virtual
+async def test_azure_refuses_an_address_that_changes_its_name_in_one_write() -> None:
+    """Where Azure counts an address as used by the very NIC that gives it a new name, it is taken off and put on again. (I1)"""
+    harness = harness_with_a_spare_nic()
+    await harness.node("old").claim("MIRRORA")
+    own = {"address": "10.0.0.254", "other": f"{harness.cloud.nic_named(NIC_A).id}/ipConfigurations/vip"}
+    answer = Answer(name="PrivateIPAddressIsAllocated", words=own)
+    harness.cloud.script(Match(method="PUT", kind="nic", name=NIC_A), fault=answer)
+
+    harness.deploy(changed(renamed))
+    await passes(harness.node("new"))
+
+    assert shown(harness, NIC_A) == [("vip-prod", "10.0.0.254", "my_vip_ip")]
+
+
+@virtual
 async def test_two_documents_do_not_take_turns() -> None:
-    """While both are served, the newer one's form stays: the old instance changes it when it is asked, and never by itself. (I1)"""
+    """While both are served, the newer one's form stays: an old instance changes it when it is asked, never by itself. (I1)"""
     harness = harness_with_a_spare_nic()
     old = harness.node("old")
     await old.claim("MIRRORA")
@@ -196,7 +212,7 @@ async def test_an_unfinished_swap_of_a_mirror_that_was_away_is_given_up() -> Non
     node = harness.node("n1")
     await node.claim("MIRRORA")
     head = await harness.head()
-    swap = Swap(operation_id="x", from_member="MIRRORA", started_at=head.wrote_at or node.now(), actor="key:k", begun=True)
+    swap = Swap(operation_id="x", from_member="MIRRORA", started_at=node.now(), actor="key:k", begun=True)
     await harness.ledger.commit(replace(head, desired="MIRRORB", swap=swap, wrote_at=node.now()), [])
 
     await asyncio.sleep(90_000.0)
