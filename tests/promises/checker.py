@@ -57,6 +57,8 @@ TAG = "mirror-vip-overwritten"
 
 SPENDS = ("claim.accepted", "claim.confirmed", "claim.recorded")
 """Rows with which a signature is used up."""
+SETTING = "futureSetting"
+"""What seeds plant on a VIP's ip configuration; nobody knows it."""
 
 INTENT = (*ACCEPTED, "swap.resumed", "drift.found")
 DECIDED = (*ACCEPTED, "claim.confirmed", "move.confirmed")
@@ -83,6 +85,9 @@ def check(harness: Harness, *, ended: bool = True, etags: bool = True) -> list[s
         found += chain(harness, mirror.name)
         found += judge.heads(mirror)
         found += judge.rules(mirror)
+        found += judge.documents(mirror)
+        if etags:
+            found += judge.settings(mirror)
         if ended:
             found += judge.end(mirror)
     return found
@@ -140,8 +145,9 @@ def _carries(doc: Any, mirror: Mirror) -> bool:
     return True
 
 
-def _ours(doc: Any, mirror: Mirror) -> set[str]:
-    return {fact.name.lower() for fact in doc.facts} & {vip.name.lower() for vip in mirror.vips}
+def _form(doc: Any, names: set[str]) -> tuple[str, str, str] | None:
+    """Name, address and public IP of the VIP of these names, None where it is not here."""
+    return next(((f.name.lower(), f.address, f.pip) for f in doc.facts if f.name.lower() in names), None)
 
 
 class _Judge:
@@ -161,12 +167,23 @@ class _Judge:
                 change.put = late
                 if late.landed is None:  # what the network delivered twice has landed already
                     late.before, late.after, late.landed = change.before, change.after, change.at
+        self.vips: dict[str, list[set[str]]] = {}
+        """Mirror -> for each VIP all names that documents have had for it."""
+        for config in harness.configs:
+            for mirror in config.mirrors.values():
+                known = self.vips.setdefault(mirror.name, [set() for _ in mirror.vips])
+                for names, vip in zip(known, mirror.vips, strict=True):
+                    names.add(vip.name.lower())
         self.by_mirror: dict[str, list[Commit]] = defaultdict(list)
         for commit in self.journal.commits:
             self.by_mirror[commit.after.mirror].append(commit)
 
     def _put(self, exchange: Exchange) -> Put:
         return self.journal.puts[int(exchange.client_request_id)]
+
+    def _ours(self, doc: Any, mirror: Mirror) -> set[str]:
+        """The ip configurations of the mirror's VIPs, by any name that a document has had for them."""
+        return {fact.name.lower() for fact in doc.facts} & set().union(*self.vips[mirror.name])
 
     def head_at(self, mirror: str, at: float) -> Head | None:
         """The head that was in force at that time."""
@@ -250,9 +267,11 @@ class _Judge:
         if put.head is None:
             return
         mirror = self.mirrors[put.head.mirror]
-        if put.nic and (put.before is None or put.after is None or _ours(put.before, mirror) == _ours(put.after, mirror)):
+        if put.nic and (
+            put.before is None or put.after is None or self._ours(put.before, mirror) == self._ours(put.after, mirror)
+        ):
             return
-        lost = {vip.name.lower() for vip in mirror.vips} - put.located
+        lost = {min(names) for names in self.vips[mirror.name] if not names & put.located}
         if lost and put.unread:
             yield f"I9 write {put.number} changed VIPs while {put.unread[0]} could not be read and {min(lost)} was seen nowhere"
 
@@ -282,8 +301,8 @@ class _Judge:
         if put.head is None or put.before is None or put.after is None or not put.nic:
             return
         mirror = self.mirrors[put.head.mirror]
-        left = _ours(put.after, mirror)
-        if left and _ours(put.before, mirror) - left and self._member(mirror.name, put.nic) != put.head.desired:
+        left = self._ours(put.after, mirror)
+        if left and self._ours(put.before, mirror) - left and self._member(mirror.name, put.nic) != put.head.desired:
             yield f"I5 write {put.number} left {min(left)} on a NIC from which it took another VIP"
 
     def _settled_target(self, put: Put) -> Iterator[str]:
@@ -291,7 +310,7 @@ class _Judge:
         if put.head is None or put.head.desired is None or put.before is None or put.after is None or not put.nic:
             return
         mirror = self.mirrors[put.head.mirror]
-        if not _ours(put.before, mirror) - _ours(put.after, mirror):
+        if not self._ours(put.before, mirror) - self._ours(put.after, mirror):
             return
         target = next(m.nic_id for m in mirror.members if m.name == put.head.desired).rsplit("/", 1)[-1]
         if target == put.nic:
@@ -316,7 +335,7 @@ class _Judge:
         if put.head is None or put.head.desired is None or put.before is None or put.after is None or not put.nic:
             return
         mirror = self.mirrors[put.mirror]
-        gone = _ours(put.before, mirror) - _ours(put.after, mirror)
+        gone = self._ours(put.before, mirror) - self._ours(put.after, mirror)
         trapped = put.landed is not None and put.landed < self.journal.traps.get(put.head.desired, -1.0)
         scarce = any(exchange.status == 429 for exchange in self.harness.cloud.history)
         # An instance's requests share what was read of rights, and with it what could not be.
@@ -449,7 +468,7 @@ class _Judge:
                 and last <= get.at
                 and get.heard <= commit.at
                 and get.state == "Succeeded"
-                and _carries(get.doc, mirror)
+                and any(_carries(get.doc, one.mirrors[mirror.name]) for one in self.harness.configs)
                 for get in looks
             ):
                 yield f"I4 trace {trace.number} was answered {answer.outcome} without a look that showed it after the last write"
@@ -459,7 +478,7 @@ class _Judge:
     def _by_us(self, change: Change, mirror: Mirror) -> bool:
         """Whether this was a write for the mirror."""
         if change.cause == "moved":
-            return change.before is None or _ours(change.before, mirror) != _ours(change.after, mirror)
+            return change.before is None or self._ours(change.before, mirror) != self._ours(change.after, mirror)
         return change.cause == "put" and change.put is not None and bool(change.put.nic) and change.put.mirror == mirror.name
 
     def _concluded(self, trace: Trace, answer: Outcome) -> Commit | None:
@@ -660,7 +679,7 @@ class _Judge:
 
     def _only_ours(self, change: Change) -> Iterator[str]:
         old, new = change.before, change.after
-        names = {vip.name.lower() for vip in self.mirrors[change.put.mirror].vips} if change.put else set()
+        names = set().union(*self.vips[change.put.mirror]) if change.put else set()
         if {**_DEFAULTS, **old.properties} != {**_DEFAULTS, **new.properties}:
             yield f"I5 a write at {change.at:.1f} s changed properties of {change.nic}"
         tagged = new.top.get("tags", {}).get(TAG) != old.top.get("tags", {}).get(TAG)
@@ -676,6 +695,40 @@ class _Judge:
         kept = [{c.name: c for c in doc.configs if c.name.lower() not in names} for doc in (old, new)]
         if kept[0] != kept[1]:
             yield f"I5 a write at {change.at:.1f} s changed ip configurations of {change.nic} that are not ours"
+
+    def settings(self, mirror: Mirror) -> Iterator[str]:
+        """I5: what a VIP's ip configuration carries comes back with the VIP that a write of ours took away or replaced."""
+        given_up = any("made without" in str(r.columns.get("Detail")) for c in self.by_mirror[mirror.name] for r in c.rows)
+        for names in self.vips[mirror.name]:
+            taken: Any = None
+            for change in () if given_up else self.journal.changes:
+                if change.before is None:
+                    continue
+                were, are = (
+                    [c.properties.get(SETTING) for c in doc.configs if c.name.lower() in names]
+                    for doc in (change.before, change.after)
+                )
+                mine = change.cause == "put" and change.put is not None
+                if mine and were and not are:
+                    taken = were[0]
+                elif mine and are and (owed := were[0] if were else taken) is not None and owed != are[0]:
+                    yield f"I5 a write at {change.at:.1f} s attached {min(names)} to {change.nic} without what it carried"
+                if are:
+                    taken = None
+
+    def documents(self, mirror: Mirror) -> Iterator[str]:
+        """Two documents do not change a VIP's form in turns: unasked, no instance of the old one undoes the new one's."""
+        old, new = (config.mirrors[mirror.name] for config in (self.harness.configs[0], self.harness.configs[-1]))
+        for change in self.journal.changes:
+            put = change.put
+            if change.cause != "put" or put is None or put.mirror != mirror.name or put.trace.kind != "tick":
+                continue
+            intents = {e for c in put.trace.commits if c.after.mirror == mirror.name for e in _events(c)}
+            for names, before, after in zip(self.vips[mirror.name], old.vips, new.vips, strict=True):
+                forms = [(v.name.lower(), v.private_ip, (v.public_ip_id or "").lower()) for v in (before, after)]
+                seen = [_form(doc, names) for doc in (change.before, change.after)]
+                if forms[0] != forms[1] and seen == forms[::-1] and "drift.found" in intents:
+                    yield f"I1 a timer pass at {change.at:.1f} s undid what the newer document made of {before.name}"
 
     def heads(self, mirror: Mirror) -> Iterator[str]:
         """Epochs, seqs and hashes of consecutive heads; who decided."""
@@ -764,8 +817,8 @@ class _Judge:
                 _carries(nic.doc, mirror) and (nic.state == "Succeeded" or not state_is_ours)
             ):
                 yield f"I1 the VIP is not on {head.desired}, the last decision of epoch {head.epoch} ({nic.state})"
-            if member.name != head.desired and _ours(nic.doc, mirror):
-                yield f"I1 {member.name} carries {_ours(nic.doc, mirror)}, desired is {head.desired}"
+            if member.name != head.desired and self._ours(nic.doc, mirror):
+                yield f"I1 {member.name} carries {self._ours(nic.doc, mirror)}, desired is {head.desired}"
         if head.swap is not None or head.lease is not None:
             yield f"I1 epoch {head.epoch} is unfinished: swap {head.swap is not None}, lease {head.lease}"
         if mirror.name in self.harness.ledger.worklist and head.recorded_claim is None:

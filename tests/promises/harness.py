@@ -9,7 +9,7 @@ import contextlib
 import json
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, TypeVar
@@ -113,6 +113,8 @@ class Harness:
         self.nodes: list[Node] = []
         if self.config is None:
             self.config = parsed(json.dumps(self.document))
+        self.configs = [self.config]
+        """The documents that have been in use, the newest last."""
         self.pages: dict[str, Page] = {}
         self.table_away_until = 0.0
         self.no_token_until = 0.0
@@ -138,6 +140,25 @@ class Harness:
         node = Node(self, name, skew_s)
         self.nodes.append(node)
         return node
+
+    def deploy(self, document: dict[str, Any]) -> None:
+        """Instances that start from now on serve this document."""
+        assert self.config is not None
+        newer = parsed(json.dumps(document))
+        self.config = replace(self.config, mirrors=newer.mirrors)
+        self.configs.append(self.config)
+
+    def carry(self, name: str, **settings: Any) -> None:
+        """Somebody sets properties on the secondary ip configurations of this NIC: pools, rules, what is not known yet."""
+        nic = self.cloud.nic_named(name)
+        configs = tuple(
+            replace(config, properties={**config.properties, **settings}) if not config.properties["primary"] else config
+            for config in nic.doc.configs
+        )
+        nic.doc = nic.stable = replace(nic.doc, configs=configs)
+        nic.etag = f'W/"{self.rng.getrandbits(64):016x}"'
+        nic.bodies.clear()
+        self.journal.docs[nic.name] = nic.doc
 
     def mirror(self, name: str = "PROD") -> Mirror:
         """A mirror of the document."""
@@ -300,6 +321,10 @@ class Node:
         trace.answer, trace.answered = (result if isinstance(result, Outcome) else None), self.harness.loop.time()
         return result
 
+    def mirror(self, name: str) -> Mirror:
+        """A mirror as this instance's document has it."""
+        return self.controller.config.mirrors[name]
+
     # -- use cases -----------------------------------------------------------------------------------------------------
     async def claim(
         self,
@@ -326,7 +351,7 @@ class Node:
             event=event,
         )
         request = Request(
-            mirror=self.harness.mirror(mirror),
+            mirror=self.mirror(mirror),
             member=member,
             began=claim.began,
             caller=Caller(f"key:{key_id}", self.new_id()),
@@ -341,7 +366,7 @@ class Node:
         """An operator's move."""
         move = Move(mirror=mirror, to=to, reason="test", operator="op", began=await self.controller.store.arrival(), force=force)
         request = Request(
-            mirror=self.harness.mirror(mirror),
+            mirror=self.mirror(mirror),
             member=to,
             began=move.began,
             caller=Caller("operator:op", self.new_id()),

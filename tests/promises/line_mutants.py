@@ -5,8 +5,8 @@ from typing import Any
 
 from tests.promises.edits import Patches, edited
 from vipcore.adapters import clock
-from vipcore.arm import client, rate_limit
-from vipcore.decision import accept, decide, drift, judge, reads, reconcile, request, rules, takeover
+from vipcore.arm import client, nic, rate_limit
+from vipcore.decision import accept, decide, document, drift, judge, reads, reconcile, request, rules, takeover
 from vipcore.entry import freezes, timer
 from vipcore.ledger import audit, head, rebuild, store
 from vipcore.swap import converge, drive, ending, in_flight, lease, plan, preflight, steps, write
@@ -456,6 +456,42 @@ SLIPS: tuple[Slip, ...] = (
         _of((takeover.wait_for_swap, _FELL, ""), (takeover.wait_for_swap, "head.epoch > epoch", "head.epoch != epoch")),
     ),
     ("a plain row may follow a keyed one", 8, _of((audit.Seal.why_not_after, "if not alg.startswith(KEYED) or", "if True or"))),
+    # -- documents that change, and what a VIP carries
+    (
+        "what the VIP carries stays behind",
+        5,
+        _of((write.document, "drive.mirror.vips, drive.carried", "drive.mirror.vips")),
+    ),
+    (
+        "what the VIP carries dies with its driver",
+        5,
+        _of((takeover.begin, "observed.recall(head.carried)", "pass")),
+    ),
+    (
+        "a renamed VIP is a stranger's",
+        1,
+        _of((nic.ours, "(item is not first and any(at_address(item, vip) for vip in vips))", "False")),
+    ),
+    (
+        "an old document undoes what the newer one has placed",
+        1,
+        _of((drift.check_drift, "found_as and not document.may_change(controller, head)", "False")),
+    ),
+    (
+        "a write in flight is forgotten under its member's new name",
+        2,
+        _of((document.in_flight, "name_now(mirror, head, one)", "mirror.member(one) and one")),
+    ),
+    (
+        "a NIC that left the document is nobody's",
+        1,
+        _of((document.has_left, "any(mirror.member_of(nic_id) is None for nic_id in head.nics.values())", "False")),
+    ),
+    (
+        "a detach goes out before the head knows what the VIP carries",
+        5,
+        _of((lease.HeldLease._covers_next_write, "named and kept and", "named and")),
+    ),
 )
 
 UNSEEN: Mapping[str, str] = {
@@ -516,6 +552,15 @@ UNSEEN: Mapping[str, str] = {
     ),
     "an epoch that fell supersedes": (
         "tests/vipcore/ledger/test_rebuild.py::test_a_claim_that_waits_is_not_superseded_by_a_head_that_is_gone"
+    ),
+    "a write in flight is forgotten under its member's new name": (
+        "tests/vipcore/decision/test_document.py::test_a_write_in_flight_is_known_under_the_members_new_name"
+    ),
+    "a NIC that left the document is nobody's": (
+        "tests/vipcore/decision/test_document.py::test_a_replaced_member_gets_the_vip_from_its_former_nic"
+    ),
+    "a detach goes out before the head knows what the VIP carries": (
+        "tests/vipcore/swap/test_lease.py::test_no_write_starts_before_the_head_has_what_the_vips_carry"
     ),
 }
 """Line mutants that no seed shows, and the test that fails under each: the simulation has no event for them, or almost never."""

@@ -9,6 +9,7 @@ their driver died, operations that hang or fail, a table that is away. The same 
 
 import argparse
 import asyncio
+import copy
 import gc
 import random
 import sys
@@ -156,6 +157,9 @@ class Simulation:
         self.chaos = Chaos(Weather.draw(rng), random.Random(seed * 7 + 1), random.Random(seed * 7 + 2))
         config = replace(_parsed_of(document), max_changes=rng.choice((3, 6, 100, 100)))
         self.harness = Harness(world=world, document=document, seed=seed, switches=self._rough(), fate=self.chaos, config=config)
+        self.changed = self._changed(document) if seed % 4 == 1 else None
+        if seed % 3 == 1 and holder is not None:
+            self.harness.carry(nic_name(self.nic_of(names[holder])), futureSetting={"kept": [seed]})
         self.trap = self._trap(holder) if rng.random() < 0.08 or self.own_pips else None
         self.last_until = 40.0 + 80.0 * rng.random()
         self.made = 0
@@ -163,6 +167,19 @@ class Simulation:
         self.nodes: list[Node] = []
         self.agents: list[asyncio.Task[Any]] = []
         self.doubles: list[asyncio.Task[None]] = []
+
+    def _changed(self, document: dict[str, Any]) -> dict[str, Any]:
+        """The document of the next deployment: PROD's first VIP has another name, address or public IP."""
+        changed = copy.deepcopy(document)
+        vip = changed["mirrors"]["PROD"]["vips"][0]
+        match self.extra.randrange(3):
+            case 0:
+                vip["name"] = "renamed"
+            case 1:
+                vip["private_ip"] = "10.0.0.251"
+            case _ if vip.pop("public_ip", None) is None:
+                vip["name"] = "renamed"
+        return changed
 
     # -- weather ---------------------------------------------------------------------------------------------------------
 
@@ -374,6 +391,22 @@ class Simulation:
             await asyncio.sleep(self.rng.uniform(3.0, 40.0))
             self.rng.choice(self.nodes).skew_s = self.skew()
 
+    async def deployment(self, at: float) -> None:
+        """A new document: instances that start serve it, and the old ones go on with theirs for a while."""
+        await asyncio.sleep(at)
+        if self.changed is not None:
+            self.harness.deploy(self.changed)
+            for _ in range(self.extra.randrange(3)):
+                self.new_node()
+            await asyncio.sleep(self.extra.uniform(1.0, 120.0))
+            self.end_deployment()
+
+    def end_deployment(self) -> None:
+        """Old instances end, and new ones take their place."""
+        for node in self.nodes:
+            if node.controller.config is not self.harness.config:
+                node.kill()
+
     async def restarts(self) -> None:
         """The platform replaces what died."""
         while True:
@@ -440,6 +473,8 @@ class Simulation:
             asyncio.ensure_future(self.restarts()),
             asyncio.ensure_future(self.timer()),
         ]
+        if self.changed is not None:
+            actors.append(asyncio.ensure_future(self.deployment(self.extra.uniform(5.0, until))))
         burst = rng.random() * until
         for number in range(rng.randrange(1, 5) * len(self.sites)):
             at = burst + rng.random() * 6.0 if rng.random() < 0.4 else rng.random() * until
@@ -483,10 +518,10 @@ class Simulation:
         self.harness.table_away_until = self.harness.no_token_until = 0.0
         for site in self.sites:
             self.show_primary(site)
-        for node in self.nodes:
-            if node.dead:
-                self.nodes.remove(node)
-                self.new_node()
+        self.end_deployment()
+        for node in [node for node in self.nodes if node.dead]:
+            self.nodes.remove(node)
+            self.new_node()
         keeping = [asyncio.ensure_future(self.timer()), asyncio.ensure_future(self.lifts())]
         found: list[str] = []
         if self.agents:

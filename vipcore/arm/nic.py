@@ -6,12 +6,21 @@ resource names without case, and so do we. Only secondary configurations are eve
 """
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from vipcore.model import Json, Nic, Vip
 
 _VOLATILE: Final = frozenset({"etag", "provisioningState"})
+
+_DEFINED: Final = frozenset({
+    "privateIPAddress", "privateIPAllocationMethod", "privateIPAddressVersion", "primary", "subnet", "publicIPAddress",
+    "applicationSecurityGroups", "provisioningState", "privateLinkConnectionProperties",
+})  # fmt: skip
+"""Properties of a VIP's ip configuration that the mirrors document, the NIC or Azure itself sets. All others travel with it."""
+
+
+NOTHING: Final[Mapping[str, Json]] = {}
 
 
 def configurations(document: Json) -> list[Json]:
@@ -75,15 +84,60 @@ def named(document: Json, name: str) -> Json | None:
     return next((item for item in configurations(document) if _name(item) == name.lower()), None)
 
 
-def _others(document: Json, names: Iterable[str]) -> list[Json]:
-    """The ip configurations of other names, in Azure's order."""
-    given = {name.lower() for name in names}
-    return [item for item in configurations(document) if _name(item) not in given]
+def ours(document: Json, vips: Iterable[Vip]) -> list[Json]:
+    """The ip configurations of these VIPs: those of a VIP's name, and secondary ones at its address.
+
+    The document may have renamed a VIP, or changed its address: what it left behind has the one or the other. A NIC's primary
+    address is never a VIP that we placed.
+    """
+    vips, first = tuple(vips), primary(document)
+    names = {vip.name.lower() for vip in vips}
+
+    def is_ours(item: Json) -> bool:
+        return _name(item) in names or (item is not first and any(at_address(item, vip) for vip in vips))
+
+    return [item for item in configurations(document) if is_ours(item)]
+
+
+def _others(document: Json, vips: Iterable[Vip]) -> list[Json]:
+    """The ip configurations that are not these VIPs', in Azure's order."""
+    mine = [id(item) for item in ours(document, vips)]
+    return [item for item in configurations(document) if id(item) not in mine]
+
+
+def settings(document: Json, vips: Sequence[Vip]) -> dict[str, Json]:
+    """VIP address -> what its ip configuration carries besides its definition: pools, NAT rules, what we do not know.
+
+    A VIP is at its address; where none is, it is the one of its name, which had another address. VIPs not here are left out.
+    """
+    mine, found = ours(document, vips), {}
+    for vip in vips:
+        at = [item for item in mine if at_address(item, vip)]
+        at = at or [item for item in mine if _name(item) == vip.name.lower() and not any(at_address(item, one) for one in vips)]
+        if at:
+            kept = {k: v for k, v in properties(at[0]).items() if k not in _DEFINED and v is not None}
+            found[vip.private_ip] = kept
+    return found
+
+
+def other_definitions(document: Json, vips: Sequence[Vip]) -> list[str]:
+    """A sentence for each VIP that is on this NIC, but not as the mirrors document defines it."""
+    found = []
+    for vip in vips:
+        mine = ours(document, [vip])
+        if mine and not carries(document, vip):
+            item = next((item for item in mine if at_address(item, vip)), mine[0])
+            public = (referred(item, "publicIPAddress") or "no public IP").rsplit("/", 1)[-1]
+            is_there = f"{item.get('name')}, {properties(item).get('privateIPAddress')}, {public}"
+            defined = f"{vip.name}, {vip.private_ip}, {(vip.public_ip_id or 'no public IP').rsplit('/', 1)[-1]}"
+            found.append(f"The mirrors document defines VIP {defined}; found was {is_there}.")
+    return found
 
 
 def carries(document: Json, vip: Vip) -> bool:
     """Whether this NIC carries the VIP as it is defined: name, private address and public IP."""
-    return has_address(document, vip) and _same_public(named(document, vip.name), vip)
+    found = named(document, vip.name)
+    return at_address(found, vip) and _same_public(found, vip)
 
 
 def _same_public(configuration: Json | None, vip: Vip) -> bool:
@@ -92,17 +146,17 @@ def _same_public(configuration: Json | None, vip: Vip) -> bool:
 
 
 def has_address(document: Json, vip: Vip) -> bool:
-    """Whether this NIC has the VIP's ip configuration with its private address, whatever its public one."""
-    return at_address(named(document, vip.name), vip)
+    """Whether this NIC has the VIP's private address, whatever the name of its ip configuration and its public IP."""
+    return any(at_address(item, vip) for item in ours(document, [vip]))
 
 
 def intruder(document: Json, vips: Sequence[Vip]) -> str | None:
-    """The name of an ip configuration that holds an address or public IP of a mirror's VIPs under another name, or None.
+    """The name of an ip configuration that holds an address or public IP of a mirror's VIPs and is not `ours`, or None.
 
     Somebody else made it, so it is not ours to delete: the address is taken. What one VIP has of another is put right by the
     next write.
     """
-    others = _others(document, [vip.name for vip in vips])
+    others = _others(document, vips)
     held = [item for vip in vips for item in others if at_address(item, vip) or (vip.public_ip_id and _same_public(item, vip))]
     return str(held[0].get("name")) if held else None
 
@@ -124,16 +178,19 @@ def is_primary(document: Json, name: str) -> bool:
     return found is not None and found is primary(document)
 
 
-def detached(nic: Nic, names: Sequence[str]) -> Json:
-    """The document without the ip configurations of these names."""
-    return _with(nic.document, _others(nic.document, names))
+def detached(nic: Nic, vips: Sequence[Vip]) -> Json:
+    """The document without the ip configurations of these VIPs."""
+    return _with(nic.document, _others(nic.document, vips))
 
 
-def attached(nic: Nic, vips: Sequence[Vip]) -> Json:
-    """The document with these VIPs, each in place of a configuration of its name; one that is already right stays as it is."""
+def attached(nic: Nic, vips: Sequence[Vip], carried: Mapping[str, Json] = NOTHING) -> Json:
+    """The document with these VIPs, each in place of what is here of it; one that is already right stays as it is.
+
+    `carried`: VIP address -> the settings that travel with it.
+    """
     missing = [vip for vip in vips if not carries(nic.document, vip)]
-    kept = _others(nic.document, [vip.name for vip in missing])
-    return _with(nic.document, kept + [_configuration(nic.document, vip) for vip in missing])
+    new = [_configuration(nic.document, vip, carried.get(vip.private_ip, {})) for vip in missing]
+    return _with(nic.document, _others(nic.document, missing) + new)
 
 
 TAG: Final = "mirror-vip-overwritten"
@@ -149,10 +206,14 @@ def _with(document: Json, kept: list[Json]) -> Json:
     return {**document, "properties": {**document["properties"], "ipConfigurations": kept}}
 
 
-def _configuration(document: Json, vip: Vip) -> Json:
-    """A new ip configuration for the VIP: in the NIC's subnet and application security groups (all of a NIC share them)."""
+def _configuration(document: Json, vip: Vip, carried: Json) -> Json:
+    """A new ip configuration for the VIP: in the NIC's subnet and application security groups (all of a NIC share them).
+
+    What else it carries comes with it; what it is comes from the mirrors document alone.
+    """
     groups = properties(primary(document)).get("applicationSecurityGroups")
     wanted: Json = {
+        **carried,
         "privateIPAddress": vip.private_ip,
         "privateIPAllocationMethod": "Static",
         "privateIPAddressVersion": f"IPv{ipaddress.ip_address(vip.private_ip).version}",
@@ -173,7 +234,7 @@ def differences(before: Json, after: Json, vips: Sequence[Vip]) -> list[str]:
     """
 
     def comparable(document: Json) -> Json:
-        others = {_name(item): item for item in _others(document, [vip.name for vip in vips])}
+        others = {_name(item): item for item in _others(document, vips)}
         tags = {name: value for name, value in (document.get("tags") or {}).items() if name != TAG}
         return {**_with(document, []), "ipConfigurations": others, "tags": tags}
 

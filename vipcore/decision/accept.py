@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from vipcore.decision import rules
+from vipcore.decision import document, rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.request import HeadChanged, Request
 from vipcore.decision.takeover import begin, resumed
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Entry
-from vipcore.ledger.head import Head, Swap
+from vipcore.ledger.head import Head, Swap, of_no_other_nics
 from vipcore.model import Epoch, Outcome
 from vipcore.swap.drive import Drive
 from vipcore.swap.plan import Observed
@@ -28,7 +28,9 @@ async def confirm(controller: Controller, request: Request, head: Head, observed
         if newest.etag != head.etag:
             raise HeadChanged(newest)
         after = _restated(controller, request, newest, now, request.claim_id)
-        after = request.use_issued_at(replace(after, swap=None))
+        after = document.stamped(controller, request.mirror, after)
+        after = of_no_other_nics(replace(after, swap=None, carried=observed.kept))
+        after = request.use_issued_at(after)
         same = after.epoch == newest.epoch
         unchanged = same and newest.swap is None and newest.recorded_claim == after.recorded_claim
         if unchanged and (last := request.repeat(newest, what, now)):
@@ -109,7 +111,13 @@ def _restated(controller: Controller, request: Request, head: Head, now: Instant
     """The head with this request decided; a watch claim for the member that is desired already supersedes nobody."""
     same = head.desired == request.member and request.claim is not None and request.claim.event == "watch"
     began, changes_s = head.began if same else request.began, controller.config.max_changes_s
-    return rules.decided(head, request.member, began, now=now, claim_id=claim_id, changes_s=changes_s)
+    after = rules.decided(head, request.member, began, now=now, claim_id=claim_id, changes_s=changes_s)
+    return _with_nic(after, request)
+
+
+def _with_nic(head: Head, request: Request) -> Head:
+    """The head that knows the NIC of the member that this request is for: names may change in the document."""
+    return replace(head, nics={**head.nics, request.member: request.mirror.nic_id(request.member)})
 
 
 def _with_swap(
@@ -129,7 +137,7 @@ def _with_swap(
         actor=request.caller.actor,
         maybe_in_flight=before.maybe_in_flight if before else (),
     )
-    return replace(after, swap=swap)
+    return _with_nic(replace(after, swap=swap), request)
 
 
 def _accepted_row(request: Request, before: Head, operation_id: str, outcome: str, remark: str | None, **columns: Any) -> Entry:

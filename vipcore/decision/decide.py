@@ -71,6 +71,7 @@ async def _decide(controller: Controller, request: Request, head: Head, reads: R
         observed = None
         if not (joins and driven):
             observed = await _observed(controller, request, head, reads)
+            request.mirror = observed.mirror
             found = observed.plan(request.member)
             left = head.lease is not None or (head.swap is not None and head.swap.maybe_in_flight)
             if isinstance(found, Plan) and found.done and not left and not joins:

@@ -7,7 +7,7 @@ that one of them explains is an unfinished swap, never drift. A freeze stops all
 
 from dataclasses import replace
 
-from vipcore.decision import rules
+from vipcore.decision import document, rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.judge import check_first
 from vipcore.decision.request import HeadChanged, Request, timer_request
@@ -25,28 +25,34 @@ async def check_drift(controller: Controller, mirror: Mirror, head: Head, caller
     `late`: whether late writes are expected.
     """
     desired = head.desired or ""
-    observed = await controller.read_all(mirror)
-    seen = observed.placement()
+    observed = await document.read_known(controller, mirror, head)
+    mirror, seen = observed.mirror, observed.placement()
     if seen.state is Seen.UNKNOWN:
         return
     found = observed.plan(desired)
     nothing_elsewhere = isinstance(found, Plan) and not found.detaches
     if seen.holder == desired and nothing_elsewhere:
-        await _report(controller, head, caller, None)
+        if head.drift is not None or head.carried != observed.kept:
+            await _report(controller, head, observed, caller, None)
+        return
+    found_as = observed.other_definitions()
+    if found_as and not document.may_change(controller, head):
+        controller.log("document.old", mirror=mirror.name, detail=" ".join(found_as))
         return
     request = timer_request(mirror, desired, head.began, caller)
-    explained = late and set(seen.members) <= {desired, *head.late_writes.members}
+    writing = {document.name_now(mirror, head, name) for name in head.late_writes.members}
+    explained = late and set(seen.members) <= {desired, *writing}
     if explained and seen.state is not Seen.FOREIGN:
         state = seen.state.value
         why = f"The placement is {state}. A late write of the driver that died explains it; the swap is resumed."
         await _drive(controller, request, head, observed, event="swap.resumed", detail=why, closing_event=None)
         return
-    sentence = _sentence(seen, desired)
+    sentence = " ".join([_sentence(seen, desired), *found_as])
     # Of several VIPs some may be on no NIC and the others where they should be: that is no other member's doing.
     lost = seen.state is Seen.UNPLACED or (seen.members == (desired,) and nothing_elsewhere)
     may_repair = not frozen and seen.state is not Seen.FOREIGN
     if not may_repair or not (lost or await _pages_agree(controller, mirror, desired)):
-        await _report(controller, head, caller, sentence)
+        await _report(controller, head, observed, caller, sentence)
         return
     await _drive(controller, request, head, observed, event="drift.found", detail=sentence, closing_event="drift.repaired")
 
@@ -56,9 +62,11 @@ def _sentence(seen: Placement, desired: str) -> str:
         case Seen.UNPLACED:
             return f"The VIP is on no NIC; clients cannot connect until it is attached to {desired}."
         case Seen.FOREIGN:
-            return "A VIP's address is held by an ip configuration whose name is no VIP of this mirror."
+            return "What a VIP needs is held by an ip configuration that is no VIP of this mirror."
         case _ if seen.members == (desired,):
-            return f"Not every VIP is on the NIC of {desired}, as it should be; what is on no NIC is attached to it."
+            return (
+                f"Not every VIP is on the NIC of {desired} as the mirrors document defines it; what is missing is attached to it."
+            )
         case _:
             return (
                 f"The VIP is on {' and '.join(seen.members)}; desired is {desired}. No claim moved it: somebody moved it by hand."
@@ -71,15 +79,20 @@ async def _pages_agree(controller: Controller, mirror: Mirror, desired: str) -> 
     return pages.get(desired) is Page.PRIMARY and list(pages.values()).count(Page.PRIMARY) == 1
 
 
-async def _report(controller: Controller, head: Head, caller: Caller, sentence: str | None) -> None:
-    """Report a drift once, or (None) that it is over."""
-    if head.drift == sentence:
+async def _report(controller: Controller, head: Head, observed: Observed, caller: Caller, sentence: str | None) -> None:
+    """Report a drift once, or (None) that it is over; keep what the VIPs carry where they are in place."""
+    if sentence is not None and head.drift == sentence:
         return
-    controller.log("drift.found" if sentence else "drift.over", mirror=head.mirror, detail=sentence or "")
+    if head.drift != sentence:
+        controller.log("drift.found" if sentence else "drift.over", mirror=head.mirror, detail=sentence or "")
 
     def change(newest: Head) -> tuple[Head, list[Entry]]:
         if newest.etag != head.etag:
             return newest, []
+        if sentence is None:
+            newest = replace(newest, carried=observed.kept)
+            if newest.drift is None:
+                return newest, []
         event = "drift.found" if sentence else "drift.repaired"
         detail = sentence or "The VIP is back where it should be; the controller did not move it."
         return replace(newest, drift=sentence), [caller.entry(event, member=head.desired, detail=detail)]

@@ -11,6 +11,7 @@ from vipcore import instants
 from vipcore.decision import rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.decide import carry_out
+from vipcore.decision.document import follow
 from vipcore.decision.drift import check_drift
 from vipcore.decision.request import timer_request
 from vipcore.decision.takeover import take_over
@@ -22,6 +23,9 @@ from vipcore.model import Claim, Mirror, Page
 
 RECORDED_S_MAX: Final = 3600.0
 """A recorded claim is judged again for an hour; a freeze stops that clock."""
+
+ABANDONED_S: Final = 86_400.0
+"""A swap of a mirror that was taken out of the document is not gone on with after so long: what is in place then is in use."""
 
 LOOKS_NEEDED: Final = 3
 """So many looks in a row must say primary before a page is followed."""
@@ -73,6 +77,7 @@ async def reconcile(controller: Controller, mirror: Mirror, head: Head, caller: 
     now = controller.clock.now()
     if head.frozen and not rules.frozen(head, now):
         head = await lift_freeze(controller, head, caller, "the freeze has expired")
+    head = await follow(controller, mirror, head, caller)
     act = act_for(mirror, head, now)
     if head.desired is not None and mirror.member(head.desired) is None and act is not Act.LEAVE:
         # Nothing leads to a member that the document no longer has; a recorded claim of another may.
@@ -88,11 +93,36 @@ async def reconcile(controller: Controller, mirror: Mirror, head: Head, caller: 
         case Act.LEAVE | Act.JUDGE:
             return True
         case Act.FINISH:
-            if head.swap is not None and now >= head.swap.retry_at:
+            if head.swap is not None and _abandoned(head, now):
+                await _give_up(controller, head, caller)
+            elif head.swap is not None and now >= head.swap.retry_at:
                 await take_over(controller, timer_request(mirror, head.desired or "", head.began, caller), head)
             return True
         case Act.CHECK:
             return await _check(controller, mirror, head, caller, now, look=look)
+
+
+def _abandoned(head: Head, now: Instant) -> bool:
+    """Whether nobody has touched an unfinished swap for a day: the mirror was not in the mirrors document."""
+    touched = [head.wrote_at]
+    touched += [head.swap.started_at, head.swap.retry_at] if head.swap else []
+    touched += [head.lease.until] if head.lease else []
+    return now - max(touched) > instants.seconds(ABANDONED_S)
+
+
+async def _give_up(controller: Controller, head: Head, caller: Caller) -> None:
+    """End the swap. The next look attaches a VIP that is on no NIC, and leaves one where somebody has put it meanwhile."""
+
+    def change(newest: Head) -> tuple[Head, list[Entry]]:
+        if newest.etag != head.etag or newest.swap is None:
+            return newest, []
+        detail = f"Nobody went on with the swap to {newest.desired} for a day; it is given up, and what is in place stays."
+        entry = caller.entry(
+            "swap.failed", member=newest.desired, operation_id=newest.swap.operation_id, outcome="abandoned", detail=detail
+        )
+        return replace(newest, swap=None, lease=None), [entry]
+
+    await controller.store.commit(head, change)
 
 
 async def _check(controller: Controller, mirror: Mirror, head: Head, caller: Caller, now: Instant, *, look: bool) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from vipcore.arm.rate_limit import Permits
+from vipcore.decision import document
 from vipcore.decision.controller import Controller
 from vipcore.decision.judge import check_first
 from vipcore.decision.request import HeadChanged, Request
@@ -32,14 +33,21 @@ async def begin(
     Raises HeadChanged where another was first, what `beginning` raises, and Unreachable.
     """
     owner = f"{controller.instance}/{controller.clock.new_id()}"
-    # A member that the document no longer has cannot be read; what is written there can no longer be ours.
-    left = head.swap.maybe_in_flight if head.swap else ()
-    in_flight = InFlight(observed, set(left) & set(observed))
+    observed.recall(head.carried)
+    in_flight = InFlight(observed, document.in_flight(request.mirror, head))
+    found_as = observed.other_definitions()
+    for sentence in found_as:
+        report.note(sentence)
+    if not observed.kept and any(observed.carried.values()):
+        report.note(
+            "What the VIPs carry is too much for the head to keep; it would be lost if this driver died between its writes."
+        )
 
     def change(newest: Head) -> tuple[Head, list[Entry]]:
         if newest.etag != head.etag:
             raise HeadChanged(newest)
         after, entries = beginning(newest)
+        after = document.stamped(controller, request.mirror, after, changes=bool(found_as))
         now = controller.clock.now()
         return in_flight.stamp(take_lease(after, owner, now, controller.arm.polling_now), now), entries
 
@@ -116,7 +124,8 @@ async def wait_for_swap(controller: Controller, request: Request, head: Head, op
 
 async def take_over(controller: Controller, request: Request, head: Head) -> Outcome:
     """The lease is free and the swap unfinished: drive it. Raises Refusal, HeadChanged."""
-    observed = await controller.read_all(request.mirror)
+    observed = await document.read_known(controller, request.mirror, head)
+    request.mirror = observed.mirror
     await check_first(controller, request, head, observed)
 
     def beginning(newest: Head) -> tuple[Head, list[Entry]]:

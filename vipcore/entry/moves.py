@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from vipcore.decision import rules
+from vipcore.decision import document, rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.decide import carry_out
 from vipcore.decision.request import Request
@@ -11,6 +11,7 @@ from vipcore.errors import Refusal
 from vipcore.ledger.audit import Caller
 from vipcore.model import Json, Mirror, Move, Page
 from vipcore.swap import plan, preflight
+from vipcore.swap.plan import Kind
 
 
 async def move(controller: Controller, mirror_name: str, body: bytes, correlation_id: str) -> Json:
@@ -30,7 +31,9 @@ async def move(controller: Controller, mirror_name: str, body: bytes, correlatio
 async def _planned(controller: Controller, mirror: Mirror, asked: Move) -> Json:
     """What a move would do, and what would stop it. Writes nothing."""
     head = await controller.load_head(mirror.name)
-    observed = await controller.read_all(mirror)
+    observed = await document.read_known(controller, mirror, head)
+    mirror = observed.mirror
+    observed.recall(head.carried)
     now = controller.clock.now()
     stopped = rules.move_frozen(head, asked, now)
     detail = stopped.detail if stopped else "the mirror is not frozen"
@@ -49,10 +52,14 @@ async def _planned(controller: Controller, mirror: Mirror, asked: Move) -> Json:
         within_s=preflight.FRESH_S,
         writing=preflight.may_be_writing(head, now),
     )
-    steps = [
+    steps: list[Json] = [
         {"action": step.kind.value, "member": step.member, "nic": mirror.nic_id(step.member), "vips": list(step.vips)}
         for step in found.steps
     ]
+    carried = {vip.name: sorted(observed.carried.get(vip.private_ip, ())) for vip in mirror.vips}
+    for step in steps:
+        if step["action"] == Kind.ATTACH.value:
+            step["carried"] = {name: carried[name] for name in found.attach.vips} if found.attach else {}
     return {"outcome": "planned", "steps": steps, "checks": [*checks, *(check.view() for check in preflighted)]}
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from vipcore import instants
 from vipcore.instants import Instant
 from vipcore.ledger.audit import GENESIS
-from vipcore.model import Epoch
+from vipcore.model import Epoch, Json
 
 ROW_KEY: Final = "head"
 LEASE_MARGIN_S: Final = 2.0
@@ -76,6 +76,13 @@ class RecordedClaim(NamedTuple):
     code: str
 
 
+class Document(NamedTuple):
+    """The mirror's part of the mirrors document that is in force, and since when. `NEVER`: nobody knows of an earlier one."""
+
+    digest: str
+    since: Instant = instants.NEVER
+
+
 class Frozen(NamedTuple):
     """An operator's stop sign; `until` None means until lifted."""
 
@@ -99,7 +106,7 @@ _STORED_AS: Final = {"maybe_in_flight": "open"}
 """Fields of records that are stored under another name."""
 
 _FIELDS: Final = {stored: name for name, stored in _STORED_AS.items()}
-_AT: Final = frozenset({"started_at", "retry_at", "at", "began", "recorded_at", "until"})
+_AT: Final = frozenset({"started_at", "retry_at", "at", "began", "recorded_at", "until", "since"})
 
 _WORDS: Final = ("reason", "operator")
 """What people type is stored as JSON text: a column that began with `=` would be a formula in a spreadsheet."""
@@ -177,6 +184,11 @@ class Head:
     drift: str | None = field(default=None, metadata=_in("Drift", str))
     """The drift last reported, so that it is reported once."""
     backup_seen: Mapping[str, Any] = field(default_factory=dict, metadata=_in("Follow", _json(dict)))
+    carried: Mapping[str, Json] = field(default_factory=dict, metadata=_in("Carried", _json(dict)))
+    """VIP address -> its name, and the settings of its ip configuration that travel with it (docs/adr/0016)."""
+    nics: Mapping[str, str] = field(default_factory=dict, metadata=_in("Nics", _json(dict)))
+    """Member -> its NIC as the document had it, of those that `desired` and writes in flight are about: names may change."""
+    document: Document | None = field(default=None, metadata=_in("Document", _one(Document)))
     etag: str | None = field(default=None, compare=False)
 
     def lease_live(self, now: Instant) -> bool:
@@ -228,6 +240,12 @@ class Head:
 _COLUMNS: Final = [(one.name, one.metadata["column"], one.metadata["read"]) for one in fields(Head) if one.metadata]
 
 
+def of_no_other_nics(head: Head) -> Head:
+    """The head once every VIP is on desired's NIC: of no other must it know but of those that a late write may reach."""
+    about = {head.desired, *head.late_writes.members}
+    return replace(head, nics={name: nic_id for name, nic_id in head.nics.items() if name in about})
+
+
 def expecting_late_writes(head: Head, members: Iterable[str], now: Instant, until: Instant) -> Head:
     """The head with late writes of these members' NICs expected, beside those that still are."""
     before = head.late_writes
@@ -244,6 +262,18 @@ REPLAY_MARKS_MAX: Final = 200
 last are kept: an older one guards nothing any more, since a signature is fresh for minutes."""
 
 REPEATS_MAX: Final = 64
+
+CARRIED_CHARS_MAX: Final = 30_000
+"""A column takes 32,768 characters."""
+
+
+def keepable(carried: Mapping[str, Json]) -> Mapping[str, Json]:
+    """What the head keeps of the VIPs' settings; nothing where it is too much for a column.
+
+    The move goes on all the same, since the address matters more: only a crash between its two writes loses them then, and the
+    row says so.
+    """
+    return carried if not carried or len(json.dumps(carried, ensure_ascii=False)) <= CARRIED_CHARS_MAX else {}
 
 
 def replay_mark(head: Head, key_id: str) -> str:

@@ -52,6 +52,8 @@ class Store:
     clock: Clock
     seal: Seal
     log: Log
+    started_at: float = field(default_factory=lambda: asyncio.get_running_loop().time(), init=False)
+    """When this process began, in loop seconds."""
     _time_asked: asyncio.Future[None] | None = field(default=None, init=False)
 
     async def arrival(self) -> Instant:

@@ -10,15 +10,17 @@ A `Drive` never changes; its parts do, each only by its own file (`tests/reposit
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from vipcore.arm.client import Arm
+from vipcore.arm.errors import ArmError
 from vipcore.arm.rate_limit import Permits
 from vipcore.errors import AzureRefusal
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.store import Store
-from vipcore.model import Mirror, Nic
+from vipcore.model import Json, Mirror, Nic
 from vipcore.ports import Probes
 from vipcore.swap.in_flight import InFlight
 from vipcore.swap.lease import HEARTBEAT_S, HeldLease
@@ -32,7 +34,7 @@ TRIES_MAX: Final = 12
 class Attempts:
     """How much one drive has tried. `permits`: the writes for which Azure's rate limit has room already."""
 
-    __slots__ = ("last_error", "one_call_tried", "permits", "repairs", "writes")
+    __slots__ = ("last_error", "one_call_tried", "permits", "repairs", "without_settings", "writes")
 
     def __init__(self, permits: Permits) -> None:
         self.permits = permits
@@ -41,6 +43,8 @@ class Attempts:
         """Member -> what last went wrong with a write of its NIC, for the answer where every try was in vain."""
         self.repairs = 0
         self.one_call_tried = False
+        self.without_settings = False
+        """Whether Azure refused the VIPs with what they carry, so that they are attached without."""
 
     def count_write(self, member: str) -> bool:
         """One more write of this member's NIC. Whether it is still within the bound."""
@@ -59,6 +63,10 @@ class Attempts:
         """One more repair of desired's NIC. How many there were."""
         self.repairs += 1
         return self.repairs
+
+    def leave_settings(self) -> None:
+        """The VIPs are attached without what they carry."""
+        self.without_settings = True
 
     def try_one_call(self) -> None:
         """The move in one call is tried now, once in a drive."""
@@ -85,6 +93,19 @@ class Drive:
         """The member that shall hold the VIPs."""
         assert self.lease.head.desired is not None
         return self.lease.head.desired
+
+    @property
+    def carried(self) -> Mapping[str, Json]:
+        """VIP address -> the settings that it is attached with."""
+        return {} if self.attempts.without_settings else self.observed.carried
+
+    def leave_settings(self, exc: ArmError) -> None:
+        """Azure refused the attach with what the VIPs carry: the address comes first, and somebody is told what it lost."""
+        names = ", ".join(sorted({name for one in self.carried.values() for name in one}))
+        self.attempts.leave_settings()
+        self.report.note(
+            f"Azure refused the attach with {names[:100]} ({exc.code}), so the attach is made without; set that again by hand."
+        )
 
     def now(self) -> float:
         """The event loop's steady time, in seconds."""

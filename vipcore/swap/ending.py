@@ -12,7 +12,7 @@ from vipcore import instants
 from vipcore.arm import nic
 from vipcore.errors import Refusal, Unreachable
 from vipcore.ledger.audit import Entry
-from vipcore.ledger.head import Head, LastSwap
+from vipcore.ledger.head import Head, LastSwap, of_no_other_nics
 from vipcore.model import Nic
 from vipcore.swap.drive import Drive
 from vipcore.swap.lease import LostLease
@@ -51,7 +51,8 @@ async def complete(drive: Drive) -> Head:
         swaps = int(newest.overlap_memory.get("swaps", 0)) + 1
         memory: dict[str, Any] = {**newest.overlap_memory, **drive.report.overlap_memory, "swaps": swaps}
         done = drive.in_flight.stamp(newest, drive.store.clock.now())
-        return replace(done, swap=None, lease=None, last_swap=last, overlap_memory=memory, drift=None), rows
+        done = replace(done, swap=None, lease=None, last_swap=last, overlap_memory=memory, drift=None)
+        return of_no_other_nics(done), rows
 
     stored = await drive.lease.until_reachable(lambda: drive.lease.commit(drive.lease.head, change))
     drive.report.told_refused()

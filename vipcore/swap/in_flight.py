@@ -2,8 +2,9 @@
 
 Invariant: a member is in `late` from the moment a write of its NIC is sent until its answer arrives, a fresh read shows another
 etag, or the NIC is gone; and for a dead driver's write, from the takeover until the NIC has another etag. `stamp` puts that into
-the head, so that a successor knows it: it overwrites these NICs first, and a late write then fails on If-Match. A write that may
-have changed nothing does not count for that: Azure may keep the etag (docs/facts/azure.md section 3), so only a read tells.
+the head, with the settings that the VIPs carry, so that a successor knows it: it overwrites these NICs first, and a late write
+then fails on If-Match. A write that may have changed nothing does not count for that: Azure may keep the
+etag (docs/facts/azure.md section 3), so only a read tells.
 
 Our own writes of one NIC go through the states of `TRANSITIONS`. A second write may go out while an earlier one has no answer;
 a refusal of the second says nothing about the first, an accepted write or another etag settles both.
@@ -175,7 +176,8 @@ class InFlight:
         if head.swap is not None:
             maybe = tuple(sorted(late | self.announced | self.observed.to_write(head.desired)))
             head = replace(head, swap=head.swap._replace(maybe_in_flight=maybe))
-        head = replace(head, wrote_at=max(now, head.wrote_at) if self.wrote_at >= 0 else head.wrote_at)
+        wrote_at = max(now, head.wrote_at) if self.wrote_at >= 0 else head.wrote_at
+        head = replace(head, wrote_at=wrote_at, carried=self.observed.kept)
         return expecting_late_writes(head, late, now, now + instants.seconds(LATE_WRITES_S)) if late else head
 
     def _on(self, event: Event, *members: str) -> None:

@@ -4,7 +4,8 @@ Invariant (I2): a NIC write starts only when the newest head, committed by this 
 `FRESH_HEAD_S` ago, says that
   1. this drive holds the lease, and the decision in force is the one it works for (its epoch);
   2. the lease outlives the next heartbeat and the difference between two instances' times;
-  3. `Swap.maybe_in_flight` names the NIC, so that a successor knows that this write may still land.
+  3. `Swap.maybe_in_flight` names the NIC, so that a successor knows that this write may still land, and `carried` holds what the
+     VIPs' ip configurations carry, so that a successor attaches them with it although the write took them away.
 While the lease is live nobody else drives, and nothing is confirmed.
 
 A lease that is not renewed runs out within three heartbeats (docs/adr/0013-short-leases-and-the-table-s-time.md), while a write
@@ -240,7 +241,8 @@ class HeldLease:
 
     def _covers_next_write(self) -> bool:
         named = self.head.swap is None or self.in_flight.announced <= set(self.head.swap.maybe_in_flight)
-        return named and self.head_is_newest and self.left_s() >= HEARTBEAT_S + LEASE_MARGIN_S
+        kept = self.head.carried == self.in_flight.observed.kept
+        return named and kept and self.head_is_newest and self.left_s() >= HEARTBEAT_S + LEASE_MARGIN_S
 
 
 def _now() -> float:

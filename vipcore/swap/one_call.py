@@ -64,7 +64,7 @@ def _nics_of_a_plain_move(drive: Drive, found: Plan) -> dict[str, Nic] | None:
     source, target = drive.observed[holder], drive.observed[desired]
     if not isinstance(source, Nic) or not isinstance(target, Nic) or {source.state, target.state} != {SUCCEEDED}:
         return None
-    plain = all(nic.carries(source.document, vip) and not nic.named(target.document, vip.name) for vip in mirror.vips)
+    plain = all(nic.carries(source.document, vip) and not nic.ours(target.document, [vip]) for vip in mirror.vips)
     return {holder: source, desired: target} if plain else None
 
 

@@ -5,7 +5,8 @@ Nothing here knows what an earlier process was doing. Rules, in order:
 
 1. A VIP that was not found while some NIC could not be read is *unknown*: nothing is detached or attached on a guess (I9).
    A VIP that is seen somewhere is known to be nowhere else, since Azure keeps an address on one NIC.
-2. Every member but desired that has an ip configuration of a VIP's name is detached from it; all VIPs of a NIC in one write.
+2. Every member but desired that has an ip configuration of a VIP (of its name, or at its address: the document may have renamed
+   it) is detached from it; all VIPs of a NIC in one write.
 3. Desired gets what it lacks in one write. Its NIC in `Failed` is first put back as it is, before anything is detached, since it
    might not take the VIP (I10); where nothing is to be detached, the attach itself repairs it (docs/facts/azure.md section 7).
 4. Nothing left to write and desired's NIC `Succeeded`: done.
@@ -19,7 +20,8 @@ from typing import Final
 from vipcore.arm import nic
 from vipcore.arm.errors import ArmError
 from vipcore.errors import AzureRefusal, InvariantBroken, NoToken
-from vipcore.model import Mirror, Missing, Nic, Observation, Placement, Seen, Unreadable, Vip
+from vipcore.ledger.head import keepable
+from vipcore.model import Json, Mirror, Missing, Nic, Observation, Placement, Seen, Unreadable, Vip
 
 Observations = Mapping[str, Observation]
 """Member name -> what the last read of its NIC showed."""
@@ -106,7 +108,7 @@ def _carriers(observed: Observations, vip: Vip) -> list[str]:
 
 
 def intruder(mirror: Mirror, observed: Observations) -> str | None:
-    """`NIC/ipConfigurations/NAME` of a member's own configuration that holds a VIP's address under another name, or None."""
+    """`NIC/ipConfigurations/NAME` of what is no VIP, on a member's own NIC, and holds a VIP's address or public IP, or None."""
     for _, seen in nics(observed):
         if found := nic.intruder(seen.document, mirror.vips):
             return f"{seen.id}/ipConfigurations/{found}"
@@ -121,7 +123,7 @@ def plan(mirror: Mirror, observed: Observations, desired: str) -> Plan | Blocked
     for member in mirror.members:
         if member.name == desired or member.name not in seen:
             continue
-        if names := tuple(vip.name for vip in mirror.vips if nic.named(seen[member.name].document, vip.name)):
+        if names := tuple(vip.name for vip in mirror.vips if nic.ours(seen[member.name].document, [vip])):
             detaches.append(Step(kind=Kind.DETACH, member=member.name, vips=names))
     target = seen[desired]
     missing = tuple(vip.name for vip in mirror.vips if not nic.carries(target.document, vip))
@@ -148,7 +150,7 @@ def _blocked(mirror: Mirror, observed: Observations, desired: str) -> Blocked | 
             reason=f"VIP {lost[0]} is on no NIC that could be read, and the NIC of {names} could not be read", unread=unread
         )
     if taken_by := intruder(mirror, observed):
-        return Blocked(reason=f"a VIP's address is held by {taken_by}, whose name is no VIP of this mirror", taken_by=taken_by)
+        return Blocked(reason=f"what a VIP needs is held by {taken_by}, which is no VIP of this mirror", taken_by=taken_by)
     for name, seen in nics(observed):
         for vip in mirror.vips:
             if nic.is_primary(seen.document, vip.name):
@@ -161,12 +163,16 @@ def _blocked(mirror: Mirror, observed: Observations, desired: str) -> Blocked | 
 class Observed(Mapping[str, Observation]):
     """Member name -> its NIC as the last read, or the answer to our own write, showed it."""
 
-    __slots__ = ("_plans", "_shown", "mirror")
+    __slots__ = ("_plans", "_shown", "carried", "mirror")
 
     def __init__(self, mirror: Mirror, shown: Mapping[str, Observation]) -> None:
         self.mirror = mirror
         self._shown = dict(shown)
         self._plans: dict[str, Plan | Blocked] = {}
+        self.carried: dict[str, Json] = {}
+        """VIP address -> the settings that its ip configuration had where it was last seen; none where it had none."""
+        for member in shown:
+            self._carry(member)
 
     def __getitem__(self, member: str) -> Observation:
         return self._shown[member]
@@ -181,6 +187,28 @@ class Observed(Mapping[str, Observation]):
         """A newer observation of this member's NIC."""
         self._shown[member] = observation
         self._plans.clear()
+        self._carry(member)
+
+    def _carry(self, member: str) -> None:
+        if isinstance(shown := self._shown[member], Nic):
+            self.carried |= nic.settings(shown.document, self.mirror.vips)
+
+    def recall(self, carried: Mapping[str, Json]) -> None:
+        """What the head remembers of VIPs that are on no NIC now."""
+        named = {one["name"].lower(): one["settings"] for one in carried.values()}
+        for vip in self.mirror.vips:
+            known = carried[vip.private_ip]["settings"] if vip.private_ip in carried else named.get(vip.name.lower(), {})
+            self.carried.setdefault(vip.private_ip, known)
+
+    @property
+    def kept(self) -> Mapping[str, Json]:
+        """What the head is to remember of what the VIPs carry."""
+        carried = {vip: self.carried.get(vip.private_ip, {}) for vip in self.mirror.vips}
+        return keepable({vip.private_ip: {"name": vip.name, "settings": one} for vip, one in carried.items() if one})
+
+    def other_definitions(self) -> list[str]:
+        """A sentence for each VIP that was found in another form than the document's."""
+        return [one for _, seen in nics(self._shown) for one in nic.other_definitions(seen.document, self.mirror.vips)]
 
     def plan(self, desired: str) -> Plan | Blocked:
         """What leads from here to every VIP on `desired`, made once per observation."""

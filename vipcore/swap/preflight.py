@@ -133,7 +133,7 @@ async def check(
                 looks.append((f"public IP {_last(public_id)}", _existing(read(cache.arm.get, public_id, judge), public_id)))
         for one, right in _rights(mirror, observed, target, missing).items():
             looks.append((f"permissions on {_last(one)}", read(cache.arm.permissions, one, partial(_allowed, one, right))))
-    lost = [vip for vip in missing if not any(nic.named(seen.document, vip.name) for _, seen in plan.nics(observed))]
+    lost = [vip for vip in missing if not any(nic.has_address(seen.document, vip) for _, seen in plan.nics(observed))]
     looks += [(f"address {vip.private_ip}", _address_free(cache.arm, mirror, subnet_id, vip, writing=writing)) for vip in lost]
     found = await asyncio.gather(*(_looked(*look) for look in looks))
     return [_target(shown, missing)._replace(name=f"nic {target}"), *([_LEFT_OUT] if low else []), *found]

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
+from vipcore.arm import nic
 from vipcore.arm.errors import ArmError
 from vipcore.errors import AzureRefusal
 from vipcore.instants import spread
@@ -134,6 +135,8 @@ async def _attach_when_free(drive: Drive, step: Step) -> Written | None:
         return await write(drive, step)
     except ArmError as exc:
         holder = drive.mirror.member_of(exc.holder)
+        if holder == drive.desired and await _make_room(drive):
+            return None
         if exc.holder and holder is None:
             raise exc.refusal() from exc
         concerned = dict.fromkeys((holder, drive.desired)) if holder else known
@@ -146,6 +149,22 @@ async def _attach_when_free(drive: Drive, step: Step) -> Written | None:
         for member in concerned:
             await drive.wait_until_stable(member, within_s=HOLDER_STABLE_S)
         return None
+
+
+async def _make_room(drive: Drive) -> bool:
+    """Azure may refuse an address that desired's own NIC gives from one ip configuration to another: two writes do it then.
+
+    False: there is none of ours to take away.
+    """
+    shown = drive.observed[drive.desired]
+    if not isinstance(shown, Nic) or not nic.ours(shown.document, drive.mirror.vips):
+        return False
+    names = tuple(vip.name for vip in drive.mirror.vips if nic.ours(shown.document, [vip]))
+    written = await write(drive, Step(kind=plan.Kind.DETACH, member=drive.desired, vips=names))
+    if written is not None:
+        await finish(drive, written)
+        await drive.read(drive.desired)
+    return True
 
 
 async def _attach_early(drive: Drive, step: Step) -> Written | None:

@@ -50,9 +50,9 @@ def document(drive: Drive, step: Step, shown: Nic) -> Json:
     """What the step's PUT carries: the NIC as it is, but for our VIPs."""
     match step.kind:
         case Kind.DETACH:
-            return nic.detached(shown, step.vips)
+            return nic.detached(shown, drive.mirror.vips)
         case Kind.ATTACH:
-            return nic.attached(shown, drive.mirror.vips)
+            return nic.attached(shown, drive.mirror.vips, drive.carried)
         case Kind.REPAIR | Kind.OVERWRITE:
             return shown.document
         case Kind.TAG:
@@ -90,7 +90,7 @@ async def write(drive: Drive, step: Step, *, early: bool = False) -> Written | N
             else:
                 drive.in_flight.lost(step.member)
                 drive.in_flight.report_later(step.member, step, shown)
-            if not (early and waits):
+            if not (early and (waits or _settings_refused(drive, step, exc))):
                 await _not_accepted(drive, step, shown, exc)
             return None
     return _accepted(drive, step, after, reply, sent_at)
@@ -118,7 +118,9 @@ def _accepted(drive: Drive, step: Step, after: Nic, reply: ArmReply, sent_at: fl
         drive.in_flight.answered(step.member, drive.now())
     drive.observed.saw(step.member, after)
     pending = after.state not in (SUCCEEDED, FAILED)
-    detail = _SENTENCE[step.kind].format(vips=", ".join(step.vips), member=step.member)
+    carried = sorted({name for one in drive.carried.values() for name in one}) if step.kind is Kind.ATTACH else ()
+    what = f"{', '.join(step.vips)} (with {', '.join(carried)})" if carried else ", ".join(step.vips)
+    detail = _SENTENCE[step.kind].format(vips=what[:500], member=step.member)
     took_ms = round((drive.now() - sent_at) * 1000)
     drive.report.add(drive.write_entry("accepted", detail, reply.request_id, member=step.member, duration_ms=took_ms))
     return Written(step=step, operation=reply.operation, request_id=reply.request_id, pending=pending, sent_at=sent_at)
@@ -148,6 +150,8 @@ async def _not_accepted(drive: Drive, step: Step, shown: Nic, exc: ArmError | No
                 raise exc
             case Cause.ADDRESS if exc.holder is None or drive.mirror.member_of(exc.holder):
                 await drive.pause(1.0 + drive.jitter())  # Azure lets go of it, as far as this drive knows
+            case _ if _settings_refused(drive, step, exc):
+                drive.leave_settings(exc)
             case Cause.ADDRESS | Cause.DENIED | Cause.FORBIDDEN | Cause.FATAL | Cause.GONE:
                 raise exc.refusal()
             case Cause.THROTTLED | Cause.LOCKED:
@@ -165,6 +169,12 @@ async def _not_accepted(drive: Drive, step: Step, shown: Nic, exc: ArmError | No
     await drive.read(step.member)
     if step.member in drive.in_flight.unanswered:
         drive.tell_unanswered(step, shown)
+
+
+def _settings_refused(drive: Drive, step: Step, exc: Exception) -> bool:
+    """Whether what the VIPs carry may be why this attach was refused: a pool that is gone, a right on it that is missing."""
+    causes = (Cause.DENIED, Cause.FORBIDDEN, Cause.FATAL, Cause.GONE)
+    return step.kind is Kind.ATTACH and isinstance(exc, ArmError) and exc.cause in causes and any(drive.carried.values())
 
 
 def _in_vain(drive: Drive, member: str) -> AzureRefusal:
@@ -240,7 +250,7 @@ async def _ended(drive: Drive, written: Written, *, by_its_nic: bool) -> bool | 
             if shown.state != SUCCEEDED:
                 return None
             if written.step.kind is Kind.DETACH:
-                return not any(nic.named(shown.document, vip) for vip in vips)
+                return not nic.ours(shown.document, drive.mirror.vips)
             return all(nic.carries(shown.document, vip) for vip in drive.mirror.vips if vip.name in vips)
     return await drive.arm.poll(drive.mirror.nic_id(member), written.operation or "") or None
 
@@ -251,6 +261,12 @@ async def _ended_badly(drive: Drive, written: Written, exc: ArmError) -> bool:
     drive.attempts.failed(member, exc)
     drive.store.log("operation.ended", mirror=drive.mirror.name, member=member, code=exc.code, request=written.request_id)
     drive.report.note(f"The operation {written.request_id} on the NIC of {member} ended with {exc.code}: {exc.message}")
+    if (
+        written.step.kind is Kind.ATTACH
+        and drive.attempts.writes.get(member, 0) >= TRIES_MAX // 2
+        and any(drive.carried.values())
+    ):
+        drive.leave_settings(exc)
     await drive.read(member)
     await drive.wait_until_stable(member)
     return False

@@ -43,7 +43,7 @@ def test_recorded_nic_comes_back_unchanged(name: str) -> None:
     original = copy.deepcopy(document)
 
     with_vips = nic.attached(looked(document), VIPS)
-    without = nic.detached(looked(with_vips), NAMES)
+    without = nic.detached(looked(with_vips), VIPS)
 
     assert without == original == document
     assert nic.differences(original, with_vips, VIPS) == []
@@ -88,8 +88,8 @@ def test_attach_and_detach_are_idempotent(name: str) -> None:
 
     assert nic.attached(looked(once), VIPS) == once
     assert nic.attached(looked(once), [])["properties"] == once["properties"]
-    gone = nic.detached(looked(once), NAMES)
-    assert nic.detached(looked(gone), NAMES) == gone
+    gone = nic.detached(looked(once), VIPS)
+    assert nic.detached(looked(gone), VIPS) == gone
 
 
 @pytest.mark.parametrize("name", [name for name in RECORDED if len(nic.configurations(RECORDED[name])) > 1])
@@ -100,7 +100,12 @@ def test_configurations_are_found_by_name_and_never_by_place(name: str) -> None:
     random.Random(1).shuffle(shuffled["properties"]["ipConfigurations"])
     others = [item for item in nic.configurations(shuffled) if item["name"] not in NAMES]
 
-    assert nic.configurations(nic.detached(looked(shuffled), ["VIP", "Vip6"])) == others
+    assert (
+        nic.configurations(
+            nic.detached(looked(shuffled), [Vip(name="VIP", private_ip="10.99.0.1"), Vip(name="Vip6", private_ip="fd00:db8::1")])
+        )
+        == others
+    )
     assert nic.differences(document, shuffled, VIPS) == []
 
 
@@ -129,18 +134,62 @@ def test_what_is_compared_without_case_or_spelling() -> None:
 
 
 def test_stranger_with_our_address_is_seen() -> None:
-    """A configuration of another name that holds a VIP's address or public IP is no carrier, and not ours to delete."""
-    document = copy.deepcopy(RECORDED["2024-cli-2configs"])
-    stranger = nic.configurations(document)[1]
-    for change in (
-        {"privateIPAddress": VIPS[0].private_ip},
-        {"privateIPAddress": "10.0.0.5", "publicIPAddress": {"id": PUBLIC.upper()}},
+    """What holds a VIP's public IP at another address, or its address as the NIC's primary one, is not ours to delete."""
+    for index, change in (
+        (0, {"privateIPAddress": VIPS[0].private_ip}),
+        (1, {"privateIPAddress": "10.0.0.5", "publicIPAddress": {"id": PUBLIC.upper()}}),
     ):
+        document = copy.deepcopy(RECORDED["2024-cli-2configs"])
+        stranger = nic.configurations(document)[index]
         stranger["properties"].update(change)
 
-        assert nic.intruder(document, [VIPS[0]]) == "ipconfig2"
+        assert nic.intruder(document, [VIPS[0]]) == stranger["name"]
         assert not nic.carries(document, VIPS[0])
-    assert nic.intruder(document, [VIPS[1]]) is None
+        assert nic.intruder(document, [VIPS[1]]) is None
+
+
+def test_a_vip_is_found_by_its_address_or_else_by_its_name() -> None:
+    """A secondary configuration at a VIP's address is that VIP, whatever its name; one of its name is, whatever its address."""
+    document = nic.attached(looked(RECORDED["2024-cli-2configs"]), VIPS)
+    renamed = Vip(name="vip-prod", private_ip=VIPS[0].private_ip, public_ip_id=PUBLIC)
+    moved = Vip(name="vip", private_ip="10.99.0.77")
+
+    for vip, has_address in ((renamed, True), (moved, False)):
+        assert [item["name"] for item in nic.ours(document, [vip])] == ["vip"]
+        assert nic.has_address(document, vip) == has_address
+        assert not nic.carries(document, vip)
+        assert nic.intruder(document, [vip, VIPS[1]]) is None
+        assert len(nic.other_definitions(document, [vip, VIPS[1]])) == 1
+        after = nic.attached(looked(document), [vip, VIPS[1]])
+        assert [nic.carries(after, one) for one in (vip, VIPS[1])] == [True, True]
+        assert len(nic.configurations(after)) == len(nic.configurations(document))
+
+
+def test_what_a_vip_carries_travels_and_what_it_is_does_not() -> None:
+    """Pools and what we do not know travel; address, subnet, public IP, security groups and Azure's own marks do not. (I5)"""
+    carried = {"loadBalancerBackendAddressPools": [{"id": "/pool"}], "futureProperty": {"kept": [1]}}
+    source = nic.attached(looked(RECORDED["2024-cli-2configs"]), VIPS[:1])
+    entry = nic.named(source, "vip")
+    assert entry is not None
+    groups = {"applicationSecurityGroups": [{"id": "/of-the-source"}]}
+    entry["properties"].update({**carried, **groups, "provisioningState": "Succeeded", "privateLinkConnectionProperties": {}})
+
+    shown = nic.settings(source, VIPS)
+    target = nic.attached(looked(RECORDED["2024-cli-plain"]), VIPS[:1], shown)
+
+    assert shown == {VIPS[0].private_ip: carried}
+    bare = nic.named(nic.attached(looked(RECORDED["2024-cli-plain"]), VIPS[:1]), "vip")
+    assert bare is not None
+    assert nic.named(target, "vip") == {"name": "vip", "properties": {**bare["properties"], **carried}}
+
+
+def test_vips_that_exchange_their_names_keep_what_each_address_carries() -> None:
+    """What a configuration carries belongs to the VIP at its address; its name tells only where no VIP has that address."""
+    document = nic.attached(looked(RECORDED["2024-cli-2configs"]), VIPS, {VIPS[0].private_ip: {"mark": 1}})
+    exchanged = [Vip(name="vip6", private_ip=VIPS[0].private_ip), Vip(name="vip", private_ip=VIPS[1].private_ip)]
+
+    assert nic.settings(document, exchanged) == {VIPS[0].private_ip: {"mark": 1}, VIPS[1].private_ip: {}}
+    assert nic.settings(document, [Vip(name="vip", private_ip="10.99.0.77")]) == {"10.99.0.77": {"mark": 1}}
 
 
 CHANGES = {

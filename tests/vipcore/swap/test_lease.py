@@ -1,11 +1,18 @@
 """The lease: one driver at a time, and the head names each NIC before it is written."""
 
 import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any
 
 from simulator.core.faults import Ends, Hangs, Lands
-from tests.promises.harness import Fate, Harness, Node
+from tests.promises.harness import DOCUMENT, START, Fate, Harness, Node, parsed
 from tests.promises.helpers import DETACH, NIC_A, agent, assert_kept, details, events, puts, refused, timer, virtual
 from tests.vipcore.effects import PUT, watched
+from vipcore.ledger.head import Head
+from vipcore.swap.in_flight import InFlight
+from vipcore.swap.lease import HeldLease
+from vipcore.swap.plan import Observed
 
 
 @virtual
@@ -58,3 +65,17 @@ async def test_a_write_of_a_plan_made_anew_is_fenced_too() -> None:
     assert any("Rewrote the NIC of MIRRORA" in detail for detail in await details(harness, "nic.write"))
     assert 412 in [sent.status for sent in puts(harness)]
     await assert_kept(harness, on=NIC_A)
+
+
+def test_no_write_starts_before_the_head_has_what_the_vips_carry() -> None:
+    """A head that lacks a setting which was seen since does not cover a write: it is committed first. (I5)"""
+    mirror = parsed(json.dumps(DOCUMENT)).mirrors["PROD"]
+    observed = Observed(mirror, {})
+    held: Any = SimpleNamespace(head=Head(mirror="PROD"), head_is_newest=True, left_s=lambda: 60.0, in_flight=InFlight(observed))
+    assert HeldLease._covers_next_write(held)
+
+    observed.recall({"10.0.0.254": {"name": "vip", "settings": {"pool": 1}}})
+    assert not HeldLease._covers_next_write(held)
+    held.head = InFlight(observed).stamp(held.head, START)
+
+    assert HeldLease._covers_next_write(held)

@@ -67,7 +67,7 @@ class Azure:
         assert isinstance(look, Nic)
         if step.kind is Kind.DETACH:
             assert not any(nic.is_primary(look.document, name) for name in step.vips), "a primary cannot be detached"
-            document = nic.detached(look, step.vips)
+            document = nic.detached(look, [vip for vip in VIPS if vip.name in step.vips])
         elif step.kind is Kind.ATTACH:
             document = nic.attached(look, [vip for vip in VIPS if vip.name in step.vips])
         else:
@@ -212,17 +212,29 @@ def test_vips_on_nobody_are_attached() -> None:
     assert planned.steps == (Step(kind=Kind.ATTACH, member="A", vips=("vip1", "vip2", "vip3")),)
 
 
-def test_address_under_a_foreign_name_is_not_ours_to_take() -> None:
-    """A configuration of another name that holds a VIP's address stops the plan, and names who holds it. (I10)"""
+def test_address_of_a_primary_configuration_is_not_ours_to_take() -> None:
+    """A NIC's primary configuration that has a VIP's address stops the plan, and the plan names who holds it. (I10)"""
     azure = Azure()
-    azure.documents["B"]["properties"]["ipConfigurations"][1]["properties"]["privateIPAddress"] = VIPS[0].private_ip
+    azure.documents["B"]["properties"]["ipConfigurations"][0]["properties"]["privateIPAddress"] = VIPS[0].private_ip
 
     observed = azure.observed()
     planned = plan.plan(MIRROR, observed, "A")
 
     assert plan.placement(MIRROR, observed).state is Seen.FOREIGN
     assert isinstance(planned, Blocked)
-    assert planned.taken_by == f"{NETWORK}/networkInterfaces/B/ipConfigurations/other"
+    first = azure.documents["B"]["properties"]["ipConfigurations"][0]["name"]
+    assert planned.taken_by == f"{NETWORK}/networkInterfaces/B/ipConfigurations/{first}"
+
+
+def test_address_under_another_name_is_the_vip_renamed() -> None:
+    """A secondary configuration at a VIP's address is the VIP under an older name: it is detached and attached like any other."""
+    azure = Azure()
+    azure.documents["B"]["properties"]["ipConfigurations"][1]["properties"]["privateIPAddress"] = VIPS[0].private_ip
+
+    planned = plan.plan(MIRROR, azure.observed(), "A")
+
+    assert isinstance(planned, Plan)
+    assert planned.detaches == (Step(kind=Kind.DETACH, member="B", vips=("vip1",)),)
 
 
 @pytest.mark.parametrize("desired", ["A", "B"])

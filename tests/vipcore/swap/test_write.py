@@ -1,14 +1,17 @@
 """One NIC write and its operation: every error that Azure is known to answer with, and changes by others that must stay."""
 
+import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from simulator import worlds
 from simulator.core.errors import ERRORS
 from simulator.core.faults import Answer, Ends, Hangs, Match, Stranger
-from simulator.state.world import WorldConfig
-from tests.promises.harness import Harness
+from simulator.core.switches import Switches
+from simulator.state.world import WorldConfig, WorldPlain
+from tests.promises.harness import SUB, Harness
 from tests.promises.helpers import (
     ALWAYS,
     ATTACH,
@@ -366,3 +369,115 @@ async def test_a_holder_that_is_being_deleted() -> None:
     assert (await node.claim("MIRRORB")).outcome == "moved"
 
     await assert_kept(harness, on=NIC_B)
+
+
+SCOPE = f"/subscriptions/{SUB}/resourceGroups/rg/providers/Microsoft.Network"
+SETTINGS = {
+    "loadBalancerBackendAddressPools": [{"id": f"{SCOPE}/loadBalancers/lb/backendAddressPools/p"}],
+    "futureProperty": {"kept": [1, 2]},
+}
+
+
+def with_settings(settings: dict[str, Any]) -> Harness:
+    """The VIP on A carries what somebody else has set."""
+    found = worlds.default()
+    balancer = WorldPlain(type="Microsoft.Network/loadBalancers", name="lb", document={"sku": {"name": "Standard"}})
+    harness = Harness(world=replace(found, others=(*found.others, balancer)), switches=Switches(latency="fixed:2"))
+    harness.carry(NIC_A, **settings)
+    return harness
+
+
+def carried(harness: Harness, nic: str) -> dict[str, Any]:
+    """What the VIP carries on that NIC, of what was set."""
+    configs = harness.cloud.nic_named(nic).doc.configs
+    return {k: v for c in configs if c.name == "vip" for k, v in c.properties.items() if k in SETTINGS}
+
+
+@virtual
+async def test_what_the_vip_carries_travels_with_it() -> None:
+    """Pools, rules and what we do not know move with the VIP; the row of the attach names them. (I5)"""
+    harness = with_settings(SETTINGS)
+    node = harness.node("n1")
+
+    await node.claim("MIRRORB")
+
+    assert carried(harness, NIC_B) == SETTINGS
+    said = "Attached vip (with futureProperty, loadBalancerBackendAddressPools) to the NIC of MIRRORB."
+    assert said in await details(harness, "nic.write")
+
+
+@virtual
+async def test_what_the_vip_carries_survives_the_death_of_its_driver() -> None:
+    """The head knows it before the detach goes out: a successor that finds the VIP on no NIC attaches it with that. (I5)"""
+    harness = with_settings(SETTINGS)
+    node = harness.node("n1")
+    driving = asyncio.ensure_future(node.claim("MIRRORB"))
+    while harness.holders():
+        await asyncio.sleep(0.1)
+    node.kill()
+
+    await timer(harness.node("n2"), 120.0)
+
+    assert carried(harness, NIC_B) == SETTINGS
+    driving.cancel()
+
+
+@virtual
+async def test_what_was_set_between_decision_and_detach_is_known_too() -> None:
+    """Somebody sets a property while the swap waits: the detach goes out only after the head has it. (I5)"""
+    harness = with_settings({})
+    node = harness.node("n1")
+    harness.cloud.script(Match(method="PUT", kind="nic"), fault=Answer(name="AnotherOperationInProgress", retry_after=5))
+    driving = asyncio.ensure_future(node.claim("MIRRORB"))
+    await asyncio.sleep(3.0)
+    harness.carry(NIC_A, **SETTINGS)
+    while harness.holders():
+        await asyncio.sleep(0.1)
+    node.kill()
+
+    assert (await harness.head()).carried["10.0.0.254"]["settings"] == SETTINGS
+    driving.cancel()
+
+
+@virtual
+async def test_a_lost_vip_comes_back_with_what_it_carried_when_it_was_last_seen() -> None:
+    """A look that finds the VIP in place keeps what was set since the last swap; there is no row for that. (I5)"""
+    harness = with_settings({})
+    node = harness.node("n1")
+    await node.claim("MIRRORA")
+    harness.carry(NIC_A, **SETTINGS)
+    rows = len(await harness.trail())
+    await timer(node, 700.0)
+    assert len(await harness.trail()) == rows
+
+    harness.cloud.stranger(harness.cloud.nic_named(NIC_A), "drops-config")
+    await timer(node, 700.0)
+
+    assert carried(harness, NIC_A) == SETTINGS
+
+
+@virtual
+async def test_more_than_a_column_takes_travels_all_the_same() -> None:
+    """The address comes first: what the head cannot keep is in the driver's memory, and the row says what a crash would cost."""
+    settings = {"futureProperty": {"kept": ["x" * 40_000]}}
+    harness = with_settings(settings)
+
+    await harness.node("n1").claim("MIRRORB")
+
+    assert carried(harness, NIC_B) == settings
+    assert (await harness.head()).carried == {}
+    assert "too much for the head to keep" in (await details(harness, "swap.completed"))[0]
+
+
+@virtual
+async def test_settings_that_azure_refuses_do_not_strand_the_vip() -> None:
+    """An attach that Azure refuses for good is tried once without what the VIP carries; the row says what to set again. (I1)"""
+    harness = with_settings(SETTINGS)
+    gone = Answer(name="InvalidResourceReference")
+    harness.cloud.script(Match(method="PUT", kind="nic", name=NIC_B), fault=gone)
+
+    outcome = await harness.node("n1").claim("MIRRORB")
+
+    assert outcome.outcome == "moved"
+    assert harness.holders() == [NIC_B]
+    assert "the attach is made without; set that again by hand" in (await details(harness, "swap.completed"))[0]
