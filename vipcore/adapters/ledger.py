@@ -1,4 +1,4 @@
-"""The Ledger port on Azure Table storage: a partition per mirror, one for the worklist, one for counters; key ranges only."""
+"""The Ledger port on Azure Table storage: a partition per mirror, one each for worklist, sweep and counters; key ranges only."""
 
 import asyncio
 import contextlib
@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from vipcore import instants
 from vipcore.adapters.table import Conflict, NotFound, Table
 from vipcore.errors import CommitUnknown, NoReply, NotSent, Stale, Unreachable
 from vipcore.ledger import columns
 from vipcore.ledger.audit import Row, row_key
 from vipcore.ledger.head import Head
-from vipcore.ledger.port import WorkItem
+from vipcore.ledger.port import Sweep, WorkItem
 
 WORK: Final = ".work"
+SWEEP: Final = ".sweep"
 AUTH: Final = ".auth"
 """Partitions beside the mirrors': a mirror's name never begins with a dot."""
 
@@ -108,6 +110,18 @@ class TableLedger:
         """See the port."""
         with contextlib.suppress(Conflict):
             await self.table.delete(WORK, item.mirror, item.etag)
+
+    async def load_sweep(self) -> Sweep | None:
+        """See the port."""
+        try:
+            entity = await self.table.get(SWEEP, SWEEP)
+            return Sweep(after=str(entity.columns["After"]), at=instants.from_text(str(entity.columns["At"])))
+        except (NotFound, KeyError, ValueError):
+            return None
+
+    async def save_sweep(self, sweep: Sweep) -> None:
+        """See the port."""
+        await self.table.put({"PartitionKey": SWEEP, "RowKey": SWEEP, "After": sweep.after, "At": instants.to_text(sweep.at)})
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         """See the port. No other process writes this row, so it is read and replaced."""
