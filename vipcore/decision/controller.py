@@ -7,6 +7,7 @@ from typing import Final
 
 from vipcore.arm.client import Arm
 from vipcore.decision.admission import FailureCount, KeyRates
+from vipcore.decision.glances import Glances
 from vipcore.errors import Refusal, Unreachable
 from vipcore.instants import Instant, seconds
 from vipcore.ledger.head import Head
@@ -30,6 +31,7 @@ class Controller:
         "arm",
         "config",
         "failures",
+        "glances",
         "instance",
         "preflight_cache",
         "primary_seen",
@@ -41,6 +43,7 @@ class Controller:
     def __init__(self, config: Config, store: Store, arm: Arm, probes: Probes, instance: str) -> None:
         self.config, self.store, self.arm, self.probes, self.instance = config, store, arm, probes, instance
         self.preflight_cache = PreflightCache(arm)
+        self.glances = Glances(arm)
         self.rates = KeyRates()
         self.failures = FailureCount(store, instance)
         self.primary_seen: dict[str, tuple[str, int]] = {}
@@ -91,9 +94,10 @@ class Controller:
         with storage_needed():
             return await self.ledger.load_head(mirror)
 
-    async def read_all(self, mirror: Mirror) -> Observed:
-        """The NICs of all members, read side by side."""
-        found = await asyncio.gather(*(self.arm.read_nic(member.nic_id) for member in mirror.members))
+    async def read_all(self, mirror: Mirror, *, within_s: float | None = None) -> Observed:
+        """The NICs of all members, read side by side, for a decision. Raises TimeoutError."""
+        async with asyncio.timeout(within_s):
+            found = await asyncio.gather(*(self.arm.read_nic(member.nic_id) for member in mirror.members))
         return Observed(mirror, {member.name: shown for member, shown in zip(mirror.members, found, strict=True)})
 
     async def pages(self, mirror: Mirror) -> dict[str, Page]:

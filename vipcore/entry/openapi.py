@@ -149,7 +149,12 @@ _STATUS_OF_HEAD: Final[Mapping[str, Schema]] = {
     "last_swap": _or_null(_object(operation_id=_UUID, from_=_or_null(_TEXT), to=_TEXT, at=_AT, total_ms=_COUNT, phases=_PHASES)),
 }
 _MEMBER: Final = _object(
-    name=_TEXT, nic=_TEXT, provisioning_state=_or_null(_TEXT), vips=_NAMES, ready={"type": ["boolean", "null"]}, reasons=_NAMES
+    name=_TEXT,
+    nic=_TEXT,
+    provisioning_state=_or_null(_TEXT),
+    vips=_or_null(_NAMES),
+    ready={"type": ["boolean", "null"]},
+    reasons=_NAMES,
 )
 _OPTIONAL: Final = (
     "member", "from_member", "claim_id", "operation_id", "correlation_id", "arm_request_ids", "duration_ms", "outcome", "detail",

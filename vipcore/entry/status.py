@@ -2,17 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final
 
 from vipcore import instants
 from vipcore.arm import nic
 from vipcore.decision.controller import Controller, storage_needed
+from vipcore.decision.glances import GLANCE_S_MAX
 from vipcore.entry import freezes
 from vipcore.ledger.head import Head
 from vipcore.model import Json, Member, Mirror, Missing, Nic, Observation, Unreadable
 from vipcore.swap import plan, preflight
-
-READ_S_MAX: Final = 10.0
 
 
 async def mirrors(controller: Controller) -> Json:
@@ -67,10 +65,9 @@ def _head_view(controller: Controller, head: Head) -> Json:
 async def mirror(controller: Controller, name: str) -> Json:
     """`GET /mirrors/{mirror}`: the head, and the placement from a fresh read of all its NICs. Raises Refusal."""
     found = controller.mirror(name)
-    reads = asyncio.gather(*(_read(controller, member) for member in found.members))
-    head, read = await asyncio.gather(controller.load_head(name), reads)
-    observed = {member.name: observation for member, observation in zip(found.members, read, strict=True)}
-    seen = plan.placement(found, observed)
+    head = await controller.load_head(name)
+    observed = await controller.glances.of(found, head)
+    seen = observed.placement()
     members = await asyncio.gather(*(_member_view(controller, found, member, observed) for member in found.members))
     return {
         **_head_view(controller, head),
@@ -79,24 +76,15 @@ async def mirror(controller: Controller, name: str) -> Json:
     }
 
 
-async def _read(controller: Controller, member: Member) -> Observation:
-    """The member's NIC; unreadable where Azure's rate limit would make the request for a status wait for minutes."""
-    try:
-        async with asyncio.timeout(READ_S_MAX):
-            return await controller.arm.read_nic(member.nic_id)
-    except TimeoutError:
-        return Unreadable(id=member.nic_id, error=TimeoutError(f"no answer within {READ_S_MAX:g} s"))
-
-
 async def _member_view(controller: Controller, found: Mirror, member: Member, observed: Mapping[str, Observation]) -> Json:
     observation = observed[member.name]
     ready, reasons = await _readiness(controller, found, member, observed)
-    shown = observation if isinstance(observation, Nic) else None
+    shown, unread = observation if isinstance(observation, Nic) else None, isinstance(observation, Unreadable)
     return {
         "name": member.name,
         "nic": member.nic_id,
         "provisioning_state": shown.state if shown else None,
-        "vips": [vip.name for vip in found.vips if shown and nic.carries(shown.document, vip)],
+        "vips": None if unread else [vip.name for vip in found.vips if shown and nic.carries(shown.document, vip)],
         "ready": ready,
         "reasons": reasons,
     }
@@ -115,10 +103,10 @@ async def _readiness(
     if isinstance(planned, plan.Blocked):
         return (None if planned.unread else False), [planned.reason]
     try:
-        async with asyncio.timeout(READ_S_MAX):
+        async with asyncio.timeout(GLANCE_S_MAX):
             checks = await preflight.check(controller.preflight_cache, found, observed, member.name)
     except TimeoutError:
-        return None, [f"what a swap needs could not be looked at within {READ_S_MAX:g} s"]
+        return None, [f"what a swap needs could not be looked at within {GLANCE_S_MAX:g} s"]
     wrong = [f"{check.name}: {check.detail}" for check in checks if check.ok is False]
     unsure = [f"{check.name}: {check.detail}" for check in checks if check.ok is None]
     return not wrong, [*wrong, *unsure]

@@ -15,6 +15,7 @@ from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, assert_kept, cured, doc
 from tests.vipcore.effects import POLLS, watched
 from tests.vipcore.swap.azure import JOINS, fixed, on_nobody
 from tests.vipcore.swap.repertoire import SYNC
+from vipcore.arm.rate_limit import NEW, ORDER
 
 
 @pytest.mark.parametrize("action", JOINS)
@@ -184,3 +185,21 @@ async def test_a_right_that_was_taken_away_is_met_once() -> None:
     switch(harness, denied=())
     await timer(node, 600.0)
     await assert_kept(harness, on=NIC_A)
+
+
+@virtual
+async def test_a_claim_does_not_wait_for_what_people_wait_for() -> None:
+    """Where people wait for a reading that a claim needs too, the claim asks for itself, at its own priority."""
+    harness = Harness()
+    node = harness.node("n1")
+    cache, public_id = node.controller.preflight_cache, harness.mirror().vips[0].public_ip_id or ""
+    node.controller.arm.limits_of(harness.mirror()).reads.permits.take(180.0, harness.loop.time())  # enough for swaps alone
+    waiting = asyncio.create_task(cache.of(cache.arm.get, public_id))
+    await asyncio.sleep(0.5)
+    assert not waiting.done()
+
+    ORDER.set((NEW, 0.0))
+    claims = await asyncio.wait_for(cache.of(cache.arm.get, public_id), 1.0)
+
+    assert not waiting.done()
+    assert await waiting == claims
