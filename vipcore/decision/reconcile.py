@@ -14,7 +14,7 @@ from vipcore.decision.decide import carry_out
 from vipcore.decision.drift import check_drift
 from vipcore.decision.follow_primary import follow_primary
 from vipcore.decision.freeze import lift_freeze
-from vipcore.decision.request import timer_request
+from vipcore.decision.request import LOOK_S, timer_request
 from vipcore.decision.takeover import take_over
 from vipcore.errors import Refusal
 from vipcore.instants import Instant
@@ -38,6 +38,13 @@ class Act(Enum):
     JUDGE = "judge"
     FINISH = "finish"
     CHECK = "check"
+
+
+class Done(NamedTuple):
+    """What was done. `stays`: whether the mirror stays on the worklist; `driven`: whether its VIPs were brought to desired."""
+
+    stays: bool
+    driven: bool = False
 
 
 class Situation(NamedTuple):
@@ -91,8 +98,8 @@ def situation_of(mirror: Mirror, head: Head, now: Instant, *, judged: bool = Fal
     )
 
 
-async def reconcile(controller: Controller, mirror: Mirror, head: Head, caller: Caller, *, look: bool) -> bool:
-    """Do what this head asks for. Returns whether the mirror stays on the worklist. Raises Refusal, HeadChanged, Unreachable.
+async def reconcile(controller: Controller, mirror: Mirror, head: Head, caller: Caller, *, look: bool) -> Done:
+    """Do what this head asks for. Raises Refusal, HeadChanged, Unreachable, and TimeoutError where no read had its turn.
 
     `look`: whether it is this mirror's turn to have its placement compared with desired.
     """
@@ -109,31 +116,34 @@ async def reconcile(controller: Controller, mirror: Mirror, head: Head, caller: 
         head = await controller.load_head(mirror.name)
         driven = head.lease_live(now)
         if head.recorded_claim is None or driven or (head.swap is not None) != situation.unfinished:
-            return True  # another situation than the one that was looked up
+            return Done(stays=True)  # another situation than the one that was looked up
         act = act_for(situation_of(mirror, head, now, judged=True))
     match act:
         case Act.LEAVE | Act.JUDGE:
-            return True
+            return Done(stays=True)
         case Act.FINISH:
-            if head.swap is not None and now >= head.swap.retry_at:
-                await take_over(controller, timer_request(mirror, head.desired or "", head.began, caller), head)
-            return True
+            if head.swap is None or now < head.swap.retry_at:
+                return Done(stays=True)
+            observed = await controller.read_all(mirror, within_s=LOOK_S)  # before the drive's own time begins
+            await take_over(controller, timer_request(mirror, head.desired or "", head.began, caller), head, observed)
+            return Done(stays=True, driven=True)
         case Act.CHECK:
             return await _check(controller, mirror, head, caller, now, look=look)
 
 
-async def _check(controller: Controller, mirror: Mirror, head: Head, caller: Caller, now: Instant, *, look: bool) -> bool:
-    """No swap is under way. Returns whether the mirror stays on the worklist."""
-    late = now < head.late_writes.until
+async def _check(controller: Controller, mirror: Mirror, head: Head, caller: Caller, now: Instant, *, look: bool) -> Done:
+    """No swap is under way."""
+    driven, late = False, now < head.late_writes.until
     frozen = rules.frozen(head, now) is not None
     if head.desired is not None and mirror.member(head.desired) is not None and (look or late):
-        await check_drift(controller, mirror, head, caller, late=late, frozen=frozen)
+        driven = await check_drift(controller, mirror, head, caller, late=late, frozen=frozen)
     if not frozen and mirror.follow_primary and mirror.has_pages and head.desired is not None:
         candidate = await follow_primary(controller, mirror, caller)
         if candidate is not None:
             await carry_out(controller, timer_request(mirror, candidate.member, candidate.began, caller, candidate))
+            driven = True
     ends = head.frozen is not None and head.frozen.until is not None
-    return late or head.recorded_claim is not None or ends
+    return Done(stays=late or head.recorded_claim is not None or ends, driven=driven)
 
 
 async def _judge_again(
