@@ -175,6 +175,19 @@ async def test_a_hint_stands_as_long_as_there_is_work() -> None:
 
 
 @virtual
+async def test_the_hint_of_a_recorded_claim_outlives_a_freeze() -> None:
+    """However long a freeze lasts, the mirror with a claim to judge again stays on the worklist. (I1)"""
+    harness = Harness()
+    node = harness.node("n1")
+    await node.freeze()
+    await refused(node.claim("MIRRORB"))
+
+    await timer(node, 600.0)
+
+    assert list(harness.ledger.worklist) == ["PROD"]
+
+
+@virtual
 async def test_a_hint_outlives_the_request_that_wrote_it() -> None:
     """A pass between a request's hint and its decision leaves the hint, so that the timer finds what a crash leaves. (I1)"""
     harness = Harness(document=fleet(400), fate=Between())
