@@ -23,6 +23,10 @@ DRIVE_S: Final = 60.0
 REPEAT_S: Final = 60.0
 
 
+LOOK_S: Final = 60.0
+"""How long the timer waits for its turn to read one mirror's NICs; a later pass looks again, under a newer head."""
+
+
 class HeadChanged(VipError):
     """The head is no longer the one that was judged. `head`: the newest, to be judged now."""
 
