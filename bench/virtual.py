@@ -28,7 +28,7 @@ from vipcore.errors import Refusal
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Caller, Row
 from vipcore.ledger.head import Head
-from vipcore.ledger.port import WorkItem
+from vipcore.ledger.port import Sweep, WorkItem
 from vipcore.ledger.store import Store
 from vipcore.model import Claim, Member, Page
 from vipcore.settings import document
@@ -110,12 +110,12 @@ class Fleet:
         mirrors = (worlds.fleet_mirror(number, self.subscriptions) for number in range(self.mirrors))
         return [self.put_at[mirror.nic_b] - self.put_at[mirror.nic_a] for mirror in mirrors]
 
-    async def claim_all(self, *, within_s: float = 36_000.0) -> list[Swapped]:
-        """Every mirror's B side claims at the same moment; each agent goes on until its VIP is there."""
+    async def claim_all(self, *, within_s: float = 36_000.0, only: int | None = None) -> list[Swapped]:
+        """Every mirror's B side claims at the same moment (`only`: of so many); each agent goes on until its VIP is there."""
         ticking = asyncio.ensure_future(self._tick()) if self.timer else None
         try:
             async with asyncio.timeout(within_s):
-                return list(await asyncio.gather(*(self._agent(number) for number in range(self.mirrors))))
+                return list(await asyncio.gather(*(self._agent(number) for number in range(only or self.mirrors))))
         finally:
             if ticking:
                 ticking.cancel()
@@ -273,6 +273,13 @@ class _Ledger:
 
     async def drop_work_item(self, item: WorkItem) -> None:
         await self.table.drop_work_item(item)
+
+    async def load_sweep(self) -> Sweep | None:
+        return await self._call(self.table.load_sweep)
+
+    async def save_sweep(self, sweep: Sweep) -> None:
+        await asyncio.sleep(self.fleet.table_s)
+        await self.table.save_sweep(sweep)
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         await self.table.count_failures(instance, counts, at)

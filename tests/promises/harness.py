@@ -34,7 +34,7 @@ from vipcore.errors import CommitUnknown, NoReply, NoToken, Stale, Unreachable
 from vipcore.instants import Instant, to_text
 from vipcore.ledger.audit import Caller, Row, Seal
 from vipcore.ledger.head import Head
-from vipcore.ledger.port import WorkItem
+from vipcore.ledger.port import Sweep, WorkItem
 from vipcore.ledger.store import Store
 from vipcore.model import Claim, Json, Member, Mirror, Move, Outcome, Page
 from vipcore.settings import document
@@ -651,6 +651,12 @@ class _Ledger:
             await self.table.drop_work_item(item)
 
         await self._call("drop_hint", do)
+
+    async def load_sweep(self) -> Sweep | None:
+        return await self._call("load_sweep", self.table.load_sweep)
+
+    async def save_sweep(self, sweep: Sweep) -> None:
+        await self._call("save_sweep", lambda: self.table.save_sweep(sweep))
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         await self._call("count_failures", lambda: self.table.count_failures(instance, counts, at))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from vipcore.errors import Stale
 from vipcore.ledger.audit import Row, row_key
 from vipcore.ledger.head import Head
-from vipcore.ledger.port import WorkItem
+from vipcore.ledger.port import Sweep, WorkItem
 
 
 class MemoryLedger:
@@ -17,6 +17,7 @@ class MemoryLedger:
         self.heads: dict[str, tuple[dict[str, object], str]] = {}
         self.rows: dict[str, dict[str, dict[str, object]]] = {}
         self.worklist: dict[str, str] = {}
+        self.sweep: Sweep | None = None
         self.failures: dict[str, dict[str, int]] = {}
         self._etags = itertools.count(1)
         self._parsed: dict[str, tuple[object, Head]] = {}
@@ -79,6 +80,12 @@ class MemoryLedger:
     async def drop_work_item(self, item: WorkItem) -> None:
         if self.worklist.get(item.mirror) == item.etag:
             del self.worklist[item.mirror]
+
+    async def load_sweep(self) -> Sweep | None:
+        return self.sweep
+
+    async def save_sweep(self, sweep: Sweep) -> None:
+        self.sweep = sweep
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         row = self.failures.setdefault(instance, {})

@@ -6,9 +6,10 @@ from typing import Any
 from tests.promises.edits import Patches, edited
 from vipcore.adapters import clock
 from vipcore.arm import client, nic, rate_limit
-from vipcore.decision import accept, decide, document, drift, judge, reads, reconcile, request, rules, takeover
+from vipcore.decision import accept, decide, document, drift, glances, judge, reads, reconcile, request, rules, takeover
 from vipcore.entry import freezes, timer
 from vipcore.ledger import audit, head, rebuild, store
+from vipcore.ledger.port import Sweep
 from vipcore.swap import converge, drive, ending, in_flight, lease, plan, preflight, steps, write
 
 Edit = tuple[Any, str, str]
@@ -33,8 +34,8 @@ def _values(*patches: tuple[Any, str, Any]) -> Callable[[], Patches]:
 _EARLY = "asyncio.create_task(controller.ledger.put_work_item(request.mirror.name)) if will_work else None"
 _NAMED = "self.head.swap is None or self.in_flight.announced <= set(self.head.swap.maybe_in_flight)"
 _LEDGER = "self.controller.ledger"
-_DROP = f"await {_LEDGER}.drop_work_item(item)"
-_DROP_ANY = f"[await {_LEDGER}.drop_work_item(h) for h in await {_LEDGER}.load_worklist() if h.mirror == mirror.name]"
+_DROP = f"await {_LEDGER}.drop_work_item(turn.outlived)"
+_DROP_ANY = f"[await {_LEDGER}.drop_work_item(h) for h in await {_LEDGER}.load_worklist() if h.mirror == turn.mirror.name]"
 _UNLESS_FORCED = """forced = request.move and request.move.force
             if not forced:
                 await check_first(controller, request, head, observed)"""
@@ -96,7 +97,7 @@ SLIPS: tuple[Slip, ...] = (
         2,
         _of((ending.complete, "drift=None)", "drift=None, late_writes=type(done.late_writes)())")),
     ),
-    ("a watched mirror leaves the worklist", 2, _of((reconcile._check, "return late or ", "return "))),
+    ("a watched mirror leaves the worklist", 2, _of((reconcile._check, "stays=late or ", "stays="))),
     (
         "the wall clock makes the stamps",
         2,
@@ -317,8 +318,8 @@ SLIPS: tuple[Slip, ...] = (
         _of(
             (
                 reconcile._check,
-                "return late or head.recorded_claim is not None or ends",
-                "return late or ends",
+                "stays=late or head.recorded_claim is not None or ends",
+                "stays=late or ends",
             )
         ),
     ),
@@ -332,7 +333,29 @@ SLIPS: tuple[Slip, ...] = (
         1,
         _of((reconcile.reconcile, "if head.frozen and not rules.frozen(head, now):", "if False:")),
     ),
-    ("the timer sweeps nothing", 1, _values((timer.Timer, "_slice", lambda *_: []))),
+    ("the sweep begins anew in each process", 1, _of((timer.Timer._turns, "await ledger.save_sweep(reached)", "pass"))),
+    ("a hint is dropped as soon as it is seen", 1, _of((timer.Timer._turns, "now - seen >= ITEM_S_MIN", "True"))),
+    ("a pass waits for what hangs", 1, _of((timer.Timer.run_pass, "timeout=ends - loop.time()", "timeout=None"))),
+    (
+        "a pass takes up what its process attends to",
+        1,
+        _of((timer.Timer._turns, "{*swept, *items, *following} - set(self._attending)", "{*swept, *items, *following}")),
+    ),
+    # -- reads for people
+    (
+        "people may empty the bucket",
+        1,
+        _of((rate_limit.RateLimit._serve, "max(calls, self.kept) if order[0] == PEOPLE else calls", "calls")),
+    ),
+    (
+        "a swap saves reads because people wait",
+        1,
+        _of((rate_limit.RateLimit.contended, "and self.waiting[0][0][0] != PEOPLE", "")),
+    ),
+    ("each who asks has a read of their own", 1, _of((glances.Glances.of, "if key not in self._looks:", "if True:"))),
+    ("a look outlives the head that was known", 4, _of((glances.Glances.of, "mirror.members, head.etag", "mirror.members, None"))),
+    ("a claim waits for people's readings", 1, _of((preflight.PreflightCache.of, "or failed or behind", "or failed"))),
+    ("the timer sweeps nothing", 1, _values((timer, "slice_of", lambda names, sweep, now: ([], Sweep("", now))))),
     # -- preflight, plan, drift
     (
         "an Updating target is not waited for",
@@ -498,6 +521,28 @@ UNSEEN: Mapping[str, str] = {
     "a commit that lands late is somebody else's": (
         "tests/vipcore/ledger/test_store.py::test_a_commit_that_lands_after_the_read_that_looked_for_it"
     ),
+    "people may empty the bucket": ("tests/vipcore/arm/test_rate_limit.py::test_reads_for_people_leave_three_quarters_to_swaps"),
+    "a swap saves reads because people wait": "tests/vipcore/arm/test_rate_limit.py::test_people_who_wait_are_no_reason_to_save",
+    "each who asks has a read of their own": (
+        "tests/vipcore/decision/test_glances.py::test_one_look_serves_all_who_ask_within_seconds"
+    ),
+    "a look outlives the head that was known": (
+        "tests/vipcore/decision/test_glances.py::test_a_look_of_before_a_swap_shows_nobody_what_was"
+    ),
+    "a claim waits for people's readings": (
+        "tests/vipcore/swap/test_preflight.py::test_a_claim_does_not_wait_for_what_people_wait_for"
+    ),
+    "a frozen mirror's recorded claim leaves the worklist": (
+        "tests/vipcore/entry/test_timer.py::test_the_hint_of_a_recorded_claim_outlives_a_freeze"
+    ),
+    "the sweep begins anew in each process": (
+        "tests/vipcore/entry/test_timer.py::test_the_sweep_goes_on_where_another_process_stopped"
+    ),
+    "a hint is dropped as soon as it is seen": (
+        "tests/vipcore/entry/test_timer.py::test_a_hint_is_dropped_only_under_a_head_that_was_read_when_it_was_old_enough"
+    ),
+    "a pass waits for what hangs": "tests/vipcore/entry/test_timer.py::test_a_pass_is_bounded_whatever_hangs",
+    "a pass takes up what its process attends to": "tests/vipcore/entry/test_timer.py::test_a_pass_is_bounded_whatever_hangs",
     "changes of holder are not counted": "tests/vipcore/decision/test_judge.py::test_flapping",
     "an accepted overwrite is taken for proof": (
         "tests/promises/test_simulation.py::test_a_seed_that_once_broke_a_promise_keeps_it"

@@ -532,7 +532,8 @@ class Simulation:
         for task in keeping:
             task.cancel()
         sweeper = self.new_node()
-        for _ in range(20 if self.crowd else 0):  # the sweep comes by within ten minutes
+        for _ in range(20 if self.crowd else 0):  # the sweep comes by within ten minutes, however short instances live
+            sweeper = self.new_node()
             await sweeper.tick()
             await asyncio.sleep(30.0)
         await quiet(self.harness, sweeper)

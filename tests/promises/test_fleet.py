@@ -1,5 +1,6 @@
 """A zone fails: many mirrors at once, under Azure's limits, with the production code on the virtual clock. No wall clock here."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from bench.virtual import Fleet, Swapped
 from simulator import worlds
 from simulator.core.switches import Switches
 from tests.promises.loop import run
+from vipcore.entry import status
 
 OPERATION_S = 8.0
 
@@ -140,3 +142,26 @@ def test_a_thousand_mirrors_within_a_tenth_of_the_bound() -> None:
 
     assert_placed(fleet, swaps)
     assert max(swap.placed_at for swap in swaps) <= 1.10 * bound_s(1_000, 1, OPERATION_S)
+
+
+def test_monitoring_keeps_no_claim_waiting() -> None:
+    """While somebody asks for the status of 400 mirrors every 15 s, a claim takes at most 5 s longer than without."""
+
+    async def story(*, monitored: bool) -> float:
+        fleet = Fleet(400, 1, switches=Switches(latency=f"fixed:{OPERATION_S:g}", throttling="both", history_max=1))
+        asked: set[asyncio.Task[Any]] = set()
+
+        async def monitor() -> None:
+            while True:
+                for name in fleet.config.mirrors:
+                    asked.add(asyncio.create_task(status.mirror(fleet.controllers[0], name)))
+                    await asyncio.sleep(15.0 / 400)
+
+        monitoring = asyncio.create_task(monitor()) if monitored else None
+        await asyncio.sleep(60.0)
+        (swapped,) = await fleet.claim_all(within_s=200.0, only=1)
+        for task in (monitoring, *asked) if monitoring else ():
+            task.cancel()
+        return swapped.placed_at - swapped.asked_at
+
+    assert run(story(monitored=True)) <= run(story(monitored=False)) + 5.0

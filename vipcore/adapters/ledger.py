@@ -1,4 +1,4 @@
-"""The Ledger port on Azure Table storage: a partition per mirror, one for the worklist, one for counters; key ranges only."""
+"""The Ledger port on Azure Table storage: a partition per mirror, one each for worklist, sweep and counters; key ranges only."""
 
 import asyncio
 import contextlib
@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from vipcore import instants
 from vipcore.adapters.table import Conflict, Table
 from vipcore.errors import Unreachable
 from vipcore.ledger.audit import Row, row_key
 from vipcore.ledger.head import ROW_KEY, Head
-from vipcore.ledger.port import WorkItem
+from vipcore.ledger.port import Sweep, WorkItem
 
 WORK: Final = ".work"
+SWEEP: Final = ".sweep"
 AUTH: Final = ".auth"
 """Partitions beside the mirrors': a mirror's name never begins with a dot."""
 
@@ -90,6 +92,16 @@ class TableLedger:
     async def drop_work_item(self, item: WorkItem) -> None:
         with contextlib.suppress(Conflict):
             await self.table.delete(WORK, item.mirror, item.etag)
+
+    async def load_sweep(self) -> Sweep | None:
+        entity = await self.table.get(SWEEP, SWEEP)
+        with contextlib.suppress(KeyError, ValueError):
+            if entity:
+                return Sweep(after=str(entity.columns["After"]), at=instants.from_text(str(entity.columns["At"])))
+        return None
+
+    async def save_sweep(self, sweep: Sweep) -> None:
+        await self.table.put({"PartitionKey": SWEEP, "RowKey": SWEEP, "After": sweep.after, "At": instants.to_text(sweep.at)})
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         """See the port. No other process writes this row, so it is read and replaced."""

@@ -32,6 +32,7 @@ READ_TRIES: Final = 3
 _LONG_AGO: Final = float("-inf")
 """`read_at` of a PUT's answer: it proves nothing, and its etag changes when the operation ends, so it never counts as a read."""
 
+_AGAIN: Final = "reads for a status give way to swaps, so ask again"
 _STALE_READ: Final = ArmReply(412, {}, {"error": {"code": "StaleRead", "message": "written by us since it was read"}})
 """What we answer ourselves, as Azure would where it honours If-Match."""
 
@@ -59,20 +60,25 @@ class Arm:
     ) -> dict[str, Observation]:
         """The NICs of these members, read side by side. `known`: what is known of the mirror's other NICs.
 
+        `within_s`: how long somebody who only looks waits for all of it.
+
         A 404 is told only where Azure also says that every VIP that no NIC shows is free. Otherwise the NIC may be there and hold
         it: it could not be looked at (I9). Where we may not ask, the 404 is believed: Azure itself refuses to attach an address
         that a NIC holds.
         """
-        names = list(members)
+        names, began = list(members), asyncio.get_running_loop().time()
         found = await asyncio.gather(*(self.read_nic(mirror.nic_id(name), within_s=within_s) for name in names))
         read = dict(zip(names, found, strict=True))
-        if any(isinstance(shown, Missing) for shown in found) and (doubt := await self._doubt(mirror, {**known, **read})):
+        if not any(isinstance(shown, Missing) for shown in found):
+            return read
+        ends = began + within_s if within_s else asyncio.get_running_loop().time() + READ_TIMEOUT_S
+        if doubt := await self._doubt(mirror, {**known, **read}, ends):
             for name, shown in read.items():
                 if isinstance(shown, Missing):
                     read[name] = Unreadable(shown.id, ValueError(f"Azure says that {shown.id} does not exist, {doubt}"))
         return read
 
-    async def _doubt(self, mirror: Mirror, observed: Mapping[str, Observation]) -> str | None:
+    async def _doubt(self, mirror: Mirror, observed: Mapping[str, Observation], ends: float) -> str | None:
         """Why a 404 for one of these NICs is not to be believed, or None."""
         seen = [shown.document for shown in observed.values() if isinstance(shown, Nic)]
         lost = [vip for vip in mirror.vips if not any(documents.has_address(document, vip) for document in seen)]
@@ -80,11 +86,11 @@ class Arm:
         if lost and subnet_id is None:
             return "and no other NIC of the mirror could be read"
         try:
-            async with asyncio.timeout(READ_TIMEOUT_S):
+            async with asyncio.timeout_at(ends):
                 taken = [vip for vip in lost if subnet_id and await self.in_use(subnet_id, vip.private_ip)]
         except (ArmError, NotSent, NoReply, TimeoutError) as exc:
             denied = isinstance(exc, ArmError) and exc.cause is Cause.DENIED
-            return None if denied else f"and could not be asked whether the VIP is free: {exc}"
+            return None if denied else f"and could not be asked whether the VIP is free: {str(exc) or 'no answer in time'}"
         return f"and that {taken[0].private_ip} is in use" if taken else None
 
     async def in_use(self, subnet_id: str, address: str) -> bool:
@@ -100,7 +106,7 @@ class Arm:
                 reply, at = await self._read(nic_id, _url(nic_id))
             return _nic(nic_id, reply.body, at)
         except TimeoutError:
-            return Unreadable(id=nic_id, error=TimeoutError(f"no answer within {within_s} s"))
+            return Unreadable(id=nic_id, error=TimeoutError(f"no answer within {within_s:g} s; {_AGAIN}"))
         except (ArmError, NotSent, NoReply, ValueError) as exc:
             gone = isinstance(exc, ArmError) and exc.cause is Cause.GONE
             return Missing(id=nic_id) if gone else Unreadable(id=nic_id, error=exc)

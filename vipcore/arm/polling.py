@@ -70,12 +70,12 @@ class Subscription:
     def writes_contended(self) -> bool:
         """Whether a new claim must acquire the permits of its writes before it reads."""
         now = asyncio.get_running_loop().time()
-        return bool(self.writes.waiting) or self.writes.free_at(WRITES_OF_A_SWAP, now) > now or self.reads_low()
+        return self.writes.contended() or self.writes.free_at(WRITES_OF_A_SWAP, now) > now or self.reads_low()
 
     def reads_low(self) -> bool:
         """Whether reads that can be left out should be."""
         reads, now = self.reads, asyncio.get_running_loop().time()
-        return now < reads.blocked_until or bool(reads.waiting) or reads.permits.available(now) < READS_LOW
+        return now < reads.blocked_until or reads.contended() or reads.permits.available(now) < READS_LOW
 
     def poll_after(self, elapsed_s: float, jitter: float, polls: int = 0) -> float:
         """Seconds until the next poll of an operation that has run for `elapsed_s` and was polled so often."""

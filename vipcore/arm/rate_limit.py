@@ -10,6 +10,9 @@ early as the limits allow:
    a write, and no read grows old in a queue.
 3. Reads that can be left out are, and an operation is first polled when operations have lately ended (`polling.py`).
 
+Reads for people (status, dry runs) come last and take only what is above `kept` (docs/adr/0015-reads-for-people.md): however many
+monitors ask, three quarters of the bucket are there when a claim comes, and no swap saves reads because people wait.
+
 Sending too early would cost more than waiting: a 429 uses up a call and brings nothing. What Azure's rate-limit headers and 429s
 tell corrects our count.
 """
@@ -27,10 +30,13 @@ WRITES_OF_A_SWAP: Final = 2
 WINDOW_S: Final = 300.5
 """The network provider's five minutes, and the time by which an earlier call may have been slower than one of now."""
 
-OPERATORS, UNDER_WAY, NEW, BACKGROUND = range(4)
-"""Priorities, first served first: an operator's reads (rare), swaps that have begun, claims, the timer's reads."""
+UNDER_WAY, NEW, BACKGROUND, PEOPLE = range(4)
+"""Priorities, first served first: swaps that have begun, claims and moves, the timer, reads for people (status, dry runs)."""
 
-ORDER: Final[ContextVar[tuple[int, float]]] = ContextVar("ORDER", default=(OPERATORS, 0.0))
+PEOPLE_SHARE: Final = 0.25
+"""What part of a bucket reads for people may empty."""
+
+ORDER: Final[ContextVar[tuple[int, float]]] = ContextVar("ORDER", default=(PEOPLE, 0.0))
 """The priority of the current task's work, and when it began (seconds since 1970): of equal priority, older work goes first.
 
 A context variable, since every call of a request needs it and only `acquire` reads it: tasks inherit it from the one that starts
@@ -73,6 +79,7 @@ class RateLimit:
         self.permits = Bucket(size, per_s)  # permits that can be granted: granted ones are taken out, whether used or not
         self.azure = Bucket(size, per_s)  # Azure's own bucket by our count: calls that were sent are taken out
         self.window_max = window_max
+        self.kept = int(size * (1 - PEOPLE_SHARE))  # so many people leave to swaps, of the bucket and of the five minutes
         self.call_times: deque[float] = deque()  # of the network provider's five minutes, ours and others'
         self.blocked_until = 0.0
         self.used = 0  # all calls so far, ours and others'
@@ -92,6 +99,10 @@ class RateLimit:
             room_at = self.call_times[over - 1] + WINDOW_S if over <= len(self.call_times) else now + 1.0
         refilled_at = now + max(0.0, calls - self.permits.available(now)) / self.permits.per_s
         return max(self.blocked_until, refilled_at, room_at)
+
+    def contended(self) -> bool:
+        """Whether swaps or the timer wait for permits. That people wait is no reason to save."""
+        return bool(self.waiting) and self.waiting[0][0][0] != PEOPLE
 
     def release(self, calls: int) -> None:
         """Take back permits that are not needed."""
@@ -148,9 +159,9 @@ class RateLimit:
         if self.timer is not None:
             self.timer.cancel()
         while self.waiting:
-            _, _, calls, future = self.waiting[0]
+            order, _, calls, future = self.waiting[0]
             if not future.done():
-                at = self.free_at(calls, now)
+                at = self.free_at(max(calls, self.kept) if order[0] == PEOPLE else calls, now)
                 if at > now + 1e-6:
                     self.timer = loop.call_at(at, self._serve)
                     return

@@ -8,6 +8,7 @@ from typing import Final
 
 from vipcore import instants
 from vipcore.arm.client import Arm
+from vipcore.decision.glances import Glances
 from vipcore.errors import NoIdentity, Refusal, Unreachable
 from vipcore.ledger.head import Head
 from vipcore.ledger.store import Store
@@ -22,18 +23,32 @@ PER_S: Final = 1.0
 FLUSH_S: Final = 60.0
 
 
-class FailureCount:
-    """Requests that failed authentication, by code: in memory, and at most once a minute in a row of this instance."""
+class Admission:
+    """What this process knows of those who ask: the turns of each key, and failed authentications by code.
 
-    __slots__ = ("_counts", "_flushed_at", "_instance", "_store")
+    The failures are written down at most once a minute, in a row of this instance.
+    """
+
+    __slots__ = ("_buckets", "_counts", "_flushed_at", "_instance", "_store")
 
     def __init__(self, store: Store, instance: str) -> None:
         self._store, self._instance = store, instance
+        self._buckets: dict[str, tuple[float, float]] = {}
+        """Key id -> (how many requests it still has, at which loop second). Bounded by the number of configured keys."""
         self._counts: Counter[str] = Counter()
         self._flushed_at = float("-inf")
 
+    def take_turn(self, key_id: str) -> None:
+        """One request of a key: a burst of 30, then one a second. Raises Refusal `too-many-requests`."""
+        now = asyncio.get_running_loop().time()
+        level, at = self._buckets.get(key_id, (BURST, now))
+        level = min(BURST, level + (now - at) * PER_S)
+        if level < 1.0:
+            raise Refusal("too-many-requests", f"More than {PER_S:g} request a second with key {key_id}; wait a moment.")
+        self._buckets[key_id] = (level - 1.0, now)
+
     async def count(self, code: str) -> None:
-        """One more, in the log too."""
+        """One more failure, in the log too."""
         self._counts[code] += 1
         self._store.log("authentication.failed", code=code)
         await self.flush()
@@ -59,20 +74,10 @@ class Controller:
         self.config, self.store, self.arm, self.probes, self.instance = config, store, arm, probes, instance
         self.ledger, self.clock, self.log = store.ledger, store.clock, store.log
         self.preflight_cache = PreflightCache(arm)
-        self.failures = FailureCount(store, instance)
-        self._buckets: dict[str, tuple[float, float]] = {}
-        """Key id -> (how many requests it still has, at which loop second). Bounded by the number of configured keys."""
+        self.glances = Glances(arm)
+        self.admission = Admission(store, instance)
         self.primary_seen: dict[str, tuple[str, int]] = {}
         """Mirror -> (member whose page turned primary, how many looks in a row said so)."""
-
-    def take_turn(self, key_id: str) -> None:
-        """One request of a key: a burst of 30, then one a second. Raises Refusal `too-many-requests`."""
-        now = asyncio.get_running_loop().time()
-        level, at = self._buckets.get(key_id, (BURST, now))
-        level = min(BURST, level + (now - at) * PER_S)
-        if level < 1.0:
-            raise Refusal("too-many-requests", f"More than {PER_S:g} request a second with key {key_id}; wait a moment.")
-        self._buckets[key_id] = (level - 1.0, now)
 
     def mirror(self, name: str) -> Mirror:
         """The mirror of that name. Raises Refusal `configuration-invalid` or `mirror-unknown`."""
@@ -89,9 +94,10 @@ class Controller:
         with storage_needed():
             return await self.ledger.load_head(mirror)
 
-    async def read_all(self, mirror: Mirror) -> Observed:
-        """The NICs of all members, read side by side."""
-        return Observed(mirror, await self.arm.read_nics(mirror, [member.name for member in mirror.members], {}))
+    async def read_all(self, mirror: Mirror, *, within_s: float | None = None) -> Observed:
+        """The NICs of all members, read side by side, for a decision. Raises TimeoutError."""
+        async with asyncio.timeout(within_s):
+            return Observed(mirror, await self.arm.read_nics(mirror, [member.name for member in mirror.members], {}))
 
     async def pages(self, mirror: Mirror) -> dict[str, Page]:
         """What the members' status pages say, asked side by side; members without one are left out."""

@@ -14,6 +14,7 @@ whose document is not in force attaches a VIP that is on no NIC, finishes swaps 
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from vipcore.decision.controller import Controller
@@ -66,7 +67,7 @@ def in_flight(mirror: Mirror, head: Head) -> set[str]:
     return {name for one in left if (name := name_now(mirror, head, one))}
 
 
-async def read_known(controller: Controller, mirror: Mirror, head: Head) -> Observed:
+async def read_known(read: Callable[[Mirror], Awaitable[Observed]], mirror: Mirror, head: Head) -> Observed:
     """The NICs of the members, and those outside of the document on which the head knows that a VIP may be.
 
     Such a one that cannot be read is left out: Azure itself says before a swap begins whether somebody has the address.
@@ -78,8 +79,8 @@ async def read_known(controller: Controller, mirror: Mirror, head: Head) -> Obse
         if mirror.member_of(nic_id) is None
     ]
     if not left:
-        return await controller.read_all(mirror)
-    observed = await controller.read_all(replace(mirror, members=(*mirror.members, *left)))
+        return await read(mirror)
+    observed = await read(replace(mirror, members=(*mirror.members, *left)))
     unread = {member.name for member in left if isinstance(observed[member.name], Unreadable)}
     known = tuple(member for member in observed.mirror.members if member.name not in unread)
     return Observed(replace(mirror, members=known), {member.name: observed[member.name] for member in known})

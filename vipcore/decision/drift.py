@@ -6,11 +6,12 @@ that one of them explains is an unfinished swap, never drift. A freeze stops all
 """
 
 from dataclasses import replace
+from functools import partial
 
 from vipcore.decision import document, rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.judge import check_first
-from vipcore.decision.request import HeadChanged, Request, timer_request
+from vipcore.decision.request import LOOK_S, HeadChanged, Request, timer_request
 from vipcore.decision.takeover import begin, drive_to_the_end
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.head import Head, Swap
@@ -19,26 +20,26 @@ from vipcore.swap.plan import Observed, Plan
 from vipcore.swap.report import Report
 
 
-async def check_drift(controller: Controller, mirror: Mirror, head: Head, caller: Caller, *, late: bool, frozen: bool) -> None:
+async def check_drift(controller: Controller, mirror: Mirror, head: Head, caller: Caller, *, late: bool, frozen: bool) -> bool:
     """Compare the placement with desired, and act as the module says. Raises Refusal, HeadChanged, Unreachable.
 
-    `late`: whether late writes are expected.
+    `late`: whether late writes are expected. Returns whether it drove.
     """
     desired = head.desired or ""
-    observed = await document.read_known(controller, mirror, head)
+    observed = await document.read_known(partial(controller.read_all, within_s=LOOK_S), mirror, head)
     mirror, seen = observed.mirror, observed.placement()
     if seen.state is Seen.UNKNOWN:
-        return
+        return False
     found = observed.plan(desired)
     nothing_elsewhere = isinstance(found, Plan) and not found.detaches
     if seen.holder == desired and nothing_elsewhere:
         if head.drift is not None or head.carried != observed.kept:
             await _report(controller, head, observed, caller, None)
-        return
+        return False
     found_as = observed.other_definitions()
     if found_as and not document.may_change(controller, head):
         controller.log("document.old", mirror=mirror.name, detail=" ".join(found_as))
-        return
+        return False
     request = timer_request(mirror, desired, head.began, caller)
     writing = {document.name_now(mirror, head, name) for name in head.late_writes.members}
     explained = late and set(seen.members) <= {desired, *writing}
@@ -46,15 +47,16 @@ async def check_drift(controller: Controller, mirror: Mirror, head: Head, caller
         state = seen.state.value
         why = f"The placement is {state}. A late write of the driver that died explains it; the swap is resumed."
         await _drive(controller, request, head, observed, event="swap.resumed", detail=why, closing_event=None)
-        return
+        return True
     sentence = " ".join([_sentence(seen, desired), *found_as])
     # Of several VIPs some may be on no NIC and the others where they should be: that is no other member's doing.
     lost = seen.state is Seen.UNPLACED or (seen.members == (desired,) and nothing_elsewhere)
     may_repair = not frozen and seen.state is not Seen.FOREIGN
     if not may_repair or not (lost or await _pages_agree(controller, mirror, desired)):
         await _report(controller, head, observed, caller, sentence)
-        return
+        return False
     await _drive(controller, request, head, observed, event="drift.found", detail=sentence, closing_event="drift.repaired")
+    return True
 
 
 def _sentence(seen: Placement, desired: str) -> str:

@@ -24,7 +24,7 @@ async def judge(controller: Controller, request: Request, head: Head, reads: Rea
     """The checks from the replay mark to flapping. Returns a remark for the row; raises Refusal, its row written."""
     mirror, claim, move = request.mirror, request.claim, request.move
     if against := request.replayed(head):
-        await controller.failures.count(against.code)
+        await controller.admission.count(against.code)
         raise against
     if why := rules.superseded(head, request.member, request.began):
         await refuse(controller, request, head, Refusal(f"{request.kind}-superseded", why))

@@ -33,7 +33,7 @@ class Reads:
     async def observed(self, head: Head) -> Observed:
         """The NICs as read after the last write that this head knows of: an older read could show a placement of before."""
         if document.has_left(self._mirror, head):
-            return await document.read_known(self._controller, self._mirror, head)
+            return await document.read_known(self._controller.read_all, self._mirror, head)
         # Reads that were sent out when this very head was known show all that it tells of. For any other head only the times
         # say which was first, and they are of two clocks.
         stale = head.etag != self._known and head.wrote_at + instants.seconds(LEASE_MARGIN_S) >= self._at

@@ -5,15 +5,16 @@ A recorded claim is judged before anything else is done, once a pass, since the 
 
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 from typing import Final, NamedTuple
 
 from vipcore import instants
 from vipcore.decision import rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.decide import carry_out
-from vipcore.decision.document import follow
+from vipcore.decision.document import follow, read_known
 from vipcore.decision.drift import check_drift
-from vipcore.decision.request import timer_request
+from vipcore.decision.request import LOOK_S, timer_request
 from vipcore.decision.takeover import take_over
 from vipcore.errors import Refusal
 from vipcore.instants import Instant
@@ -38,6 +39,13 @@ class Act(Enum):
     JUDGE = "judge"
     FINISH = "finish"
     CHECK = "check"
+
+
+class Done(NamedTuple):
+    """What was done. `stays`: whether the mirror stays on the worklist; `driven`: whether its VIPs were brought to desired."""
+
+    stays: bool
+    driven: bool = False
 
 
 class Situation(NamedTuple):
@@ -67,8 +75,8 @@ def act_for(mirror: Mirror, head: Head, now: Instant, *, judged: bool = False) -
     return next(act for marks, act, _ in TABLE if all(has for has, asked in zip(found, marks, strict=True) if asked))
 
 
-async def reconcile(controller: Controller, mirror: Mirror, head: Head, caller: Caller, *, look: bool) -> bool:
-    """Do what this head asks for. Returns whether the mirror stays on the worklist. Raises Refusal, HeadChanged, Unreachable.
+async def reconcile(controller: Controller, mirror: Mirror, head: Head, caller: Caller, *, look: bool) -> Done:
+    """Do what this head asks for. Raises Refusal, HeadChanged, Unreachable, and TimeoutError where no read had its turn.
 
     `look`: whether it is this mirror's turn to have its placement compared with desired.
     """
@@ -87,17 +95,21 @@ async def reconcile(controller: Controller, mirror: Mirror, head: Head, caller: 
         await _judge_again(controller, mirror, head, head.recorded_claim, caller, now)
         head = await controller.load_head(mirror.name)
         if head.recorded_claim is None or (head.swap is not None) != unfinished:
-            return True  # another situation than the one that was looked at
+            return Done(stays=True)  # another situation than the one that was looked at
         act = act_for(mirror, head, now, judged=True)
     match act:
         case Act.LEAVE | Act.JUDGE:
-            return True
+            return Done(stays=True)
         case Act.FINISH:
             if head.swap is not None and _abandoned(head, now):
                 await _give_up(controller, head, caller)
-            elif head.swap is not None and now >= head.swap.retry_at:
-                await take_over(controller, timer_request(mirror, head.desired or "", head.began, caller), head)
-            return True
+                return Done(stays=True)
+            if head.swap is None or now < head.swap.retry_at:
+                return Done(stays=True)
+            # Before the drive's own time begins.
+            observed = await read_known(partial(controller.read_all, within_s=LOOK_S), mirror, head)
+            await take_over(controller, timer_request(mirror, head.desired or "", head.began, caller), head, observed)
+            return Done(stays=True, driven=True)
         case Act.CHECK:
             return await _check(controller, mirror, head, caller, now, look=look)
 
@@ -125,16 +137,16 @@ async def _give_up(controller: Controller, head: Head, caller: Caller) -> None:
     await controller.store.commit(head, change)
 
 
-async def _check(controller: Controller, mirror: Mirror, head: Head, caller: Caller, now: Instant, *, look: bool) -> bool:
-    """No swap is under way. Returns whether the mirror stays on the worklist."""
-    late = now < head.late_writes.until
+async def _check(controller: Controller, mirror: Mirror, head: Head, caller: Caller, now: Instant, *, look: bool) -> Done:
+    """No swap is under way."""
+    driven, late = False, now < head.late_writes.until
     frozen = rules.frozen(head, now) is not None
     if head.desired is not None and mirror.member(head.desired) is not None and (look or late):
-        await check_drift(controller, mirror, head, caller, late=late, frozen=frozen)
+        driven = await check_drift(controller, mirror, head, caller, late=late, frozen=frozen)
     if not frozen and mirror.follow_primary and mirror.has_pages and head.desired is not None:
-        await follow_primary(controller, mirror, caller)
+        driven = await follow_primary(controller, mirror, caller) or driven
     ends = head.frozen is not None and head.frozen.until is not None
-    return late or head.recorded_claim is not None or ends
+    return Done(stays=late or head.recorded_claim is not None or ends, driven=driven)
 
 
 async def lift_freeze(controller: Controller, head: Head, caller: Caller, reason: str) -> Head:
@@ -155,12 +167,12 @@ async def lift_freeze(controller: Controller, head: Head, caller: Caller, reason
     return await controller.store.commit(head, change)
 
 
-async def follow_primary(controller: Controller, mirror: Mirror, caller: Caller) -> None:
+async def follow_primary(controller: Controller, mirror: Mirror, caller: Caller) -> bool:
     """Treat a member whose status page turned primary after the last decision as if it had claimed. Raises Refusal, Unreachable.
 
     Only a page that was seen to say *not primary* since that decision can turn: an isolated old primary that goes on believing in
     itself never does. Which pages were seen so is in the head, since the process may change between looks. Time and head are
-    taken before the pages are asked, so that a decision made meanwhile is a later one.
+    taken before the pages are asked, so that a decision made meanwhile is a later one. Returns whether it was carried out.
     """
     now = controller.clock.now()
     head = await controller.load_head(mirror.name)
@@ -181,11 +193,11 @@ async def follow_primary(controller: Controller, mirror: Mirror, caller: Caller)
     candidate = primary[0] if len(primary) == 1 and primary[0] in backups and primary[0] != head.desired else None
     member, looks = controller.primary_seen.pop(mirror.name, ("", 0))
     if candidate is None:
-        return
+        return False
     looks = looks + 1 if member == candidate else 1
     if looks < LOOKS_NEEDED:
         controller.primary_seen[mirror.name] = (candidate, looks)
-        return
+        return False
     claim = Claim(
         mirror=mirror.name,
         member=candidate,
@@ -196,6 +208,7 @@ async def follow_primary(controller: Controller, mirror: Mirror, caller: Caller)
         event="NotifyBecomePrimary",
     )
     await carry_out(controller, timer_request(mirror, claim.member, claim.began, caller, claim))
+    return True
 
 
 async def _judge_again(

@@ -26,6 +26,9 @@ REPEAT_S: Final = 60.0
 SPENDING: Final = ("claim.accepted", "claim.confirmed", "claim.recorded")
 """Rows with which a claim's `issued_at` is used up; they tell it, so that a lost head's marks can be known again (I6)."""
 
+LOOK_S: Final = 60.0
+"""How long the timer waits for its turn to read one mirror's NICs; a later pass looks again, under a newer head."""
+
 
 class HeadChanged(VipError):
     """The head is no longer the one that was judged. `head`: the newest, to be judged now."""

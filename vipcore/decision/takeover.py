@@ -111,7 +111,8 @@ async def wait_for_swap(controller: Controller, request: Request, head: Head, op
             raise HeadChanged(head)
         if not head.lease_live(controller.clock.now()):
             try:
-                return await take_over(controller, request, head)
+                observed = await document.read_known(controller.read_all, request.mirror, head)
+                return await take_over(controller, request, head, observed)
             except HeadChanged as overtaken:
                 head = overtaken.head  # somebody else was first: what is waited for is still the same swap
                 continue
@@ -122,9 +123,8 @@ async def wait_for_swap(controller: Controller, request: Request, head: Head, op
         head = await controller.load_head(request.mirror.name)
 
 
-async def take_over(controller: Controller, request: Request, head: Head) -> Outcome:
+async def take_over(controller: Controller, request: Request, head: Head, observed: Observed) -> Outcome:
     """The lease is free and the swap unfinished: drive it. Raises Refusal, HeadChanged."""
-    observed = await document.read_known(controller, request.mirror, head)
     request.mirror = observed.mirror
     await check_first(controller, request, head, observed)
 

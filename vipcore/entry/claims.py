@@ -27,10 +27,10 @@ async def claim(controller: Controller, http_request: signatures.HttpRequest, mi
         signed.check_fresh(arrived, controller.config.clock_skew_s)
     except Refusal as refusal:
         if refusal.status == 401:
-            await controller.failures.count(refusal.code)
+            await controller.admission.count(refusal.code)
         raise
     key, caller = signed.key, Caller(f"key:{signed.key.key_id}", correlation_id)
-    controller.take_turn(key.key_id)
+    controller.admission.take_turn(key.key_id)
     try:
         asked = bodies.claim(http_request.body, signed, arrived)
         _check_addressed(key, asked, mirror_name)
@@ -68,7 +68,7 @@ async def _planned(controller: Controller, asked: Claim) -> Json:
     """A claim's dry run: verified like any other, spends nothing, reads the head alone."""
     head = await controller.load_head(asked.mirror)
     if replayed := rules.replayed(head, asked):
-        await controller.failures.count(replayed.code)
+        await controller.admission.count(replayed.code)
         raise replayed
     in_progress = {"operation_id": head.swap.operation_id, "to": head.desired} if head.swap else None
     return {

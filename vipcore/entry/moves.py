@@ -1,10 +1,13 @@
 """`POST /mirrors/{mirror}/moves`: an operator moves the VIPs, or asks with `dry_run` what a move would do."""
 
+import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 from vipcore.decision import document, rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.decide import carry_out
+from vipcore.decision.glances import GLANCE_S_MAX
 from vipcore.decision.request import Request
 from vipcore.entry import bodies
 from vipcore.errors import Refusal
@@ -31,7 +34,7 @@ async def move(controller: Controller, mirror_name: str, body: bytes, correlatio
 async def _planned(controller: Controller, mirror: Mirror, asked: Move) -> Json:
     """What a move would do, and what would stop it. Writes nothing."""
     head = await controller.load_head(mirror.name)
-    observed = await document.read_known(controller, mirror, head)
+    observed = await document.read_known(partial(controller.glances.of, head), mirror, head)
     mirror = observed.mirror
     observed.recall(head.carried)
     now = controller.clock.now()
@@ -44,14 +47,14 @@ async def _planned(controller: Controller, mirror: Mirror, asked: Move) -> Json:
     if isinstance(found, plan.Blocked):
         checks.append({"name": "placement", "ok": False, "detail": plan.refusal(observed, found).detail})
         return {"outcome": "planned", "steps": [], "checks": checks}
-    preflighted = await preflight.check(
-        controller.preflight_cache,
-        mirror,
-        observed,
-        asked.to,
-        within_s=preflight.FRESH_S,
-        writing=preflight.may_be_writing(head, now),
-    )
+    cache, writing = controller.preflight_cache, preflight.may_be_writing(head, now)
+    try:
+        async with asyncio.timeout(GLANCE_S_MAX):
+            looks = preflight.check(cache, mirror, observed, asked.to, within_s=preflight.FRESH_S, writing=writing)
+            preflighted = await looks
+    except TimeoutError:
+        late = f"what a swap needs could not be looked at within {GLANCE_S_MAX:g} s, as reads for a dry run give way to swaps"
+        preflighted = [preflight.Check(ok=None, detail=late, name="preflight")]
     steps: list[Json] = [
         {"action": step.kind.value, "member": step.member, "nic": mirror.nic_id(step.member), "vips": list(step.vips)}
         for step in found.steps

@@ -1,18 +1,18 @@
 """`GET /mirrors` and `GET /mirrors/{mirror}`: what is stored of a mirror and what its NICs show. Nothing here writes anything."""
 
 import asyncio
-from typing import Final
+from functools import partial
 
 from vipcore import instants
 from vipcore.arm import nic
+from vipcore.decision import document
 from vipcore.decision.controller import Controller, storage_needed
+from vipcore.decision.glances import GLANCE_S_MAX
 from vipcore.entry import freezes
 from vipcore.ledger.head import Head
 from vipcore.model import Json, Member, Missing, Nic, Unreadable
 from vipcore.swap import plan, preflight
 from vipcore.swap.plan import Observed
-
-READ_S_MAX: Final = 10.0
 
 
 async def mirrors(controller: Controller) -> Json:
@@ -67,10 +67,8 @@ def _head_view(controller: Controller, head: Head) -> Json:
 async def mirror(controller: Controller, name: str) -> Json:
     """`GET /mirrors/{mirror}`: the head, and the placement from a fresh read of all its NICs. Raises Refusal."""
     found = controller.mirror(name)
-    # A look of more than some seconds, as when Azure's rate limit makes it wait for minutes, says nothing in a status.
-    reads = controller.arm.read_nics(found, [member.name for member in found.members], {}, within_s=READ_S_MAX)
-    head, read = await asyncio.gather(controller.load_head(name), reads)
-    observed = Observed(found, read)
+    head = await controller.load_head(name)
+    observed = await document.read_known(partial(controller.glances.of, head), found, head)
     seen = observed.placement()
     writing = preflight.may_be_writing(head, controller.clock.now())
     members = await asyncio.gather(*(_member_view(controller, member, observed, writing=writing) for member in found.members))
@@ -84,14 +82,14 @@ async def mirror(controller: Controller, name: str) -> Json:
 async def _member_view(controller: Controller, member: Member, observed: Observed, *, writing: bool) -> Json:
     observation = observed[member.name]
     ready, reasons, age_s = await _readiness(controller, member, observed, writing=writing)
-    shown = observation if isinstance(observation, Nic) else None
+    shown, unread = observation if isinstance(observation, Nic) else None, isinstance(observation, Unreadable)
     if why := controller.probes.unread.get(member.status_url or ""):
         reasons = [*reasons, f"its status page could not be read: {why}"]
     return {
         "name": member.name,
         "nic": member.nic_id,
         "provisioning_state": shown.state if shown else None,
-        "vips": [vip.name for vip in observed.mirror.vips if shown and nic.carries(shown.document, vip)],
+        "vips": None if unread else [vip.name for vip in observed.mirror.vips if shown and nic.carries(shown.document, vip)],
         "ready": ready,
         "reasons": reasons,
         "checked_at": instants.to_text(controller.clock.now() - instants.seconds(age_s)),
@@ -111,11 +109,11 @@ async def _readiness(
     if isinstance(planned, plan.Blocked):
         return (None if planned.unread else False), [planned.reason], 0.0
     try:
-        async with asyncio.timeout(READ_S_MAX):
+        async with asyncio.timeout(GLANCE_S_MAX):
             cache, within_s = controller.preflight_cache, preflight.FRESH_S
             checks = await preflight.check(cache, observed.mirror, observed, member.name, within_s=within_s, writing=writing)
     except TimeoutError:
-        return None, [f"what a swap needs could not be looked at within {READ_S_MAX:g} s"], 0.0
+        return None, [f"what a swap needs could not be looked at within {GLANCE_S_MAX:g} s"], 0.0
     wrong = [f"{check.name}: {check.detail}" for check in checks if check.ok is False]
     unsure = [f"{check.name}: {check.detail}" for check in checks if check.ok is None]
     return not wrong, [*wrong, *unsure], max((check.age_s for check in checks), default=0.0)

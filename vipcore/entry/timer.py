@@ -1,37 +1,88 @@
 """One pass of the timer over all mirrors: finish what is unfinished, judge recorded claims again, end freezes, look for drift.
 
 Which mirrors: those on the worklist (work left behind), those that follow their pages, and a slice of all, so that every head is
-seen within ten minutes. The worklist is read before the heads; an item is dropped only under the etag read then, only where the
-head, read after it, shows no work, and only when it is so old that no request which wrote it can still be about to commit its
-decision. So whatever is decided while a pass runs keeps the item that was written for it.
+seen within ten minutes. How far that sweep has come stands in the table, so that it goes on where another process stopped.
+
+Each mirror has a task of its own, and the pass is over after `PASS_S`, whatever hangs: a mirror that waits for Azure keeps no
+other waiting. Tasks that are still under way go on, each bounded by its own times; later passes of this process leave their
+mirrors alone. If we die, they are drivers that died.
+
+Order of effects: worklist and sweep are read, then the heads, then the sweep's new place is written, then the mirrors have their
+turns. If we die in a pass, the slice's next turn comes with the next round; work that was begun is on the worklist. An item is
+dropped only under the etag read before the head, only where that head shows no work, and only where it was so old, when the head
+was read, that no request which wrote it could still commit. So whatever is decided while a pass runs keeps the item that was
+written for it.
 """
 
 import asyncio
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 
 from vipcore.arm.rate_limit import BACKGROUND, ORDER
 from vipcore.decision.controller import Controller
-from vipcore.decision.reconcile import reconcile
+from vipcore.decision.reconcile import Done, reconcile
 from vipcore.decision.request import HeadChanged
 from vipcore.errors import Refusal, Unreachable
+from vipcore.instants import Instant
 from vipcore.ledger.audit import Caller
 from vipcore.ledger.head import LEASE_MARGIN_S, Head
-from vipcore.ledger.port import WorkItem
+from vipcore.ledger.port import Sweep, WorkItem
 from vipcore.limits import PLATFORM_S_MAX
 from vipcore.model import Mirror
 
 ACTOR: Final = "reconciler"
-ATTEND_S: Final = 90.0
-"""How long a pass may be at one mirror: reads that wait for Azure's throttle to end would keep it from all others."""
+PASS_S: Final = 25.0
+"""How long a pass lasts at most: less than the timer's 30 s, so that nothing which hangs keeps new work waiting for a pass."""
+
+ATTEND_S: Final = 240.0
+"""How long a task may be at one mirror. What it does is bounded by less (`LOOK_S`, `DRIVE_S`); this is for reads of a preflight
+that wait for Azure's throttle to end."""
 
 ITEM_S_MIN: Final = PLATFORM_S_MAX + LEASE_MARGIN_S
 """How long a work item stays at least after a pass first saw it: its request may commit until the platform cuts it off."""
 
 SWEEP_S: Final = 540.0
 SWEEP_MIN: Final = 10
-SIDE_BY_SIDE: Final = 64
+FIRST_SWEEP_S: Final = 30.0
+FAILED_S: Final = 3600.0
+STARTS_PER_S: Final = 100.0
+"""Turns that a pass begins: claims get their share of the event loop."""
+
+
+class Turn(NamedTuple):
+    """What a pass knows of a mirror.
+
+    `outlived`: its work item, if no request that wrote it could still commit when `head` was read. `look`: whether it is its turn
+    to have its placement compared with desired.
+    """
+
+    mirror: Mirror
+    head: Head
+    outlived: WorkItem | None
+    look: bool
+
+    @property
+    def due(self) -> float:
+        """Since when it has waited for the timer (seconds since 1970): who has waited longest is read first.
+
+        A swap that has failed before counts as later: among many that hang, one that may end is not kept waiting.
+        """
+        swap = self.head.swap
+        if swap is None or not swap.failures:
+            return self.head.began.timestamp()
+        return swap.retry_at.timestamp() + FAILED_S
+
+
+class Passed(NamedTuple):
+    """What a pass did, in mirrors. `left`: still attended to when it was over, those of earlier passes included."""
+
+    attended: int = 0
+    driven: int = 0
+    refused: int = 0
+    left: int = 0
 
 
 class Timer:
@@ -39,77 +90,92 @@ class Timer:
 
     def __init__(self, controller: Controller) -> None:
         self.controller = controller
-        self._swept_at: float | None = None
-        self._next = 0
+        self._attending: dict[str, asyncio.Task[Done | None]] = {}
+        """The mirrors that this process attends to now."""
         self._seen: dict[WorkItem, float] = {}
         """The items that the last pass read, and when (loop seconds) this process first saw each."""
 
-    async def run_pass(self, correlation_id: str) -> None:
+    async def run_pass(self, correlation_id: str) -> Passed:
         """One pass. Errors of one mirror are logged and leave the others alone; Unreachable ends the pass quietly.
 
-        Raises what a defect of ours raises, after all mirrors have been attended to.
+        Raises what a defect of ours raises, after all mirrors have had their turn.
         """
-        controller = self.controller
+        controller, loop = self.controller, asyncio.get_running_loop()
+        ends = loop.time() + PASS_S
         if controller.config.fatal:
-            return
-        mirrors = controller.config.mirrors
-        await controller.failures.flush()
+            return Passed()
         try:
-            items = {item.mirror: item for item in await controller.ledger.load_worklist()}
-            now = asyncio.get_running_loop().time()
-            self._seen = {item: self._seen.get(item, now) for item in items.values()}
-            swept = set(self._slice(sorted(mirrors)))
-            following = {mirror.name for mirror in mirrors.values() if mirror.follow_primary and mirror.has_pages}
-            names = [name for name in mirrors if name in items or name in swept or name in following]
-            heads = await controller.ledger.load_heads(names)
-        except Unreachable as exc:
-            controller.log("timer.skipped", why=str(exc)[:200])
-            return
+            async with asyncio.timeout_at(ends):
+                await controller.admission.flush()
+                turns = await self._turns()
+        except (Unreachable, TimeoutError) as exc:
+            controller.log("timer.skipped", why=str(exc)[:200] or f"the table did not answer within {PASS_S:g} s")
+            return Passed(left=len(self._attending))
+        caller, begun = Caller(ACTOR, correlation_id), []
+        for index, turn in enumerate(sorted(turns, key=lambda turn: turn.due)):
+            task = loop.create_task(self._attend(turn, caller, index / STARTS_PER_S))
+            self._attending[turn.mirror.name] = task
+            task.add_done_callback(partial(self._attended, turn.mirror.name))
+            begun.append(task)
+        done = (await asyncio.wait(begun, timeout=ends - loop.time()))[0] if begun else set()
+        results = [task.result() for task in done]  # the host logs a defect with its stack
+        driven, refused = sum(result is not None and result.driven for result in results), results.count(None)
+        return Passed(attended=len(results), driven=driven, refused=refused, left=len(self._attending))
+
+    async def _turns(self) -> list[Turn]:
+        """Whose turn it is, in the order of effects that the module names. Raises Unreachable."""
+        controller, ledger = self.controller, self.controller.ledger
+        mirrors = controller.config.mirrors
+        worklist, sweep = await asyncio.gather(ledger.load_worklist(), ledger.load_sweep())
+        items = {item.mirror: item for item in worklist}
+        now = asyncio.get_running_loop().time()
+        self._seen = {item: self._seen.get(item, now) for item in items.values()}
+        outlived = {item.mirror: item for item, seen in self._seen.items() if now - seen >= ITEM_S_MIN}
+        swept, reached = slice_of(sorted(mirrors), sweep, controller.clock.now())
+        following = {mirror.name for mirror in mirrors.values() if mirror.follow_primary and mirror.has_pages}
+        chosen = {*swept, *items, *following} - set(self._attending)
+        names = [name for name in mirrors if name in chosen]
+        heads = await ledger.load_heads(names)
+        await ledger.save_sweep(reached)
         for name in set(names) - set(heads):
             controller.log("timer.skipped", mirror=name, why="its head row is damaged")
-        gate, caller = asyncio.Semaphore(SIDE_BY_SIDE), Caller(ACTOR, correlation_id)
+        return [Turn(mirrors[name], head, outlived.get(name), name in swept) for name, head in heads.items()]
 
-        async def one(name: str) -> None:
-            async with gate:
-                await self._attend(mirrors[name], heads[name], items.get(name), caller, look=name in swept)
-
-        attended = [name for name in names if name in heads]
-        results = await asyncio.gather(*(one(name) for name in attended), return_exceptions=True)
-        defects = {name: result for name, result in zip(attended, results, strict=True) if isinstance(result, BaseException)}
-        for name, defect in defects.items():
-            controller.log("timer.failed", mirror=name, what=repr(defect)[:300])
-        for defect in defects.values():
-            raise defect  # the host logs it with its stack, when all other mirrors have had their turn
-
-    def _slice(self, names: Sequence[str]) -> list[str]:
-        """The mirrors whose turn it is: all of them once in SWEEP_S, however long passes take, and at least SWEEP_MIN a pass."""
-        if not names:
-            return []
-        now = asyncio.get_running_loop().time()
-        elapsed = min(SWEEP_S, max(30.0, now - self._swept_at)) if self._swept_at is not None else 30.0
-        self._swept_at = now
-        count = min(len(names), max(SWEEP_MIN, math.ceil(len(names) * elapsed / SWEEP_S)))
-        first = self._next % len(names)
-        self._next = first + count
-        return [names[(first + index) % len(names)] for index in range(count)]
-
-    async def _attend(self, mirror: Mirror, head: Head, item: WorkItem | None, caller: Caller, *, look: bool) -> None:
-        ORDER.set((BACKGROUND, head.began.timestamp()))
-        log = self.controller.log
+    async def _attend(self, turn: Turn, caller: Caller, after_s: float) -> Done | None:
+        """What was done; None where it was refused, or could not be done now."""
+        ORDER.set((BACKGROUND, turn.due))
+        name, log = turn.mirror.name, self.controller.log
         try:
+            await asyncio.sleep(after_s)
             async with asyncio.timeout(ATTEND_S):
-                busy = await reconcile(self.controller, mirror, head, caller, look=look)
-            if item is not None and not busy and self._outlived(item):
-                await self.controller.ledger.drop_work_item(item)
+                done = await reconcile(self.controller, turn.mirror, turn.head, caller, look=turn.look)
+            if turn.outlived is not None and not done.stays:
+                await self.controller.ledger.drop_work_item(turn.outlived)
+            return done
         except Refusal as refusal:
-            log("timer.refused", mirror=mirror.name, code=refusal.code, detail=refusal.detail[:300])
+            log("timer.refused", mirror=name, code=refusal.code, detail=refusal.detail[:300])
         except HeadChanged:
-            log("timer.overtaken", mirror=mirror.name)
+            log("timer.overtaken", mirror=name)
         except TimeoutError:
-            log("timer.skipped", mirror=mirror.name, why=f"its reads had no turn within {ATTEND_S:g} s")
+            log("timer.skipped", mirror=name, why="Azure's limit of reads left it no turn; a later pass looks again")
         except Unreachable as exc:
-            log("timer.skipped", mirror=mirror.name, why=str(exc)[:200])
+            log("timer.skipped", mirror=name, why=str(exc)[:200])
+        return None
 
-    def _outlived(self, item: WorkItem) -> bool:
-        """Whether no request that wrote this item can be under way any more. Another pass may have read the worklist since."""
-        return asyncio.get_running_loop().time() - self._seen.get(item, math.inf) >= ITEM_S_MIN
+    def _attended(self, name: str, task: asyncio.Task[Done | None]) -> None:
+        """The mirror's turn is over, in its pass or later."""
+        del self._attending[name]
+        if not task.cancelled() and (defect := task.exception()):
+            self.controller.log("timer.failed", mirror=name, what=repr(defect)[:300])
+
+
+def slice_of(names: Sequence[str], sweep: Sweep | None, now: Instant) -> tuple[list[str], Sweep]:
+    """The mirrors whose turn it is, and how far the sweep has come then.
+
+    All of them come once in SWEEP_S, however long passes take and whoever makes them, and at least SWEEP_MIN a pass.
+    """
+    elapsed = min(SWEEP_S, (now - sweep.at).total_seconds()) if sweep else FIRST_SWEEP_S
+    count = min(len(names), max(SWEEP_MIN, math.ceil(len(names) * elapsed / SWEEP_S)))
+    first = bisect_right(names, sweep.after) if sweep else 0
+    swept = [names[(first + index) % len(names)] for index in range(count)]
+    return swept, Sweep(after=swept[-1] if swept else "", at=now)

@@ -1,8 +1,9 @@
-"""The port of the Table service: one partition per mirror with its head and audit rows, and the worklist."""
+"""The port of the Table service: one partition per mirror with its head and audit rows, and the timer's two."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from vipcore.instants import Instant
 from vipcore.ledger.audit import Row
 from vipcore.ledger.head import Head
 
@@ -14,8 +15,15 @@ class WorkItem(NamedTuple):
     etag: str
 
 
+class Sweep(NamedTuple):
+    """How far the timer's sweep over all mirrors has come: `after` this name it goes on. `at`: when that was written."""
+
+    after: str
+    at: Instant
+
+
 class Ledger(Protocol):
-    """The table: one partition per mirror with its head and audit rows, and a worklist partition of hints.
+    """The table: one partition per mirror with its head and audit rows, a worklist partition of hints, one row of the sweep.
 
     Every method raises Unreachable when the service cannot be used (nothing was changed, or, for the writes that are safe to
     repeat, it does not matter).
@@ -54,6 +62,12 @@ class Ledger(Protocol):
 
     async def drop_work_item(self, item: WorkItem) -> None:
         """Delete the hint if its etag is still this one; otherwise leave it."""
+
+    async def load_sweep(self) -> Sweep | None:
+        """How far the sweep has come; None where none was ever made, or the row is damaged."""
+
+    async def save_sweep(self, sweep: Sweep) -> None:
+        """Write down how far the sweep has come, whatever stands there. May be repeated."""
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         """Add to this instance's row of failed authentications. May be lost."""

@@ -174,12 +174,13 @@ class Drive:
         """Wait while the member's NIC is `Updating` by somebody else's operation, at most that long."""
         started = self.now()
         subscription = self.arm.subscription(self.mirror.nic_id(member))
-        while isinstance(shown := self.observed[member], Nic) and shown.state not in (SUCCEEDED, FAILED):
-            elapsed = self.now() - started
-            if elapsed >= within_s:
-                return
-            await self.pause(subscription.poll_after(elapsed, self.jitter()))
-            await self.read(member)
+        with subscription.polling():
+            while isinstance(shown := self.observed[member], Nic) and shown.state not in (SUCCEEDED, FAILED):
+                elapsed = self.now() - started
+                if elapsed >= within_s:
+                    return
+                await self.pause(subscription.poll_after(elapsed, self.jitter()))
+                await self.read(member)
 
     def entry(self, event: str, **columns: Any) -> Entry:
         """A row about this swap: who drives it, for whom, under which ids."""

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from vipcore.arm import nic
 from vipcore.arm.client import Arm
 from vipcore.arm.errors import ArmError, Cause
+from vipcore.arm.rate_limit import ORDER
 from vipcore.errors import AzureRefusal, NoReply, NotSent
 from vipcore.instants import Instant
 from vipcore.ledger.head import Head
@@ -46,8 +47,9 @@ class PreflightCache:
 
     def __init__(self, arm: Arm) -> None:
         self.arm = arm
-        self._readings: dict[tuple[Any, str], tuple[float, asyncio.Task[Any]]] = {}
-        """(method of `arm`, resource id) -> when it was asked, by the loop's clock, and its answer, which may be on its way."""
+        self._readings: dict[tuple[Any, str], tuple[float, int, asyncio.Task[Any]]] = {}
+        """(method of `arm`, resource id) -> when it was asked (loop seconds), at which priority, and its answer or what waits for
+        it."""
         self.referred: dict[str, tuple[str, ...]] = {}
         """Mirror -> what its NICs' documents were last seen to refer to."""
 
@@ -58,11 +60,13 @@ class PreflightCache:
 
         Raises what the read raises.
         """
-        key, now = (read, resource_id.lower()), asyncio.get_running_loop().time()
-        at, reading = self._readings.get(key, (now, None))
-        if reading is None or now - at >= within_s or (reading.done() and reading.exception()):
+        key, now, ours = (read, resource_id.lower()), asyncio.get_running_loop().time(), ORDER.get()[0]
+        at, theirs, reading = self._readings.get(key, (now, ours, None))
+        failed = reading is not None and reading.done() and reading.exception()
+        behind = reading is not None and not reading.done() and theirs > ours  # no claim waits for a read in the queue of people
+        if reading is None or now - at >= within_s or failed or behind:
             at, reading = now, asyncio.ensure_future(read(resource_id))
-            self._readings[key] = at, reading
+            self._readings[key] = at, ours, reading
         answer: _T = await asyncio.shield(reading)
         return answer, at
 

@@ -12,7 +12,7 @@ from vipcore import instants
 from vipcore.errors import Stale
 from vipcore.ledger.audit import Broken, Entry, Link, Seal, check_chain
 from vipcore.ledger.head import Frozen, Head, LastSwap, LateWrites, Lease, RecordedClaim, Repeat, Swap
-from vipcore.ledger.port import Ledger
+from vipcore.ledger.port import Ledger, Sweep
 from vipcore.model import Epoch
 
 NOW = instants.from_text(AT)
@@ -261,6 +261,16 @@ async def test_hints_are_apart_from_heads_and_rows(ledger: Ledger) -> None:
 
     assert sorted(item.mirror for item in await ledger.load_worklist()) == ["A", "B", "C"]
     assert len(await ledger.newest_rows("A", before=None, limit=9)) == 2
+
+
+async def test_how_far_the_sweep_has_come_is_kept(ledger: Ledger) -> None:
+    """The last place that was written is read back, by whoever asks; it is no hint."""
+    assert await ledger.load_sweep() is None
+    for after in ("M1", "M2"):
+        await ledger.save_sweep(Sweep(after, instants.from_text(AT)))
+
+    assert await ledger.load_sweep() == Sweep("M2", instants.from_text(AT))
+    assert await ledger.load_worklist() == []
 
 
 async def test_counting_failures_touches_nothing_else(ledger: Ledger) -> None:

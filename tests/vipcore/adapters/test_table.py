@@ -13,6 +13,7 @@ from azure.data.tables.aio import TableClient
 from serve.azurite import KEY
 from tests.vipcore.adapters.ledgers import AT, behind, extended, grown, port_of, table_ledger
 from tests.vipcore.adapters.wire import Proxy, Scripted, Seen, proxied, scripted
+from vipcore import instants
 from vipcore.adapters import table as adapter
 from vipcore.adapters import wiring
 from vipcore.adapters.clock import TableClock
@@ -20,6 +21,7 @@ from vipcore.adapters.ledger import TableLedger
 from vipcore.errors import CommitUnknown, NoIdentity, Stale, Unreachable
 from vipcore.ledger.audit import Broken, Entry, Link, Seal, check_chain, row_key
 from vipcore.ledger.head import Head
+from vipcore.ledger.port import Sweep
 from vipcore.ledger.store import Store
 from vipcore.settings.environment import Config
 
@@ -101,6 +103,8 @@ async def test_service_that_is_away_is_unreachable(azurite: str) -> None:
                 ledger.load_heads([f"M{n}" for n in range(1000)]),
                 ledger.put_work_item("PROD"),
                 ledger.load_worklist(),
+                ledger.load_sweep(),
+                ledger.save_sweep(Sweep("PROD", instants.from_text(AT))),
                 ledger.count_failures("i", {"signature-invalid": 1}, AT),
             ):
                 with pytest.raises(Unreachable):

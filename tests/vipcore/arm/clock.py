@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable
 
 from tests.promises.loop import run
 from vipcore.arm.port import ArmReply
+from vipcore.arm.rate_limit import NEW, ORDER
 
 
 def in_time(story: Callable[[], Awaitable[None]]) -> None:
-    """Run a story on the virtual clock."""
+    """Run a story on the virtual clock, with a claim's priority where it sets no other."""
 
     async def main() -> None:
+        ORDER.set((NEW, 0.0))
         await story()
 
     run(main())

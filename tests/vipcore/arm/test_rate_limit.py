@@ -11,7 +11,7 @@ from simulator.state.throttle import Limits
 from tests.vipcore.arm.clock import in_time, now, throttled
 from vipcore.arm.polling import Subscription
 from vipcore.arm.port import ArmReply
-from vipcore.arm.rate_limit import NEW, ORDER, UNDER_WAY, Permits, RateLimit
+from vipcore.arm.rate_limit import NEW, ORDER, PEOPLE, UNDER_WAY, Permits, RateLimit
 
 # -- permits -----------------------------------------------------------------------------------------------------------
 
@@ -63,6 +63,51 @@ def test_work_under_way_goes_first_then_who_began_first() -> None:
         orders = {"young": (NEW, 9.0), "old": (NEW, 1.0), "attach": (UNDER_WAY, 8.0), "older attach": (UNDER_WAY, 7.0)}
         await asyncio.gather(*(one(name, order) for name, order in orders.items()))
         assert served == ["older attach", "attach", "old", "young"]
+
+    in_time(story)
+
+
+async def people(subscription: Subscription, reads: int) -> list[asyncio.Task[None]]:
+    """So many reads that somebody asks for at once."""
+
+    async def one() -> None:
+        ORDER.set((PEOPLE, 0.0))
+        await subscription.reads.acquire()
+        subscription.reads.sent(now())
+
+    asked = [asyncio.create_task(one()) for _ in range(reads)]
+    await asyncio.sleep(0.001)
+    return asked
+
+
+def test_reads_for_people_leave_three_quarters_to_swaps() -> None:
+    """However many people ask, a claim finds its reads' permits at once, and people get what is refilled above that."""
+
+    async def story() -> None:
+        subscription = Subscription()
+        asked = await people(subscription, 400)
+        assert 60 <= sum(task.done() for task in asked) <= 62
+        for _ in range(180):
+            await subscription.reads.acquire()
+            subscription.reads.sent(now())
+        assert now() < 0.01
+        await asyncio.sleep(20.0)
+        assert sum(task.done() for task in asked) >= 300
+
+    in_time(story)
+
+
+def test_people_who_wait_are_no_reason_to_save() -> None:
+    """A swap leaves out no read and acquires no permit ahead because people wait; it does because claims wait."""
+
+    async def story() -> None:
+        subscription = Subscription()
+        await people(subscription, 400)
+        assert (subscription.reads_low(), subscription.writes_contended()) == (False, False)
+        waiting = asyncio.create_task(subscription.reads.acquire(200))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        assert (subscription.reads_low(), subscription.writes_contended()) == (True, True)
 
     in_time(story)
 

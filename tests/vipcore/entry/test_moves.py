@@ -1,6 +1,9 @@
 """An operator's dry run of a move: steps, checks and pages, and nothing changes."""
 
+import asyncio
 import json
+
+import pytest
 
 from simulator.core.faults import Match, Status
 from simulator.core.switches import Switches
@@ -69,3 +72,32 @@ async def test_a_page_that_cannot_be_read_is_not_shown_as_agreeing() -> None:
 
     pages = next(check for check in answer["checks"] if check["name"] == "status pages")
     assert (pages["ok"], pages["detail"]) == (None, "the page of MIRRORA could not be read; it stops nothing")
+
+
+@pytest.mark.parametrize(("looked", "name", "ok"), [(False, "placement", False), (True, "preflight", None)])
+@virtual
+async def test_a_dry_run_does_not_wait_for_reads_that_swaps_need(looked: bool, name: str, ok: bool | None) -> None:
+    """Where Azure leaves people no read, of the NICs or of the preflight, the dry run says so within seconds. (I9)"""
+    harness = Harness()
+    node = harness.node("n1")
+    body = json.dumps({"to": "MIRRORB", "reason": "drill", "operator": "op", "dry_run": True}).encode()
+    if looked:
+        await node.controller.glances.of(await harness.head(), harness.mirror())
+    permits = node.controller.arm.limits_of(harness.mirror()).reads.permits
+
+    async def swaps() -> None:
+        while True:
+            permits.take(permits.available(harness.loop.time()) - 100.0, harness.loop.time())
+            await asyncio.sleep(0.1)
+
+    using = asyncio.create_task(swaps())
+    await asyncio.sleep(0.0)
+    began = harness.loop.time()
+
+    planned = await moves.move(node.controller, "PROD", body, "cid")
+
+    assert harness.loop.time() - began < 12.0
+    (check,) = [check for check in planned["checks"] if check["name"] == name]
+    assert check["ok"] is ok
+    assert "10 s" in check["detail"]
+    using.cancel()

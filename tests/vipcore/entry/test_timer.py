@@ -1,6 +1,7 @@
 """The timer's pass over all mirrors: its worklist, its sweep, and one mirror that does not hold up the others."""
 
 import asyncio
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,15 +9,21 @@ from typing import Any
 
 import pytest
 
-from simulator.core.faults import Answer, Hangs, Match
-from tests.promises.harness import Fate, Harness, Node
+from bench.virtual import Fleet
+from simulator import worlds
+from simulator.core.faults import Answer, Ends, Hangs, Match
+from simulator.core.switches import Switches
+from tests.promises.harness import Fate, Harness, Node, parsed
 from tests.promises.helpers import DETACH, NIC_B, assert_kept, document, events, puts, refused, timer, virtual
 from tests.promises.ledger import MemoryLedger
+from tests.promises.loop import run
 from tests.vipcore.decision.pages import A_WHILE
 from tests.vipcore.manual_changes import drop
+from vipcore.entry.timer import ITEM_S_MIN, PASS_S, Passed
 from vipcore.ledger.audit import Row
-from vipcore.ledger.head import Frozen, Head
+from vipcore.ledger.head import Frozen, Head, Swap
 from vipcore.ledger.port import WorkItem
+from vipcore.model import Epoch
 
 
 def fleet(count: int) -> dict[str, Any]:
@@ -100,6 +107,36 @@ async def test_the_sweep_keeps_its_promise_where_passes_are_late() -> None:
     assert len({name for kind, name in ledger.seen if kind == "head"}) == 1000
 
 
+@pytest.mark.parametrize("life_s", [30.0, 270.0])
+@virtual
+async def test_the_sweep_goes_on_where_another_process_stopped(life_s: float) -> None:
+    """However short processes live, and whichever instance makes a pass, every head is read within ten minutes."""
+    harness, ledger = counted(document=fleet(400))
+    node = harness.node("n0")
+    while harness.loop.time() < 570.0:
+        if harness.loop.time() >= len(harness.nodes) * life_s:
+            node.kill()
+            node = harness.node(f"n{len(harness.nodes)}")
+        began = harness.loop.time()
+        await node.tick()
+        await asyncio.sleep(began + 30.0 - harness.loop.time())
+
+    assert len(harness.nodes) == math.ceil(570.0 / life_s)
+    assert len({name for kind, name in ledger.seen if kind == "head"}) == 400
+
+
+@virtual
+async def test_the_sweep_survives_a_document_that_changes() -> None:
+    """The sweep goes on after a name, so mirrors that come and go cost no other its turn."""
+    harness, ledger = counted(document=fleet(100))
+    for passed in range(20):
+        harness.config = parsed(json.dumps(fleet(100 - 4 * passed)))
+        await harness.node(f"n{passed}").tick()
+        await asyncio.sleep(29.0)
+
+    assert len({name for kind, name in ledger.seen if kind == "head"} & set(fleet(24)["mirrors"])) == 24
+
+
 @virtual
 async def test_an_idle_pass_reads_one_row_of_a_mirror() -> None:
     """What an idle pass reads does not grow with the length of the trail: hints, heads, and of each its newest row. (I8)"""
@@ -140,6 +177,19 @@ async def test_a_hint_stands_as_long_as_there_is_work() -> None:
 
 
 @virtual
+async def test_the_hint_of_a_recorded_claim_outlives_a_freeze() -> None:
+    """However long a freeze lasts, the mirror with a claim to judge again stays on the worklist. (I1)"""
+    harness = Harness()
+    node = harness.node("n1")
+    await node.freeze()
+    await refused(node.claim("MIRRORB"))
+
+    await timer(node, 600.0)
+
+    assert list(harness.ledger.worklist) == ["PROD"]
+
+
+@virtual
 async def test_a_hint_outlives_the_request_that_wrote_it() -> None:
     """A pass between a request's hint and its decision leaves the hint, so that the timer finds what a crash leaves. (I1)"""
     harness = Harness(document=fleet(400), fate=Between())
@@ -168,6 +218,27 @@ class Between(Fate):
     async def after(self, node: Node, label: str) -> None:
         if label == "table commit" and node.name == "dying":
             node.kill()
+
+
+@virtual
+async def test_a_hint_is_dropped_only_under_a_head_that_was_read_when_it_was_old_enough() -> None:
+    """A head that was read while the request could still commit proves nothing, however long its answer took. (I1)"""
+    harness = Harness()
+    node = harness.node("n1")
+    await harness.ledger.put_work_item("PROD")
+    await node.tick()
+
+    class Slow(Fate):
+        async def between(self, node: Node, label: str) -> None:
+            if label == "table load_heads":
+                await asyncio.sleep(20.0)
+
+    harness.fate = Slow()
+    await asyncio.sleep(ITEM_S_MIN - 10.0)
+    await node.tick()
+    assert list(harness.ledger.worklist) == ["PROD"]
+    await node.tick()
+    assert harness.ledger.worklist == {}
 
 
 @pytest.mark.parametrize("moment", ["table load_heads", "table drop_hint"])
@@ -296,3 +367,74 @@ async def test_two_instances_with_timers_do_the_work_once() -> None:
     await assert_kept(harness, on=NIC_B)
     assert len(puts(harness)) == written + 1
     assert (await events(harness)).count("drift.found") == 1
+
+
+@virtual
+async def test_a_pass_is_bounded_whatever_hangs() -> None:
+    """A pass ends before the next one is due though an operation hangs; that mirror is left, and later passes leave it alone."""
+    harness = Harness()
+    node = harness.node("n1")
+    await node.claim("MIRRORB")
+    drop(harness, NIC_B)
+    await asyncio.sleep(10.0)
+    harness.cloud.script(Match(method="PUT"), fault=Hangs(for_s=50.0))
+    written = len(puts(harness))
+
+    for _ in range(2):
+        began = harness.loop.time()
+        passed = await node.timer.run_pass("cid")
+        assert harness.loop.time() - began <= PASS_S
+        assert passed == Passed(left=1)
+    assert len(puts(harness)) == written + 1
+    await asyncio.sleep(40.0)
+    assert await node.timer.run_pass("cid") == Passed(attended=1)
+
+    await assert_kept(harness, on=NIC_B)
+
+
+@virtual
+async def test_a_pass_says_what_it_did() -> None:
+    """How many mirrors had their turn, how many were driven, and how many could not be."""
+    harness = Harness()
+    node = harness.node("n1")
+    assert await node.timer.run_pass("cid") == Passed(attended=1)
+    await node.claim("MIRRORB")
+    drop(harness, NIC_B)
+    await asyncio.sleep(10.0)
+    assert await node.timer.run_pass("cid") == Passed(attended=1, driven=1)
+    harness.table_away_until = harness.loop.time() + 100.0
+    assert await node.timer.run_pass("cid") == Passed()
+
+
+def test_a_lost_vip_beside_many_mirrors_that_hang() -> None:
+    """A VIP that is lost while the operations of 300 mirrors of its subscription hang is attached within 60 s. (I1)"""
+    count = 300
+
+    async def story() -> float:
+        fleet = Fleet(count + 1, 1, switches=Switches(latency="fixed:600", throttling="both", history_max=1), timer=False)
+        for number in range(count):
+            await unfinished(fleet, worlds.fleet_mirror(number, 1).name)
+        ticking = asyncio.create_task(fleet._tick())
+        await asyncio.sleep(100.0)
+
+        lost, cloud = worlds.fleet_mirror(count, 1), fleet.cloud
+        for name in (lost.nic_a, lost.nic_b):
+            cloud.script(Match(method="PUT", name=name), fault=Ends(after_s=8.0))
+        cloud.stranger(cloud.nic_named(lost.nic_a), "drops-config")
+        await unfinished(fleet, lost.name)
+        began = fleet.loop.time()
+        while (await fleet.ledger.load_head(lost.name)).swap is not None:
+            await asyncio.sleep(1.0)
+        ticking.cancel()
+        assert any(fact.name == "vip" for fact in cloud.nic_named(lost.nic_b).doc.facts)
+        return fleet.loop.time() - began
+
+    assert run(story()) <= 60.0
+
+
+async def unfinished(fleet: Fleet, name: str) -> None:
+    """A swap to the mirror's B side that was accepted now and whose driver died."""
+    at = fleet.controllers[0].clock.now()
+    swap = Swap(operation_id=name, from_member=f"{name}-A", started_at=at, actor="key:k", begun=True)
+    await fleet.ledger.put_work_item(name)
+    await fleet.ledger.commit(Head(mirror=name, desired=f"{name}-B", epoch=Epoch(1), began=at, swap=swap), [])

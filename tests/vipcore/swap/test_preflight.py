@@ -32,6 +32,7 @@ from tests.vipcore.deaths import DieAt
 from tests.vipcore.effects import POLLS, watched
 from tests.vipcore.swap.azure import GROUP, JOINS, SUBNET, fixed, on_nobody
 from tests.vipcore.swap.repertoire import SYNC
+from vipcore.arm.rate_limit import NEW, ORDER
 from vipcore.entry import moves, status
 from vipcore.model import Json
 
@@ -434,3 +435,21 @@ async def test_an_address_that_a_write_of_ours_may_still_hold() -> None:
 
     assert outcome.outcome == "moved"
     assert "address-taken" not in {refusal.code for refusal in refusals}
+
+
+@virtual
+async def test_a_claim_does_not_wait_for_what_people_wait_for() -> None:
+    """Where people wait for a reading that a claim needs too, the claim asks for itself, at its own priority."""
+    harness = Harness()
+    node = harness.node("n1")
+    cache, public_id = node.controller.preflight_cache, harness.mirror().vips[0].public_ip_id or ""
+    node.controller.arm.limits_of(harness.mirror()).reads.permits.take(180.0, harness.loop.time())  # enough for swaps alone
+    waiting = asyncio.create_task(cache.of(cache.arm.get, public_id))
+    await asyncio.sleep(0.5)
+    assert not waiting.done()
+
+    ORDER.set((NEW, 0.0))
+    claims, _ = await asyncio.wait_for(cache.of(cache.arm.get, public_id), 1.0)
+
+    assert not waiting.done()
+    assert (await waiting)[0] == claims
