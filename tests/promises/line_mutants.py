@@ -353,7 +353,11 @@ SLIPS: tuple[Slip, ...] = (
         _of((rate_limit.RateLimit.contended, "and self.waiting[0][0][0] != PEOPLE", "")),
     ),
     ("each who asks has a read of their own", 1, _of((glances.Glances.of, "if key not in self._looks:", "if True:"))),
-    ("a look outlives the head that was known", 4, _of((glances.Glances.of, "mirror.members, head.etag", "mirror.members, None"))),
+    (
+        "a look outlives the head that was known",
+        4,
+        _of((glances.Glances.of, "mirror.members, head.etag", "mirror.members, None")),
+    ),
     ("a claim waits for people's readings", 1, _of((preflight.PreflightCache.of, "or failed or behind", "or failed"))),
     ("the timer sweeps nothing", 1, _values((timer, "slice_of", lambda names, sweep, now: ([], Sweep("", now))))),
     # -- preflight, plan, drift
