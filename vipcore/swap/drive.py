@@ -154,6 +154,8 @@ class Drive:
         """Read these members' NICs side by side. What a read tells of a write without an answer becomes a row."""
         for name, observation in (await self.arm.read_nics(self.mirror, members, self.observed)).items():
             self.observed.saw(name, observation)
+            if isinstance(observation, Nic):
+                self.in_flight.shown(name)
         for step, before in self.in_flight.take_unreported(*(name for name in members if isinstance(self.observed[name], Nic))):
             self.tell_unanswered(step, before)
 

@@ -78,12 +78,14 @@ _MAY_LAND: Final = frozenset({Write.SENT, Write.UNANSWERED, Write.ANNOUNCED_AGAI
 class InFlight:
     """One drive's knowledge of writes that may land, by member."""
 
-    __slots__ = ("before", "observed", "to_overwrite", "unreported", "writes", "wrote_at")
+    __slots__ = ("before", "observed", "to_overwrite", "unreported", "watched", "writes", "wrote_at")
 
     def __init__(self, observed: Observed, to_overwrite: Iterable[str] = ()) -> None:
         self.observed = observed
         self.to_overwrite = set(to_overwrite)
         """Members whose NICs a driver that died may still write: rewritten before anything else."""
+        self.watched: set[str] = set()
+        """Such members whose NICs could not be read: nothing waits for them, and the head names them while there is a swap."""
         self.writes: dict[str, Write] = {}
         self.unreported: dict[str, tuple[Step, Nic]] = {}
         """Member -> a write without an answer, and the NIC as it was before, of which no row has told yet."""
@@ -161,6 +163,13 @@ class InFlight:
     def leave_to_watch(self, member: str) -> None:
         """A dead driver's write is not overwritten but watched for: the NIC cannot be read."""
         self.to_overwrite.discard(member)
+        self.watched.add(member)
+
+    def shown(self, member: str) -> None:
+        """A read shows the NIC: one that was left to the watch can be rewritten after all."""
+        if member in self.watched:
+            self.watched.discard(member)
+            self.to_overwrite.add(member)
 
     def report_later(self, member: str, step: Step, before: Nic) -> None:
         """No row has told of this unanswered write yet: the next read of the NIC will, or the end of the drive."""
@@ -174,7 +183,7 @@ class InFlight:
         """The head with what only this drive knows: where a write may be in flight or goes next, and when we last wrote."""
         late = self.late
         if head.swap is not None:
-            maybe = tuple(sorted(late | self.announced | self.observed.to_write(head.desired)))
+            maybe = tuple(sorted(self.watched | late | self.announced | self.observed.to_write(head.desired)))
             head = replace(head, swap=head.swap._replace(maybe_in_flight=maybe))
         wrote_at = max(now, head.wrote_at) if self.wrote_at >= 0 else head.wrote_at
         head = replace(head, wrote_at=wrote_at, carried=self.observed.kept)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.core.faults import Answer, Lands, Late, Lost, Match, Status
+from simulator.core.switches import Switches
 from tests.promises import worlds
 from tests.promises.harness import Fate, Harness, Node
 from tests.promises.helpers import (
@@ -28,6 +29,7 @@ from tests.promises.helpers import (
     virtual,
 )
 from tests.vipcore.effects import PUT, watched
+from tests.vipcore.swap.azure import READ_A, READ_B
 from vipcore.errors import InvariantBroken
 from vipcore.model import Epoch, Mirror, Nic
 from vipcore.swap.in_flight import Event, InFlight, Write
@@ -279,3 +281,31 @@ def test_a_dead_drivers_write_stays_in_flight_until_its_nic_is_written() -> None
     in_flight.gone("B")
 
     assert in_flight.late == set()
+
+
+@pytest.mark.parametrize(("silent", "told"), [(9, "moved"), (60, "azure-failed")])
+@virtual
+async def test_a_nic_that_can_be_read_again_is_rewritten(silent: int, told: str) -> None:
+    """A NIC that a dead driver may still write stays in the head while it cannot be read, and is rewritten when it can. (I2)"""
+    harness = Harness(switches=Switches(latency="fixed:8"))
+    node, other = harness.node("n1"), harness.node("n2")
+    harness.cloud.script(Match(method="PUT"), fault=Lost(when="before", after_s=19.0))
+    doomed = asyncio.create_task(node.claim("MIRRORB"))
+    await asyncio.sleep(2.0)
+    node.kill()
+    doomed.cancel()
+    await asyncio.sleep(15.0)
+    harness.cloud.script(READ_B, fault=Status(status=503), times=18)  # five reads in vain, then one that is repeated
+    harness.cloud.script(READ_A, fault=Status(status=503), times=silent, skip=3)
+
+    claimed = other.claim("MIRRORA")
+    assert (await claimed).outcome == told if told == "moved" else (await refused(claimed)).code == told
+    rewritten = any(put.nic == NIC_B for put in harness.journal.puts)
+    assert rewritten or told != "moved"
+    swaps = [commit.after.swap for commit in harness.journal.commits if commit.trace.node is other]
+    assert [swap for swap in swaps if swap and "MIRRORB" not in swap.maybe_in_flight] == []
+    cured(harness)
+    await timer(other, 120.0)
+
+    assert NIC_B in [put.nic for put in harness.journal.puts]
+    await assert_kept(harness, on=NIC_A, rows_of_writes=False)
