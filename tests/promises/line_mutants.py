@@ -528,16 +528,13 @@ SLIPS: tuple[Slip, ...] = (
 )
 
 UNSEEN: Mapping[str, str] = {
-<<<<<<< HEAD
     "a commit that lands late is somebody else's": (
         "tests/vipcore/ledger/test_store.py::test_a_commit_that_lands_after_the_read_that_looked_for_it"
-=======
     "a NIC that cannot be read leaves the head": (
         "tests/vipcore/swap/test_in_flight.py::test_a_nic_that_can_be_read_again_is_rewritten"
     ),
     "a NIC that can be read again is not rewritten": (
         "tests/vipcore/swap/test_in_flight.py::test_a_nic_that_can_be_read_again_is_rewritten"
->>>>>>> m1
     ),
     "people may empty the bucket": ("tests/vipcore/arm/test_rate_limit.py::test_reads_for_people_leave_three_quarters_to_swaps"),
     "a swap saves reads because people wait": "tests/vipcore/arm/test_rate_limit.py::test_people_who_wait_are_no_reason_to_save",
