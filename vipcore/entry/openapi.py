@@ -158,6 +158,9 @@ _MEMBER: Final = _object(
     checked_at=_AT,
 )
 
+_CARRIED: Final = {"type": "object", "additionalProperties": _NAMES, "description": "VIP to what travels with it; of an attach."}
+_STEP: Final = _object(("carried",), action=_TEXT, member=_TEXT, nic=_TEXT, vips=_NAMES, carried=_CARRIED)
+
 SCHEMAS: Final[Mapping[str, Schema]] = {
     "Claim": bodies.CLAIM,
     "Move": bodies.MOVE,
@@ -172,7 +175,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     ),
     "MovePlanned": _object(
         outcome={"const": "planned"},
-        steps={"type": "array", "items": _object(action=_TEXT, member=_TEXT, nic=_TEXT, vips=_NAMES)},
+        steps={"type": "array", "items": _STEP},
         checks={"type": "array", "items": _object(name=_TEXT, ok={"type": ["boolean", "null"]}, detail=_TEXT)},
     ),
     "ClaimAnswer": {"oneOf": [_ref("Outcome"), _ref("ClaimPlanned")]},
