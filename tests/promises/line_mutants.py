@@ -531,6 +531,9 @@ UNSEEN: Mapping[str, str] = {
     "a commit that lands late is somebody else's": (
         "tests/vipcore/ledger/test_store.py::test_a_commit_that_lands_after_the_read_that_looked_for_it"
     ),
+    "a watched mirror leaves the worklist": (
+        "tests/vipcore/entry/test_timer.py::test_the_hint_of_a_watched_mirror_outlives_its_request"
+    ),
     "a NIC that cannot be read leaves the head": (
         "tests/vipcore/swap/test_in_flight.py::test_a_nic_that_can_be_read_again_is_rewritten"
     ),

@@ -19,9 +19,10 @@ from tests.promises.ledger import MemoryLedger
 from tests.promises.loop import run
 from tests.vipcore.decision.pages import A_WHILE
 from tests.vipcore.manual_changes import drop
+from vipcore import instants
 from vipcore.entry.timer import ITEM_S_MIN, PASS_S, Passed
 from vipcore.ledger.audit import Row
-from vipcore.ledger.head import Frozen, Head, Swap
+from vipcore.ledger.head import Frozen, Head, LateWrites, Swap
 from vipcore.ledger.port import WorkItem
 from vipcore.model import Epoch
 
@@ -187,6 +188,22 @@ async def test_the_hint_of_a_recorded_claim_outlives_a_freeze() -> None:
     await timer(node, 600.0)
 
     assert list(harness.ledger.worklist) == ["PROD"]
+
+
+@virtual
+async def test_the_hint_of_a_watched_mirror_outlives_its_request() -> None:
+    """While a dead driver's write may still land, the mirror stays on the worklist, however long ago its request was. (I2)"""
+    harness = Harness()
+    node = harness.node("n1")
+    await node.claim("MIRRORB")
+    head = await harness.head()
+    until = harness.node("n2").controller.clock.now() + instants.seconds(900.0)
+    await harness.ledger.commit(replace(head, late_writes=LateWrites(until, ("MIRRORA",))), [])
+
+    await timer(node, 600.0)
+    assert list(harness.ledger.worklist) == ["PROD"]
+    await timer(node, 600.0)
+    assert harness.ledger.worklist == {}
 
 
 @virtual
