@@ -81,7 +81,8 @@ def _told(before: Head, after: Head, oldest: int) -> str:
     frozen = "frozen" if after.frozen else "not frozen"
     return (
         f"The head was {was} and is rebuilt from rows {oldest} to {after.seq}: {after.desired or 'nobody'} is desired, {swap}, "
-        f"the mirror is {frozen}. Not known: recorded claims, holds, counted repeats, what the VIPs carry, and what the rows before say."
+        f"the mirror is {frozen}. Not known: recorded claims, holds, counted repeats, "
+        "what the VIPs carry, and what the rows before say."
     )
 
 
