@@ -20,7 +20,7 @@ from vipcore.arm.rate_limit import Permits
 from vipcore.errors import AzureRefusal
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.store import Store
-from vipcore.model import Json, Mirror, Nic
+from vipcore.model import Json, Mirror, Missing, Nic
 from vipcore.ports import Probes
 from vipcore.swap.in_flight import InFlight
 from vipcore.swap.lease import HEARTBEAT_S, HeldLease
@@ -151,8 +151,12 @@ class Drive:
                 held.cancel()
 
     async def read(self, *members: str) -> None:
-        """Read these members' NICs side by side. What a read tells of a write without an answer becomes a row."""
-        for name, observation in (await self.arm.read_nics(self.mirror, members, self.observed)).items():
+        """Read these members' NICs side by side. What a read tells of a write without an answer becomes a row.
+
+        A NIC that was not there is looked for again: that was believed while the VIPs were seen elsewhere (I9).
+        """
+        names = dict.fromkeys((*members, *(name for name in self.observed if isinstance(self.observed[name], Missing))))
+        for name, observation in (await self.arm.read_nics(self.mirror, names, self.observed)).items():
             self.observed.saw(name, observation)
             if isinstance(observation, Nic):
                 self.in_flight.shown(name)
