@@ -178,6 +178,7 @@ class Fleet:
 class _Clock:
     fleet: Fleet
     is_off: ClassVar[bool] = False
+    is_known: ClassVar[bool] = True
 
     def now(self) -> Instant:
         return START + timedelta(seconds=self.fleet.loop.time())

@@ -17,6 +17,10 @@ class Clock(Protocol):
     def is_off(self) -> bool:
         """Whether this machine's wall clock is wrong by more than `ledger.head.LEASE_MARGIN_S`."""
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the table service has told this process the time."""
+
     def now(self) -> Instant:
         """The table service's time, in UTC; until its first answer to this process the machine's wall clock."""
 

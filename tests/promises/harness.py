@@ -25,7 +25,7 @@ from tests.promises.ledger import MemoryLedger
 from vipcore.adapters.clock import TableClock
 from vipcore.arm.client import Arm
 from vipcore.arm.port import ArmReply, ArmRequest
-from vipcore.decision.controller import Controller
+from vipcore.decision.controller import Controller, storage_needed
 from vipcore.decision.decide import carry_out
 from vipcore.decision.request import Request
 from vipcore.entry import freezes, status
@@ -255,6 +255,11 @@ class Node:
         return self.harness.now() + timedelta(seconds=self.skew_s)
 
     @property
+    def is_known(self) -> bool:
+        """Whether the table has told the instance the time."""
+        return self.clock.is_known
+
+    @property
     def is_off(self) -> bool:
         """What the instance believes of its wall clock."""
         return self.clock.is_off
@@ -339,7 +344,8 @@ class Node:
         deadline_s: float = 190.0,
     ) -> Outcome:
         """A verified claim of now, of that age. `issued_at`: of a request that is sent a second time."""
-        now = await self.controller.store.arrival()
+        with storage_needed():
+            now = await self.controller.store.arrival()
         key_id = key_id or f"key-{member}"
         claim = Claim(
             mirror=mirror,
@@ -364,7 +370,9 @@ class Node:
 
     async def move(self, to: str, *, force: bool = False, mirror: str = "PROD", deadline_s: float = 190.0) -> Outcome:
         """An operator's move."""
-        move = Move(mirror=mirror, to=to, reason="test", operator="op", began=await self.controller.store.arrival(), force=force)
+        with storage_needed():
+            began = await self.controller.store.arrival()
+        move = Move(mirror=mirror, to=to, reason="test", operator="op", began=began, force=force)
         request = Request(
             mirror=self.mirror(mirror),
             member=to,

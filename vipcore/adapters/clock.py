@@ -40,6 +40,11 @@ class TableClock:
         self.is_off = False
         """Whether the machine's wall clock was wrong by more than LEASE_MARGIN_S when the service last answered."""
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the service has answered yet."""
+        return self._offset is not None
+
     def now(self) -> Instant:
         """The service's time, in UTC; until its first answer the wall clock's."""
         return self._wall() if self._offset is None else NEVER + seconds(_steady() + self._offset)

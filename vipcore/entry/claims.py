@@ -20,7 +20,8 @@ from vipcore.model import Claim, Json, Key
 async def claim(controller: Controller, http_request: signatures.HttpRequest, mirror_name: str, correlation_id: str) -> Json:
     """The outcome of the claim, or for a dry run what it would do. Raises Refusal."""
     controller.config.check_usable()
-    arrived = await controller.store.arrival()
+    with storage_needed():
+        arrived = await controller.store.arrival()
     bodies.check_size(http_request.body)
     try:
         signed = signatures.verify(http_request, controller.config.keys, controller.config.disabled_keys)

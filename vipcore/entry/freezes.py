@@ -22,7 +22,8 @@ async def put(controller: Controller, mirror_name: str, body: bytes, correlation
     """Set the freeze, or replace the one that is set. Raises Refusal."""
     mirror = controller.mirror(mirror_name)
     reason, operator, until = bodies.freeze(body)
-    now = await controller.store.arrival()
+    with storage_needed():
+        now = await controller.store.arrival()
     if until is not None and until <= now:
         raise Refusal("body-invalid", f"/until: lies in the past; it is {instants.to_text(now)} here.")
     caller = Caller(f"operator:{operator}", correlation_id)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from vipcore.decision import document, rules
-from vipcore.decision.controller import Controller
+from vipcore.decision.controller import Controller, storage_needed
 from vipcore.decision.decide import carry_out
 from vipcore.decision.glances import GLANCE_S_MAX
 from vipcore.decision.request import Request
@@ -20,7 +20,9 @@ from vipcore.swap.plan import Kind
 async def move(controller: Controller, mirror_name: str, body: bytes, correlation_id: str) -> Json:
     """The outcome of the move, or for a dry run what it would do. Raises Refusal."""
     mirror = controller.mirror(mirror_name)
-    asked = bodies.move(mirror_name, body, await controller.store.arrival())
+    with storage_needed():
+        arrived = await controller.store.arrival()
+    asked = bodies.move(mirror_name, body, arrived)
     if mirror.member(asked.to) is None:
         known = ", ".join(member.name for member in mirror.members)
         raise Refusal("member-unknown", f"Mirror {mirror.name} has no member of that name; it has {known}.")

@@ -7,7 +7,6 @@ read again is still the one that we sent, or older than one that was stored. A c
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -57,18 +56,25 @@ class Store:
     _time_asked: asyncio.Future[None] | None = field(default=None, init=False)
 
     async def arrival(self) -> Instant:
-        """When the request that begins with this call arrived. A process's first one asks the table what time it is."""
+        """When the request that begins with this call arrived. A process's first ones ask the table what time it is.
+
+        Raises Unreachable where it does not tell: what a wall clock says that nobody has checked decides nothing.
+        """
         loop = asyncio.get_running_loop()
         arrived = loop.time()
-        if self._time_asked is None:
-            self._time_asked = asyncio.ensure_future(self._ask_time())
-        await asyncio.shield(self._time_asked)
+        if not self.clock.is_known:
+            if self._time_asked is None or self._time_asked.done():
+                self._time_asked = asyncio.ensure_future(self._ask_time())
+            await asyncio.shield(self._time_asked)
         return self.clock.now() - instants.seconds(loop.time() - arrived)
 
     async def _ask_time(self) -> None:
-        with suppress(Unreachable, TimeoutError):  # any answer tells the time; without one, nothing is decided anyway
+        try:
             async with asyncio.timeout(TIME_S_MAX):
                 await self.ledger.load_head("time")
+        except (Unreachable, TimeoutError):
+            if not self.clock.is_known:  # a refusal tells the time, too
+                raise Unreachable("it did not tell the time") from None
 
     async def commit(self, head: Head, change: Change, sending: Sending = lambda _: None) -> Head:
         """Apply a change to the mirror's head; returns the head as stored.
