@@ -8,9 +8,9 @@ Invariant (I2): a NIC write starts only when the newest head, committed by this 
      VIPs' ip configurations carry, so that a successor attaches them with it although the write took them away.
 While the lease is live nobody else drives, and nothing is confirmed.
 
-A lease that is not renewed runs out within three heartbeats (docs/adr/0013-short-leases-and-the-table-s-time.md), while a write
-of its owner may still be on its way. That does no harm: the next driver rewrites the NICs that `maybe_in_flight` names before
-anything else, and a drive that was paused finds another owner at its next check.
+A lease that is not renewed runs out three heartbeats and a second later, while a write of its owner may still be on its way
+(docs/adr/0013-short-leases-and-the-table-s-time.md). That does no harm: the next driver rewrites the NICs that `maybe_in_flight`
+names before anything else, and a drive that was paused finds another owner at its next check.
 
 The lease is given back on every way out but two: a write of our own without an answer, which no read has settled, and a table
 that does not answer. That lease runs out, like one of a process that died; `converge.py` says how the next driver goes on.

@@ -1,9 +1,9 @@
 """One NIC write to the end of its operation: what it carries, when it may go out, and what each way it can go wrong means.
 
 Changes: the NIC of the step's member, by one PUT; `attempts`, `in_flight`, `report` and `observed` through their methods; the
-lease through `check_before_write`. Never: another NIC, anything in the document but our VIPs' ip configurations and the tag that
-proves an overwrite (docs/adr/0012-overwrite-is-proven.md), a PUT repeated without a fresh read, the end of the swap or of the
-lease.
+lease through `check_before_write`, and by keeping it alive while it waits. Never: another NIC, anything in the document but our
+VIPs' ip configurations and the tag that proves an overwrite (docs/adr/0012-overwrite-is-proven.md), a PUT repeated without a
+fresh read, the end of the swap or of the lease.
 
 A write that was refused had no effect. A write whose answer is lost (`NoReply`, a 5xx) may have had one: nothing is repeated
 before a fresh read, and the member stays in `InFlight.late` until a read or an accepted write of ours settles it. An operation
