@@ -11,7 +11,7 @@ from typing import NoReturn
 from vipcore.decision import rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.reads import Reads
-from vipcore.decision.request import Request
+from vipcore.decision.request import HeadChanged, Request
 from vipcore.errors import Refusal
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Entry
@@ -112,4 +112,7 @@ async def check_first(controller: Controller, request: Request, head: Head, obse
         writing = preflight.may_be_writing(head, controller.clock.now())
         checks = await preflight.check(controller.preflight_cache, request.mirror, observed, request.member, writing=writing)
         if reason := preflight.refusal(checks):
+            newest = await controller.load_head(request.mirror.name)
+            if newest.etag != head.etag:
+                raise HeadChanged(newest)  # what was found may be the work of a write that this head does not tell of
             await stop(controller, request, head, reason)
