@@ -120,9 +120,9 @@ def puts(harness: Harness) -> list[Exchange]:
     return [seen for seen in harness.cloud.history if seen.method == "PUT" and seen.kind == "nic" and seen.who != "stranger"]
 
 
-async def events(harness: Harness) -> list[str]:
+async def events(harness: Harness, mirror: str = "PROD") -> list[str]:
     """The trail's events, oldest first."""
-    return [str(row.columns["Event"]) for row in await harness.trail()]
+    return [str(row.columns["Event"]) for row in await harness.trail(mirror)]
 
 
 async def details(harness: Harness, event: str) -> list[str]:

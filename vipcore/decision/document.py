@@ -6,9 +6,9 @@ and a write in flight is overwritten whatever its member is called now (`in_flig
 
 During a deployment two instances serve two documents. Invariant: they change nothing in turns. What a claim or move asks for,
 every instance carries out as its own document says. Unasked, only an instance whose document is *in force* changes what another
-document has placed: the document in force is the one that last did so, and it is replaced only by that of a process that was
-started later. So each process changes what is in force at most once, and a document that is rolled back wins, too. An instance
-whose document is not in force attaches a VIP that is on no NIC, finishes swaps that others left, and reports nothing
+document has placed: the document in force is replaced only by that of a process that was started later than the one that put it
+in force. So each process changes what is in force at most once, and a document that is rolled back wins, too. An instance whose
+document is not in force attaches a VIP that is on no NIC, finishes swaps that others left, and reports nothing
 (docs/adr/0016-documents-that-change.md).
 """
 
@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from vipcore.decision.controller import Controller
-from vipcore.instants import seconds
+from vipcore.instants import Instant, seconds
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.head import Document, Head
 from vipcore.model import Epoch, Member, Mirror, Unreadable
@@ -36,24 +36,21 @@ def may_change(controller: Controller, head: Head) -> bool:
     """Whether this instance's document is in force, or replaces the one that is."""
     if head.document is None or head.document.digest == digest(controller.config.mirrors[head.mirror]):
         return True
-    started = controller.clock.now() - seconds(asyncio.get_running_loop().time() - controller.store.started_at)
-    return started > head.document.since
+    return _started(controller) > head.document.since
 
 
-def stamped(controller: Controller, mirror: Mirror, head: Head, *, changes: bool = False) -> Head:
-    """The head as a decision leaves it to others: with the NICs of its members, and this document in force if it may be.
+def _started(controller: Controller) -> Instant:
+    """When this process began to serve its document."""
+    return controller.clock.now() - seconds(asyncio.get_running_loop().time() - controller.store.started_at)
 
-    `changes`: whether something of another document is found, and changed now.
-    """
-    known = digest(controller.config.mirrors[head.mirror])
-    nics = {member.name: member.nic_id for member in mirror.members}
+
+def stamped(controller: Controller, mirror: Mirror, head: Head) -> Head:
+    """The head as a decision leaves it to others: with the NICs of its members, and this document in force if it may be."""
+    head = replace(head, nics={member.name: member.nic_id for member in mirror.members})
     if not may_change(controller, head):
-        return replace(head, nics=nics)
-    if head.document is None and not changes:  # nobody knows of another one, which may be newer
-        return replace(head, nics=nics, document=Document(digest=known))
-    if head.document is not None and head.document.digest == known:
-        return replace(head, nics=nics)
-    return replace(head, nics=nics, document=Document(digest=known, since=controller.clock.now()))
+        return head
+    since = max(_started(controller), head.document.since) if head.document else _started(controller)
+    return replace(head, document=Document(digest(controller.config.mirrors[head.mirror]), since))
 
 
 def name_now(mirror: Mirror, head: Head, name: str) -> str | None:
@@ -109,7 +106,7 @@ async def follow(controller: Controller, mirror: Mirror, head: Head, caller: Cal
                 maybe_in_flight=tuple(sorted(now_called.get(one, one) for one in swap.maybe_in_flight)),
             )
         after = replace(
-            stamped(controller, mirror, newest, changes=True),
+            stamped(controller, mirror, newest),
             desired=name,
             epoch=Epoch(newest.epoch + 1),
             swap=swap,

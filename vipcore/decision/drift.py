@@ -49,8 +49,9 @@ async def check_drift(controller: Controller, mirror: Mirror, head: Head, caller
         await _drive(controller, request, head, observed, event="swap.resumed", detail=why, closing_event=None)
         return True
     sentence = " ".join([_sentence(seen, desired), *found_as])
-    # Of several VIPs some may be on no NIC and the others where they should be: that is no other member's doing.
-    lost = seen.state is Seen.UNPLACED or (seen.members == (desired,) and nothing_elsewhere)
+    # Of several VIPs some may be on no NIC and the others where they should be: that is no other member's doing. Nor is what is
+    # left of a VIP elsewhere, at an address that it had before.
+    lost = seen.state is Seen.UNPLACED or seen.members == (desired,)
     may_repair = not frozen and seen.state is not Seen.FOREIGN
     if not may_repair or not (lost or await _pages_agree(controller, mirror, desired)):
         await _report(controller, head, observed, caller, sentence)
@@ -66,9 +67,7 @@ def _sentence(seen: Placement, desired: str) -> str:
         case Seen.FOREIGN:
             return "What a VIP needs is held by an ip configuration that is no VIP of this mirror."
         case _ if seen.members == (desired,):
-            return (
-                f"Not every VIP is on the NIC of {desired} as the mirrors document defines it; what is missing is attached to it."
-            )
+            return f"Not every VIP is on the NIC of {desired}, and there alone, as the mirrors document defines it."
         case _:
             return (
                 f"The VIP is on {' and '.join(seen.members)}; desired is {desired}. No claim moved it: somebody moved it by hand."

@@ -47,7 +47,7 @@ async def begin(
         if newest.etag != head.etag:
             raise HeadChanged(newest)
         after, entries = beginning(newest)
-        after = document.stamped(controller, request.mirror, after, changes=bool(found_as))
+        after = document.stamped(controller, request.mirror, after)
         now = controller.clock.now()
         return in_flight.stamp(take_lease(after, owner, now, controller.arm.polling_now), now), entries
 

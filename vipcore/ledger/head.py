@@ -77,10 +77,10 @@ class RecordedClaim(NamedTuple):
 
 
 class Document(NamedTuple):
-    """The mirror's part of the mirrors document that is in force, and since when. `NEVER`: nobody knows of an earlier one."""
+    """The mirror's part of the mirrors document that is in force, and when the process was started that put it in force."""
 
     digest: str
-    since: Instant = instants.NEVER
+    since: Instant
 
 
 class Frozen(NamedTuple):

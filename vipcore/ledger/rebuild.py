@@ -34,7 +34,7 @@ _DRIVEN: Final = ("swap.resumed", "drift.found")
 
 _FREEZES: Final = ("frozen", "unfrozen")
 _FREEZE: Final = re.compile(r"Frozen until (.+?)\. Reason: (.*)", re.DOTALL)
-"""The Detail of a `frozen` row (decision/freeze.py)."""
+"""The Detail of a `frozen` row (entry/freezes.py)."""
 
 
 def is_enough(head: Head, rows: Sequence[Row]) -> bool:

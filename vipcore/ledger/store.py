@@ -45,7 +45,7 @@ class WrongSeal(Unreachable):
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Store:
-    """The ledger, and what sealing a row takes."""
+    """The ledger, the time as it tells it, and what sealing a row takes."""
 
     ledger: Ledger
     clock: Clock

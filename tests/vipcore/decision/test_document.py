@@ -13,7 +13,7 @@ from simulator.core.faults import Answer, Match
 from simulator.core.switches import Switches
 from simulator.state.world import WorldConfig, WorldNic
 from tests.promises.harness import DOCUMENT, Harness
-from tests.promises.helpers import NIC_A, NIC_B, virtual
+from tests.promises.helpers import NIC_A, NIC_B, events, virtual
 from vipcore.errors import Refusal
 from vipcore.ledger.head import Swap
 
@@ -51,11 +51,6 @@ async def passes(*nodes: Any, times: int = 4) -> None:
         for node in nodes:
             await node.tick()
             await asyncio.sleep(15.0)
-
-
-async def events(harness: Harness, mirror: str = "PROD") -> list[str]:
-    """The events of all rows."""
-    return [str(row.columns["Event"]) for row in await harness.trail(mirror)]
 
 
 CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], tuple[str, str, str]]] = {
@@ -131,6 +126,39 @@ async def test_two_documents_do_not_take_turns() -> None:
     assert shown(harness, NIC_B)[0][0] == "vip"
     await passes(old, new)
     assert shown(harness, NIC_B)[0][0] == "vip-prod"
+
+
+@virtual
+async def test_an_older_process_does_not_undo_what_the_newer_one_placed_first() -> None:
+    """Which document is in force goes by when processes were started, not by who decided first. (I1)"""
+    harness = harness_with_a_spare_nic()
+    harness.cloud.stranger(harness.cloud.nic_named(NIC_A), "drops-config")
+    old = harness.node("old")
+    await asyncio.sleep(5.0)
+    harness.deploy(changed(CHANGES["another address"][0]))
+    await harness.node("new").claim("MIRRORB")
+
+    await passes(old)
+
+    assert shown(harness, NIC_B) == [("vip", "10.0.0.253", "my_vip_ip")]
+
+
+@virtual
+async def test_what_is_left_of_a_vip_at_its_former_address_is_taken_away() -> None:
+    """A NIC that could not be read when the VIP moved may have it still, at its former address: the timer takes it off. (I1)"""
+    harness = harness_with_a_spare_nic()
+    harness.deploy(changed(lambda mirror: mirror.update(vips=[{"name": "vip", "private_ip": "10.0.0.253"}])))
+    node = harness.node("n1")
+    harness.cloud.script(Match(method="GET", kind="nic", name=NIC_A), fault=Answer(name="ResourceNotFound"), times=100)
+    await node.claim("MIRRORB")
+    assert [name for name, *_ in shown(harness, NIC_A)] == ["vip"]
+    harness.cloud.scripts.clear()
+
+    await passes(node)
+
+    assert shown(harness, NIC_A) == []
+    assert shown(harness, NIC_B) == [("vip", "10.0.0.253", "")]
+    assert (await harness.head()).drift is None
 
 
 @virtual
