@@ -528,6 +528,9 @@ SLIPS: tuple[Slip, ...] = (
 )
 
 UNSEEN: Mapping[str, str] = {
+    "a commit that lands late is somebody else's": (
+        "tests/vipcore/ledger/test_store.py::test_a_commit_that_lands_after_the_read_that_looked_for_it"
+    ),
     "a watched mirror leaves the worklist": (
         "tests/vipcore/entry/test_timer.py::test_the_hint_of_a_watched_mirror_outlives_its_request"
     ),

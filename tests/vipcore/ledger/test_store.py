@@ -126,22 +126,27 @@ async def test_a_head_hash_is_logged_though_the_answer_to_its_commit_was_lost() 
 
 
 class Delays(Fate):
-    """The first commit that an instance sends lands so many seconds later, and its answer is lost."""
+    """The answer to an instance's first commit is lost, and it lands long after the read that looks for it.
 
-    def __init__(self, after_s: float) -> None:
-        self.after_s: float | None = after_s
+    `overtakes`: it lands right before the next one, which conflicts; otherwise after it, and has no effect.
+    """
+
+    def __init__(self, *, overtakes: bool) -> None:
+        self.overtakes, self.commits = overtakes, 0
 
     async def before(self, node: Node, label: str) -> None:
-        if label == "table commit" and self.after_s is not None:
-            after_s, self.after_s = self.after_s, None
-            raise LandsLate(after_s)
+        self.commits += label == "table commit"
+        if label == "table commit" and self.commits == 1:
+            raise LandsLate(0.5)
+        if label == "table commit" and self.commits == 2 and self.overtakes:
+            await asyncio.wait(node.harness.on_their_way)
 
 
-@pytest.mark.parametrize("after_s", [0.006, 0.008, 0.010, 0.5])
+@pytest.mark.parametrize("overtakes", [True, False])
 @virtual
-async def test_a_commit_that_lands_after_the_read_that_looked_for_it(after_s: float) -> None:
+async def test_a_commit_that_lands_after_the_read_that_looked_for_it(overtakes: bool) -> None:
     """The same claim goes on with it at once, and nothing is decided or written twice. (I1, I3, I6)"""
-    harness = Harness(fate=Delays(after_s))
+    harness = Harness(fate=Delays(overtakes=overtakes))
     node = harness.node("n1")
     began = harness.loop.time()
 
