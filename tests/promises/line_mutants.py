@@ -564,7 +564,7 @@ UNSEEN: Mapping[str, str] = {
     "a pass takes up what its process attends to": "tests/vipcore/entry/test_timer.py::test_a_pass_is_bounded_whatever_hangs",
     "changes of holder are not counted": "tests/vipcore/decision/test_judge.py::test_flapping",
     "an accepted overwrite is taken for proof": (
-        "tests/promises/test_simulation.py::test_a_seed_that_once_broke_a_promise_keeps_it"
+        "tests/vipcore/swap/test_converge.py::test_a_dead_drivers_write_is_overwritten_until_the_etag_is_another"
     ),
     "what a dead driver may write is forgotten at a hand-over": (
         "tests/vipcore/swap/test_in_flight.py::test_a_hand_over_leaves_what_was_to_be_rewritten"

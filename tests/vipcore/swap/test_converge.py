@@ -1,5 +1,6 @@
 """Convergence: from every placement, on every Azure, the VIPs end on the desired member."""
 
+import asyncio
 import itertools
 from collections import Counter
 from dataclasses import replace
@@ -8,12 +9,14 @@ from typing import Any
 import pytest
 
 from simulator import worlds
+from simulator.core.faults import Lands
 from simulator.state.world import WorldConfig, WorldNic
 from tests.promises.harness import Harness
-from tests.promises.helpers import NIC_A, NIC_B, agent, assert_kept, document, other_content, puts, virtual
+from tests.promises.helpers import DETACH, NIC_A, NIC_B, agent, assert_kept, document, other_content, puts, virtual
 from tests.vipcore.effects import GET, PUT, watched
 from tests.vipcore.swap.azure import fixed
 from tests.vipcore.swap.swaps import PREVIEW, RELEASE, STRATEGIES, SWAPS, swap, swap_harness
+from vipcore.arm.nic import TAG
 
 ALL_WAYS = list(itertools.product(RELEASE, PREVIEW, (False, True), STRATEGIES))
 
@@ -167,3 +170,27 @@ async def test_a_vip_that_is_half_right_is_put_right() -> None:
     assert outcome.outcome == "moved"
     assert harness.holders("10.0.0.77") == []
     await assert_kept(harness, on=NIC_A)
+
+
+@pytest.mark.parametrize("unchanged_put", ["kept", "rewritten"])
+@virtual
+async def test_a_dead_drivers_write_is_overwritten_until_the_etag_is_another(unchanged_put: str) -> None:
+    """Azure may keep the etag of a NIC that is put back as it was: our tag changes it then, and the late write fails. (I2)"""
+    harness = Harness(switches=fixed(unchanged_put=unchanged_put))
+    dying, other = harness.node("n1"), harness.node("n2")
+    harness.cloud.script(DETACH, fault=Lands(after_s=60.0))
+    claim = asyncio.create_task(dying.claim("MIRRORB"))
+    while not puts(harness):
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)  # it is on its way
+    dying.kill()
+
+    outcome = await other.move("MIRRORA", force=True)
+
+    assert outcome.outcome == "moved"
+    await asyncio.sleep(90.0)
+    claim.cancel()
+    assert harness.holders() == [NIC_A]
+    tagged = TAG in harness.cloud.nic_named(NIC_A).doc.top.get("tags", {})
+    assert tagged is (unchanged_put == "kept")
+    await assert_kept(harness, on=NIC_A, rows_of_writes=False)
