@@ -96,7 +96,7 @@ _ROUTES: Final[Mapping[str, tuple[str, func.AuthLevel, UseCase]]] = {
     "put_freeze": ("mirrors/{mirror}/freeze", _KEYED, lambda c, mirror, req, cid: freezes.put(c, mirror, req.get_body(), cid)),
     "delete_freeze": ("mirrors/{mirror}/freeze", _KEYED, lambda c, mirror, req, cid: freezes.delete(c, mirror, req.params, cid)),
     "get_mirrors": ("mirrors", _KEYED, lambda c, *_: status.mirrors(c)),
-    "get_mirror": ("mirrors/{mirror}", _KEYED, lambda c, mirror, *_: status.mirror(c, mirror)),
+    "get_mirror": ("mirrors/{mirror}", _KEYED, lambda c, mirror, _, cid: status.mirror(c, mirror, cid)),
     "get_audit": ("mirrors/{mirror}/audit", _KEYED, lambda c, mirror, req, _: trail.audit(c, mirror, req.params)),
     "get_verify": ("mirrors/{mirror}/audit/verify", _KEYED, lambda c, mirror, req, _: trail.verify(c, mirror, req.params)),
     "get_openapi": ("openapi.json", _OPEN, _description),

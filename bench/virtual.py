@@ -17,6 +17,7 @@ from simulator.cloud import Cloud
 from simulator.core import wire
 from simulator.core.switches import Switches
 from simulator.front.front import handle
+from tests.promises.harness import keyed
 from tests.promises.ledger import MemoryLedger
 from vipcore.arm.client import Arm
 from vipcore.arm.port import ArmReply, ArmRequest
@@ -32,7 +33,6 @@ from vipcore.ledger.port import Sweep, WorkItem
 from vipcore.ledger.store import Store
 from vipcore.model import Claim, Member, Page
 from vipcore.settings import document
-from vipcore.settings.environment import Config
 
 _T = TypeVar("_T")
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -97,7 +97,7 @@ class Fleet:
         self.put_at: dict[str, float] = {}
         self.ids = 0
         self.ledger = MemoryLedger()
-        self.config = Config(mirrors=parsed.mirrors)
+        self.config = keyed(parsed.mirrors)
         self.controllers = [self._controller(f"bench-{number}") for number in range(self.instances)]
         self.timers = [Timer(controller) for controller in self.controllers]
 
@@ -281,6 +281,12 @@ class _Ledger:
     async def save_sweep(self, sweep: Sweep) -> None:
         await asyncio.sleep(self.fleet.table_s)
         await self.table.save_sweep(sweep)
+
+    async def put_heard(self, mirror: str, member: str, at: Instant) -> None:
+        await self.table.put_heard(mirror, member, at)
+
+    async def load_heard(self, mirror: str) -> Mapping[str, Instant]:
+        return await self.table.load_heard(mirror)
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         await self.table.count_failures(instance, counts, at)

@@ -35,6 +35,9 @@ LEASE_S = 60.0
 WATCH_S = 900.0
 """How long a mirror stays under the timer's eye after a lease that ran out (I2)."""
 
+LOOK_S = 45.0
+"""How old a look may be when a row tells of it."""
+
 REPEAT_S = 60.0
 """A refusal or confirmation like the last one of that key writes at most one row in this time."""
 
@@ -76,6 +79,7 @@ def check(harness: Harness, *, ended: bool = True, etags: bool = True) -> list[s
     found += judge.refusals()
     found += judge.lost()
     found += judge.signatures()
+    found += judge.readiness()
     found += judge.worklist()
     if ended:
         found += judge.permits()
@@ -645,6 +649,42 @@ class _Judge:
         if event not in ("CheckBecomePrimaryOK", "NotifyBecomePrimary") or not held:
             yield f"I7 {event} of {member} went through at {commit.at:.1f} s against the pages, held since {since}"
 
+    def readiness(self) -> Iterator[str]:
+        """I9: a row about readiness says what was seen, changes nothing else, and is written while nobody drives."""
+        for commit in self.journal.commits:
+            rows = [
+                row.columns for row in commit.rows if row.columns["Event"] == "readiness.changed" and row.columns.get("Outcome")
+            ]
+            if not rows:
+                continue
+            old, new, true = commit.before, commit.after, START + timedelta(seconds=commit.at)
+            kept = replace(new, seq=old.seq, head_hash=old.head_hash, alg=old.alg, readiness=old.readiness)
+            if kept != old or old.lease is not None or len(rows) != len(commit.rows):
+                yield f"I7 a commit of readiness at {commit.at:.1f} s changed more than that, or was made beside a driver"
+            stops = old.frozen and (old.frozen.until is None or old.frozen.until > true + timedelta(seconds=SKEW_S / 2))
+            ended = old.frozen is None or (old.frozen.until and old.frozen.until < true - timedelta(seconds=SKEW_S / 2))
+            for row in rows:
+                member, ready, detail = str(row["Member"]), row["Outcome"] == "ready", str(row["Detail"])
+                name = f"the row of {member} at {commit.at:.1f} s"
+                nic = self._member_nic(new.mirror, member, commit.trace.node.controller.config)
+                looks = [
+                    g for g in self.journal.gets if g.trace.node is commit.trace.node and g.nic == nic and g.heard <= commit.at
+                ]
+                seen = looks[-1].state if looks and commit.at - looks[-1].heard <= LOOK_S else "nothing"
+                if ready and stops:
+                    yield f"I9 {name} says ready during a freeze"
+                if ready and seen in ("nothing", "Failed"):
+                    yield f"I9 {name} says ready, and its node saw {seen}"
+                trapped = commit.at < self.journal.traps.get(member, -1.0)
+                denied = any(trace.denied_reads for trace in self.journal.traces if trace.node is commit.trace.node)
+                if ready and trapped and not denied:
+                    yield f"I9 {name} says ready, where the VIP may not be attached"
+                if ("is frozen" in detail and ended) or ("in state Failed" in detail and seen != "Failed"):
+                    yield f"I9 {name} says {detail[:80]}, which was not so"
+
+    def _member_nic(self, mirror: str, member: str, config: Any) -> str:
+        return str(next(m.nic_id for m in config.mirrors[mirror].members if m.name == member)).rsplit("/", 1)[-1]
+
     def signatures(self) -> Iterator[str]:
         """I6: a signed request is accepted at most once; marks never fall; a key moves the VIP to its own member only."""
         taken: dict[tuple[str, str], Trace] = {}
@@ -826,6 +866,8 @@ class _Judge:
                 yield f"I1 the VIP is not on {head.desired}, the last decision of epoch {head.epoch} ({nic.state})"
             if member.name != head.desired and self._ours(nic.doc, mirror):
                 yield f"I1 {member.name} carries {self._ours(nic.doc, mirror)}, desired is {head.desired}"
+        if head.readiness and any("frozen" in told for told in head.readiness.told.values()):
+            yield f"I9 {mirror.name}: the end of a freeze has no row about readiness"
         if head.swap is not None or head.lease is not None:
             yield f"I1 epoch {head.epoch} is unfinished: swap {head.swap is not None}, lease {head.lease}"
         if mirror.name in self.harness.ledger.worklist and head.recorded_claim is None:

@@ -36,7 +36,7 @@ from vipcore.ledger.audit import Caller, Row, Seal
 from vipcore.ledger.head import Head
 from vipcore.ledger.port import Sweep, WorkItem
 from vipcore.ledger.store import Store
-from vipcore.model import Claim, Json, Member, Mirror, Move, Outcome, Page
+from vipcore.model import Claim, Json, Key, Member, Mirror, Move, Outcome, Page
 from vipcore.settings import document
 from vipcore.settings.environment import Config
 
@@ -81,8 +81,15 @@ def parsed(text: str) -> Config:
     if text not in _PARSED:
         parsed = document.read(text)
         assert not parsed.faults, parsed.faults
-        _PARSED[text] = Config(mirrors=parsed.mirrors)
+        _PARSED[text] = keyed(parsed.mirrors)
     return _PARSED[text]
+
+
+def keyed(mirrors: Mapping[str, Mirror]) -> Config:
+    """The configuration of these mirrors, with a key for each member."""
+    whose = {f"key-{member.name}-{name}": (name, member.name) for name, mirror in mirrors.items() for member in mirror.members}
+    keys = {key_id: Key(key_id=key_id, mirror=of, member=by, secret=b"k" * 32) for key_id, (of, by) in whose.items()}
+    return Config(mirrors=mirrors, keys=keys, keys_of={member: (key_id,) for key_id, member in whose.items()})
 
 
 async def forever(graves: list[asyncio.Future[None]]) -> None:
@@ -145,7 +152,7 @@ class Harness:
         """Instances that start from now on serve this document."""
         assert self.config is not None
         newer = parsed(json.dumps(document))
-        self.config = replace(self.config, mirrors=newer.mirrors)
+        self.config = replace(self.config, mirrors=newer.mirrors, keys=newer.keys, keys_of=newer.keys_of)
         self.configs.append(self.config)
 
     def carry(self, name: str, **settings: Any) -> None:
@@ -388,7 +395,7 @@ class Node:
     async def look(self, mirror: str) -> None:
         """What a monitor asks for."""
         trace = self.begin("status", mirror, "", self.new_id())
-        await self.answered(trace, status.mirror(self.controller, mirror))
+        await self.answered(trace, status.mirror(self.controller, mirror, trace.correlation_id))
 
     async def tick(self) -> None:
         """One timer pass."""
@@ -593,7 +600,7 @@ class _Ledger:
 
     async def commit(self, head: Head, rows: Sequence[Row]) -> Head:
         async def do() -> Head:
-            before = await self.table.load_head(head.mirror)
+            before = await MemoryLedger.load_head(self.table, head.mirror)  # no read of the app's
             stored = await self.table.commit(head, rows)
             if trace := CURRENT.get():
                 entry = Commit(self.node.harness.loop.time(), trace, before, stored, rows, head.mirror in trace.hinted)
@@ -665,6 +672,12 @@ class _Ledger:
 
     async def save_sweep(self, sweep: Sweep) -> None:
         await self._call("save_sweep", lambda: self.table.save_sweep(sweep))
+
+    async def put_heard(self, mirror: str, member: str, at: Instant) -> None:
+        await self._call("put_heard", lambda: self.table.put_heard(mirror, member, at))
+
+    async def load_heard(self, mirror: str) -> Mapping[str, Instant]:
+        return await self._call("load_heard", lambda: self.table.load_heard(mirror))
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         await self._call("count_failures", lambda: self.table.count_failures(instance, counts, at))

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 from vipcore.errors import Stale
+from vipcore.instants import Instant
 from vipcore.ledger.audit import Row, row_key
 from vipcore.ledger.head import Head
 from vipcore.ledger.port import Sweep, WorkItem
@@ -18,6 +19,7 @@ class MemoryLedger:
         self.rows: dict[str, dict[str, dict[str, object]]] = {}
         self.worklist: dict[str, str] = {}
         self.sweep: Sweep | None = None
+        self.heard: dict[str, dict[str, Instant]] = {}
         self.failures: dict[str, dict[str, int]] = {}
         self._etags = itertools.count(1)
         self._parsed: dict[str, tuple[object, Head]] = {}
@@ -51,7 +53,7 @@ class MemoryLedger:
         etag = self._etag()
         self.heads[head.mirror] = (head.to_entity(), etag)
         partition.update({row.row_key: row.to_entity() for row in rows})
-        after = await self.load_head(head.mirror)
+        after = await MemoryLedger.load_head(self, head.mirror)  # no read of the app's
         self.on_commit(after, rows)
         return after
 
@@ -86,6 +88,12 @@ class MemoryLedger:
 
     async def save_sweep(self, sweep: Sweep) -> None:
         self.sweep = sweep
+
+    async def put_heard(self, mirror: str, member: str, at: Instant) -> None:
+        self.heard.setdefault(mirror, {})[member] = at
+
+    async def load_heard(self, mirror: str) -> Mapping[str, Instant]:
+        return self.heard.get(mirror, {})
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         row = self.failures.setdefault(instance, {})

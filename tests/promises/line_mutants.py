@@ -6,7 +6,20 @@ from typing import Any
 from tests.promises.edits import Patches, edited
 from vipcore.adapters import clock
 from vipcore.arm import client, nic, rate_limit
-from vipcore.decision import accept, decide, document, drift, glances, judge, reads, reconcile, request, rules, takeover
+from vipcore.decision import (
+    accept,
+    decide,
+    document,
+    drift,
+    glances,
+    judge,
+    readiness,
+    reads,
+    reconcile,
+    request,
+    rules,
+    takeover,
+)
 from vipcore.entry import freezes, timer
 from vipcore.ledger import audit, head, rebuild, store
 from vipcore.ledger.port import Sweep
@@ -525,6 +538,15 @@ SLIPS: tuple[Slip, ...] = (
         5,
         _of((lease.HeldLease._covers_next_write, "named and kept and", "named and")),
     ),
+    # -- readiness
+    ("a row about readiness always says ready", 9, _of((readiness._row, '"not-ready" if against else "ready"', '"ready"'))),
+    ("no row tells that a member is ready again", 9, _of((readiness._told, "return against if", "return (against or None) if"))),
+    ("what could not be looked at is fine", 9, _of((readiness._look, "wrong if wrong or whole else None", "wrong"))),
+    (
+        "a look is kept over what was decided meanwhile",
+        9,
+        _of((readiness.keep, "not same or newest.lease is not None or newest.readiness != head.readiness", "False")),
+    ),
 )
 
 UNSEEN: Mapping[str, str] = {
@@ -625,6 +647,12 @@ UNSEEN: Mapping[str, str] = {
     ),
     "a detach goes out before the head knows what the VIP carries": (
         "tests/vipcore/swap/test_lease.py::test_no_write_starts_before_the_head_has_what_the_vips_carry"
+    ),
+    "what could not be looked at is fine": (
+        "tests/vipcore/decision/test_readiness.py::test_a_missing_right_that_cannot_be_looked_at_again_is_still_missing"
+    ),
+    "a look is kept over what was decided meanwhile": (
+        "tests/vipcore/decision/test_readiness.py::test_a_decision_during_a_look_wins"
     ),
 }
 """Line mutants that no seed shows, and the test that fails under each: the simulation has no event for them, or almost never."""

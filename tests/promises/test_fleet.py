@@ -154,7 +154,7 @@ def test_monitoring_keeps_no_claim_waiting() -> None:
         async def monitor() -> None:
             while True:
                 for name in fleet.config.mirrors:
-                    asked.add(asyncio.create_task(status.mirror(fleet.controllers[0], name)))
+                    asked.add(asyncio.create_task(status.mirror(fleet.controllers[0], name, "cid")))
                     await asyncio.sleep(15.0 / 400)
 
         monitoring = asyncio.create_task(monitor()) if monitored else None

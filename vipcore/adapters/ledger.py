@@ -1,4 +1,4 @@
-"""The Ledger port on Azure Table storage: a partition per mirror, one each for worklist, sweep and counters; key ranges only."""
+"""The Ledger port on Azure Table storage: a partition per mirror, and others beside them; key ranges only."""
 
 import asyncio
 import contextlib
@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
+from urllib.parse import quote
 
 from vipcore import instants
 from vipcore.adapters.table import Conflict, Table
 from vipcore.errors import Unreachable
+from vipcore.instants import Instant
 from vipcore.ledger.audit import Row, row_key
 from vipcore.ledger.head import ROW_KEY, Head
 from vipcore.ledger.port import Sweep, WorkItem
@@ -17,6 +19,7 @@ from vipcore.ledger.port import Sweep, WorkItem
 WORK: Final = ".work"
 SWEEP: Final = ".sweep"
 AUTH: Final = ".auth"
+HEARD: Final = ".heard"
 """Partitions beside the mirrors': a mirror's name never begins with a dot."""
 
 SIDE_BY_SIDE: Final = 64
@@ -102,6 +105,17 @@ class TableLedger:
 
     async def save_sweep(self, sweep: Sweep) -> None:
         await self.table.put({"PartitionKey": SWEEP, "RowKey": SWEEP, "After": sweep.after, "At": instants.to_text(sweep.at)})
+
+    async def put_heard(self, mirror: str, member: str, at: Instant) -> None:
+        key = f"{mirror} {quote(member, safe='')}"
+        await self.table.put({"PartitionKey": HEARD, "RowKey": key, "Member": member, "At": instants.to_text(at)})
+
+    async def load_heard(self, mirror: str) -> Mapping[str, Instant]:
+        found: dict[str, Instant] = {}
+        for entity in await self.table.query(HEARD, f"RowKey gt '{mirror} ' and RowKey lt '{mirror}!'"):
+            with contextlib.suppress(KeyError, ValueError):
+                found[str(entity.columns["Member"])] = instants.from_text(str(entity.columns["At"]))
+        return found
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         """See the port. No other process writes this row, so it is read and replaced."""

@@ -3,13 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from vipcore import instants
 from vipcore.arm.client import Arm
 from vipcore.decision.glances import Glances
 from vipcore.errors import NoIdentity, Refusal, Unreachable
+from vipcore.instants import Instant
 from vipcore.ledger.head import Head
 from vipcore.ledger.store import Store
 from vipcore.model import Mirror, Page
@@ -24,18 +25,21 @@ FLUSH_S: Final = 60.0
 
 
 class Admission:
-    """What this process knows of those who ask: the turns of each key, and failed authentications by code.
+    """What this process knows of those who ask: the turns of each key, who was heard, and failed authentications by code.
 
     The failures are written down at most once a minute, in a row of this instance.
     """
 
-    __slots__ = ("_buckets", "_counts", "_flushed_at", "_instance", "_store")
+    __slots__ = ("_buckets", "_counts", "_flushed_at", "_instance", "_store", "_writing", "heard")
 
     def __init__(self, store: Store, instance: str) -> None:
         self._store, self._instance = store, instance
         self._buckets: dict[str, tuple[float, float]] = {}
         """Key id -> (how many requests it still has, at which loop second). Bounded by the number of configured keys."""
         self._counts: Counter[str] = Counter()
+        self._writing: set[asyncio.Task[None]] = set()
+        self.heard: dict[tuple[str, str], Instant] = {}
+        """(mirror, member) -> when its agent was last heard from and that was written down, a dry claim included."""
         self._flushed_at = float("-inf")
 
     def take_turn(self, key_id: str) -> None:
@@ -46,6 +50,20 @@ class Admission:
         if level < 1.0:
             raise Refusal("too-many-requests", f"More than {PER_S:g} request a second with key {key_id}; wait a moment.")
         self._buckets[key_id] = (level - 1.0, now)
+
+    def hear(self, mirror: str, member: str, at: Instant) -> None:
+        """A signed request of this member came. It is written down at most once a minute, and nobody waits for that."""
+        before = self.heard.get((mirror, member), instants.NEVER)
+        if at - before < instants.seconds(FLUSH_S):
+            return
+        self.heard[mirror, member] = at
+        task = asyncio.ensure_future(self._write_heard(mirror, member, at))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def _write_heard(self, mirror: str, member: str, at: Instant) -> None:
+        with suppress(Unreachable):
+            await self._store.ledger.put_heard(mirror, member, at)
 
     async def count(self, code: str) -> None:
         """One more failure, in the log too."""

@@ -6,12 +6,11 @@ that one of them explains is an unfinished swap, never drift. A freeze stops all
 """
 
 from dataclasses import replace
-from functools import partial
 
 from vipcore.decision import document, rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.judge import check_first
-from vipcore.decision.request import LOOK_S, HeadChanged, Request, timer_request
+from vipcore.decision.request import HeadChanged, Request, timer_request
 from vipcore.decision.takeover import begin, drive_to_the_end
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.head import Head, Swap
@@ -20,13 +19,14 @@ from vipcore.swap.plan import Observed, Plan
 from vipcore.swap.report import Report
 
 
-async def check_drift(controller: Controller, mirror: Mirror, head: Head, caller: Caller, *, late: bool, frozen: bool) -> bool:
+async def check_drift(
+    controller: Controller, observed: Observed, head: Head, caller: Caller, *, late: bool, frozen: bool
+) -> bool:
     """Compare the placement with desired, and act as the module says. Raises Refusal, HeadChanged, Unreachable.
 
     `late`: whether late writes are expected. Returns whether it drove.
     """
     desired = head.desired or ""
-    observed = await document.read_known(partial(controller.read_all, within_s=LOOK_S), mirror, head)
     mirror, seen = observed.mirror, observed.placement()
     if seen.state is Seen.UNKNOWN:
         return False

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from vipcore import instants
-from vipcore.decision import rules
+from vipcore.decision import readiness, rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.decide import carry_out
 from vipcore.decision.document import follow, read_known
@@ -19,7 +19,7 @@ from vipcore.decision.takeover import take_over
 from vipcore.errors import Refusal
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Caller, Entry
-from vipcore.ledger.head import Head, RecordedClaim
+from vipcore.ledger.head import Failure, Head, RecordedClaim
 from vipcore.model import Claim, Mirror, Page
 
 RECORDED_S_MAX: Final = 3600.0
@@ -105,10 +105,15 @@ async def reconcile(controller: Controller, mirror: Mirror, head: Head, caller: 
                 await _give_up(controller, head, caller)
                 return Done(stays=True)
             if head.swap is None or now < head.swap.retry_at:
+                await readiness.keep(controller, head, caller)
                 return Done(stays=True)
             # Before the drive's own time begins.
             observed = await read_known(partial(controller.read_all, within_s=LOOK_S), mirror, head)
-            await take_over(controller, timer_request(mirror, head.desired or "", head.began, caller), head, observed)
+            try:
+                await take_over(controller, timer_request(mirror, head.desired or "", head.began, caller), head, observed)
+            except Refusal as refusal:
+                await _say_why(controller, head, refusal, caller)
+                raise
             return Done(stays=True, driven=True)
         case Act.CHECK:
             return await _check(controller, mirror, head, caller, now, look=look)
@@ -137,12 +142,40 @@ async def _give_up(controller: Controller, head: Head, caller: Caller) -> None:
     await controller.store.commit(head, change)
 
 
+async def _say_why(controller: Controller, head: Head, refusal: Refusal, caller: Caller) -> None:
+    """Why an unfinished swap could not be gone on with, once per reason; a driver that failed has said so itself."""
+    swap = head.swap
+
+    def change(newest: Head) -> tuple[Head, list[Entry]]:
+        now = newest.swap
+        if swap is None or now is None or (now.operation_id, now.failures) != (swap.operation_id, swap.failures):
+            return newest, []
+        if newest.failure and newest.failure[:2] == (swap.operation_id, refusal.code):
+            return newest, []
+        failure = Failure.of(swap, refusal)
+        row = caller.entry(
+            "swap.failed", member=newest.desired, operation_id=swap.operation_id, outcome=refusal.code, detail=failure.detail
+        )
+        return replace(newest, failure=failure), [row]
+
+    await controller.store.commit(head, change)
+
+
 async def _check(controller: Controller, mirror: Mirror, head: Head, caller: Caller, now: Instant, *, look: bool) -> Done:
     """No swap is under way."""
     driven, late = False, now < head.late_writes.until
     frozen = rules.frozen(head, now) is not None
-    if head.desired is not None and mirror.member(head.desired) is not None and (look or late):
-        driven = await check_drift(controller, mirror, head, caller, late=late, frozen=frozen)
+    observed = None
+    if look or late:
+        observed = await read_known(partial(controller.read_all, within_s=LOOK_S), mirror, head)
+    if observed is not None and head.desired is not None and mirror.member(head.desired) is not None:
+        try:
+            driven = await check_drift(controller, observed, head, caller, late=late, frozen=frozen)
+        except Refusal:
+            await readiness.keep(controller, head, caller, observed)
+            raise
+    if not driven:
+        await readiness.keep(controller, head, caller, observed)
     if not frozen and mirror.follow_primary and mirror.has_pages and head.desired is not None:
         driven = await follow_primary(controller, mirror, caller) or driven
     ends = head.frozen is not None and head.frozen.until is not None

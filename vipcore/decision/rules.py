@@ -97,11 +97,16 @@ def hold_began(head: Head, mirror: Mirror, member: str, now: Instant) -> Instant
     return None if stale else since
 
 
+def recent_changes(head: Head, now: Instant, changes_s: float) -> tuple[Instant, ...]:
+    """When claims changed the holder within the last `changes_s` seconds."""
+    return tuple(at for at in head.changes if now - at < instants.seconds(changes_s))
+
+
 def flapping(head: Head, member: str, now: Instant, *, changes: int, changes_s: float) -> Refusal | None:
     """More than `changes` changes of holder in `changes_s` seconds: an operator must move or freeze."""
     if member == head.desired:
         return None
-    recent = [at for at in head.changes if now - at < instants.seconds(changes_s)]
+    recent = recent_changes(head, now, changes_s)
     if len(recent) < changes:
         return None
     detail = f"{len(recent)} changes of holder within {changes_s:g} s; an operator must move the VIP or freeze the mirror."
@@ -131,7 +136,7 @@ def decided(
     """
     changed = head.desired != member
     counts = claim_id is not None and changed and (head.desired or holder) not in (None, member)
-    recent = tuple(at for at in head.changes if now - at < instants.seconds(changes_s))
+    recent = recent_changes(head, now, changes_s)
     recorded = head.recorded_claim
     if recorded is not None and (recorded.member == member or recorded.began <= began):
         recorded = None

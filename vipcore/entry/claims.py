@@ -6,7 +6,8 @@ but a count of refused signatures, once a minute: a flood without a key costs an
 the trail of the key's own mirror, so that nobody learns anything about other mirrors.
 """
 
-from vipcore.decision import rules
+from vipcore import instants
+from vipcore.decision import readiness, rules
 from vipcore.decision.controller import Controller, storage_needed
 from vipcore.decision.decide import carry_out
 from vipcore.decision.judge import refuse
@@ -39,6 +40,7 @@ async def claim(controller: Controller, http_request: signatures.HttpRequest, mi
         if not bodies.is_dry_run(http_request.body):
             await _refuse_unread(controller, key, refusal, caller)
         raise
+    controller.admission.hear(asked.mirror, asked.member, arrived)
     mirror = controller.mirror(asked.mirror)
     if asked.dry_run:
         return await _planned(controller, asked)
@@ -71,11 +73,17 @@ async def _planned(controller: Controller, asked: Claim) -> Json:
     if replayed := rules.replayed(head, asked):
         await controller.admission.count(replayed.code)
         raise replayed
-    in_progress = {"operation_id": head.swap.operation_id, "to": head.desired} if head.swap else None
+    now, seen = controller.clock.now(), readiness.last_seen(head)
+    own = readiness.verdict(controller, head, asked.member, now)
     return {
         "outcome": "planned",
         "desired": head.desired,
         "epoch": head.epoch,
-        "frozen": freezes.view(head, controller.clock.now()),
-        "in_progress": in_progress,
+        "frozen": freezes.view(head, now),
+        "in_progress": {"operation_id": head.swap.operation_id, "to": head.desired} if head.swap else None,
+        "holder": seen[0].holder if seen else None,
+        "holder_seen_at": instants.to_text(seen[1]) if seen else None,
+        "ready": own.ready,
+        "reasons": list(own.reasons),
+        "vips": [{"name": vip.name, "private_ip": vip.private_ip} for vip in controller.mirror(asked.mirror).vips],
     }

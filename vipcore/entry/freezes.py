@@ -36,8 +36,7 @@ async def put(controller: Controller, mirror_name: str, body: bytes, correlation
 
     with storage_needed():
         head = await controller.ledger.load_head(mirror.name)
-        if until is not None:
-            await controller.ledger.put_work_item(mirror.name)
+        await controller.ledger.put_work_item(mirror.name)  # for its end, and for the members' readiness
         head = await controller.store.commit(head, change)
     return {"mirror": mirror.name, "frozen": view(head, controller.clock.now())}
 

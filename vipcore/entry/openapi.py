@@ -142,20 +142,43 @@ _STATUS_OF_HEAD: Final[Mapping[str, Schema]] = {
     "epoch": _COUNT,
     "frozen": _or_null(_FROZEN),
     "in_progress": _or_null(
-        _object(operation_id=_UUID, to=_TEXT, from_=_or_null(_TEXT), since=_AT, driven=_BOOLEAN, failures=_COUNT)
+        _object(
+            operation_id=_UUID,
+            to=_TEXT,
+            from_=_or_null(_TEXT),
+            since=_AT,
+            driven=_BOOLEAN,
+            failures=_COUNT,
+            phase={"enum": ["accepted", "detach", "attach", "verify", "waiting", "takeover"]},
+            last_error=_or_null(_object(code={"enum": list(STATUS_OF_CODE)}, detail=_TEXT)),
+            retry_at=_or_null(_AT),
+        )
     ),
-    "pending": _or_null(_object(member=_TEXT, claim_id=_TEXT, code={"enum": list(STATUS_OF_CODE)}, recorded_at=_AT)),
+    "recorded_claim": _or_null(_object(member=_TEXT, claim_id=_TEXT, code={"enum": list(STATUS_OF_CODE)}, recorded_at=_AT)),
+    "changes": _object(in_window=_COUNT, max=_NUMBER),
     "drift": _or_null(_TEXT),
     "last_swap": _or_null(_object(operation_id=_UUID, from_=_or_null(_TEXT), to=_TEXT, at=_AT, total_ms=_COUNT, phases=_PHASES)),
 }
+_PLACEMENT: Final = _object(state={"enum": [seen.value for seen in Seen]}, members=_or_null(_NAMES))
+_READY: Final[Schema] = {"type": ["boolean", "null"]}
+_LISTED: Final = _object(
+    **_STATUS_OF_HEAD,
+    placement=_or_null(_PLACEMENT),
+    seen_at=_or_null(_AT),
+    ready={"type": "object", "additionalProperties": _READY, "description": "By member."},
+    reasons={"type": "object", "additionalProperties": _NAMES, "description": "By member: what is in its way."},
+    checked_at=_or_null(_AT),
+)
 _MEMBER: Final = _object(
     name=_TEXT,
     nic=_TEXT,
     provisioning_state=_or_null(_TEXT),
     vips=_or_null(_NAMES),
-    ready={"type": ["boolean", "null"]},
+    primary={"type": ["boolean", "null"]},
+    ready=_READY,
     reasons=_NAMES,
-    checked_at=_AT,
+    checked_at=_or_null(_AT),
+    last_heard_at=_or_null(_AT),
 )
 
 _CARRIED: Final = {"type": "object", "additionalProperties": _NAMES, "description": "VIP to what travels with it; of an attach."}
@@ -172,6 +195,8 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     "ClaimPlanned": _object(
         outcome={"const": "planned"}, desired=_or_null(_TEXT), epoch=_COUNT, frozen=_or_null(_FROZEN),
         in_progress=_or_null(_object(operation_id=_UUID, to=_or_null(_TEXT))),
+        holder=_or_null(_TEXT), holder_seen_at=_or_null(_AT), ready=_READY, reasons=_NAMES,
+        vips={"type": "array", "items": _object(name=_TEXT, private_ip=_TEXT)},
     ),
     "MovePlanned": _object(
         outcome={"const": "planned"},
@@ -182,13 +207,18 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     "MoveAnswer": {"oneOf": [_ref("Outcome"), _ref("MovePlanned")]},
     "FreezeAnswer": _object(mirror=_TEXT, frozen=_or_null(_FROZEN)),
     "Mirrors": _object(
-        mirrors={"type": "array", "items": {"anyOf": [_object(**_STATUS_OF_HEAD), _object(mirror=_TEXT, fault=_TEXT)]}}
+        mirrors={"type": "array", "items": {"anyOf": [_LISTED, _object(mirror=_TEXT, fault=_TEXT)]}}
     ),
-    "MirrorStatus": _object(
-        **_STATUS_OF_HEAD,
-        placement=_object(state={"enum": [seen.value for seen in Seen]}, members=_NAMES),
-        members={"type": "array", "items": _MEMBER},
-    ),
+    "MirrorStatus": {
+        "oneOf": [
+            _object(**_STATUS_OF_HEAD, placement=_PLACEMENT, members={"type": "array", "items": _MEMBER}),
+            _object(
+                **{name: {"type": "null"} for name in _STATUS_OF_HEAD if name != "mirror"},
+                mirror=_TEXT, head={"const": "unavailable"}, head_detail=_TEXT, placement=_PLACEMENT,
+                members={"type": "array", "items": _MEMBER},
+            ),
+        ]
+    },
     "Audit": _object(records={"type": "array", "items": _ref("Row")}, next=_or_null(_NUMBER)),
     "Row": _object(
         COLUMN.keys() - {"actor"}, seq=_NUMBER, at=_AT, event={"enum": list(EVENTS)}, epoch=_COUNT,

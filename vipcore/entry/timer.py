@@ -27,13 +27,12 @@ from vipcore.decision.reconcile import Done, reconcile
 from vipcore.decision.request import HeadChanged
 from vipcore.errors import Refusal, Unreachable
 from vipcore.instants import Instant
-from vipcore.ledger.audit import Caller
+from vipcore.ledger.audit import RECONCILER, Caller
 from vipcore.ledger.head import LEASE_MARGIN_S, Head
 from vipcore.ledger.port import Sweep, WorkItem
 from vipcore.limits import PLATFORM_S_MAX
 from vipcore.model import Mirror
 
-ACTOR: Final = "reconciler"
 PASS_S: Final = 25.0
 """How long a pass lasts at most: less than the timer's 30 s, so that nothing which hangs keeps new work waiting for a pass."""
 
@@ -111,7 +110,7 @@ class Timer:
         except (Unreachable, TimeoutError) as exc:
             controller.log("timer.skipped", why=str(exc)[:200] or f"the table did not answer within {PASS_S:g} s")
             return Passed(left=len(self._attending))
-        caller, begun = Caller(ACTOR, correlation_id), []
+        caller, begun = Caller(RECONCILER, correlation_id), []
         for index, turn in enumerate(sorted(turns, key=lambda turn: turn.due)):
             task = loop.create_task(self._attend(turn, caller, index / STARTS_PER_S))
             self._attending[turn.mirror.name] = task

@@ -105,6 +105,10 @@ class Entry:
         self.columns = {COLUMN[name]: value for name, value in columns.items() if value is not None}
 
 
+RECONCILER: Final = "reconciler"
+"""The actor of what nobody asked for: the timer, and what a look found."""
+
+
 class Caller(NamedTuple):
     """Who acts, and in which request: the columns Actor and CorrelationId of every row that this leads to."""
 

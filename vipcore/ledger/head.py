@@ -13,8 +13,10 @@ from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 from vipcore import instants
+from vipcore.errors import Refusal
 from vipcore.instants import Instant
 from vipcore.ledger.audit import GENESIS
+from vipcore.ledger.readiness import Readiness, from_plain
 from vipcore.model import Epoch, Json
 
 ROW_KEY: Final = "head"
@@ -44,6 +46,19 @@ class Swap(NamedTuple):
     retry_at: Instant = instants.NEVER
     begun: bool = False
     """Whether a driver has taken it up; `from_member` is then what that one saw, and until then what was expected."""
+
+
+class Failure(NamedTuple):
+    """What last ended a try of the swap with this operation id: the refusal's code and sentence."""
+
+    operation_id: str
+    code: str
+    detail: str
+
+    @classmethod
+    def of(cls, swap: Swap, refusal: Refusal) -> "Failure":
+        """What the refusal says of the swap."""
+        return cls(swap.operation_id, refusal.code, refusal.detail[:1000])
 
 
 class LastSwap(NamedTuple):
@@ -189,6 +204,9 @@ class Head:
     nics: Mapping[str, str] = field(default_factory=dict, metadata=_in("Nics", _json(dict)))
     """Member -> its NIC as the document had it, of those that `desired` and writes in flight are about: names may change."""
     document: Document | None = field(default=None, metadata=_in("Document", _one(Document)))
+    failure: Failure | None = field(default=None, metadata=_in("Failure", _one(Failure)))
+    readiness: Readiness | None = field(default=None, metadata=_in("Readiness", _json(from_plain)))
+    """What the last look at the NICs showed."""
     etag: str | None = field(default=None, compare=False)
 
     def lease_live(self, now: Instant) -> bool:

@@ -69,5 +69,11 @@ class Ledger(Protocol):
     async def save_sweep(self, sweep: Sweep) -> None:
         """Write down how far the sweep has come, whatever stands there. May be repeated."""
 
+    async def put_heard(self, mirror: str, member: str, at: Instant) -> None:
+        """Write down when a member's agent was last heard from, whatever stands there. May be repeated, or lost."""
+
+    async def load_heard(self, mirror: str) -> Mapping[str, Instant]:
+        """Member -> when its agent was last heard from."""
+
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         """Add to this instance's row of failed authentications. May be lost."""

@@ -43,6 +43,8 @@ class Config:
     """By key id; a key with a fault is left out."""
     disabled_keys: Set[str] = frozenset()
     """The ids of the keys that the document names and that cannot be used, so that their claims are told so."""
+    keys_of: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """(mirror, member) -> the ids of its keys, disabled ones included."""
     table: str = ""
     """The Table endpoint's URL, or a connection string."""
     table_name: str = "MirrorVip"
@@ -62,6 +64,17 @@ class Config:
     def status(self) -> str:
         """`ok`, `degraded` or `misconfigured`, as `/health` says it."""
         return "misconfigured" if self.fatal else "degraded" if self.faults else "ok"
+
+    def why_no_key(self, mirror: str, member: str) -> str | None:
+        """Why no claim of this member can be verified, and what to do, or None."""
+        ids = self.keys_of.get((mirror, member), ())
+        if any(key_id in self.keys for key_id in ids):
+            return None
+        if not ids:
+            return f"The mirrors document names no key for {member}, so its claims are refused: add one to keys."
+        names = [setting_name(key_id) for key_id in ids]
+        whys = [str(fault) for fault in self.faults if fault.where in names] or names
+        return f"No key of {member} can be used, so its claims are refused: {'; '.join(whys)}."
 
     def check_usable(self) -> None:
         """Raises Refusal `configuration-invalid` where nothing can be served; the log has said which faults."""
@@ -92,11 +105,15 @@ def load(environ: Mapping[str, str], app_dir: Path) -> Config:
     text = settings.mirrors_text(app_dir)
     parsed = document.Document() if text is None else document.read(text)
     keys, key_faults = _keys(parsed.key_ids, environ)
+    keys_of: dict[tuple[str, str], tuple[str, ...]] = {}
+    for key_id, whose in parsed.key_ids.items():
+        keys_of[whose] = (*keys_of.get(whose, ()), key_id)
     return Config(
         mirrors=parsed.mirrors,
         faulty=parsed.faulty,
         keys=keys,
         disabled_keys=parsed.named_keys - keys.keys(),
+        keys_of=keys_of,
         table=table,
         table_name=table_name,
         arm_endpoint=endpoint,

@@ -12,7 +12,7 @@ from vipcore import instants
 from vipcore.arm import nic
 from vipcore.errors import Refusal, Unreachable
 from vipcore.ledger.audit import Entry
-from vipcore.ledger.head import Head, LastSwap, of_no_other_nics
+from vipcore.ledger.head import Failure, Head, LastSwap, of_no_other_nics
 from vipcore.model import Nic
 from vipcore.swap.drive import Drive
 from vipcore.swap.lease import LostLease
@@ -95,7 +95,8 @@ async def fail(drive: Drive, refusal: Refusal) -> None:
         failures = newest.swap.failures + 1
         backoff = min(5.0 * 2 ** min(failures - 1, 8), BACKOFF_S_MAX)
         swap = newest.swap._replace(failures=failures, retry_at=failed_at + instants.seconds(backoff))
-        after = drive.in_flight.stamp(replace(newest, swap=swap), drive.store.clock.now())
+        failed = replace(newest, swap=swap, failure=Failure.of(swap, refusal))
+        after = drive.in_flight.stamp(failed, drive.store.clock.now())
         if not drive.in_flight.unanswered:
             # What a driver before us may have left is still to be rewritten by whoever comes next.
             left = swap._replace(maybe_in_flight=tuple(sorted(drive.in_flight.to_overwrite)))

@@ -83,7 +83,7 @@ class PreflightCache:
 class Check(NamedTuple):
     """What was found of one thing. `ok` None: it could not be looked at or judged, which stops nothing.
 
-    `code`: of a refusal for it; `age_s`: of the reading.
+    `code`: of a refusal for it; `age_s`: of the reading; `looked` False: another try might tell.
     """
 
     ok: bool | None
@@ -91,6 +91,7 @@ class Check(NamedTuple):
     code: str = "azure-failed"
     name: str = ""
     age_s: float = 0.0
+    looked: bool = True
 
     def view(self) -> dict[str, Any]:
         """As a dry run shows it."""
@@ -100,7 +101,10 @@ class Check(NamedTuple):
 
 _NO_SUBNET: Final = Check(ok=None, detail="the NIC's document names no subnet")
 _LEFT_OUT: Final = Check(
-    ok=None, detail="left out, as Azure is short of reads; that stops nothing", name="rights, subnet, public IP"
+    ok=None,
+    detail="left out, as Azure is short of reads; that stops nothing",
+    name="rights, subnet, public IP",
+    looked=False,
 )
 
 
@@ -209,7 +213,8 @@ async def _looked(name: str, look: Awaitable[Check]) -> Check:
     try:
         found = await look
     except (ArmError, NotSent, NoReply) as exc:
-        found = Check(ok=None, detail=f"could not be read, which stops nothing: {str(exc)[:300]}")
+        denied = isinstance(exc, ArmError) and exc.cause is Cause.DENIED
+        found = Check(ok=None, detail=f"could not be read, which stops nothing: {str(exc)[:300]}", looked=denied)
     return found._replace(name=name)
 
 

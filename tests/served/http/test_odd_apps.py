@@ -16,7 +16,7 @@ import pytest
 from serve import azurite, process
 from tests.served.http import http_client
 from tests.served.http.http_client import NEVER, HttpClient, exchange
-from tests.served.http.test_answers import DOCUMENT
+from tests.served.http.test_answers import DOCUMENT, assert_described
 from tests.served.http.test_refusals import MOVES, assert_refused
 from tests.vipcore.adapters.ledgers import behind, port_of
 from tests.vipcore.adapters.wire import proxied
@@ -98,11 +98,14 @@ def test_without_its_table_nothing_is_decided(lonely: HttpClient) -> None:
         (lonely.move(mirror, mirror.b), "post", MOVES),
         (lonely.operator("PUT", named + "/freeze", {"reason": "r", "operator": "o"}), "put", "/mirrors/{mirror}/freeze"),
         (lonely.operator("GET", "/mirrors"), "get", "/mirrors"),
-        (lonely.operator("GET", named), "get", "/mirrors/{mirror}"),
         (lonely.operator("GET", named + "/audit"), "get", "/mirrors/{mirror}/audit"),
         (lonely.operator("GET", named + "/audit/verify"), "get", "/mirrors/{mirror}/audit/verify"),
     ):
         assert_refused(reply, "storage-unavailable", path, method, retry=True)
+    status = lonely.operator("GET", named)
+    assert_described(status, "get", "/mirrors/{mirror}")
+    assert (status.json["head"], status.json["desired"]) == ("unavailable", None)
+    assert status.json["placement"] == {"state": "placed", "members": [mirror.a]}
     assert lonely.writes() == 0
     assert lonely.raw("GET", "/health").status == 200
     assert http_client.leaks(lonely) == []

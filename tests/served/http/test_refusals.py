@@ -274,7 +274,7 @@ def test_flapping(client: HttpClient) -> None:
 
     assert_refused(client.claim(mirror, mirror.a), "flapping", retry=True)
     assert [row["event"] for row in client.audit(mirror)[:2]] == ["claim.recorded", "claim.refused"]
-    assert client.state(mirror)["pending"]["code"] == "flapping"
+    assert client.state(mirror)["recorded_claim"]["code"] == "flapping"
     assert client.move(mirror, mirror.a).status == 200
 
 
@@ -300,7 +300,7 @@ def test_mirror_frozen(client: HttpClient) -> None:
 
     assert_refused(client.claim(mirror, mirror.b), "mirror-frozen", retry=True)
     assert_refused(client.move(mirror, mirror.b), "mirror-frozen", MOVES, retry=True)
-    assert client.state(mirror)["pending"]["member"] == mirror.b
+    assert client.state(mirror)["recorded_claim"]["member"] == mirror.b
     assert client.carrier(mirror) == mirror.nic_a
 
     assert client.operator("DELETE", path + "?operator=ann&reason=done").status == 200

@@ -11,8 +11,9 @@ from tests.vipcore.adapters.ledgers import AT, extended, grown, table_ledger
 from vipcore import instants
 from vipcore.errors import Stale
 from vipcore.ledger.audit import Broken, Entry, Link, Seal, check_chain
-from vipcore.ledger.head import Frozen, Head, LastSwap, LateWrites, Lease, RecordedClaim, Repeat, Swap
+from vipcore.ledger.head import Failure, Frozen, Head, LastSwap, LateWrites, Lease, RecordedClaim, Repeat, Swap
 from vipcore.ledger.port import Ledger, Sweep
+from vipcore.ledger.readiness import Found, Readiness
 from vipcore.model import Epoch
 
 NOW = instants.from_text(AT)
@@ -37,6 +38,8 @@ FULL = Head(
     overlap_memory={"moves": {"atomic": False}},
     drift="unplaced",
     backup_seen={"MIRRORA": 1},
+    failure=Failure(operation_id="o", code="azure-failed", detail='A "sentence", äöü.'),
+    readiness=Readiness(NOW, NOW, "placed", ("MIRRORA",), {"MIRRORA": Found(NOW, {"nic": "It is Failed."})}, {"MIRRORA": "nic"}),
 )
 
 
@@ -271,6 +274,17 @@ async def test_how_far_the_sweep_has_come_is_kept(ledger: Ledger) -> None:
 
     assert await ledger.load_sweep() == Sweep("M2", instants.from_text(AT))
     assert await ledger.load_worklist() == []
+
+
+async def test_who_was_heard_is_kept_by_mirror(ledger: Ledger) -> None:
+    """When each member of a mirror was last heard from, whatever its name looks like, and of no other mirror."""
+    for member in ("HOST/INSTANCE", "a b?#%'é"):
+        await ledger.put_heard("PROD", member, instants.NEVER)
+        await ledger.put_heard("PROD", member, NOW)
+    await ledger.put_heard("PROD2", "X", NOW)
+
+    assert await ledger.load_heard("PROD") == {"HOST/INSTANCE": NOW, "a b?#%'é": NOW}
+    assert await ledger.load_heard("PRO") == {}
 
 
 async def test_counting_failures_touches_nothing_else(ledger: Ledger) -> None:

@@ -43,7 +43,7 @@ async def test_a_look_of_before_a_swap_shows_nobody_what_was() -> None:
     await node.claim("MIRRORB")
 
     for instance in (node, other):
-        shown = await status.mirror(instance.controller, "PROD")
+        shown = await status.mirror(instance.controller, "PROD", "cid")
         assert shown["placement"] == {"state": "placed", "members": ["MIRRORB"]}
     assert harness.holders() == [NIC_B]
     assert harness.loop.time() < 3.0
@@ -61,7 +61,7 @@ async def test_what_cannot_be_read_in_time_is_null_and_says_why(name: str) -> No
     await asyncio.sleep(5.0)
 
     began = harness.loop.time()
-    shown = await status.mirror(node.controller, "PROD")
+    shown = await status.mirror(node.controller, "PROD", "cid")
 
     assert harness.loop.time() - began < 12.0
     assert shown["placement"]["state"] == "unknown"
@@ -79,7 +79,7 @@ async def test_a_404_that_could_not_be_doubted_in_time_is_null() -> None:
     harness.cloud.script(Match(method="GET", kind="nic", name=NIC_B), fault=Late(delay_s=8.0), times=ALWAYS)
     harness.cloud.script(Match(kind="check-ip"), fault=Late(delay_s=8.0), times=ALWAYS)
 
-    shown = await status.mirror(node.controller, "PROD")
+    shown = await status.mirror(node.controller, "PROD", "cid")
 
     assert harness.loop.time() < 12.0
     assert shown["members"][0]["vips"] is None

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from vipcore.instants import NEVER, to_text
 from vipcore.ledger import head as heads
-from vipcore.ledger.head import Frozen, Head, LastSwap, LateWrites, Lease, RecordedClaim, Repeat, Swap
+from vipcore.ledger import readiness
+from vipcore.ledger.head import Failure, Frozen, Head, LastSwap, LateWrites, Lease, RecordedClaim, Repeat, Swap
+from vipcore.ledger.readiness import Found, Readiness
 from vipcore.model import Epoch
 
 # https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
@@ -55,6 +57,15 @@ frozens = st.builds(Frozen, reason=texts, operator=texts, at=instants, until=st.
 repeats = st.builds(Repeat, what=names, at=instants, left_out=st.integers(0, 10**6))
 
 
+looks = st.builds(
+    Readiness,
+    looked_at=instants,
+    seen_at=instants,
+    placement=texts,
+    holders=st.lists(names, max_size=2).map(tuple),
+    members=st.dictionaries(names, st.builds(Found, instants, st.dictionaries(names, texts, max_size=2)), max_size=2),
+    told=st.dictionaries(names, texts, max_size=2),
+)
 any_head = st.builds(
     Head,
     mirror=names,
@@ -79,6 +90,8 @@ any_head = st.builds(
     overlap_memory=st.dictionaries(names, scalars, max_size=3),
     drift=st.none() | texts,
     backup_seen=st.dictionaries(names, scalars, max_size=3),
+    failure=st.none() | st.builds(Failure, texts, texts, texts),
+    readiness=st.none() | looks,
 )
 
 
@@ -100,6 +113,9 @@ def test_any_head_comes_back_as_it_was(head: Head) -> None:
     assert_fits(entity)
     assert Head.from_entity({**entity, "Timestamp": NOW}, 'W/"1"') == head
     assert Head.from_entity(entity, 'W/"1"').etag == 'W/"1"'
+
+
+WRONG = {f"permissions on {number}" + "ä" * 80: "ä" * 1000 for number in range(20)}
 
 
 def largest() -> Head:
@@ -133,6 +149,15 @@ def largest() -> Head:
         changes=tuple(NOW + timedelta(microseconds=n) for n in range(1000)),
         overlap_memory={"strategy": "atomic", "swaps": 10**6},
         backup_seen={"backup": [f"{member}{number:02d}" for number in range(32)]},
+        failure=Failure("o" * 36, "x" * 20, "ä" * 1000),
+        readiness=Readiness(
+            looked_at=NOW,
+            seen_at=NOW,
+            placement="unplaced",
+            holders=(member,) * 32,
+            members={f"{member}{number:02d}": Found(NOW, readiness.cut(WRONG, 32)) for number in range(32)},
+            told={f"{member}{number:02d}": readiness.names(WRONG) for number in range(32)},
+        ),
     )
     for number in range(1000):
         head = heads.use_issued_at(head, f"{number:064d}", NOW + timedelta(microseconds=number))

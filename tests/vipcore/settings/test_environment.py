@@ -101,6 +101,16 @@ def test_unusable_key_is_disabled_alone(name: str) -> None:
     assert loaded.status == "degraded"
 
 
+def test_a_member_without_a_usable_key_is_told_what_to_set() -> None:
+    """A member has a key as long as one of its keys can be used; where none can, each setting is named with its fault."""
+    assert load({}).why_no_key("PROD", "A") is None
+    assert load({"VIP_KEY_A_1": None}).why_no_key("PROD", "A") == (
+        "No key of A can be used, so its claims are refused: VIP_KEY_A_1: is not set; key 'a-1' is disabled."
+    )
+    unnamed = json.dumps({**DOCUMENT, "keys": {"b-1": DOCUMENT["keys"]["b-1"]}})
+    assert "names no key for A" in str(load({"VIP_MIRRORS": unnamed}).why_no_key("PROD", "A"))
+
+
 def test_two_key_ids_with_one_setting_are_both_disabled() -> None:
     """`a-1` and `A_1` would read one setting, so one secret would speak for two members: neither is used."""
     keys = {**DOCUMENT["keys"], "A_1": {"mirror": "PROD", "member": "B"}}

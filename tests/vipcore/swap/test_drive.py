@@ -132,7 +132,7 @@ async def test_a_nic_that_is_not_shown_as_it_is(holder: str, what: str) -> None:
     match = READ_A if holder == "MIRRORA" else READ_B
     harness.cloud.script(match, fault=NOT_THERE[what], times=ALWAYS)
 
-    shown = await status.mirror(node.controller, "PROD")
+    shown = await status.mirror(node.controller, "PROD", "cid")
     await timer(node, 90.0)
     events_after = await events(harness)
     refusal = await refused(node.claim(other, claim_id="c2"))

@@ -334,7 +334,7 @@ async def test_a_zonal_public_ip_is_named() -> None:
 
     named = next(check for check in checks if check["name"] == "public IP my_vip_ip")
     assert (named["ok"], "is of zone 2 alone" in named["detail"]) == (None, True)
-    assert "zone 2" in (await status.mirror(node.controller, "PROD"))["members"][1]["reasons"][0]
+    assert "zone 2" in (await status.mirror(node.controller, "PROD", "cid"))["members"][1]["reasons"][0]
     assert (await node.claim("MIRRORB")).outcome == "moved"
 
 
@@ -364,13 +364,13 @@ async def test_a_dry_run_reads_anew_what_is_older_than_a_minute() -> None:
     await _dry_run(node)
     await asyncio.sleep(40.0)
     young = await _dry_run(node)
-    shown = await status.mirror(node.controller, "PROD")
+    shown = await status.mirror(node.controller, "PROD", "cid")
     switch(harness, denied=(Denial(action="*/subnets/join/action"),))
     await asyncio.sleep(30.0)
     old = await _dry_run(node)
 
     assert next(check for check in young if check["name"] == "subnet")["detail"].endswith("(read 40 s ago)")
-    assert shown["members"][1]["checked_at"] < (await status.mirror(node.controller, "PROD"))["members"][1]["checked_at"]
+    assert shown["members"][1]["checked_at"] < (await status.mirror(node.controller, "PROD", "cid"))["members"][1]["checked_at"]
     assert [check["name"] for check in old if check["ok"] is False] == ["permissions on default"]
 
 
