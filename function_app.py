@@ -20,7 +20,7 @@ import azure.functions as func
 
 from vipcore import VERSION
 from vipcore.decision.controller import Controller
-from vipcore.entry import bodies, claims, freezes, moves, signatures, status, trail
+from vipcore.entry import bodies, claims, freezes, health, signatures, text, trail
 from vipcore.entry.timer import Timer
 from vipcore.errors import Refusal
 from vipcore.limits import ANSWER_S_MAX
@@ -29,7 +29,7 @@ from vipcore.settings import environment
 _LOG: Final = logging.getLogger("mirror_vip")
 _CONFIG: Final = environment.load(os.environ, Path(__file__).parent)
 
-UseCase = Callable[[Controller, str, func.HttpRequest, str], Awaitable[Mapping[str, Any]]]
+UseCase = Callable[[Controller, str, func.HttpRequest, str], Awaitable[Mapping[str, Any] | bodies.Text]]
 """What a route calls, with the controller, the path's mirror, the request and its correlation id."""
 
 for _fault in _CONFIG.faults:
@@ -55,7 +55,7 @@ async def _answered(req: func.HttpRequest, use_case: UseCase) -> func.HttpRespon
     try:
         async with asyncio.timeout(ANSWER_S_MAX):
             answer = _encoded(await use_case(_timer().controller, name, req, correlation_id), correlation_id)
-        _LOG.info("answered status=200 correlation=%s", correlation_id)
+        _LOG.info("answered status=%d correlation=%s", answer.status_code, correlation_id)
         return answer
     except TimeoutError:
         refusal = Refusal("busy", "This could not be finished within a request's time; try the same again.")
@@ -72,15 +72,27 @@ async def _answered(req: func.HttpRequest, use_case: UseCase) -> func.HttpRespon
 
 
 def _encoded(
-    body: Mapping[str, Any], correlation_id: str, code: int = 200, media_type: str = "application/json", **headers: str
+    body: Mapping[str, Any] | bodies.Text,
+    correlation_id: str,
+    code: int = 200,
+    media_type: str = "application/json",
+    **headers: str,
 ) -> func.HttpResponse:
     headers = {"x-correlation-id": correlation_id, "x-mirror-vip-version": VERSION, "Cache-Control": "no-store", **headers}
+    if isinstance(body, bodies.Text):
+        return func.HttpResponse(
+            body.text, status_code=body.status, headers={**headers, **body.headers}, mimetype=body.media_type
+        )
     # Indented, and with a newline at its end: people read it in a terminal.
     return func.HttpResponse(json.dumps(body, indent=2) + "\n", status_code=code, headers=headers, mimetype=media_type)
 
 
 def _signed(req: func.HttpRequest) -> signatures.HttpRequest:
     return signatures.HttpRequest(method=req.method, url=req.url, headers=dict(req.headers), body=req.get_body())
+
+
+def _form(req: func.HttpRequest) -> text.Form:
+    return text.Form(req.params.get("format", ""), req.headers.get("accept", ""))
 
 
 async def _description(*_: object) -> Mapping[str, Any]:
@@ -92,11 +104,17 @@ async def _description(*_: object) -> Mapping[str, Any]:
 _KEYED, _OPEN = func.AuthLevel.FUNCTION, func.AuthLevel.ANONYMOUS
 _ROUTES: Final[Mapping[str, tuple[str, func.AuthLevel, UseCase]]] = {
     "post_claim": ("mirrors/{mirror}/claims", _OPEN, lambda c, mirror, req, cid: claims.claim(c, _signed(req), mirror, cid)),
-    "post_move": ("mirrors/{mirror}/moves", _KEYED, lambda c, mirror, req, cid: moves.move(c, mirror, req.get_body(), cid)),
+    "post_move": (
+        "mirrors/{mirror}/moves",
+        _KEYED,
+        lambda c, mirror, req, cid: text.move(c, mirror, req.get_body(), _form(req), cid),
+    ),
     "put_freeze": ("mirrors/{mirror}/freeze", _KEYED, lambda c, mirror, req, cid: freezes.put(c, mirror, req.get_body(), cid)),
     "delete_freeze": ("mirrors/{mirror}/freeze", _KEYED, lambda c, mirror, req, cid: freezes.delete(c, mirror, req.params, cid)),
-    "get_mirrors": ("mirrors", _KEYED, lambda c, *_: status.mirrors(c)),
-    "get_mirror": ("mirrors/{mirror}", _KEYED, lambda c, mirror, _, cid: status.mirror(c, mirror, cid)),
+    "get_mirrors": ("mirrors", _KEYED, lambda c, _, req, __: text.mirrors(c, _form(req))),
+    "get_mirror": ("mirrors/{mirror}", _KEYED, lambda c, mirror, req, cid: text.mirror(c, mirror, _form(req), cid)),
+    "get_health_mirrors": ("health/mirrors", _KEYED, lambda c, *_: health.mirrors(c)),
+    "post_reconcile": ("reconcile", _KEYED, lambda *asked: _timer().run_now(asked[3])),
     "get_audit": ("mirrors/{mirror}/audit", _KEYED, lambda c, mirror, req, _: trail.audit(c, mirror, req.params)),
     "get_verify": ("mirrors/{mirror}/audit/verify", _KEYED, lambda c, mirror, req, _: trail.verify(c, mirror, req.params)),
     "get_openapi": ("openapi.json", _OPEN, _description),

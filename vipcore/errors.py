@@ -50,13 +50,13 @@ class Refusal(VipError):
     """The request ends without success.
 
     `code`: a key of `STATUS_OF_CODE`; `detail`: a sentence for an operator, never a secret; `retry_after_s`: whole seconds, or
-    None where asking again is useless.
+    None where asking again is useless; `status`: where it is not the code's own.
     """
 
-    def __init__(self, code: str, detail: str, *, retry_after_s: int | None = None) -> None:
+    def __init__(self, code: str, detail: str, *, retry_after_s: int | None = None, status: int | None = None) -> None:
         super().__init__(f"{code}: {detail}")
         self.code, self.detail = code, detail
-        self.status = STATUS_OF_CODE[code]
+        self.status = STATUS_OF_CODE[code] if status is None else status
         self.retry_after_s = retry_after_s if retry_after_s is not None else RETRY_AFTER_S.get(code)
 
 

@@ -80,6 +80,7 @@ def check(harness: Harness, *, ended: bool = True, etags: bool = True) -> list[s
     found += judge.lost()
     found += judge.signatures()
     found += judge.readiness()
+    found += judge.lists()
     found += judge.worklist()
     if ended:
         found += judge.permits()
@@ -681,6 +682,14 @@ class _Judge:
                     yield f"I9 {name} says ready, where the VIP may not be attached"
                 if ("is frozen" in detail and ended) or ("in state Failed" in detail and seen != "Failed"):
                     yield f"I9 {name} says {detail[:80]}, which was not so"
+
+    def lists(self) -> Iterator[str]:
+        """I9: a list of all mirrors is not older than its question, although it does not read every head each time."""
+        for asked, shown in self.journal.listed:
+            for mirror, epoch in shown.items():
+                head = None if self.journal.damaged.get(mirror) else self.head_at(mirror, asked)
+                if head is not None and head.epoch > epoch:
+                    yield f"I9 a list that was asked for at {asked:.1f} s shows {mirror} at epoch {epoch}, it was {head.epoch}"
 
     def _member_nic(self, mirror: str, member: str, config: Any) -> str:
         return str(next(m.nic_id for m in config.mirrors[mirror].members if m.name == member)).rsplit("/", 1)[-1]

@@ -393,8 +393,10 @@ class Node:
         return await self.answered(trace, carry_out(self.controller, request))
 
     async def look(self, mirror: str) -> None:
-        """What a monitor asks for."""
+        """What a monitor asks for: the list of all mirrors, and one of them."""
         trace = self.begin("status", mirror, "", self.new_id())
+        listed = (await self.answered(trace, status.mirrors(self.controller)))["mirrors"]
+        self.harness.journal.listed.append((trace.asked, {one["mirror"]: one["epoch"] for one in listed}))
         await self.answered(trace, status.mirror(self.controller, mirror, trace.correlation_id))
 
     async def tick(self) -> None:

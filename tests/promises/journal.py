@@ -170,6 +170,8 @@ class Journal:
     """Mirror -> when somebody last wrote a NIC to move its VIP by hand."""
     damaged: dict[str, list[float]] = field(default_factory=dict)
     """Mirror -> when its head was removed, or an older copy took its place."""
+    listed: list[tuple[float, dict[str, int]]] = field(default_factory=list)
+    """Of each list of all mirrors: when it was asked for, and the epochs that it showed."""
     sending: Put | None = None
     """The write that the cloud is judging right now."""
 

@@ -21,7 +21,7 @@ from vipcore.decision import (
     takeover,
 )
 from vipcore.entry import freezes, timer
-from vipcore.ledger import audit, head, rebuild, store
+from vipcore.ledger import audit, head, known, rebuild, store
 from vipcore.ledger.port import Sweep
 from vipcore.swap import converge, drive, ending, in_flight, lease, plan, preflight, steps, write
 
@@ -538,7 +538,9 @@ SLIPS: tuple[Slip, ...] = (
         5,
         _of((lease.HeldLease._covers_next_write, "named and kept and", "named and")),
     ),
-    # -- readiness
+    # -- what is told to who asks
+    ("a list does not look for what has a hint", 9, _of((known.KnownHeads.all, "hinted | self._hinted", "set()"))),
+    ("a list forgets what had a hint at the last look", 9, _of((known.KnownHeads.all, "hinted | self._hinted", "hinted"))),
     ("a row about readiness always says ready", 9, _of((readiness._row, '"not-ready" if against else "ready"', '"ready"'))),
     ("no row tells that a member is ready again", 9, _of((readiness._told, "return against if", "return (against or None) if"))),
     ("what could not be looked at is fine", 9, _of((readiness._look, "wrong if wrong or whole else None", "wrong"))),
@@ -647,6 +649,9 @@ UNSEEN: Mapping[str, str] = {
     ),
     "a detach goes out before the head knows what the VIP carries": (
         "tests/vipcore/swap/test_lease.py::test_no_write_starts_before_the_head_has_what_the_vips_carry"
+    ),
+    "a list forgets what had a hint at the last look": (
+        "tests/vipcore/ledger/test_known.py::test_a_change_whose_hint_has_gone_meanwhile_is_seen"
     ),
     "what could not be looked at is fine": (
         "tests/vipcore/decision/test_readiness.py::test_a_missing_right_that_cannot_be_looked_at_again_is_still_missing"

@@ -12,6 +12,7 @@ from vipcore.decision.glances import Glances
 from vipcore.errors import NoIdentity, Refusal, Unreachable
 from vipcore.instants import Instant
 from vipcore.ledger.head import Head
+from vipcore.ledger.known import KnownHeads
 from vipcore.ledger.store import Store
 from vipcore.model import Mirror, Page
 from vipcore.ports import Probes
@@ -92,7 +93,7 @@ class Controller:
         self.config, self.store, self.arm, self.probes, self.instance = config, store, arm, probes, instance
         self.ledger, self.clock, self.log = store.ledger, store.clock, store.log
         self.preflight_cache = PreflightCache(arm)
-        self.glances = Glances(arm)
+        self.glances = Glances(arm, KnownHeads(store.ledger))
         self.admission = Admission(store, instance)
         self.primary_seen: dict[str, tuple[str, int]] = {}
         """Mirror -> (member whose page turned primary, how many looks in a row said so)."""

@@ -118,4 +118,5 @@ async def follow(controller: Controller, mirror: Mirror, head: Head, caller: Cal
         operation_id = swap.operation_id if swap else None
         return after, [caller.entry("drift.repaired", member=name, operation_id=operation_id, outcome="renamed", detail=detail)]
 
+    await controller.ledger.put_work_item(mirror.name)
     return await controller.store.commit(head, change)

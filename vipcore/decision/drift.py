@@ -87,6 +87,9 @@ async def _report(controller: Controller, head: Head, observed: Observed, caller
     if head.drift != sentence:
         controller.log("drift.found" if sentence else "drift.over", mirror=head.mirror, detail=sentence or "")
 
+    if head.drift != sentence:
+        await controller.ledger.put_work_item(head.mirror)
+
     def change(newest: Head) -> tuple[Head, list[Entry]]:
         if newest.etag != head.etag:
             return newest, []

@@ -10,6 +10,7 @@ from typing import Final
 from vipcore.arm.client import Arm
 from vipcore.arm.rate_limit import ORDER, PEOPLE
 from vipcore.ledger.head import Head
+from vipcore.ledger.known import KnownHeads
 from vipcore.model import Member, Mirror
 from vipcore.swap.plan import Observed
 
@@ -20,12 +21,12 @@ KEPT_S: Final = 3.0
 
 
 class Glances:
-    """The looks of the last seconds, per process."""
+    """The looks of the last seconds, per process; and the heads, for who asks for all of them."""
 
-    __slots__ = ("_arm", "_looks")
+    __slots__ = ("_arm", "_looks", "heads")
 
-    def __init__(self, arm: Arm) -> None:
-        self._arm = arm
+    def __init__(self, arm: Arm, heads: KnownHeads) -> None:
+        self._arm, self.heads = arm, heads
         self._looks: dict[tuple[str, tuple[Member, ...], str | None], asyncio.Task[Observed]] = {}
         """(mirror, whose NICs, etag of the head that was known) -> what its NICs showed, or will."""
 

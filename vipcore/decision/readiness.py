@@ -79,10 +79,10 @@ async def _look(controller: Controller, observed: Observed, name: str, *, writin
             cache, within_s = controller.preflight_cache, preflight.FRESH_S
             checks = await preflight.check(cache, observed.mirror, observed, name, within_s=within_s, writing=writing)
     except TimeoutError:
-        late = f"what a swap needs could not be looked at within {GLANCE_S_MAX:g} s: reads for a status give way to swaps"
+        late = f"What a swap needs could not be looked at within {GLANCE_S_MAX:g} s: reads for a status give way to swaps."
         return Look(wrong or None, (late,))
-    wrong |= {check.name: f"{check.name}: {check.detail}" for check in checks if check.ok is False}
-    unsure = tuple(f"{check.name}: {check.detail}" for check in checks if check.ok is None)
+    wrong |= {check.name: f"{check.name}: {check.detail}." for check in checks if check.ok is False}
+    unsure = tuple(f"{check.name}: {check.detail}." for check in checks if check.ok is None)
     whole = all(check.looked for check in checks)
     return Look(wrong if wrong or whole else None, unsure, max((check.age_s for check in checks), default=0.0))
 
@@ -123,8 +123,7 @@ def standing(controller: Controller, head: Head, name: str, now: Instant) -> dic
     """What head and settings have against a claim of this member, by a short name."""
     found, config = {}, controller.config
     if why := rules.frozen(head, now):
-        lift = f"A claim waits until the freeze is lifted: DELETE /api/mirrors/{head.mirror}/freeze?operator=&reason="
-        found["frozen"] = f"{why}. {lift}"
+        found["frozen"] = f"{why}. A claim waits until the freeze is lifted (DELETE /api/mirrors/{head.mirror}/freeze)."
     if flaps := rules.flapping(head, name, now, changes=config.max_changes, changes_s=config.max_changes_s):
         found["flapping"] = flaps.detail
     if why := config.why_no_key(head.mirror, name):
@@ -192,6 +191,8 @@ async def keep(
         looks = await look(controller, head, observed)
     assert observed is not None
     kept = _seen(head.readiness or Readiness(), observed, looks, now)
+    if any(_told(controller, head, kept, one, looks.get(one.name), now) is not None for one in mirror.members):
+        await controller.ledger.put_work_item(mirror.name)  # who knows the heads of before reads this one again
 
     def change(newest: Head) -> tuple[Head, list[Entry]]:
         same = (newest.epoch, newest.began, newest.swap, newest.wrote_at) == (head.epoch, head.began, head.swap, head.wrote_at)

@@ -80,6 +80,15 @@ async def reconcile(controller: Controller, mirror: Mirror, head: Head, caller: 
 
     `look`: whether it is this mirror's turn to have its placement compared with desired.
     """
+    try:
+        return await _act(controller, mirror, head, caller, look=look)
+    except Refusal:
+        # What could not be done, or was done by half, shows in the head now and not one pass later.
+        await readiness.keep(controller, await controller.ledger.load_head(mirror.name), caller)
+        raise
+
+
+async def _act(controller: Controller, mirror: Mirror, head: Head, caller: Caller, *, look: bool) -> Done:
     if look or head.etag is None:
         head = await controller.store.caught_up(head)
     now = controller.clock.now()
@@ -139,6 +148,7 @@ async def _give_up(controller: Controller, head: Head, caller: Caller) -> None:
         )
         return replace(newest, swap=None, lease=None), [entry]
 
+    await controller.ledger.put_work_item(head.mirror)
     await controller.store.commit(head, change)
 
 
@@ -169,11 +179,7 @@ async def _check(controller: Controller, mirror: Mirror, head: Head, caller: Cal
     if look or late:
         observed = await read_known(partial(controller.read_all, within_s=LOOK_S), mirror, head)
     if observed is not None and head.desired is not None and mirror.member(head.desired) is not None:
-        try:
-            driven = await check_drift(controller, observed, head, caller, late=late, frozen=frozen)
-        except Refusal:
-            await readiness.keep(controller, head, caller, observed)
-            raise
+        driven = await check_drift(controller, observed, head, caller, late=late, frozen=frozen)
     if not driven:
         await readiness.keep(controller, head, caller, observed)
     if not frozen and mirror.follow_primary and mirror.has_pages and head.desired is not None:

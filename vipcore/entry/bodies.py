@@ -4,7 +4,7 @@ And the body of a refusal. errors.py says which status a code has; here is how i
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import jsonschema
 
@@ -17,6 +17,16 @@ from vipcore.model import Claim, Move
 BODY_MAX: Final = 16 * 1024
 EVIDENCE_MAX: Final = 1024
 EVENTS: Final = ("CheckBecomePrimaryOK", "NotifyBecomePrimary", "startup", "watch", "manual")
+
+
+class Text(NamedTuple):
+    """An answer as it goes out: one that is no JSON, or whose status is not 200."""
+
+    text: str
+    media_type: str
+    headers: Mapping[str, str] = {}
+    status: int = 200
+
 
 _END: Final = "(?![\\s\\S])"  # `$` would let a trailing newline through
 _NO_CONTROLS: Final = "[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]"

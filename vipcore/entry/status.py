@@ -27,7 +27,7 @@ async def mirrors(controller: Controller) -> Json:
     config = controller.config
     config.check_usable()
     with storage_needed():
-        heads = await controller.ledger.load_heads(sorted(config.mirrors))
+        heads = await controller.glances.heads.all(sorted(config.mirrors))
     now = controller.clock.now()
     listed = [_listed(controller, head, now) for head in heads.values()]
     listed += [{"mirror": name, "fault": "its head row is damaged"} for name in config.mirrors if name not in heads]

@@ -22,7 +22,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from vipcore.arm.rate_limit import BACKGROUND, ORDER
-from vipcore.decision.controller import Controller
+from vipcore.decision.controller import Controller, storage_needed
 from vipcore.decision.reconcile import Done, reconcile
 from vipcore.decision.request import HeadChanged
 from vipcore.errors import Refusal, Unreachable
@@ -31,7 +31,7 @@ from vipcore.ledger.audit import RECONCILER, Caller
 from vipcore.ledger.head import LEASE_MARGIN_S, Head
 from vipcore.ledger.port import Sweep, WorkItem
 from vipcore.limits import PLATFORM_S_MAX
-from vipcore.model import Mirror
+from vipcore.model import Json, Mirror
 
 PASS_S: Final = 25.0
 """How long a pass lasts at most: less than the timer's 30 s, so that nothing which hangs keeps new work waiting for a pass."""
@@ -91,6 +91,7 @@ class Timer:
         self.controller = controller
         self._attending: dict[str, asyncio.Task[Done | None]] = {}
         """The mirrors that this process attends to now."""
+        self._running = False
         self._seen: dict[WorkItem, float] = {}
         """The items that the last pass read, and when (loop seconds) this process first saw each."""
 
@@ -99,17 +100,38 @@ class Timer:
 
         Raises what a defect of ours raises, after all mirrors have had their turn.
         """
+        if self.controller.config.fatal or self._running:
+            return Passed()
+        try:
+            return await self._pass(correlation_id)
+        except Unreachable as exc:
+            self.controller.log("timer.skipped", why=str(exc)[:200])
+            return Passed(left=len(self._attending))
+
+    async def run_now(self, correlation_id: str) -> Json:
+        """`POST /reconcile`: a pass over what has work left and all that is decided; what it did. Raises Refusal."""
+        if self._running:
+            raise Refusal("busy", "A pass of the timer is running; it ends within half a minute. Then ask again.", status=409)
+        with storage_needed():
+            return (await self._pass(correlation_id, whole=True))._asdict()
+
+    async def _pass(self, correlation_id: str, *, whole: bool = False) -> Passed:
+        """One pass, the only one of this process. Raises Unreachable, and what a defect raises."""
+        self._running = True
+        try:
+            return await self._attend_all(correlation_id, whole=whole)
+        finally:
+            self._running = False
+
+    async def _attend_all(self, correlation_id: str, *, whole: bool) -> Passed:
         controller, loop = self.controller, asyncio.get_running_loop()
         ends = loop.time() + PASS_S
-        if controller.config.fatal:
-            return Passed()
         try:
             async with asyncio.timeout_at(ends):
                 await controller.admission.flush()
-                turns = await self._turns()
-        except (Unreachable, TimeoutError) as exc:
-            controller.log("timer.skipped", why=str(exc)[:200] or f"the table did not answer within {PASS_S:g} s")
-            return Passed(left=len(self._attending))
+                turns = await self._turns(whole=whole)
+        except TimeoutError:
+            raise Unreachable(f"the table did not answer within {PASS_S:g} s") from None
         caller, begun = Caller(RECONCILER, correlation_id), []
         for index, turn in enumerate(sorted(turns, key=lambda turn: turn.due)):
             task = loop.create_task(self._attend(turn, caller, index / STARTS_PER_S))
@@ -121,8 +143,11 @@ class Timer:
         driven, refused = sum(result is not None and result.driven for result in results), results.count(None)
         return Passed(attended=len(results), driven=driven, refused=refused, left=len(self._attending))
 
-    async def _turns(self) -> list[Turn]:
-        """Whose turn it is, in the order of effects that the module names. Raises Unreachable."""
+    async def _turns(self, *, whole: bool) -> list[Turn]:
+        """Whose turn it is, in the order of effects that the module names. `whole`: every mirror's that is decided.
+
+        Raises Unreachable.
+        """
         controller, ledger = self.controller, self.controller.ledger
         mirrors = controller.config.mirrors
         worklist, sweep = await asyncio.gather(ledger.load_worklist(), ledger.load_sweep())
@@ -133,12 +158,14 @@ class Timer:
         swept, reached = slice_of(sorted(mirrors), sweep, controller.clock.now())
         following = {mirror.name for mirror in mirrors.values() if mirror.follow_primary and mirror.has_pages}
         chosen = {*swept, *items, *following} - set(self._attending)
-        names = [name for name in mirrors if name in chosen]
+        names = [name for name in mirrors if name in chosen or (whole and name not in self._attending)]
         heads = await ledger.load_heads(names)
         await ledger.save_sweep(reached)
         for name in set(names) - set(heads):
             controller.log("timer.skipped", mirror=name, why="its head row is damaged")
-        return [Turn(mirrors[name], head, outlived.get(name), name in swept) for name, head in heads.items()]
+        looked = {name for name, head in heads.items() if name in swept or (whole and head.desired is not None)}
+        turns = {name: head for name, head in heads.items() if name in chosen or name in looked}
+        return [Turn(mirrors[name], head, outlived.get(name), name in looked) for name, head in turns.items()]
 
     async def _attend(self, turn: Turn, caller: Caller, after_s: float) -> Done | None:
         """What was done; None where it was refused, or could not be done now."""

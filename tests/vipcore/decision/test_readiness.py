@@ -155,7 +155,7 @@ async def test_a_freeze_shows_at_once_and_has_its_rows_within_a_minute() -> None
     await timer(node, 90.0)
     await node.freeze()
     assert (await listed(node))["ready"] == {"MIRRORA": False, "MIRRORB": False}
-    assert "freeze is lifted" in (await listed(node))["reasons"]["MIRRORB"][0]
+    assert "until the freeze is lifted" in (await listed(node))["reasons"]["MIRRORB"][0]
     await timer(node, 60.0)
     assert await told(harness) == [("MIRRORA", "not-ready"), ("MIRRORB", "not-ready")]
 

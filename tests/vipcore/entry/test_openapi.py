@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from vipcore.entry import bodies, openapi
+from vipcore.entry import bodies, openapi, schemas
 from vipcore.errors import STATUS_OF_CODE
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -22,12 +22,15 @@ def operations() -> list[tuple[str, str, Any]]:
 
 
 def test_every_code_is_answered_by_some_route() -> None:
-    """The codes of the app and the codes of its OpenAPI document are the same; each stands under its own status."""
+    """The codes of the app and of its OpenAPI document are the same, each under its status; a second pass is 409 `busy`."""
     told: set[str] = set()
-    for _, _, found in operations():
+    for _, path, found in operations():
         for status, answer in found["responses"].items():
             problem = answer.get("content", {}).get("application/problem+json", {}).get("schema")
             codes = problem["allOf"][1]["properties"]["code"]["enum"] if problem else []
+            if (path, status) == ("/reconcile", "409"):
+                assert codes == ["busy"]
+                continue
             assert {STATUS_OF_CODE[code] for code in codes} <= {int(status)}
             told |= set(codes)
 
@@ -52,9 +55,9 @@ def test_schemas_are_schemas(name: str) -> None:
 
 def test_bodies_are_described_by_what_validates_them() -> None:
     """The schemas of requests are the very ones that judge requests."""
-    assert openapi.SCHEMAS["Claim"] is bodies.CLAIM
-    assert openapi.SCHEMAS["Move"] is bodies.MOVE
-    assert openapi.SCHEMAS["Freeze"] is bodies.FREEZE
+    assert schemas.SCHEMAS["Claim"] is bodies.CLAIM
+    assert schemas.SCHEMAS["Move"] is bodies.MOVE
+    assert schemas.SCHEMAS["Freeze"] is bodies.FREEZE
 
 
 def test_operations_have_names_of_their_own() -> None:

@@ -21,9 +21,10 @@ from tests.vipcore.decision.pages import A_WHILE
 from tests.vipcore.manual_changes import drop
 from vipcore import instants
 from vipcore.entry.timer import ITEM_S_MIN, PASS_S, Passed
+from vipcore.errors import Refusal
 from vipcore.ledger.audit import Row
 from vipcore.ledger.head import Frozen, Head, LateWrites, Swap
-from vipcore.ledger.port import WorkItem
+from vipcore.ledger.port import Sweep, WorkItem
 from vipcore.model import Epoch
 
 
@@ -421,6 +422,53 @@ async def test_a_pass_says_what_it_did() -> None:
     assert await node.timer.run_pass("cid") == Passed(attended=1, driven=1)
     harness.table_away_until = harness.loop.time() + 100.0
     assert await node.timer.run_pass("cid") == Passed()
+
+
+@virtual
+async def test_a_pass_that_is_asked_for_looks_at_all_that_is_decided() -> None:
+    """`POST /reconcile` looks at every mirror with work left and every one with a desired member, and says what it did."""
+    harness = Harness(document=fleet(40))
+    node = harness.node("n1")
+    await node.claim("MIRRORB")
+    drop(harness, NIC_B)
+    await harness.ledger.save_sweep(Sweep("PROD", node.now()))  # its turn of the sweep is over
+    await harness.ledger.drop_work_item((await harness.ledger.load_worklist())[0])
+    await asyncio.sleep(10.0)
+
+    assert await node.timer.run_now("cid") == {"attended": 11, "driven": 1, "refused": 0, "left": 0}
+
+    await assert_kept(harness, on=NIC_B)
+
+
+@virtual
+async def test_a_second_pass_is_refused_and_the_clock_s_own_gives_way() -> None:
+    """Of one process's passes only one runs: who asks for another is told 409 `busy`, and the timer's own does nothing."""
+    harness = Harness()
+    node = harness.node("n1")
+    await node.claim("MIRRORB")
+    drop(harness, NIC_B)
+    asked = asyncio.create_task(node.timer.run_now("cid"))
+    await asyncio.sleep(0.5)
+
+    with pytest.raises(Refusal) as caught:
+        await node.timer.run_now("cid2")
+    assert (caught.value.code, caught.value.status) == ("busy", 409)
+    assert await node.timer.run_pass("cid3") == Passed()
+    assert (await asked)["driven"] == 1
+    assert (await node.timer.run_now("cid4"))["attended"] == 1
+
+
+@virtual
+async def test_a_pass_that_is_asked_for_without_the_table() -> None:
+    """What could not be done is said: 503 `storage-unavailable`; and the next one runs."""
+    harness = Harness()
+    node = harness.node("n1")
+    harness.table_away_until = 30.0
+
+    with pytest.raises(Refusal, match="storage-unavailable"):
+        await node.timer.run_now("cid")
+    await asyncio.sleep(30.0)
+    assert (await node.timer.run_now("cid"))["refused"] == 0
 
 
 def test_a_lost_vip_beside_many_mirrors_that_hang() -> None:

@@ -1,0 +1,217 @@
+"""Status and dry runs for a terminal: what is said first, how wide it is, and when it is text at all."""
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from simulator.core.faults import Match, Status
+from simulator.core.switches import Denial
+from tests.promises.harness import Harness, Node
+from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, document, switch, virtual
+from tests.vipcore.decision.pages import N, P, paged
+from tests.vipcore.manual_changes import by_hand, drop
+from vipcore.entry import text
+from vipcore.entry.bodies import Text
+from vipcore.entry.text import Form
+from vipcore.errors import Refusal
+
+AS_TEXT = Form("text")
+
+
+async def shown(node: Node) -> list[str]:
+    """The lines of `GET /mirrors/PROD?format=text`."""
+    return lines_of(await text.mirror(node.controller, "PROD", AS_TEXT, "cid"))
+
+
+def lines_of(answer: Any) -> list[str]:
+    """The lines of a text, all of which fit."""
+    assert isinstance(answer, Text)
+    assert answer.media_type.startswith("text/plain")
+    assert answer.text.endswith("\n")
+    lines = answer.text.splitlines()
+    assert max(map(len, lines)) <= 100, lines
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        (Form(), False),
+        (Form("text"), True),
+        (Form("json", "text/plain"), False),
+        (Form("", "text/plain"), True),
+        (Form("", "text/plain; charset=utf-8"), True),
+        (Form("", "*/*"), False),
+        (Form("", "application/json, text/plain, */*"), False),
+        (Form("", "application/json;q=0.5, text/plain"), True),
+        (Form("", "text/plain;q=0"), False),
+        (Form("", "text/html,application/xhtml+xml"), False),
+    ],
+)
+def test_when_text_is_wanted(form: Form, expected: bool) -> None:
+    """`?format=` decides; else an Accept header that likes text/plain better than JSON. curl's own `*/*` means JSON."""
+    assert text.wanted(form) is expected
+
+
+def test_an_unknown_format_is_refused() -> None:
+    """A format that does not exist is no JSON by chance."""
+    with pytest.raises(Refusal, match="must be one of json, text"):
+        text.wanted(Form("xml"))
+
+
+@virtual
+async def test_the_text_of_a_mirror_at_rest() -> None:
+    """Who has the VIP and since when, whether a failover would work, what is under way, what happened last."""
+    _, node = paged(N, P)
+    await node.claim("MIRRORB")
+    await asyncio.sleep(120.0)
+    node.controller.admission.hear("PROD", "MIRRORA", node.now())
+
+    assert await shown(node) == [
+        "PROD: MIRRORB has the VIP since 2026-01-01 00:00:06 UTC (2 min ago).",
+        "Primary by the status pages: MIRRORB.",
+        "",
+        "Would a failover work now?",
+        "  to MIRRORA: yes; its agent was heard 2026-01-01 00:02:06 UTC (0 s ago)",
+        "  to MIRRORB (has it): yes",
+        "",
+        "Nothing is under way.",
+        "",
+        "Last events (UTC), the newest first:",
+        "  01-01 00:00:06 swap.completed MIRRORA -> MIRRORB moved 6.3 s by key:key-MIRRORB",
+        "        Every VIP is on the NIC of MIRRORB, shown by a read after the last write.",
+        "  01-01 00:00:03 nic.write MIRRORB accepted 0.0 s by key:key-MIRRORB",
+        "        Attached vip to the NIC of MIRRORB.",
+        "  01-01 00:00:00 nic.write MIRRORA accepted 0.0 s by key:key-MIRRORB",
+        "        Detached vip from the NIC of MIRRORA.",
+        "  01-01 00:00:00 claim.accepted MIRRORA -> MIRRORB decided by key:key-MIRRORB",
+        "        Desired was nobody.",
+    ]
+
+
+@virtual
+async def test_what_to_do_is_a_line_to_paste() -> None:
+    """A frozen mirror, a VIP that somebody moved by hand, and one on no NIC: each with the line that mends it."""
+    harness = Harness()
+    node = harness.node("n1")
+    await node.claim("MIRRORB")
+    await by_hand(harness, NIC_A)
+    await node.tick()
+    moved = await shown(node)
+    assert moved[:2] == ["PROD: MIRRORA has the VIP.", "It should be on MIRRORB."]
+    body = '{"to": "MIRRORB", "operator": "YOU", "reason": "WHY"}'
+    assert f"  curl -H \"$KEY\" $API/mirrors/PROD/moves -d '{body}'" in moved
+
+    await node.freeze()
+    drop(harness, NIC_A)
+    await asyncio.sleep(5.0)
+    frozen = await shown(node)
+    assert frozen[0] == "PROD: the VIP is on NO NIC; clients cannot connect."
+    assert '  curl -X DELETE -H "$KEY" "$API/mirrors/PROD/freeze?operator=YOU&reason=WHY"' in frozen
+    await node.unfreeze()
+    assert '  curl -X POST -H "$KEY" $API/reconcile -d ""' in await shown(node)
+
+
+@virtual
+async def test_a_placement_that_nobody_could_see() -> None:
+    """What could not be looked at is said so, and why. (I9)"""
+    harness = Harness()
+    harness.cloud.script(Match(method="GET", kind="nic", name=NIC_B), fault=Status(status=503), times=ALWAYS)
+    drop(harness, NIC_A)
+
+    lines = await shown(harness.node("n1"))
+
+    assert lines[0] == "PROD: NOBODY KNOWS where the VIP is: a NIC could not be read."
+    assert "  to MIRRORB: UNKNOWN" in lines
+
+
+@virtual
+async def test_the_text_without_the_table() -> None:
+    """The placement is told, and that no claim can be carried out; no event is made up."""
+    harness = Harness()
+    node = harness.node("n1")
+    await node.tick()
+    harness.table_away_until = harness.loop.time() + 60.0
+
+    lines = await shown(node)
+
+    assert lines[0] == "PROD: MIRRORA has the VIP."
+    assert lines[1].startswith("The table is away, so only what Azure shows is known")
+    assert not any("event" in line or "under way" in line for line in lines)
+
+
+@virtual
+async def test_what_came_from_outside_moves_no_cursor() -> None:
+    """Names of 64 characters, reasons of 256, and control characters of a message fit, and reach no terminal."""
+    long = "M" * 60
+    members = {f"{long}{n:04d}": {"nic": name} for n, name in enumerate((NIC_A, NIC_B))}
+    harness = Harness(document=document(members=members))
+    node = harness.node("n1")
+    await node.freeze()
+    head = await harness.head()
+    assert head.frozen is not None
+    nasty = "\x1b[2J\u202e" + "w" * 150 + "\n\r\x07 and more"
+    await harness.ledger.commit(replace(head, frozen=head.frozen._replace(reason=nasty), drift=nasty), [])
+
+    lines = [*await shown(node), *lines_of(await text.mirrors(node.controller, AS_TEXT))]
+
+    assert all(line.isprintable() for line in lines)
+    assert "w" * 90 in " ".join(lines)
+
+
+@virtual
+async def test_the_text_of_all_mirrors_begins_with_those_in_need() -> None:
+    """One line for a mirror that is well; those that need somebody come first, each with what is wrong."""
+    found = document()
+    found["mirrors"]["ALSO"] = {
+        "members": {"A": {"nic": "none-a"}, "B": {"nic": "none-b"}},
+        "vips": [{"name": "v", "private_ip": "10.0.0.200"}],
+    }
+    harness = Harness(document=found)
+    node = harness.node("n1")
+    await node.tick()
+    await node.freeze()
+
+    lines = lines_of(await text.mirrors(node.controller, AS_TEXT))
+
+    assert lines[0] == "Mirrors: 2, in need of somebody: 2. It is 2026-01-01 00:00:00 UTC."
+    assert [line for line in lines if line.startswith("!")] == [
+        "! ALSO: nobody knows where the VIP is.",
+        "! PROD: MIRRORA has the VIP; seen 0 s ago.",
+    ]
+    await node.unfreeze()
+    lines = lines_of(await text.mirrors(node.controller, AS_TEXT))
+    assert lines[-1] == "  PROD: MIRRORA has the VIP; seen 0 s ago."
+
+
+@virtual
+async def test_a_dry_run_as_text() -> None:
+    """Whether the move would work, why not, what it would write, and what was looked at; a real move answers JSON."""
+    harness = Harness()
+    node = harness.node("n1")
+    asked = {"to": "MIRRORB", "reason": "drill", "operator": "op"}
+
+    async def move(**more: Any) -> Any:
+        return await text.move(node.controller, "PROD", json.dumps({**asked, **more}).encode(), AS_TEXT, "cid")
+
+    lines = lines_of(await move(dry_run=True))
+    assert lines[:5] == [
+        "A move of PROD to MIRRORB would work now.",
+        "",
+        "What it would write:",
+        "  1. detach vip from MIRRORA (networkInterfaces/mirrora290_z1)",
+        "  2. attach vip to MIRRORB (networkInterfaces/mirrorb280_z2)",
+    ]
+    assert lines[7] == "  ok  freeze: the mirror is not frozen"
+    switch(harness, denied=(Denial(action="Microsoft.Network/networkInterfaces/write"),))
+    await asyncio.sleep(70.0)
+    lines = lines_of(await move(dry_run=True))
+    assert lines[0] == "A move of PROD to MIRRORB would NOT work now."
+    assert "grant Microsoft.Network/networkInterfaces/write" in lines[1]
+    switch(harness, denied=())
+    await asyncio.sleep(70.0)
+    assert (await move())["outcome"] == "moved"
+    assert lines_of(await move(dry_run=True))[0] == "A move of PROD to MIRRORB would change nothing."

@@ -1,0 +1,244 @@
+"""Status and dry runs as text for a terminal: the answer first, then why, then what happened last. Lines of 100 columns at most.
+
+It shows what `status` and `moves` give, and reads nothing else of a mirror but its newest rows.
+"""
+
+import re
+import textwrap
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from vipcore import instants, strictjson
+from vipcore.decision.controller import Controller
+from vipcore.entry import health, moves, status
+from vipcore.entry.bodies import Text
+from vipcore.errors import Refusal, Unreachable
+from vipcore.instants import Instant
+from vipcore.model import Json
+
+COLUMNS: Final = 100
+EVENTS: Final = 5
+FORMATS: Final = ("json", "text")
+_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_ID: Final = re.compile(r"/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/[^/\s]+/")
+
+
+class Form(NamedTuple):
+    """The form that a request asks for: `?format=`, and its Accept header."""
+
+    named: str = ""
+    accept: str = ""
+
+
+def wanted(form: Form) -> bool:
+    """Whether text is asked for: by `?format=`, else by an Accept header that prefers text/plain. Raises Refusal."""
+    if form.named:
+        if form.named not in FORMATS:
+            raise Refusal("body-invalid", f"?format= must be one of {', '.join(FORMATS)}.")
+        return form.named == "text"
+    liked = {"text/plain": 0.0, "application/json": 0.0}
+    for part in form.accept.lower().split(","):
+        media_type, _, rest = part.partition(";")
+        weight = re.search(r"q=(0(?:\.\d+)?|1(?:\.0+)?)\s*$", rest)
+        if media_type.strip() in liked:
+            liked[media_type.strip()] = float(weight[1]) if weight else 1.0
+    return liked["text/plain"] > liked["application/json"]
+
+
+async def mirrors(controller: Controller, form: Form) -> Json | Text:
+    """`GET /mirrors`. Raises Refusal."""
+    as_text, listed = wanted(form), await status.mirrors(controller)
+    return _text(_of_mirrors(listed["mirrors"], controller.clock.now())) if as_text else listed
+
+
+async def mirror(controller: Controller, name: str, form: Form, correlation_id: str) -> Json | Text:
+    """`GET /mirrors/{mirror}`. Raises Refusal."""
+    as_text, shown = wanted(form), await status.mirror(controller, name, correlation_id)
+    if not as_text:
+        return shown
+    events: list[Json] = []
+    if "head" not in shown:
+        with suppress(Unreachable):
+            events = [row.view() for row in await controller.ledger.newest_rows(name, before=None, limit=EVENTS)]
+    return _text(_of_mirror(shown, events, controller.clock.now()))
+
+
+async def move(controller: Controller, name: str, body: bytes, form: Form, correlation_id: str) -> Json | Text:
+    """`POST /mirrors/{mirror}/moves`; only a dry run has a text. Raises Refusal."""
+    as_text, answer = wanted(form), await moves.move(controller, name, body, correlation_id)
+    if not as_text or answer["outcome"] != "planned":
+        return answer
+    return _text(_of_dry_run(name, strictjson.parse_strict(body)["to"], answer))
+
+
+def _text(lines: Iterable[str]) -> Text:
+    return Text("".join(f"{line}\n" for line in lines), "text/plain; charset=utf-8")
+
+
+def _plain(text: object) -> str:
+    """What came from outside, on one line and without anything that a terminal would obey; resource ids by their last parts."""
+    return _ID.sub("", "".join(c if c.isprintable() else " " for c in " ".join(str(text).split())))
+
+
+def _wrapped(text: str, indent: str = "", first: str | None = None) -> list[str]:
+    first = indent if first is None else first
+    return textwrap.wrap(_plain(text), COLUMNS, initial_indent=first, subsequent_indent=indent) or [first.rstrip()]
+
+
+def _ago(at: str, now: Instant, *, long: bool = True) -> str:
+    """`2026-11-28 02:10:11 UTC (49 min ago)`, or only the last part of it."""
+    past = max(0, int((now - instants.from_text(at)).total_seconds()))
+    length, unit = next((past // size, unit) for size, unit in _UNITS if past >= size or size == 1)
+    return f"{at[:10]} {at[11:19]} UTC ({length} {unit} ago)" if long else f"{length} {unit} ago"
+
+
+# -- one mirror --------------------------------------------------------------------------------------------------------------
+
+
+def _of_mirror(shown: Json, events: list[Json], now: Instant) -> Iterator[str]:
+    name, placement, desired = shown["mirror"], shown["placement"], shown["desired"]
+    yield from _wrapped(f"{name}: {_holder(shown, now)}")
+    if "head" in shown:
+        why = f"The table is away, so only what Azure shows is known: {shown['head_detail']}. No claim can be carried out now."
+        yield from _wrapped(why)
+    elif desired not in (None, *(placement["members"] or ())):
+        yield from _wrapped(f"It should be on {desired}.")
+    yield from _stops(shown, now)
+    yield from _wrapped(_primary(shown["members"]))
+    yield ""
+    yield "Would a failover work now?"
+    for member in shown["members"]:
+        yield from _failover(member, now, holds=placement["state"] == "placed" and member["name"] in placement["members"])
+    if "head" in shown:
+        return
+    yield ""
+    yield from _under_way(shown, now)
+    yield ""
+    yield "Last events (UTC), the newest first:" if events else "No events are in the trail."
+    for row in events:
+        yield from _event(row)
+
+
+def _holder(shown: Json, now: Instant) -> str:
+    """Who has the VIP, and since when as far as the head tells."""
+    placement, last = shown["placement"], shown["last_swap"]
+    names = ", ".join(placement["members"] or ())
+    match placement["state"]:
+        case "placed":
+            since = f" since {_ago(last['at'], now)}" if last and last["to"] == names else ""
+            return f"{names} has the VIP{since}."
+        case "unplaced":
+            return "the VIP is on NO NIC; clients cannot connect."
+        case "split":
+            return f"the VIPs are on SEVERAL members: {names}."
+        case "foreign":
+            return "what a VIP needs is held by an ip configuration that is NOT a VIP of this mirror."
+        case _:
+            seen = f"; {names} has one" if names else ""
+            return f"NOBODY KNOWS where the VIP is: a NIC could not be read{seen}."
+
+
+def _stops(shown: Json, now: Instant) -> Iterator[str]:
+    """What an operator must know before anything else, with the line to paste. `$API` and `$KEY` are as in README.md."""
+    name, placement = shown["mirror"], shown["placement"]
+    if frozen := shown["frozen"]:
+        until = f" until {frozen['until'][:19].replace('T', ' ')} UTC" if frozen["until"] else ""
+        yield from _wrapped(f"FROZEN by {frozen['operator']} since {_ago(frozen['at'], now)}{until}: {frozen['reason']}")
+        yield f'  curl -X DELETE -H "$KEY" "$API/mirrors/{name}/freeze?operator=YOU&reason=WHY"'
+    if shown["drift"]:
+        yield from _wrapped(f"DRIFT: {shown['drift']}")
+    if shown["drift"] and placement["state"] == "placed":
+        to = _json(to=shown["desired"], operator="YOU", reason="WHY")
+        yield from _wrapped(f"To bring it back to {shown['desired']} (or, with another name, to leave it there):")
+        yield f"  curl -H \"$KEY\" $API/mirrors/{name}/moves -d '{to}'"
+    if placement["state"] == "unplaced" and not shown["frozen"]:
+        yield "The timer attaches it within a minute; this asks for it now:"
+        yield '  curl -X POST -H "$KEY" $API/reconcile -d ""'
+
+
+def _json(**fields: object) -> str:
+    """A body for a line to paste."""
+    return "{" + ", ".join(f'"{name}": "{_plain(value)}"' for name, value in fields.items()) + "}"
+
+
+def _primary(members: list[Json]) -> str:
+    said = [member["name"] for member in members if member["primary"]]
+    if said:
+        return f"Primary by the status pages: {', '.join(said)}."
+    silent = all(member["primary"] is None for member in members)
+    return "No status page tells who is primary." if silent else "No status page says primary."
+
+
+def _failover(member: Json, now: Instant, *, holds: bool) -> Iterator[str]:
+    """Whether a claim of this member would be carried out, and why not."""
+    name = _plain(member["name"]) + (" (has it)" if holds else "")
+    verdict = {True: "yes", False: "NO", None: "UNKNOWN"}[member["ready"]]
+    heard = f"; its agent was heard {_ago(member['last_heard_at'], now)}" if member["last_heard_at"] else ""
+    yield from _wrapped(f"{verdict}{heard}", indent=" " * 6, first=f"  to {name}: ")
+    for reason in member["reasons"]:
+        yield from _wrapped(reason, indent=" " * 8, first="      - ")
+
+
+def _under_way(shown: Json, now: Instant) -> Iterator[str]:
+    progress, recorded = shown["in_progress"], shown["recorded_claim"]
+    if progress is None and recorded is None:
+        yield "Nothing is under way."
+    if progress:
+        of = f"from {progress['from']} to {progress['to']}" if progress["from"] else f"to {progress['to']}"
+        yield from _wrapped(f"A swap {of} is under way since {_ago(progress['since'], now)}; phase: {progress['phase']}.")
+        if error := progress["last_error"]:
+            again = f" Next try at {progress['retry_at'][11:19]} UTC." if progress["retry_at"] else ""
+            tries = f"{progress['failures']} failed; the last" if progress["failures"] else "The last"
+            yield from _wrapped(f"{tries} try ended with {error['code']}: {error['detail']}{again}", indent="  ")
+    if recorded:
+        when = _ago(recorded["recorded_at"], now)
+        yield from _wrapped(f"A claim of {recorded['member']} waits since {when}, because of {recorded['code']}.")
+
+
+def _event(row: Json) -> Iterator[str]:
+    at, who, of = str(row.get("at", "")), row.get("member", ""), row.get("from_member")
+    moved = f"{of} -> {who}" if of else who
+    took = f"{row['duration_ms'] / 1000:.1f} s" if "duration_ms" in row else ""
+    parts = [at[5:10], at[11:19], str(row.get("event", "")), moved, row.get("outcome", ""), took, f"by {row.get('actor', '')}"]
+    yield from _wrapped("  ".join(str(part) for part in parts if part), indent=" " * 8, first="  ")[:2]
+    yield from _wrapped(str(row.get("detail", "")), indent=" " * 8)[:2] if row.get("detail") else ()
+
+
+# -- all mirrors, and a dry run ----------------------------------------------------------------------------------------------
+
+
+def _of_mirrors(listed: list[Json], now: Instant) -> Iterator[str]:
+    wrong = {one["mirror"]: found for one in listed if (found := health.wrong(one, now))}
+    need = f"in need of somebody: {len(wrong)}" if wrong else "all are well"
+    yield f"Mirrors: {len(listed)}, {need}. It is {instants.to_text(now)[:19].replace('T', ' ')} UTC."
+    for one in sorted(listed, key=lambda one: (one["mirror"] not in wrong, one["mirror"])):
+        mark = "!" if one["mirror"] in wrong else " "
+        placement = one.get("placement")
+        seen = f"; seen {_ago(one['seen_at'], now, long=False)}" if placement else ""
+        where = _holder({"last_swap": None, **one}, now) if placement else "nobody knows where the VIP is."
+        yield from _wrapped(f"{one['mirror']}: {where[:-1]}{seen}.", indent="    ", first=f"{mark} ")
+        for reason in wrong.get(one["mirror"], ()):
+            of = f"{reason['member']}: " if reason["member"] else ""
+            yield from _wrapped(f"{of}{reason['reason']}", indent=" " * 6, first="    - ")
+
+
+def _of_dry_run(name: str, to: str, planned: Json) -> Iterator[str]:
+    against = [check for check in planned["checks"] if check["ok"] is False]
+    verdict = "would NOT work now" if against else "would work now" if planned["steps"] else "would change nothing"
+    yield from _wrapped(f"A move of {name} to {to} {verdict}.")
+    for check in against:
+        yield from _wrapped(f"{check['name']}: {check['detail']}", indent="    ", first="  - ")
+    yield ""
+    yield "What it would write:" if planned["steps"] else "It would write no NIC."
+    for number, step in enumerate(planned["steps"], 1):
+        side = "from" if step["action"] == "detach" else "to" if step["action"] == "attach" else "on"
+        travels = sorted({one for names in step.get("carried", {}).values() for one in names})
+        with_it = f", with {', '.join(travels)}" if travels else ""
+        what = " ".join([step["action"], *step["vips"], side, step["member"]])
+        yield from _wrapped(f"{what} ({step['nic']}){with_it}", indent=" " * 5, first=f"  {number}. ")
+    yield ""
+    yield "What was looked at:"
+    for check in planned["checks"]:
+        mark = {True: "ok", False: "NO", None: "? "}[check["ok"]]
+        yield from _wrapped(f"{check['name']}: {check['detail']}", indent=" " * 6, first=f"  {mark}  ")
