@@ -63,6 +63,6 @@ class KnownHeads:
 
     async def _read_again(self, mirrors: Sequence[str]) -> None:
         before = asyncio.get_running_loop().time() - OLD_S
-        old = sorted((at, name) for name, (at, _) in self._heads.items() if at < before and name in mirrors)
+        old = sorted((self._heads[name][0], name) for name in mirrors if name in self._heads and self._heads[name][0] < before)
         with suppress(Unreachable):
             await self._read([name for _, name in old[:AGAIN_MAX]])
