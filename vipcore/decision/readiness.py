@@ -191,7 +191,8 @@ async def keep(
         looks = await look(controller, head, observed)
     assert observed is not None
     kept = _seen(head.readiness or Readiness(), observed, looks, now)
-    if any(_told(controller, head, kept, one, looks.get(one.name), now) is not None for one in mirror.members):
+    rows = any(_told(controller, head, kept, one, looks.get(one.name), now) is not None for one in mirror.members)
+    if rows or _is_news(head.readiness or Readiness(), observed):
         await controller.ledger.put_work_item(mirror.name)  # who knows the heads of before reads this one again
 
     def change(newest: Head) -> tuple[Head, list[Entry]]:

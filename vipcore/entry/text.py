@@ -73,7 +73,7 @@ async def move(controller: Controller, name: str, body: bytes, form: Form, corre
 
 
 def _text(lines: Iterable[str]) -> Text:
-    return Text("".join(f"{line}\n" for line in lines), "text/plain; charset=utf-8")
+    return Text("".join(f"{line}\n" for line in lines), "text/plain")
 
 
 def _plain(text: object) -> str:
