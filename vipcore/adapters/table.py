@@ -1,8 +1,8 @@
 """One table of Azure Table storage (or Azurite): single exchanges, and what the caller may conclude from each failure.
 
 Facts relied on: rows of a partition come in the order of their keys; a transaction is all or nothing within a partition, at most
-100 entities (https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions); ints need a type to be
-Edm.Int64; `update` is unconditional unless an etag and `IfNotModified` are given (azure-data-tables 12.7.0).
+100 entities (https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions); an int is Edm.Int32
+unless a type is given; `update` is unconditional unless an etag and `IfNotModified` are given (azure-data-tables 12.7.0).
 """
 
 import asyncio
@@ -97,8 +97,7 @@ class Table:
 
     async def put(self, columns: Mapping[str, Any]) -> None:
         """Insert or replace, whatever is there; may happen twice."""
-        # Every int is stored as Edm.Int64, so that a column never changes its type as its value grows.
-        typed = {k: EntityProperty(v, EdmType.INT64) if type(v) is int else v for k, v in columns.items()}
+        typed = {k: EntityProperty(v, EdmType.INT64) if transaction.needs_int64(v) else v for k, v in columns.items()}
         how = UpdateMode.REPLACE
         await self._creating(lambda: self._repeated(lambda table, sent: table.upsert_entity(typed, how, trace_request_ctx=sent)))
 

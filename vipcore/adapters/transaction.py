@@ -27,10 +27,15 @@ class Refused(NamedTuple):
     message: str
 
 
+def needs_int64(value: object) -> bool:
+    """Whether a column's value is a whole number that no Edm.Int32 holds. Its hash is the same in either type."""
+    return type(value) is int and not -(2**31) <= value < 2**31
+
+
 def encode(table_url: str, columns: Sequence[Mapping[str, Any]], etag: str | None) -> tuple[str, bytes]:
     """Content type and body: the first entity inserted (etag None) or replaced under its etag, the others inserted.
 
-    Columns are str or int; every int becomes Edm.Int64, so that a column never changes its type as its value grows.
+    Columns are str or int: an Edm.Int32, which every viewer shows as a number, or where that is too small an Edm.Int64.
     """
     batch, changeset = f"batch_{uuid.uuid4()}", f"changeset_{uuid.uuid4()}"
     parts = [f"--{batch}\r\nContent-Type: multipart/mixed; boundary={changeset}\r\n\r\n"]
@@ -72,5 +77,5 @@ def _refused(status: int, part: bytes) -> Refused:
 def _json(entity: Mapping[str, Any]) -> str:
     typed: dict[str, Any] = {}
     for name, value in entity.items():
-        typed |= {f"{name}@odata.type": "Edm.Int64", name: str(value)} if type(value) is int else {name: value}
+        typed |= {f"{name}@odata.type": "Edm.Int64", name: str(value)} if needs_int64(value) else {name: value}
     return json.dumps(typed, ensure_ascii=True, separators=(",", ":"))

@@ -136,7 +136,7 @@ class Row(NamedTuple):
         return str(self.columns.get("Alg", "")).startswith(KEYED)
 
     def to_entity(self) -> dict[str, Any]:
-        """The table entity, ints as ints (the adapter makes them Edm.Int64)."""
+        """The table entity, ints as ints (the adapter gives them their type)."""
         return {"PartitionKey": self.mirror, "RowKey": self.row_key, **self.columns, "Hash": self.hash}
 
     @classmethod

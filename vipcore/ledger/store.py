@@ -31,6 +31,9 @@ OUTDATED: Final = "outdated"
 TIME_S_MAX: Final = 2.0
 """How long a process's first request may wait to hear what time it is."""
 
+_TOLD: Final = {"event": "Event", "member": "Member", "from": "FromMember", "claim": "ClaimId", "ms": "DurationMs"}
+"""What a line of the log tells of a row: field -> column."""
+
 _TRIES: Final = 12
 _PAGE: Final = 1000
 
@@ -100,7 +103,7 @@ class Store:
                     unknown.append((new, rows))
                 try:
                     known, head = head, await self.ledger.load_head(new.mirror)
-                    stored = await self._landed(head, unknown)
+                    stored, rows = await self._landed(head, unknown)
                     if stored is None and isinstance(exc, Stale):
                         head = await self._caught_up(known, head)
                 except Unreachable as away:
@@ -108,8 +111,7 @@ class Store:
                         raise CommitInDoubt(str(away)) from away
                     raise
             if stored is not None:
-                if rows:
-                    self._trust(stored)
+                self._trust(rows)
                 return stored
             await asyncio.sleep(0.02 * attempt * self.clock.jitter())
         raise Unreachable(f"the head of mirror {head.mirror} changed {_TRIES} times while this was committed")
@@ -146,7 +148,7 @@ class Store:
         except (Stale, CommitUnknown):
             return await self.ledger.load_head(head.mirror)
         self.log("head.rebuilt", mirror=stored.mirror, detail=str(entry.columns["Detail"]))
-        self._trust(stored)
+        self._trust(sealed)
         return stored
 
     async def _sealed(self, head: Head, new: Head, entries: Sequence[Entry]) -> tuple[Head, Sequence[Row]]:
@@ -165,11 +167,13 @@ class Store:
             return replace(new, seq=rows[-1].seq, head_hash=rows[-1].hash, alg=self.seal.alg, etag=head.etag), rows
         return replace(new, alg=alg, etag=head.etag), rows
 
-    def _trust(self, stored: Head) -> None:
-        """The second place of trust: a head hash that only the log has shows that a tail of the table was cut off."""
-        self.log("audit.head", mirror=stored.mirror, seq=stored.seq, hash=stored.head_hash)
+    def _trust(self, rows: Sequence[Row]) -> None:
+        """The second place of trust, a line a row: a hash that only the log has shows that a tail of the table was cut off."""
+        for row in rows:
+            told = {field: row.columns.get(column) for field, column in _TOLD.items()}
+            self.log("audit.head", mirror=row.mirror, seq=row.seq, **told, hash=row.hash)
 
-    async def _landed(self, head: Head, unknown: Sequence[tuple[Head, Sequence[Row]]]) -> Head | None:
+    async def _landed(self, head: Head, unknown: Sequence[tuple[Head, Sequence[Row]]]) -> tuple[Head | None, Sequence[Row]]:
         """What was stored by one of the transactions whose answers were lost; None: none of them has taken effect.
 
         The row tells; a head may have been set back since.
@@ -180,5 +184,5 @@ class Store:
         for new, rows in unknown:
             stored = await self.ledger.load_row(rows[-1].mirror, rows[-1].seq) if rows else None
             if stored is not None and stored.hash == rows[-1].hash:
-                return head if head == new else replace(new, etag=OUTDATED)
-        return None
+                return (head if head == new else replace(new, etag=OUTDATED)), rows
+        return None, ()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -23,6 +24,7 @@ from vipcore.ledger.audit import Broken, Entry, Link, Seal, check_chain, row_key
 from vipcore.ledger.head import Head
 from vipcore.ledger.port import Sweep
 from vipcore.ledger.store import Store
+from vipcore.model import Epoch
 from vipcore.settings.environment import Config
 
 ROW = Entry(event="frozen", actor="operator:x", duration_ms=7)
@@ -208,14 +210,32 @@ async def test_passing_trouble_of_the_service_is_not_seen_by_readers(answered: t
     assert len(server.seen) == 3
 
 
-async def test_whole_numbers_are_int64_in_the_table(azurite: str, ledger: TableLedger) -> None:
-    """Seq, Epoch and DurationMs have one type whatever their value, so that they can be compared in a query."""
+async def test_whole_numbers_are_int32_in_the_table(azurite: str, ledger: TableLedger) -> None:
+    """`az` and viewers show an Edm.Int32 as a number. What no Edm.Int32 holds is kept all the same."""
     await ledger.commit(*extended(HEAD, ROW))
+    await ledger.commit(*extended(replace(HEAD, mirror="BIG", epoch=Epoch(2**31)), Entry("frozen", duration_ms=2**40)))
 
     async with stored(azurite, ledger) as table:
         for key, names in (("head", ["Seq", "Epoch"]), (row_key(1), ["Seq", "Epoch", "DurationMs"])):
             entity = await table.get_entity("PROD", key)
-            assert [entity[name].edm_type for name in names] == [EdmType.INT64] * len(names)
+            assert [type(entity[name]) for name in names] == [int] * len(names)
+        big = await table.get_entity("BIG", row_key(1))
+    assert (big["Epoch"], big["DurationMs"]) == ((2**31, EdmType.INT64), (2**40, EdmType.INT64))
+    assert isinstance(check_chain("BIG", await ledger.rows_from("BIG", 1, limit=9), Link(), Seal()), Link)
+
+
+async def test_a_trail_that_was_begun_with_int64_goes_on(azurite: str, ledger: TableLedger) -> None:
+    """Earlier releases wrote every whole number as Edm.Int64: such a trail is read, goes on, and its chain holds. (I8)"""
+    old, rows = extended(HEAD, ROW, ROW)
+    async with stored(azurite, ledger) as table:
+        await table.create_table()
+        for entity in (old.to_entity(), *(row.to_entity() for row in rows)):
+            await table.create_entity({k: EntityProperty(v, EdmType.INT64) if type(v) is int else v for k, v in entity.items()})
+
+    await grown(ledger, "PROD", 2)
+
+    found = check_chain("PROD", await ledger.rows_from("PROD", 1, limit=9), Link(), Seal())
+    assert found == Link(4, (await ledger.load_head("PROD")).head_hash)
 
 
 async def test_failed_authentications_are_one_row_per_instance(azurite: str, ledger: TableLedger) -> None:
@@ -227,7 +247,7 @@ async def test_failed_authentications_are_one_row_per_instance(azurite: str, led
     async with stored(azurite, ledger) as table:
         rows = {row["RowKey"]: row async for row in table.query_entities("PartitionKey eq '.auth'")}
     assert set(rows) == {"host_1", "host2"}
-    assert (rows["host_1"]["SignatureInvalid"].value, rows["host_1"]["SignatureExpired"].value) == (3, 5)
+    assert (rows["host_1"]["SignatureInvalid"], rows["host_1"]["SignatureExpired"]) == (3, 5)
 
 
 async def test_damaged_head_is_unreachable_with_its_sentence(azurite: str, ledger: TableLedger) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.promises.harness import Fate, Harness, LandsLate, Node
-from tests.promises.helpers import NIC_B, assert_kept, events, refused, timer, virtual
+from tests.promises.helpers import NIC_B, agent, assert_kept, events, refused, timer, virtual
 from tests.promises.ledger import MemoryLedger
 from tests.promises.loop import run
 from vipcore.errors import CommitUnknown, Refusal
@@ -122,7 +122,26 @@ async def test_a_head_hash_is_logged_though_the_answer_to_its_commit_was_lost() 
     await node.freeze()
 
     logged: list[dict[str, Any]] = [fields for event, fields in node.log if event == "audit.head"]
-    assert logged == [{"mirror": "PROD", "seq": 1, "hash": (await harness.head()).head_hash}]
+    (line,) = [{name: value for name, value in fields.items() if value is not None} for fields in logged]
+    assert line == {"mirror": "PROD", "seq": 1, "event": "frozen", "hash": (await harness.head()).head_hash}
+
+
+@virtual
+async def test_the_log_has_a_line_for_each_row() -> None:
+    """Each line names its row's event, members, claim, time and hash, so that the log alone tells what was committed. (I8)"""
+    harness = Harness()
+    node = harness.node("n1")
+
+    await agent(node, "MIRRORB", claim_id="c41")
+
+    logged: list[dict[str, Any]] = [fields for event, fields in node.log if event == "audit.head"]
+    rows = await harness.ledger.rows_from("PROD", 1, limit=99)
+    assert [(line["seq"], line["event"], line["hash"]) for line in logged] == [
+        (row.seq, row.columns["Event"], row.hash) for row in rows
+    ]
+    end = logged[-1]
+    assert (end["event"], end["member"], end["from"], end["claim"]) == ("swap.completed", "MIRRORB", "MIRRORA", "c41")
+    assert end["ms"] == rows[-1].columns["DurationMs"] > 0
 
 
 class Delays(Fate):
