@@ -140,7 +140,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a look that shows nothing new settles an unanswered write",
         2,
-        _of((drive.Drive.tell_unanswered, "landed = again.etag != before.etag", "landed = True")),
+        _of((drive.Drive.tell_unanswered, "landed = again.etag != lost.before.etag", "landed = True")),
     ),
     (
         "one look at the head does for two writes",
@@ -176,8 +176,8 @@ SLIPS: tuple[Slip, ...] = (
         _of((store.Store.commit, "isinstance(exc, CommitUnknown)", "unknown.clear() or isinstance(exc, CommitUnknown)")),
     ),
     # -- rows
-    ("refused writes leave no request id", 3, _of((write.write, "drive.report.refusal(exc.request_id)", "pass"))),
-    ("what a look found of a lost answer is not told", 3, _of((drive.Drive.tell_unanswered, "self.report.add(", "str("))),
+    ("refused writes have no row", 3, _of((write.write, "drive.report.add(", "str("))),
+    ("what a look found of a lost answer is not told", 3, _of((drive.Drive.tell_lost, "self.report.add(", "str("))),
     (
         "rows that wait are not in the commit that ends a swap",
         3,
@@ -193,7 +193,7 @@ SLIPS: tuple[Slip, ...] = (
             (lease.HeldLease._commit, "self._in_doubt += [(rows[-1], list(sent))] if rows else []", "self.report.committed(sent)")
         ),
     ),
-    ("a driver that hands over does not tell of refused writes", 3, _values((ending, "_tell_the_rest", lambda drive: None))),
+    ("a driver that lets go does not tell of unanswered writes", 3, _values((ending, "_tell_the_rest", lambda drive: None))),
     (
         "a plan made anew writes what the head does not say",
         2,
@@ -202,7 +202,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a lost answer is told only by the read right after it",
         3,
-        _of((drive.Drive.tell_unanswered, "self.in_flight.report_later(step.member, step, before)", "pass")),
+        _of((drive.Drive.tell_unanswered, "self.in_flight.report_later(lost)", "pass")),
     ),
     (
         "a row whose commit got no answer is committed again",

@@ -1,7 +1,8 @@
 """Drift: the placement differs from desired and nobody works on it.
 
 An unfinished swap is finished; a VIP on no NIC is attached to desired; a VIP on another known member without a claim is reported
-and left, unless the status pages say that desired is primary. While late writes of a driver that died are expected, a placement
+and left, unless the status pages say that desired is primary. A repair that may not begin has a row that says why, once per
+reason. While late writes of a driver that died are expected, a placement
 that one of them explains is an unfinished swap, never drift. A freeze stops all but that.
 """
 
@@ -12,6 +13,7 @@ from vipcore.decision.controller import Controller
 from vipcore.decision.judge import check_first
 from vipcore.decision.request import HeadChanged, Request, timer_request
 from vipcore.decision.takeover import begin, drive_to_the_end
+from vipcore.errors import Refusal
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.head import Head, Swap
 from vipcore.model import Mirror, Page, Placement, Seen
@@ -46,6 +48,7 @@ async def check_drift(
     if explained and seen.state is not Seen.FOREIGN:
         state = seen.state.value
         why = f"The placement is {state}. A late write of the driver that died explains it; the swap is resumed."
+        await check_first(controller, request, head, observed)
         await _drive(controller, request, head, observed, event="swap.resumed", detail=why, closing_event=None)
         return True
     sentence = " ".join([_sentence(seen, desired), *found_as])
@@ -54,8 +57,15 @@ async def check_drift(
     lost = seen.state is Seen.UNPLACED or seen.members == (desired,)
     may_repair = not frozen and seen.state is not Seen.FOREIGN
     if not may_repair or not (lost or await _pages_agree(controller, mirror, desired)):
-        await _report(controller, head, observed, caller, sentence)
+        await _report(
+            controller, head, observed, caller, f"{sentence} The mirror is frozen: it is left so." if frozen else sentence
+        )
         return False
+    try:
+        await check_first(controller, request, head, observed)
+    except Refusal as refusal:
+        await _report(controller, head, observed, caller, sentence, refusal)
+        raise
     await _drive(controller, request, head, observed, event="drift.found", detail=sentence, closing_event="drift.repaired")
     return True
 
@@ -80,12 +90,26 @@ async def _pages_agree(controller: Controller, mirror: Mirror, desired: str) -> 
     return pages.get(desired) is Page.PRIMARY and list(pages.values()).count(Page.PRIMARY) == 1
 
 
-async def _report(controller: Controller, head: Head, observed: Observed, caller: Caller, sentence: str | None) -> None:
-    """Report a drift once, or (None) that it is over; keep what the VIPs carry where they are in place."""
+async def _report(
+    controller: Controller,
+    head: Head,
+    observed: Observed,
+    caller: Caller,
+    sentence: str | None,
+    refusal: Refusal | None = None,
+) -> None:
+    """Report a drift once, or (None) that it is over; keep what the VIPs carry where they are in place.
+
+    `refusal`: why its repair may not begin. Each reason is reported once; the code alone is that of one that passes by itself.
+    """
+    told = sentence
+    if sentence and refusal:
+        told = f"{sentence} It is not repaired ({refusal.code}): {refusal.detail[:1000]}"
+        sentence = f"{sentence} It is not repaired ({refusal.code})." if refusal.status == 503 else told
     if sentence is not None and head.drift == sentence:
         return
     if head.drift != sentence:
-        controller.log("drift.found" if sentence else "drift.over", mirror=head.mirror, detail=sentence or "")
+        controller.log("drift.found" if sentence else "drift.over", mirror=head.mirror, detail=told or "")
 
     if head.drift != sentence:
         await controller.ledger.put_work_item(head.mirror)
@@ -98,8 +122,9 @@ async def _report(controller: Controller, head: Head, observed: Observed, caller
             if newest.drift is None:
                 return newest, []
         event = "drift.found" if sentence else "drift.repaired"
-        detail = sentence or "The VIP is back where it should be; the controller did not move it."
-        return replace(newest, drift=sentence), [caller.entry(event, member=head.desired, detail=detail)]
+        detail = told or "The VIP is back where it should be; the controller did not move it."
+        outcome = refusal.code if refusal else None
+        return replace(newest, drift=sentence), [caller.entry(event, member=head.desired, outcome=outcome, detail=detail)]
 
     await controller.store.commit(head, change)
 
@@ -119,7 +144,6 @@ async def _drive(
     `event` and `detail` are the row that states the intent. `closing_event` ends it besides `swap.completed`; without one it is
     an unfinished swap, which a freeze lets finish.
     """
-    await check_first(controller, request, head, observed)
     await controller.ledger.put_work_item(request.mirror.name)
     from_member = observed.placement().first
 

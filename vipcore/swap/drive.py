@@ -22,9 +22,9 @@ from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.store import Store
 from vipcore.model import Json, Mirror, Missing, Nic
 from vipcore.ports import Probes
-from vipcore.swap.in_flight import InFlight
+from vipcore.swap.in_flight import InFlight, Lost
 from vipcore.swap.lease import HEARTBEAT_S, HeldLease
-from vipcore.swap.plan import FAILED, SUCCEEDED, Observed, Step
+from vipcore.swap.plan import FAILED, SUCCEEDED, Observed
 from vipcore.swap.report import Report
 
 TRIES_MAX: Final = 12
@@ -160,21 +160,26 @@ class Drive:
             self.observed.saw(name, observation)
             if isinstance(observation, Nic):
                 self.in_flight.shown(name)
-        for step, before in self.in_flight.take_unreported(*(name for name in members if isinstance(self.observed[name], Nic))):
-            self.tell_unanswered(step, before)
+        for lost in self.in_flight.take_unreported(*members):
+            self.tell_unanswered(lost)
 
-    def tell_unanswered(self, step: Step, before: Nic) -> None:
-        """What the last read says of a write whose answer is lost; the row says it where ARM's request id cannot."""
-        again = self.observed[step.member]
+    def tell_unanswered(self, lost: Lost) -> None:
+        """What the last read says of a write whose answer is lost; where the NIC could not be read, the next read will."""
+        member, again = lost.step.member, self.observed[lost.step.member]
         if not isinstance(again, Nic):
-            self.in_flight.report_later(step.member, step, before)
+            self.in_flight.report_later(lost)
             return
-        landed = again.etag != before.etag
+        landed = again.etag != lost.before.etag
         if landed:
-            self.in_flight.settled(step.member, self.now())
+            self.in_flight.settled(member, self.now())
         found = "has changed since" if landed else "is still as it was; the write may come late"
-        detail = f"A write of the NIC of {step.member} ({step.kind.value}) got no answer; a fresh read found: the NIC {found}."
-        self.report.add(self.write_entry("unknown", detail, member=step.member))
+        self.tell_lost(lost, f"a fresh read found: the NIC {found}")
+
+    def tell_lost(self, lost: Lost, found: str) -> None:
+        """The row of a write whose answer is lost. `found`: what is known of it now."""
+        step = lost.step
+        detail = f"A write of the NIC of {step.member} ({step.kind.value}) got no answer; {found}."
+        self.report.add(self.write_entry("unknown", detail, lost.sent_at, lost.request_id, member=step.member))
 
     async def wait_until_stable(self, member: str, *, within_s: float = float("inf")) -> None:
         """Wait while the member's NIC is `Updating` by somebody else's operation, at most that long."""
@@ -194,8 +199,7 @@ class Drive:
         operation_id = head.swap.operation_id if head.swap else None
         return self.caller.entry(event, epoch=head.epoch, claim_id=head.claim_id, operation_id=operation_id, **columns)
 
-    def write_entry(self, outcome: str, detail: str, request_id: str = "", **columns: Any) -> Entry:
-        """A `nic.write` row, with ARM's ids of this write and of those that were refused before it."""
-        ids = self.report.request_ids(request_id)
-        self.report.told_refused()
-        return self.entry("nic.write", outcome=outcome, detail=detail, arm_request_ids=ids, **columns)
+    def write_entry(self, outcome: str, detail: str, sent_at: float, request_id: str, **columns: Any) -> Entry:
+        """The `nic.write` row of a write that was sent then (loop seconds): what is known of it now, and after how long."""
+        took_ms, ids = round((self.now() - sent_at) * 1000), request_id or None
+        return self.entry("nic.write", outcome=outcome, detail=detail, duration_ms=took_ms, arm_request_ids=ids, **columns)

@@ -41,7 +41,7 @@ async def complete(drive: Drive) -> Head:
     proof = f"Every VIP is on the NIC of {drive.desired}, shown by a read after the last write."
     columns = {"member": drive.desired, "from_member": swap.from_member, "duration_ms": total_ms, "outcome": "moved"}
     columns["detail"] = " ".join([proof, *drive.report.notes, *path, *changed])
-    rows = [drive.entry("swap.completed", arm_request_ids=drive.report.request_ids(), **columns)]
+    rows = [drive.entry("swap.completed", **columns)]
     if drive.report.closing_event:
         again = f"The VIP is on the NIC of {drive.desired} again."
         rows.append(drive.entry(drive.report.closing_event, member=drive.desired, detail=again))
@@ -55,7 +55,6 @@ async def complete(drive: Drive) -> Head:
         return of_no_other_nics(done), rows
 
     stored = await drive.lease.until_reachable(lambda: drive.lease.commit(drive.lease.head, change))
-    drive.report.told_refused()
     # Where the answer to that commit was lost, `stored` may be a later head: what we completed is ours to tell all the same.
     return replace(stored, epoch=epoch, last_swap=last)
 
@@ -109,7 +108,6 @@ async def fail(drive: Drive, refusal: Refusal) -> None:
         member=head.desired,
         from_member=head.swap.from_member if head.swap else None,
         duration_ms=drive.report.ms_so_far(drive.now()),
-        arm_request_ids=drive.report.request_ids(),
         outcome=refusal.code,
         detail=" ".join([refusal.detail[:1000], *drive.report.notes]),
     )
@@ -121,7 +119,6 @@ async def fail(drive: Drive, refusal: Refusal) -> None:
     except Unreachable:
         drive.report.add(row)
         drive.store.log("swap.unrecorded", mirror=drive.mirror.name, code=refusal.code)
-    drive.report.told_refused()
 
 
 async def let_go(drive: Drive, head: Head) -> None:
@@ -134,14 +131,9 @@ async def let_go(drive: Drive, head: Head) -> None:
 
 
 def _tell_the_rest(drive: Drive) -> None:
-    """What no row of this drive has told yet, and no later one will: refusals, and writes no read has judged (I3)."""
-    if drive.report.refused:
-        detail = "Azure refused these writes; the swap went on under another decision or another driver."
-        drive.report.add(drive.write_entry("refused", detail))
-    for step, _ in drive.in_flight.take_unreported(*drive.in_flight.unreported):
-        what = f"A write of the NIC of {step.member} ({step.kind.value})"
-        detail = f"{what} got no answer; this driver let go before a read could tell more."
-        drive.report.add(drive.entry("nic.write", member=step.member, outcome="unknown", detail=detail))
+    """What no row of this drive has told yet, and no later one will: writes that no read has judged (I3)."""
+    for lost in drive.in_flight.take_unreported(*drive.in_flight.unreported):
+        drive.tell_lost(lost, "this driver let go before a read could tell more")
 
 
 async def _hand_over(drive: Drive, head: Head) -> None:

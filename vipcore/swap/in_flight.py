@@ -13,7 +13,7 @@ a refusal of the second says nothing about the first, an accepted write or anoth
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from vipcore import instants
 from vipcore.errors import InvariantBroken
@@ -75,6 +75,18 @@ _ANNOUNCED: Final = frozenset({Write.ANNOUNCED, Write.ANNOUNCED_AGAIN})
 _MAY_LAND: Final = frozenset({Write.SENT, Write.UNANSWERED, Write.ANNOUNCED_AGAIN, Write.SENT_AGAIN})
 
 
+class Lost(NamedTuple):
+    """A write without an answer that tells what came of it. `before`: the NIC as the write found it; `sent_at`: loop seconds.
+
+    `request_id`: ARM's, where a server error came for an answer.
+    """
+
+    step: Step
+    before: Nic
+    sent_at: float
+    request_id: str = ""
+
+
 class InFlight:
     """One drive's knowledge of writes that may land, by member."""
 
@@ -87,8 +99,8 @@ class InFlight:
         self.watched: set[str] = set()
         """Such members whose NICs could not be read: nothing waits for them, and the head names them while there is a swap."""
         self.writes: dict[str, Write] = {}
-        self.unreported: dict[str, tuple[Step, Nic]] = {}
-        """Member -> a write without an answer, and the NIC as it was before, of which no row has told yet."""
+        self.unreported: dict[str, Lost] = {}
+        """Member -> a write without an answer of which no row has told yet."""
         self.before: dict[str, Json] = {}
         """Member -> its NIC's document before our first write, for the comparison afterwards."""
         self.wrote_at = -1.0
@@ -171,11 +183,11 @@ class InFlight:
             self.watched.discard(member)
             self.to_overwrite.add(member)
 
-    def report_later(self, member: str, step: Step, before: Nic) -> None:
+    def report_later(self, lost: Lost) -> None:
         """No row has told of this unanswered write yet: the next read of the NIC will, or the end of the drive."""
-        self.unreported[member] = (step, before)
+        self.unreported[lost.step.member] = lost
 
-    def take_unreported(self, *members: str) -> list[tuple[Step, Nic]]:
+    def take_unreported(self, *members: str) -> list[Lost]:
         """The unanswered writes of these members' NICs of which rows are about to tell."""
         return [self.unreported.pop(member) for member in members if member in self.unreported]
 

@@ -37,15 +37,16 @@ async def move(drive: Drive, found: Plan) -> bool:
             vnet_id = subnet_id[: subnet_id.lower().index("/subnets/")]
             reply = await drive.arm.move_in_one_call(vnet_id, items, (source, target), permit)
         except (ArmError, NotSent, NoReply) as exc:
-            return await _not_accepted(drive, nics, exc)
+            return await _not_accepted(drive, nics, exc, sent_at)
     for member in nics:
         drive.in_flight.accepted(member, drive.now())
     vips = ", ".join(vip.name for vip in drive.mirror.vips)
-    detail = f"Moved {vips} from the NIC of {holder} to that of {desired} in one call."
-    columns = {"member": desired, "from_member": holder, "duration_ms": round((drive.now() - sent_at) * 1000)}
-    drive.report.add(drive.write_entry("accepted", detail, reply.request_id, **columns))
     step, operation = Step(kind=Kind.ATTACH, member=desired), reply.operation or reply.headers.get("location")
     pending, request_id = reply.status == 202, reply.request_id
+    outcome = "accepted" if pending else "completed"
+    detail = f"Azure {outcome} the move of {vips} from the NIC of {holder} to that of {desired} in one call."
+    columns = {"member": desired, "from_member": holder}
+    drive.report.add(drive.write_entry(outcome, detail, sent_at, request_id, **columns))
     await finish(drive, Written(step=step, operation=operation, request_id=request_id, pending=pending, sent_at=sent_at))
     await drive.read(*nics)
     drive.end_phase("move")
@@ -68,13 +69,17 @@ def _nics_of_a_plain_move(drive: Drive, found: Plan) -> dict[str, Nic] | None:
     return {holder: source, desired: target} if plain else None
 
 
-async def _not_accepted(drive: Drive, nics: dict[str, Nic], exc: ArmError | NotSent | NoReply) -> bool:
+async def _not_accepted(drive: Drive, nics: dict[str, Nic], exc: ArmError | NotSent | NoReply, sent_at: float) -> bool:
     """A refusal had no effect and says that this is not to be had here; a lost answer is settled by a read, if it can be."""
-    if isinstance(exc, ArmError):
-        drive.report.refusal(exc.request_id)
+    holder, desired = nics
+    columns = {"member": desired, "from_member": holder}
+    request_id = exc.request_id if isinstance(exc, ArmError) else ""
     if without_effect(exc):
         for member in nics:
             drive.in_flight.refused(member)
+        if isinstance(exc, ArmError):
+            detail = f"Azure refused the move of the VIPs in one call: {exc}"
+            drive.report.add(drive.write_entry("refused", detail, sent_at, request_id, **columns))
         if isinstance(exc, ArmError) and exc.cause in (Cause.THROTTLED, Cause.LOCKED):
             await drive.pause(exc.retry_after_s or 1.0)
             await drive.read(*nics)
@@ -93,6 +98,5 @@ async def _not_accepted(drive: Drive, nics: dict[str, Nic], exc: ArmError | NotS
             drive.in_flight.settled(member, drive.now())
             await drive.wait_until_stable(member)
     detail = "A move of the VIPs in one call got no answer; both NICs were read again, and are written one by one where needed."
-    holder, desired = nics
-    drive.report.add(drive.entry("nic.write", member=desired, from_member=holder, outcome="unknown", detail=detail))
+    drive.report.add(drive.write_entry("unknown", detail, sent_at, request_id, **columns))
     return True

@@ -20,6 +20,7 @@ from vipcore.arm.port import ArmReply
 from vipcore.errors import AzureRefusal, NoReply, NoToken, NotSent
 from vipcore.model import Json, Nic
 from vipcore.swap.drive import TRIES_MAX, Drive
+from vipcore.swap.in_flight import Lost
 from vipcore.swap.plan import FAILED, SUCCEEDED, Kind, Step
 
 FRESH_S: Final = 15.0
@@ -81,17 +82,19 @@ async def write(drive: Drive, step: Step, *, early: bool = False) -> Written | N
             after, reply = await drive.arm.put(shown, document(drive, step, shown), permit)
         except (ArmError, NotSent, NoReply) as exc:
             waits = isinstance(exc, ArmError) and exc.cause in (Cause.THROTTLED, Cause.LOCKED)
-            if isinstance(exc, ArmError):
-                drive.report.refusal(exc.request_id)
+            request_id = exc.request_id if isinstance(exc, ArmError) else ""
             if waits:
                 drive.attempts.uncount_write(step.member)
             if without_effect(exc):
                 drive.in_flight.refused(step.member)
+                if isinstance(exc, ArmError):
+                    detail = f"Azure refused the {_what(drive, step)}: {exc}"
+                    drive.report.add(drive.write_entry("refused", detail, sent_at, request_id, member=step.member))
             else:
                 drive.in_flight.lost(step.member)
-                drive.in_flight.report_later(step.member, step, shown)
+                drive.in_flight.report_later(Lost(step, shown, sent_at, request_id))
             if not (early and (waits or _settings_refused(drive, step, exc))):
-                await _not_accepted(drive, step, shown, exc)
+                await _not_accepted(drive, step, exc)
             return None
     return _accepted(drive, step, after, reply, sent_at)
 
@@ -118,29 +121,30 @@ def _accepted(drive: Drive, step: Step, after: Nic, reply: ArmReply, sent_at: fl
         drive.in_flight.answered(step.member, drive.now())
     drive.observed.saw(step.member, after)
     pending = after.state not in (SUCCEEDED, FAILED)
-    carried = sorted({name for one in drive.carried.values() for name in one}) if step.kind is Kind.ATTACH else ()
-    what = f"{', '.join(step.vips)} (with {', '.join(carried)})" if carried else ", ".join(step.vips)
-    detail = _SENTENCE[step.kind].format(vips=what[:500], member=step.member)
-    took_ms = round((drive.now() - sent_at) * 1000)
-    drive.report.add(drive.write_entry("accepted", detail, reply.request_id, member=step.member, duration_ms=took_ms))
+    outcome = "completed" if after.state == SUCCEEDED else "accepted"
+    detail = f"Azure {outcome} the {_what(drive, step)}."
+    drive.report.add(drive.write_entry(outcome, detail, sent_at, reply.request_id, member=step.member))
     return Written(step=step, operation=reply.operation, request_id=reply.request_id, pending=pending, sent_at=sent_at)
 
 
-_SENTENCE: Final = {
-    Kind.DETACH: "Detached {vips} from the NIC of {member}.",
-    Kind.ATTACH: "Attached {vips} to the NIC of {member}.",
-    Kind.REPAIR: "Wrote the failed NIC of {member} back unchanged, to repair it.",
-    Kind.OVERWRITE: (
-        "Rewrote the NIC of {member} unchanged, so that an earlier write without an answer fails if it arrives late."
-    ),
-    Kind.TAG: (
-        f"Set the tag {nic.TAG} on the NIC of {{member}}, since rewriting it as it was read left its etag as it was: an earlier "
-        "write without an answer fails now if it still comes."
-    ),
+def _what(drive: Drive, step: Step) -> str:
+    """The write, as its row names it."""
+    carried = sorted({name for one in drive.carried.values() for name in one}) if step.kind is Kind.ATTACH else ()
+    vips = f"{', '.join(step.vips)} (with {', '.join(carried)})" if carried else ", ".join(step.vips)
+    return _WHAT[step.kind].format(vips=vips[:500], member=step.member)
+
+
+_LATE: Final = "an earlier write without an answer fails if it still comes"
+_WHAT: Final = {
+    Kind.DETACH: "detach of {vips} from the NIC of {member}",
+    Kind.ATTACH: "attach of {vips} to the NIC of {member}",
+    Kind.REPAIR: "write that puts the failed NIC of {member} back unchanged, to repair it",
+    Kind.OVERWRITE: f"write that puts the NIC of {{member}} back unchanged, so that {_LATE}",
+    Kind.TAG: f"tag {nic.TAG} on the NIC of {{member}}, so that {_LATE}: its etag had stayed as it was",
 }
 
 
-async def _not_accepted(drive: Drive, step: Step, shown: Nic, exc: ArmError | NotSent | NoReply) -> None:
+async def _not_accepted(drive: Drive, step: Step, exc: ArmError | NotSent | NoReply) -> None:
     """Judge a write that was not accepted: read the NIC, so that the caller plans anew, or raise."""
     drive.attempts.failed(step.member, exc)
     if isinstance(exc, ArmError):
@@ -165,10 +169,7 @@ async def _not_accepted(drive: Drive, step: Step, shown: Nic, exc: ArmError | No
                 await drive.pause(0.05 * drive.jitter())
     else:
         await drive.pause(0.2 + 0.3 * drive.jitter())
-    drive.in_flight.take_unreported(step.member)
     await drive.read(step.member)
-    if step.member in drive.in_flight.unanswered:
-        drive.tell_unanswered(step, shown)
 
 
 def _settings_refused(drive: Drive, step: Step, exc: Exception) -> bool:

@@ -1,6 +1,7 @@
 """Drift: a VIP on no NIC is attached to desired; a VIP that somebody moved by hand is reported and left."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -32,6 +33,9 @@ from tests.vipcore.deaths import DieAt, third_member
 from tests.vipcore.decision.denials import denied_write
 from tests.vipcore.decision.pages import A_WHILE, N, P, U
 from tests.vipcore.manual_changes import by_hand, drop, given
+from vipcore.decision import drift
+from vipcore.errors import Refusal
+from vipcore.ledger.audit import Caller
 from vipcore.model import Page
 
 
@@ -122,7 +126,7 @@ async def test_a_foreign_holder_is_reported_and_left() -> None:
 
 @virtual
 async def test_a_stranger_with_the_address_of_a_lost_vip() -> None:
-    """A VIP on no NIC whose address a stranger has stays where it is, until the stranger lets go. (I10)"""
+    """A VIP on no NIC whose address a stranger has stays where it is, until the stranger lets go. One row says why. (I10)"""
     found = worlds.default()
     thief = WorldNic(name="thief", configs=(WorldConfig(name="own", address="10.0.0.9"),))
     harness = Harness(world=replace(found, nics=(*found.nics, thief)))
@@ -130,10 +134,49 @@ async def test_a_stranger_with_the_address_of_a_lost_vip() -> None:
     await node.claim("MIRRORB")
     drop(harness, NIC_B)
     harness.cloud.stranger(harness.cloud.nic_named("thief"), "takes-address", address="10.0.0.254")
-    await timer(node, A_WHILE)
+    await timer(node, 3 * A_WHILE)
     assert harness.holders() == ["thief"]
+    (found,) = [row.columns for row in await harness.trail() if row.columns["Event"] == "drift.found"]
+    assert found["Outcome"] == "address-taken"
+    assert re.search(r"The VIP is on no NIC.+It is not repaired \(address-taken\): .*thief", found["Detail"])
+    assert (await harness.head()).drift == found["Detail"]
 
     drop(harness, "thief")
+    await timer(node, A_WHILE)
+
+    await assert_kept(harness, on=NIC_B)
+    assert (await harness.head()).drift is None
+
+
+@virtual
+async def test_a_reason_that_passes_by_itself_is_reported_once() -> None:
+    """Azure words a throttle differently each time: its code is the reason, and has one row."""
+    harness = Harness()
+    controller = harness.node("n1").controller
+    await harness.node("n1").claim("MIRRORB")
+    mirror, caller = harness.mirror(), Caller("reconciler", "c")
+    for told in ("wait 7 s", "wait 9 s"):
+        observed = await controller.read_all(mirror)
+        head, refusal = await harness.head(), Refusal("azure-throttled", told)
+        await drift._report(controller, head, observed, caller, "The VIP is on no NIC.", refusal)
+
+    assert await details(harness, "drift.found") == ["The VIP is on no NIC. It is not repaired (azure-throttled): wait 7 s"]
+
+
+@virtual
+async def test_a_drift_under_a_freeze_says_why_it_is_left() -> None:
+    """A drift that a freeze keeps from being repaired has a row that says so, and is repaired once the freeze is lifted."""
+    harness = Harness()
+    node = harness.node("n1")
+    await node.claim("MIRRORB")
+    await node.freeze()
+    drop(harness, NIC_B)
+    await timer(node, 2 * A_WHILE)
+    assert [detail.split(". ")[-1] for detail in await details(harness, "drift.found")] == [
+        "The mirror is frozen: it is left so."
+    ]
+
+    await node.unfreeze()
     await timer(node, A_WHILE)
 
     await assert_kept(harness, on=NIC_B)

@@ -402,7 +402,7 @@ async def test_what_the_vip_carries_travels_with_it() -> None:
     await node.claim("MIRRORB")
 
     assert carried(harness, NIC_B) == SETTINGS
-    said = "Attached vip (with futureProperty, loadBalancerBackendAddressPools) to the NIC of MIRRORB."
+    said = "Azure accepted the attach of vip (with futureProperty, loadBalancerBackendAddressPools) to the NIC of MIRRORB."
     assert said in await details(harness, "nic.write")
 
 
