@@ -21,7 +21,7 @@ from vipcore.decision import (
     takeover,
 )
 from vipcore.entry import freezes, timer
-from vipcore.ledger import audit, head, known, rebuild, store
+from vipcore.ledger import audit, head, known, rebuild, store, verify
 from vipcore.ledger.port import Sweep
 from vipcore.swap import converge, drive, ending, in_flight, lease, plan, preflight, steps, write
 
@@ -549,6 +549,20 @@ SLIPS: tuple[Slip, ...] = (
         9,
         _of((readiness.keep, "not same or newest.lease is not None or newest.readiness != head.readiness", "False")),
     ),
+    # -- the trail for people
+    (
+        "a write that is under way is called completed",
+        3,
+        _of((write._accepted, '"completed" if after.state == SUCCEEDED else "accepted"', '"completed"')),
+    ),
+    (
+        "a repair that may not begin has no row",
+        8,
+        _of((drift.check_drift, "await _report(controller, head, observed, caller, sentence, refusal)", "pass")),
+    ),
+    ("the log has the last row of a commit alone", 8, _of((store.Store._trust, "in rows:", "in rows[-1:]:"))),
+    ("what a look saw of the trail is forgotten", 8, _of((verify.newest, "known.reached if known else ", ""))),
+    ("a look reads the whole trail", 8, _of((verify.newest, "head.seq - NEWEST + 1", "1"))),
 )
 
 UNSEEN: Mapping[str, str] = {
@@ -659,6 +673,17 @@ UNSEEN: Mapping[str, str] = {
     "a look is kept over what was decided meanwhile": (
         "tests/vipcore/decision/test_readiness.py::test_a_decision_during_a_look_wins"
     ),
+    "a write that is under way is called completed": (
+        "tests/vipcore/swap/test_report.py::test_a_row_says_what_is_known_of_its_write"
+    ),
+    "a repair that may not begin has no row": (
+        "tests/vipcore/decision/test_drift.py::test_a_stranger_with_the_address_of_a_lost_vip"
+    ),
+    "the log has the last row of a commit alone": "tests/vipcore/ledger/test_store.py::test_the_log_has_a_line_for_each_row",
+    "what a look saw of the trail is forgotten": (
+        "tests/vipcore/ledger/test_verify.py::test_a_tail_that_was_replaced_with_its_head_is_found"
+    ),
+    "a look reads the whole trail": "tests/vipcore/ledger/test_verify.py::test_a_look_reads_the_newest_rows_only",
 }
 """Line mutants that no seed shows, and the test that fails under each: the simulation has no event for them, or almost never."""
 

@@ -27,12 +27,15 @@ _LOG: Final = logging.getLogger("mirror_vip")
 _WARNINGS: Final = ("failed", "refused", "skipped", "broken", "drift", "unknown", "degraded", "fault", "clock.off")
 """Words in an event's name that make its line a warning."""
 
+_ERRORS: Final = ("audit.broken",)
+
 VALUE_CHARS_MAX: Final = 1000
 
 
 def log(event: str, /, **fields: Any) -> None:
     """One line: the event's name, then `key=value` in the order given, None left out."""
     level = logging.WARNING if any(word in event for word in _WARNINGS) else logging.INFO
+    level = logging.ERROR if event in _ERRORS else level
     if _LOG.isEnabledFor(level):
         _LOG.log(level, "%s", line(event, fields))
 

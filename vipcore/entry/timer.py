@@ -12,6 +12,9 @@ turns. If we die in a pass, the slice's next turn comes with the next round; wor
 dropped only under the etag read before the head, only where that head shows no work, and only where it was so old, when the head
 was read, that no request which wrote it could still commit. So whatever is decided while a pass runs keeps the item that was
 written for it.
+
+A mirror whose turn it is to be looked at has its trail verified after that, once a day and after each start (ledger/verify.py):
+so these looks are as spread as the sweep.
 """
 
 import asyncio
@@ -27,6 +30,7 @@ from vipcore.decision.reconcile import Done, reconcile
 from vipcore.decision.request import HeadChanged
 from vipcore.errors import Refusal, Unreachable
 from vipcore.instants import Instant
+from vipcore.ledger import verify
 from vipcore.ledger.audit import RECONCILER, Caller
 from vipcore.ledger.head import LEASE_MARGIN_S, Head
 from vipcore.ledger.port import Sweep, WorkItem
@@ -134,7 +138,7 @@ class Timer:
             raise Unreachable(f"the table did not answer within {PASS_S:g} s") from None
         caller, begun = Caller(RECONCILER, correlation_id), []
         for index, turn in enumerate(sorted(turns, key=lambda turn: turn.due)):
-            task = loop.create_task(self._attend(turn, caller, index / STARTS_PER_S))
+            task = loop.create_task(self._have_turn(turn, caller, index / STARTS_PER_S))
             self._attending[turn.mirror.name] = task
             task.add_done_callback(partial(self._attended, turn.mirror.name))
             begun.append(task)
@@ -166,6 +170,30 @@ class Timer:
         looked = {name for name, head in heads.items() if name in swept or (whole and head.desired is not None)}
         turns = {name: head for name, head in heads.items() if name in chosen or name in looked}
         return [Turn(mirrors[name], head, outlived.get(name), name in looked) for name, head in turns.items()]
+
+    async def _have_turn(self, turn: Turn, caller: Caller, after_s: float) -> Done | None:
+        """What was done. The trail is looked at afterwards, whatever came of it: no repair waits for that."""
+        done = await self._attend(turn, caller, after_s)
+        if turn.look:
+            await self._verify(turn.head)
+        return done
+
+    async def _verify(self, head: Head) -> None:
+        """Where it is time: look whether the newest rows of the mirror's trail are intact, and say so in the log."""
+        store, log, name = self.controller.store, self.controller.log, head.mirror
+        now, known = store.clock.now(), store.verified.get(name)
+        if not verify.is_due(known, now) or (known is None and head.seq == 0):
+            return
+        try:
+            found = await verify.newest(store.ledger, store.seal, head, known, now)
+        except Unreachable as exc:
+            log("timer.skipped", mirror=name, why=str(exc)[:200])
+            return
+        store.verified[name] = found
+        if found.broken:
+            log("audit.broken", mirror=name, seq=found.broken.seq, detail=found.broken.detail)
+        elif not found.more:
+            log("audit.verified", mirror=name, first=found.first, seq=found.reached.seq, hash=found.reached.hash)
 
     async def _attend(self, turn: Turn, caller: Caller, after_s: float) -> Done | None:
         """What was done; None where it was refused, or could not be done now."""

@@ -6,7 +6,8 @@ from typing import Final
 
 from vipcore.decision.controller import Controller, storage_needed
 from vipcore.errors import Refusal
-from vipcore.ledger.audit import Broken, Link, check_chain
+from vipcore.ledger import verify as verification
+from vipcore.ledger.audit import Broken
 from vipcore.model import Json
 
 AUDIT_LIMIT: Final = 50
@@ -42,37 +43,21 @@ async def verify(controller: Controller, name: str, query: Mapping[str, str]) ->
     """
     controller.mirror(name)
     first, limit = _number(query, "from", 1), _number(query, "limit", VERIFY_LIMIT, VERIFY_LIMIT_MAX)
-    ledger, seal = controller.ledger, controller.config.seal
+    ledger = controller.ledger
     with storage_needed():
         head = await ledger.load_head(name)
-        start = Link()
         if first > head.seq + 1:
             raise Refusal("body-invalid", f"?from={first} lies behind the end of the trail, row {head.seq}.")
-        if first > 1:
-            before = await ledger.load_row(name, first - 1)
-            if before is None:
-                return _broken(0, first - 1, f"row {first - 1} is missing")
-            start = Link(first - 1, before.hash, first - 1 if before.keyed else None)
-        # One more than is checked, so that rows behind the end that the head tells are seen.
-        rows = await ledger.rows_from(name, first, limit=limit + 1)
-        wanted = min(limit, head.seq - start.seq)
-        behind = rows[wanted:] if start.seq + wanted == head.seq else []
-        # Rows committed since the head was read are the next look's; the head read after them must know of them.
-        newest = (await ledger.load_head(name)).seq if behind else head.seq
-    reached, read = check_chain(name, rows[:wanted], start, seal), len(rows[:wanted])
-    if isinstance(reached, Broken):
-        return _broken(read, reached.seq, reached.detail)
-    if read < wanted:
-        detail = f"the head says {head.seq} rows; row {reached.seq + 1} is missing, and so are those after it in this page"
-        return _broken(read, reached.seq + 1, detail)
-    if reached.seq == head.seq and reached.hash != head.head_hash:
-        return _broken(read, reached.seq, "the last row's hash is not the head's: the tail was replaced")
-    if any(not head.seq < row.seq <= newest for row in behind):
-        detail = f"the head says {head.seq} rows, and there are rows behind it: it was set back or removed, or they are forged"
-        return _broken(len(rows), head.seq + 1, detail)
-    answer: Json = {"intact": True, "records": read, "head_hash": reached.hash, "keyed_from": reached.keyed_from}
-    return answer | ({"next": reached.seq + 1} if reached.seq < head.seq else {})
+        start = await verification.before(ledger, name, first)
+        if isinstance(start, Broken):
+            return _broken(0, start)
+        found = await verification.page(ledger, controller.config.seal, head, start, limit)
+    if found.broken is not None:
+        return _broken(found.records, found.broken)
+    reached = found.reached
+    answer: Json = {"intact": True, "records": found.records, "head_hash": reached.hash, "keyed_from": reached.keyed_from}
+    return answer | ({"next": reached.seq + 1} if found.more else {})
 
 
-def _broken(records: int, seq: int, detail: str) -> Json:
-    return {"intact": False, "records": records, "broken_seq": seq, "detail": detail}
+def _broken(records: int, broken: Broken) -> Json:
+    return {"intact": False, "records": records, "broken_seq": broken.seq, "detail": broken.detail}

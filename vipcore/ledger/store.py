@@ -17,6 +17,7 @@ from vipcore.ledger import audit, rebuild
 from vipcore.ledger.audit import Entry, Row, Seal
 from vipcore.ledger.head import Head
 from vipcore.ledger.port import Ledger
+from vipcore.ledger.verify import Verified
 from vipcore.ports import Clock, Log
 
 Change = Callable[[Head], tuple[Head, Sequence[Entry]]]
@@ -56,6 +57,8 @@ class Store:
     log: Log
     started_at: float = field(default_factory=lambda: asyncio.get_running_loop().time(), init=False)
     """When this process began, in loop seconds."""
+    verified: dict[str, Verified] = field(default_factory=dict, init=False)
+    """Mirror -> the last look at its trail that this process made by itself (the timer's, ledger/verify.py)."""
     _time_asked: asyncio.Future[None] | None = field(default=None, init=False)
 
     async def arrival(self) -> Instant:

@@ -93,10 +93,12 @@ def test_log_goes_to_its_logger_with_a_level(caplog: pytest.LogCaptureFixture) -
     caplog.set_level(logging.INFO, logger="mirror_vip")
 
     log("audit.head", mirror="PROD", seq=1)
+    log("audit.broken", mirror="PROD", seq=1)
     log("timer.skipped", why="away")
 
     assert [(record.levelname, record.message) for record in caplog.records] == [
         ("INFO", "audit.head mirror=PROD seq=1"),
+        ("ERROR", "audit.broken mirror=PROD seq=1"),
         ("WARNING", "timer.skipped why=away"),
     ]
 

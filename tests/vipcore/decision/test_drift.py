@@ -136,10 +136,10 @@ async def test_a_stranger_with_the_address_of_a_lost_vip() -> None:
     harness.cloud.stranger(harness.cloud.nic_named("thief"), "takes-address", address="10.0.0.254")
     await timer(node, 3 * A_WHILE)
     assert harness.holders() == ["thief"]
-    (found,) = [row.columns for row in await harness.trail() if row.columns["Event"] == "drift.found"]
-    assert found["Outcome"] == "address-taken"
-    assert re.search(r"The VIP is on no NIC.+It is not repaired \(address-taken\): .*thief", found["Detail"])
-    assert (await harness.head()).drift == found["Detail"]
+    (told,) = [row.columns for row in await harness.trail() if row.columns["Event"] == "drift.found"]
+    assert told["Outcome"] == "address-taken"
+    assert re.search(r"The VIP is on no NIC.+It is not repaired \(address-taken\): .*thief", told["Detail"])
+    assert (await harness.head()).drift == told["Detail"]
 
     drop(harness, "thief")
     await timer(node, A_WHILE)

@@ -132,6 +132,9 @@ async def test_the_log_has_a_line_for_each_row() -> None:
     harness = Harness()
     node = harness.node("n1")
 
+    await node.freeze()
+    await refused(node.claim("MIRRORB", claim_id="c41"))  # one commit of two rows
+    await node.unfreeze()
     await agent(node, "MIRRORB", claim_id="c41")
 
     logged: list[dict[str, Any]] = [fields for event, fields in node.log if event == "audit.head"]
