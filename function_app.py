@@ -7,9 +7,10 @@ thread meanwhile, so that indexing is not kept waiting and the first claim finds
 import asyncio
 import importlib
 import json
-import logging
 import os
 import threading
+import time
+import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
@@ -19,6 +20,7 @@ from typing import Any, Final
 import azure.functions as func
 
 from vipcore import VERSION
+from vipcore.adapters.log import log
 from vipcore.decision.controller import Controller
 from vipcore.entry import bodies, claims, freezes, health, signatures, text, trail
 from vipcore.entry.timer import Timer
@@ -26,14 +28,14 @@ from vipcore.errors import Refusal
 from vipcore.limits import ANSWER_S_MAX
 from vipcore.settings import environment
 
-_LOG: Final = logging.getLogger("mirror_vip")
 _CONFIG: Final = environment.load(os.environ, Path(__file__).parent)
 
 UseCase = Callable[[Controller, str, func.HttpRequest, str], Awaitable[Mapping[str, Any] | bodies.Text]]
 """What a route calls, with the controller, the path's mirror, the request and its correlation id."""
 
+log("app.started", version=VERSION, **_CONFIG.told(os.environ))
 for _fault in _CONFIG.faults:
-    _LOG.error("configuration.fault %s", _fault)
+    log("configuration.fault", where=_fault.where, detail=_fault.what)
 if not _CONFIG.fatal:
     threading.Thread(target=importlib.import_module, args=("vipcore.adapters.wiring",), name="warm-up", daemon=True).start()
 
@@ -51,21 +53,25 @@ def _timer() -> Timer:
 
 async def _answered(req: func.HttpRequest, use_case: UseCase) -> func.HttpResponse:
     """The use case's answer, or its refusal's problem document. Nothing else leaves: a defect is logged and named `internal`."""
-    correlation_id, name = str(uuid.uuid4()), req.route_params.get("mirror", "")
+    correlation_id, name, began = str(uuid.uuid4()), req.route_params.get("mirror", ""), time.monotonic()
+
+    def tell(event: str, **fields: Any) -> None:
+        ms = round((time.monotonic() - began) * 1000)
+        log(event, mirror=name or None, ms=ms, correlation=correlation_id, method=req.method, **fields)
+
     try:
         async with asyncio.timeout(ANSWER_S_MAX):
             answer = _encoded(await use_case(_timer().controller, name, req, correlation_id), correlation_id)
-        _LOG.info("answered status=%d correlation=%s", answer.status_code, correlation_id)
+        tell("request.answered", status=answer.status_code)
         return answer
     except TimeoutError:
         refusal = Refusal("busy", "This could not be finished within a request's time; try the same again.")
     except Refusal as caught:
         refusal = caught
     except Exception:  # noqa: BLE001  # the last resort at the edge: no stack trace may leave
-        _LOG.exception("internal correlation=%s", correlation_id)
+        tell("request.failed", detail=traceback.format_exc())
         refusal = Refusal("internal", "A defect of the controller; its log has the details under this correlation id.")
-    level = logging.WARNING if refusal.status >= 500 else logging.INFO
-    _LOG.log(level, "refused status=%d code=%s correlation=%s", refusal.status, refusal.code, correlation_id)
+    tell("request.refused", status=refusal.status, code=refusal.code, detail=refusal.detail)
     problem = bodies.problem(refusal, correlation_id, req.url)
     retry = {"Retry-After": str(refusal.retry_after_s)} if refusal.retry_after_s is not None else {}
     return _encoded(problem, correlation_id, refusal.status, bodies.PROBLEM_TYPE, **retry)
@@ -136,17 +142,20 @@ for _name, _route in _ROUTES.items():
 
 
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-async def get_health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  # the binding's name
+async def get_health(req: func.HttpRequest) -> func.HttpResponse:  # the binding's name
     """Whether the app is configured, and its clock right; tells nothing else."""
     correlation_id, code, health = str(uuid.uuid4()), 503 if _CONFIG.fatal else 200, _CONFIG.status
     if health == "ok" and _timer.cache_info().currsize and _timer().controller.clock.is_off:
         health = "degraded"
-    _LOG.info("answered status=%d health=%s correlation=%s", code, health, correlation_id)
+    log("request.answered", correlation=correlation_id, method=req.method, status=code, health=health)
     return _encoded({"status": health}, correlation_id, code)
 
 
 @app.timer_trigger(schedule=environment.schedule(os.environ), arg_name="timer", run_on_startup=False, use_monitor=False)
 async def reconcile_timer(timer: func.TimerRequest) -> None:  # noqa: ARG001  # the binding's name
     """Finish what is unfinished, and look for drift."""
-    if not _CONFIG.fatal:
+    if _CONFIG.fatal:
+        for fault in _CONFIG.faults:
+            log("configuration.fault", where=fault.where, detail=fault.what)
+    else:
         await _timer().run_pass(str(uuid.uuid4()))

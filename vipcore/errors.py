@@ -42,6 +42,13 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = {code: status for code, (status, _) i
 RETRY_AFTER_S: Final[Mapping[str, int]] = {code: wait_s for code, (_, wait_s) in _CODES.items() if wait_s is not None}
 
 
+NEEDS_SOMEBODY: Final = frozenset({
+    "flapping", "address-taken", "configuration-invalid", "internal", "azure-denied", "azure-failed", "storage-unavailable",
+    "identity-unavailable",
+})  # fmt: skip
+"""The codes at which somebody should look; the others pass by themselves, or are the caller's to mend."""
+
+
 class VipError(Exception):
     """Root of everything this application raises on purpose."""
 

@@ -127,6 +127,8 @@ class Harness:
         self.no_token_until = 0.0
         self.on_their_way: list[asyncio.Task[None]] = []
         self.graves: list[asyncio.Future[None]] = []
+        self.lines: list[tuple[Instant, str, dict[str, Any]]] = []
+        """The log of all instances."""
         self.journal = Journal(docs={nic.name: nic.doc for nic in self.cloud.nics.values()})
         self._genuine_record = self.cloud.record
         self.cloud.record = self._record  # type: ignore[method-assign]  # the one place where every change of a NIC passes
@@ -287,6 +289,7 @@ class Node:
     def write_log(self, event: str, /, **fields: Any) -> None:
         """Keep a line of the log."""
         self.log.append((event, fields))
+        self.harness.lines.append((self.harness.now(), event, fields))
 
     # -- life ----------------------------------------------------------------------------------------------------------
     def kill(self) -> None:

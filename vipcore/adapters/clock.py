@@ -64,7 +64,10 @@ class TableClock:
         self._offset = min(max(known, least), most)
         was_off, self.is_off = self.is_off, not least - LEASE_MARGIN_S <= wall <= most + LEASE_MARGIN_S
         if self.is_off != was_off:
-            self._log("clock.off" if self.is_off else "clock.right", by_s=round(wall - self._offset, 1))
+            said = (
+                "The table's time decides, not this machine's clock." if self.is_off else "This machine's clock is right again."
+            )
+            self._log("clock.off" if self.is_off else "clock.right", by_s=round(wall - self._offset, 1), detail=said)
 
     def new_id(self) -> str:
         """A fresh UUID text."""

@@ -41,7 +41,7 @@ class HttpProbes:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             why = f"{type(exc).__name__} {str(exc)[:200]}".rstrip()
         if why and why != self.unread.get(url):
-            self.log("page.unknown", member=member.name, url=url, why=why)
+            self.log("page.unknown", member=member.name, url=url, detail=f"The status page says nothing: {why}")
         self.unread.pop(url, None)
         if why:
             self.unread[url] = why

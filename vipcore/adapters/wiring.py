@@ -1,13 +1,12 @@
-"""Puts the adapters together, once per process, from a configuration without fatal faults; the log among them."""
+"""Puts the adapters together, once per process, from a configuration without fatal faults."""
 
 import asyncio
-import json
 import logging
 import os
 import socket
 import uuid
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from azure.identity.aio import ManagedIdentityCredential
 
@@ -15,6 +14,7 @@ from vipcore.adapters.arm import ArmTransport
 from vipcore.adapters.clock import TableClock
 from vipcore.adapters.connections import Connections
 from vipcore.adapters.ledger import TableLedger
+from vipcore.adapters.log import log
 from vipcore.adapters.probes import HttpProbes
 from vipcore.adapters.table import Table
 from vipcore.adapters.token import Identity
@@ -22,33 +22,6 @@ from vipcore.arm.client import Arm
 from vipcore.decision.controller import Controller
 from vipcore.ledger.store import Store
 from vipcore.settings.environment import Config
-
-_LOG: Final = logging.getLogger("mirror_vip")
-_WARNINGS: Final = ("failed", "refused", "skipped", "broken", "drift", "unknown", "degraded", "fault", "clock.off")
-"""Words in an event's name that make its line a warning."""
-
-_ERRORS: Final = ("audit.broken",)
-
-VALUE_CHARS_MAX: Final = 1000
-
-
-def log(event: str, /, **fields: Any) -> None:
-    """One line: the event's name, then `key=value` in the order given, None left out."""
-    level = logging.WARNING if any(word in event for word in _WARNINGS) else logging.INFO
-    level = logging.ERROR if event in _ERRORS else level
-    if _LOG.isEnabledFor(level):
-        _LOG.log(level, "%s", line(event, fields))
-
-
-def line(event: str, fields: Mapping[str, Any]) -> str:
-    """The text of a log line. Values with anything but plain ASCII become JSON strings: one line stays one."""
-    return " ".join([event, *(f"{key}={_text(value)}" for key, value in fields.items() if value is not None)])
-
-
-def _text(value: Any) -> str:
-    text = str(value)[:VALUE_CHARS_MAX]
-    plain = text.isascii() and text.isprintable() and text and not set(text) & set(' "=\\')
-    return text if plain else json.dumps(text).replace("\x7f", "\\u007f")
 
 
 class Wired(NamedTuple):
@@ -72,8 +45,8 @@ class Wired(NamedTuple):
 
 def build(config: Config, *, environ: Mapping[str, str] = os.environ) -> Wired:
     """A controller with the real adapters. Opens nothing: connections are opened in the event loop that first uses them."""
-    for noisy in ("azure", "msal"):  # a log line per HTTP request would cost more than the request's own work
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for noisy in ("azure", "msal"):  # they log every HTTP request, and warn of what our own lines tell with what to do
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     pool, app_identity = Connections(), identity(config)
     transport = ArmTransport(endpoint=config.arm_endpoint, audience=config.arm_audience, identity=app_identity, connections=pool)
     clock = TableClock(log)

@@ -69,7 +69,9 @@ class Admission:
     async def count(self, code: str) -> None:
         """One more failure, in the log too."""
         self._counts[code] += 1
-        self._store.log("authentication.failed", code=code)
+        self._store.log(
+            "authentication.failed", code=code, detail="A claim was not signed with a usable key; nothing was read for it."
+        )
         await self.flush()
 
     async def flush(self) -> None:

@@ -40,7 +40,7 @@ async def check_drift(
         return False
     found_as = observed.other_definitions()
     if found_as and not document.may_change(controller, head):
-        controller.log("document.old", mirror=mirror.name, detail=" ".join(found_as))
+        controller.log("document.old", mirror=mirror.name, correlation=caller.correlation_id, detail=" ".join(found_as))
         return False
     request = timer_request(mirror, desired, head.began, caller)
     writing = {document.name_now(mirror, head, name) for name in head.late_writes.members}
@@ -108,8 +108,6 @@ async def _report(
         sentence = f"{sentence} It is not repaired ({refusal.code})." if refusal.status == 503 else told
     if sentence is not None and head.drift == sentence:
         return
-    if head.drift != sentence:
-        controller.log("drift.found" if sentence else "drift.over", mirror=head.mirror, detail=told or "")
 
     if head.drift != sentence:
         await controller.ledger.put_work_item(head.mirror)

@@ -98,7 +98,8 @@ async def _act(controller: Controller, mirror: Mirror, head: Head, caller: Calle
     act = act_for(mirror, head, now)
     if head.desired is not None and mirror.member(head.desired) is None and act is not Act.LEAVE:
         # Nothing leads to a member that the document no longer has; a recorded claim of another may.
-        controller.log("desired.unknown", mirror=mirror.name, member=head.desired)
+        said = f"{head.desired} should hold the VIP and is no member of the mirrors document any more; move the VIP to a member."
+        controller.log("desired.unknown", mirror=mirror.name, member=head.desired, correlation=caller.correlation_id, detail=said)
     if act is Act.JUDGE and head.recorded_claim is not None:
         unfinished = act_for(mirror, head, now, judged=True) is Act.FINISH
         await _judge_again(controller, mirror, head, head.recorded_claim, caller, now)
@@ -275,7 +276,8 @@ async def _judge_again(
         except Refusal as refusal:
             if refusal.code != "claim-superseded":
                 # A claim that still cannot be carried out keeps nothing else waiting.
-                controller.log("timer.refused", mirror=mirror.name, code=refusal.code, detail=refusal.detail[:300])
+                told = {"to": recorded.member, "claim": recorded.claim_id, "correlation": caller.correlation_id}
+                controller.log("timer.refused", mirror=mirror.name, **told, code=refusal.code, detail=refusal.detail)
                 return
             why = refusal.detail
 

@@ -7,6 +7,8 @@ Each mirror has a task of its own, and the pass is over after `PASS_S`, whatever
 other waiting. Tasks that are still under way go on, each bounded by its own times; later passes of this process leave their
 mirrors alone. If we die, they are drivers that died.
 
+Every five minutes the log has one line of what the passes saw (`timer.pass`); its silence means that the timer stands still.
+
 Order of effects: worklist and sweep are read, then the heads, then the sweep's new place is written, then the mirrors have their
 turns. If we die in a pass, the slice's next turn comes with the next round; work that was begun is on the worklist. An item is
 dropped only under the etag read before the head, only where that head shows no work, and only where it was so old, when the head
@@ -20,10 +22,12 @@ so these looks are as spread as the sweep.
 import asyncio
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
+from vipcore import VERSION
 from vipcore.arm.rate_limit import BACKGROUND, ORDER
 from vipcore.decision.controller import Controller, storage_needed
 from vipcore.decision.reconcile import Done, reconcile
@@ -51,6 +55,9 @@ SWEEP_S: Final = 540.0
 SWEEP_MIN: Final = 10
 FIRST_SWEEP_S: Final = 30.0
 FAILED_S: Final = 3600.0
+TELL_S: Final = 285.0
+"""The log has a line of the passes every five minutes: a pass may end some seconds earlier than the tenth one before it."""
+
 STARTS_PER_S: Final = 100.0
 """Turns that a pass begins: claims get their share of the event loop."""
 
@@ -98,6 +105,9 @@ class Timer:
         self._running = False
         self._seen: dict[WorkItem, float] = {}
         """The items that the last pass read, and when (loop seconds) this process first saw each."""
+        self._marks: dict[str, frozenset[str]] = {}
+        """Mirror -> what its head said when a pass last read it."""
+        self._told_at = float("-inf")
 
     async def run_pass(self, correlation_id: str) -> Passed:
         """One pass. Errors of one mirror are logged and leave the others alone; Unreachable ends the pass quietly.
@@ -109,7 +119,8 @@ class Timer:
         try:
             return await self._pass(correlation_id)
         except Unreachable as exc:
-            self.controller.log("timer.skipped", why=str(exc)[:200])
+            said = f"No mirror was looked at, for want of the table: {exc}"
+            self.controller.log("timer.skipped", correlation=correlation_id, detail=said)
             return Passed(left=len(self._attending))
 
     async def run_now(self, correlation_id: str) -> Json:
@@ -126,6 +137,23 @@ class Timer:
             return await self._attend_all(correlation_id, whole=whole)
         finally:
             self._running = False
+            self._tell(correlation_id)
+
+    def _tell(self, correlation_id: str) -> None:
+        """The line of the passes, and each fault of the configuration once more: what was logged at start may be lost."""
+        now, controller = asyncio.get_running_loop().time(), self.controller
+        if now - self._told_at < TELL_S:
+            return
+        self._told_at, config = now, controller.config
+        health = "degraded" if controller.clock.is_off else config.status
+        counts = Counter(mark for name, marks in self._marks.items() if name in config.mirrors for mark in marks)
+        seen = {mark: counts[mark] for mark in ("unfinished", "recorded", "frozen", "drift")}
+        told = {"mirrors": len(config.mirrors), "seen": len(self._marks), "faults": len(config.faults), **seen}
+        controller.log(
+            "timer.pass", correlation=correlation_id, version=VERSION, health=health, **told, left=len(self._attending)
+        )
+        for fault in config.faults:
+            controller.log("configuration.fault", where=fault.where, detail=fault.what)
 
     async def _attend_all(self, correlation_id: str, *, whole: bool) -> Passed:
         controller, loop = self.controller, asyncio.get_running_loop()
@@ -164,9 +192,10 @@ class Timer:
         chosen = {*swept, *items, *following} - set(self._attending)
         names = [name for name in mirrors if name in chosen or (whole and name not in self._attending)]
         heads = await ledger.load_heads(names)
+        self._marks |= {name: frozenset(_marks(head)) for name, head in heads.items()}
         await ledger.save_sweep(reached)
         for name in set(names) - set(heads):
-            controller.log("timer.skipped", mirror=name, why="its head row is damaged")
+            controller.log("head.damaged", mirror=name, detail="Delete this mirror's head row: it is rebuilt from the trail.")
         looked = {name for name, head in heads.items() if name in swept or (whole and head.desired is not None)}
         turns = {name: head for name, head in heads.items() if name in chosen or name in looked}
         return [Turn(mirrors[name], head, outlived.get(name), name in looked) for name, head in turns.items()]
@@ -187,7 +216,7 @@ class Timer:
         try:
             found = await verify.newest(store.ledger, store.seal, head, known, now)
         except Unreachable as exc:
-            log("timer.skipped", mirror=name, why=str(exc)[:200])
+            log("timer.later", mirror=name, detail=f"Its trail is verified later: {exc}")
             return
         store.verified[name] = found
         if found.broken:
@@ -198,7 +227,8 @@ class Timer:
     async def _attend(self, turn: Turn, caller: Caller, after_s: float) -> Done | None:
         """What was done; None where it was refused, or could not be done now."""
         ORDER.set((BACKGROUND, turn.due))
-        name, log = turn.mirror.name, self.controller.log
+        name = turn.mirror.name
+        log = partial(self.controller.log, mirror=name, correlation=caller.correlation_id)
         try:
             await asyncio.sleep(after_s)
             async with asyncio.timeout(ATTEND_S):
@@ -207,20 +237,28 @@ class Timer:
                 await self.controller.ledger.drop_work_item(turn.outlived)
             return done
         except Refusal as refusal:
-            log("timer.refused", mirror=name, code=refusal.code, detail=refusal.detail[:300])
+            log("timer.refused", to=turn.head.desired, code=refusal.code, detail=refusal.detail)
         except HeadChanged:
-            log("timer.overtaken", mirror=name)
+            log("timer.overtaken", detail="Somebody else decided meanwhile; a later pass looks again.")
         except TimeoutError:
-            log("timer.skipped", mirror=name, why="Azure's limit of reads left it no turn; a later pass looks again")
+            log("timer.later", detail="Azure's limit of reads left this mirror no turn; a later pass looks again.")
         except Unreachable as exc:
-            log("timer.skipped", mirror=name, why=str(exc)[:200])
+            log("timer.later", detail=f"The table did not serve this mirror; a later pass looks again: {exc}")
         return None
 
     def _attended(self, name: str, task: asyncio.Task[Done | None]) -> None:
         """The mirror's turn is over, in its pass or later."""
         del self._attending[name]
         if not task.cancelled() and (defect := task.exception()):
-            self.controller.log("timer.failed", mirror=name, what=repr(defect)[:300])
+            self.controller.log("timer.failed", mirror=name, detail=f"A defect of the controller: {defect!r}")
+
+
+def _marks(head: Head) -> Iterator[str]:
+    """What the line of the passes counts."""
+    yield from ["unfinished"] if head.swap is not None else []
+    yield from ["recorded"] if head.recorded_claim is not None else []
+    yield from ["frozen"] if head.frozen is not None else []
+    yield from ["drift"] if head.drift is not None else []
 
 
 def slice_of(names: Sequence[str], sweep: Sweep | None, now: Instant) -> tuple[list[str], Sweep]:

@@ -13,7 +13,7 @@ from typing import Final
 from vipcore import instants
 from vipcore.errors import CommitUnknown, Stale, Unreachable
 from vipcore.instants import Instant
-from vipcore.ledger import audit, rebuild
+from vipcore.ledger import audit, rebuild, story
 from vipcore.ledger.audit import Entry, Row, Seal
 from vipcore.ledger.head import Head
 from vipcore.ledger.port import Ledger
@@ -150,7 +150,6 @@ class Store:
             stored = await self.ledger.commit(after, sealed)
         except (Stale, CommitUnknown):
             return await self.ledger.load_head(head.mirror)
-        self.log("head.rebuilt", mirror=stored.mirror, detail=str(entry.columns["Detail"]))
         self._trust(sealed)
         return stored
 
@@ -162,7 +161,7 @@ class Store:
             newest = await self.ledger.load_row(head.mirror, head.seq)
             alg = str(newest.columns.get("Alg")) if newest else None
         if why := self.seal.why_not_after(alg or ""):
-            self.log("audit.key", mirror=head.mirror, why=why)
+            self.log("audit.key", mirror=head.mirror, detail=f"Nothing is written to this mirror's trail: {why}.")
             raise WrongSeal(why)
         at = instants.to_text(self.clock.now())
         rows = audit.append(head.mirror, head.seq, head.head_hash, entries, at=at, epoch=new.epoch, seal=self.seal)
@@ -171,8 +170,9 @@ class Store:
         return replace(new, alg=alg, etag=head.etag), rows
 
     def _trust(self, rows: Sequence[Row]) -> None:
-        """The second place of trust, a line a row: a hash that only the log has shows that a tail of the table was cut off."""
+        """The row's own line, and the second place of trust: a hash that only the log has shows that a tail was cut off."""
         for row in rows:
+            self.log(str(row.columns["Event"]), **story.fields(row))
             told = {field: row.columns.get(column) for field, column in _TOLD.items()}
             self.log("audit.head", mirror=row.mirror, seq=row.seq, **told, hash=row.hash)
 

@@ -65,6 +65,21 @@ class Config:
         """`ok`, `degraded` or `misconfigured`, as `/health` says it."""
         return "misconfigured" if self.fatal else "degraded" if self.faults else "ok"
 
+    def told(self, environ: Mapping[str, str]) -> dict[str, str | int]:
+        """What the log says of it at start: settings by name alone, since values may be secrets; mirrors with their members."""
+        names = sorted(name for name in environ if name.startswith("VIP_") or name == "AZURE_CLIENT_ID")
+        served = "; ".join(
+            f"{mirror.name} ({', '.join(member.name for member in mirror.members)})" for mirror in self.mirrors.values()
+        )
+        return {
+            "health": self.status,
+            "mirrors": len(self.mirrors),
+            "keys": len(self.keys),
+            "faults": len(self.faults),
+            "settings": " ".join(names),
+            "detail": f"Served: {served or 'no mirror'}.",
+        }
+
     def why_no_key(self, mirror: str, member: str) -> str | None:
         """Why no claim of this member can be verified, and what to do, or None."""
         ids = self.keys_of.get((mirror, member), ())

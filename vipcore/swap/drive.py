@@ -193,6 +193,11 @@ class Drive:
                 await self.pause(subscription.poll_after(elapsed, self.jitter()))
                 await self.read(member)
 
+    def log(self, event: str, /, **fields: Any) -> None:
+        """A line about this swap, where no row tells it."""
+        claim, correlation = self.lease.head.claim_id, self.caller.correlation_id
+        self.store.log(event, mirror=self.mirror.name, claim=claim, correlation=correlation, **fields)
+
     def entry(self, event: str, **columns: Any) -> Entry:
         """A row about this swap: who drives it, for whom, under which ids."""
         head = self.lease.head

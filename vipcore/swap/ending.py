@@ -66,8 +66,8 @@ def _changed_otherwise(drive: Drive) -> list[str]:
         shown = drive.observed[member]
         where = nic.differences(before, shown.document, drive.mirror.vips) if isinstance(shown, Nic) else []
         if where:
-            drive.store.log("nic.differs", mirror=drive.mirror.name, member=member, where=",".join(where)[:500])
             found.append(f"The NIC of {member} also changed at {', '.join(where)[:200]}; our write did not change that.")
+            drive.log("nic.differs", member=member, detail=found[-1])
     return found
 
 
@@ -118,7 +118,8 @@ async def fail(drive: Drive, refusal: Refusal) -> None:
         return
     except Unreachable:
         drive.report.add(row)
-        drive.store.log("swap.unrecorded", mirror=drive.mirror.name, code=refusal.code)
+        said = f"The swap failed, and its row waits until the table is back: {refusal.detail}"
+        drive.log("swap.unrecorded", to=head.desired, code=refusal.code, detail=said)
 
 
 async def let_go(drive: Drive, head: Head) -> None:
@@ -127,7 +128,8 @@ async def let_go(drive: Drive, head: Head) -> None:
     try:
         await _hand_over(drive, head)
     except Unreachable:
-        drive.store.log("lease.kept", mirror=drive.mirror.name, why="the table did not answer")
+        said = "The table did not answer, so the lease was not given back; it runs out by itself."
+        drive.log("lease.kept", detail=said)
 
 
 def _tell_the_rest(drive: Drive) -> None:

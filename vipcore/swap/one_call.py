@@ -84,7 +84,7 @@ async def _not_accepted(drive: Drive, nics: dict[str, Nic], exc: ArmError | NotS
             await drive.pause(exc.retry_after_s or 1.0)
             await drive.read(*nics)
             return True
-        drive.store.log("move.refused", mirror=drive.mirror.name, why=str(exc)[:300])
+        drive.log("one-call.refused", detail=f"Azure refused the move in one call; two writes follow: {exc}")
         return False
     for member in nics:
         drive.in_flight.lost(member)

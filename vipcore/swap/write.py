@@ -148,7 +148,8 @@ async def _not_accepted(drive: Drive, step: Step, exc: ArmError | NotSent | NoRe
     """Judge a write that was not accepted: read the NIC, so that the caller plans anew, or raise."""
     drive.attempts.failed(step.member, exc)
     if isinstance(exc, ArmError):
-        drive.store.log("nic.refused", mirror=drive.mirror.name, member=step.member, code=exc.code, request=exc.request_id)
+        detail = f"Azure refused to {step.kind.value} at the NIC of {step.member}: {exc.message}"
+        drive.log("nic.refused", member=step.member, code=exc.code, request=exc.request_id or None, detail=detail)
         match exc.cause:
             case Cause.ADDRESS if step.kind in (Kind.ATTACH, Kind.REPAIR):
                 raise exc
@@ -260,8 +261,9 @@ async def _ended_badly(drive: Drive, written: Written, exc: ArmError) -> bool:
     """The write already has its row; the failure goes into the row that ends the swap."""
     member = written.step.member
     drive.attempts.failed(member, exc)
-    drive.store.log("operation.ended", mirror=drive.mirror.name, member=member, code=exc.code, request=written.request_id)
-    drive.report.note(f"The operation {written.request_id} on the NIC of {member} ended with {exc.code}: {exc.message}")
+    said = f"The operation {written.request_id} on the NIC of {member} ended with {exc.code}: {exc.message}"
+    drive.log("operation.ended", member=member, code=exc.code, request=written.request_id, detail=said)
+    drive.report.note(said)
     if (
         written.step.kind is Kind.ATTACH
         and drive.attempts.writes.get(member, 0) >= TRIES_MAX // 2

@@ -10,6 +10,7 @@ import hmac
 import http.client
 import json
 import os
+import re
 import secrets
 import time
 import uuid
@@ -21,6 +22,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from serve import process
+from vipcore.adapters.log import BY_CODE, EVENTS
 
 FLEET: Final = 90
 SUBSCRIPTION: Final = "00000000-0000-0000-0000-000000000000"
@@ -356,3 +358,19 @@ def leaks(client: HttpClient) -> list[str]:
     for mirror in client.mirrors:
         found += [key_id for key_id, (_, secret) in mirror.keys.items() if secret.hex() in text]
     return found
+
+
+_LINE = re.compile(r'\S+ \S+ (INFO|WARNING|ERROR) mirror_vip ([a-z.-]+)(?: [a-z_]+=(?:"(?:[^"\\=]|\\.)*"|[!-~]+))*')
+
+
+def odd_lines(log: Path) -> list[str]:
+    """Lines of the app's log that have not the one form, or another level than their event. Empty is what a test wants."""
+    odd = []
+    for text in log.read_text(errors="replace").splitlines():
+        if " mirror_vip " not in text:
+            continue
+        match = _LINE.fullmatch(text)
+        levels = {"INFO": 20, "WARNING": 30, "ERROR": 40}
+        if match is None or EVENTS.get(match[2]) not in (levels[match[1]], BY_CODE):
+            odd.append(text)
+    return odd

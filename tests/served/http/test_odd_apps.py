@@ -75,7 +75,7 @@ def test_log_names_every_fault_and_no_secret(misconfigured: tuple[str, Path]) ->
         "VIP_TABLE", "VIP_KEY_M00000_A", "VIP_KEY_M00000_B", "VIP_ARM_ENDPOINT", "VIP_MAX_CHANGES", "VIP_AUDIT_KEY",
         "VIP_RECONCILE_SCHEDULE", "/mirrors/BROKEN", "VIP_KEY_UNSET",
     ):  # fmt: skip
-        assert f"configuration.fault {where}" in text
+        assert f"configuration.fault where={where}" in text
     for secret in ("c2VjcmV0LXNlY3JldC1zZWNyZXQ=", "not base64, and secret", "c2hvcnQtYW5kLXNlY3JldA=="):
         assert secret not in text
 

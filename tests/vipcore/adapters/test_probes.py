@@ -162,7 +162,7 @@ async def test_page_that_says_nothing_leaves_its_reason(tmp_path: pathlib.Path) 
     """Why a page could not be read is kept, and logged once, until the page is read; also for a certificate of a private CA."""
     lines: list[str] = []
     connections = Connections()
-    probes = HttpProbes(connections, lambda event, /, **fields: lines.append(f"{event} {fields['member']} {fields['why']}"))
+    probes = HttpProbes(connections, lambda event, /, **fields: lines.append(f"{event} {fields['member']} {fields['detail']}"))
     untrusted = await asyncio.start_server(
         lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=Authority(tmp_path, "private").server("127.0.0.1")
     )

@@ -1,9 +1,8 @@
-"""What is put together, and the log line."""
+"""What is put together."""
 
 import asyncio
 import contextlib
 import gc
-import logging
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ from aiohttp import web
 
 from tests.vipcore.adapters.wire import Seen, scripted
 from vipcore.adapters import wiring
-from vipcore.adapters.wiring import line, log
 from vipcore.arm.port import ArmRequest
 from vipcore.errors import Unreachable
 from vipcore.model import Member, Page
@@ -73,34 +71,6 @@ def test_instance_is_named_after_its_host_and_is_one_of_a_kind() -> None:
 
     assert len(names) == 100
     assert any(name.startswith("01234567-") for name in names)
-
-
-@pytest.mark.parametrize(
-    "value", ["a\nb", "a\r\nfake.event x=1", 'a "quoted" b', "ä", "\x1b[31m", "\x7f", "\u2028", "", "a=b", "\\"]
-)
-def test_one_event_is_one_line(value: str) -> None:
-    """No value can begin a line, a field or an escape sequence of its own."""
-    text = line("claim.refused", {"actor": value, "epoch": 7, "member": None, "plain": "key:mirrora-1"})
-
-    assert text.isascii()
-    assert text.isprintable()
-    assert text.startswith('claim.refused actor="')
-    assert text.endswith('" epoch=7 plain=key:mirrora-1')
-
-
-def test_log_goes_to_its_logger_with_a_level(caplog: pytest.LogCaptureFixture) -> None:
-    """Trouble is a warning, everything else is information."""
-    caplog.set_level(logging.INFO, logger="mirror_vip")
-
-    log("audit.head", mirror="PROD", seq=1)
-    log("audit.broken", mirror="PROD", seq=1)
-    log("timer.skipped", why="away")
-
-    assert [(record.levelname, record.message) for record in caplog.records] == [
-        ("INFO", "audit.head mirror=PROD seq=1"),
-        ("ERROR", "audit.broken mirror=PROD seq=1"),
-        ("WARNING", "timer.skipped why=away"),
-    ]
 
 
 def test_connections_are_closed_when_the_loop_ends(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,18 +14,19 @@ from simulator import worlds
 from simulator.core.faults import Answer, Ends, Hangs, Match
 from simulator.core.switches import Switches
 from tests.promises.harness import Fate, Harness, Node, parsed
-from tests.promises.helpers import DETACH, NIC_B, assert_kept, document, events, puts, refused, timer, virtual
+from tests.promises.helpers import ATTACH, DETACH, NIC_B, assert_kept, document, events, puts, refused, timer, virtual
 from tests.promises.ledger import MemoryLedger
 from tests.promises.loop import run
 from tests.vipcore.decision.pages import A_WHILE
 from tests.vipcore.manual_changes import drop
-from vipcore import instants
+from vipcore import VERSION, instants
 from vipcore.entry.timer import ITEM_S_MIN, PASS_S, Passed
 from vipcore.errors import Refusal
 from vipcore.ledger.audit import Row
 from vipcore.ledger.head import Frozen, Head, LateWrites, Swap
 from vipcore.ledger.port import Sweep, WorkItem
 from vipcore.model import Epoch
+from vipcore.settings.document import Fault
 
 
 def fleet(count: int) -> dict[str, Any]:
@@ -470,6 +471,45 @@ async def test_a_pass_that_is_asked_for_without_the_table() -> None:
         await node.timer.run_now("cid")
     await asyncio.sleep(30.0)
     assert (await node.timer.run_now("cid"))["refused"] == 0
+
+
+@virtual
+async def test_the_log_has_one_line_of_the_passes_every_five_minutes() -> None:
+    """It says which version runs, and what the passes see: what is unfinished, frozen or drifted. Faults are said again."""
+    harness = Harness(document=fleet(3))
+    node = harness.node("n1")
+    fault = Fault("/mirrors/OTHER", "is missing")
+    node.controller.config = replace(node.controller.config, faults=(fault,))
+    harness.cloud.script(ATTACH, fault=Answer(name="NetworkInterfaceIPConfigurationLimitExceeded"), times=4)
+    await refused(node.claim("MIRRORB"))
+    await node.freeze("M0001")
+
+    await timer(node, 900)
+
+    told = [(at, fields) for at, event, fields in harness.lines if event == "timer.pass"]
+    assert [round((at - told[0][0]).total_seconds()) for at, _ in told] == [0, 300, 600]
+    seen = ("version", "health", "mirrors", "seen", "faults", "unfinished", "frozen", "drift", "left")
+    assert [[fields[name] for name in seen] for _, fields in told] == [
+        [VERSION, "degraded", 3, 3, 1, 1, 1, 0, 0],
+        [VERSION, "degraded", 3, 3, 1, 0, 1, 0, 0],
+        [VERSION, "degraded", 3, 3, 1, 0, 1, 0, 0],
+    ]
+    assert [fields for _, event, fields in harness.lines if event == "configuration.fault"] == [
+        {"where": "/mirrors/OTHER", "detail": "is missing"}
+    ] * 3
+
+
+@virtual
+async def test_the_line_comes_where_the_table_is_away() -> None:
+    """Its silence means one thing alone, that the timer stands still."""
+    harness = Harness()
+    node = harness.node("n1")
+    harness.table_away_until = 1e9
+
+    await timer(node, 600)
+
+    assert [event for event, _ in node.log].count("timer.pass") == 2
+    assert [event for event, _ in node.log].count("timer.skipped") == 20
 
 
 def test_a_lost_vip_beside_many_mirrors_that_hang() -> None:

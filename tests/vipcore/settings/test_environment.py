@@ -223,3 +223,19 @@ def test_no_secret_is_shown(secrets: dict[str, str]) -> None:
 def test_connection_string_is_not_shown() -> None:
     """The table's connection string holds the account's key: it is in no `repr`."""
     assert "AccountKey" not in repr(load({"VIP_TABLE": "AccountName=x;AccountKey=eA==;TableEndpoint=http://127.0.0.1:1/x;"}))
+
+
+def test_what_the_log_says_of_it_names_settings_and_shows_none() -> None:
+    """At start an operator reads which settings there are, and which mirrors with which members. A value may be a secret."""
+    changes = {"VIP_AUDIT_KEY": SECRETS["c"], "AZURE_CLIENT_ID": "client-7"}
+
+    told = load(changes).told({**GOOD, **changes, "OTHER": "x"})
+
+    assert told == {
+        "health": "ok",
+        "mirrors": 1,
+        "keys": 2,
+        "faults": 0,
+        "settings": "AZURE_CLIENT_ID VIP_AUDIT_KEY VIP_KEY_A_1 VIP_KEY_B_1 VIP_MIRRORS VIP_TABLE",
+        "detail": "Served: PROD (A, B).",
+    }
