@@ -25,6 +25,7 @@ from tests.promises.loop import run
 from tests.vipcore.manual_changes import by_hand, drop
 from vipcore.adapters.log import level_of, line
 from vipcore.arm.port import ArmReply, ArmRequest
+from vipcore.ledger.audit import row_key
 from vipcore.settings.document import Fault
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -153,6 +154,15 @@ async def lost_head(harness: Harness, node: Node) -> None:
     await timer(node, 900)
 
 
+async def forged_row(harness: Harness, node: Node) -> None:
+    """Somebody changes a row of the trail; the next process to start finds it."""
+    await agent(node, "MIRRORB")
+    await timer(node, 900)
+    harness.ledger.rows["PROD"][row_key(2)]["Detail"] = "nothing happened"
+    harness.journal.damaged["PROD"] = [harness.loop.time()]
+    await timer(harness.node("n2"), 900)
+
+
 async def defect(harness: Harness, node: Node) -> None:
     """Something that nobody expected ends every look at a mirror."""
     await agent(node, "MIRRORB")
@@ -183,6 +193,7 @@ FIRES: Final[dict[Story, set[str]]] = {
     faulty_setting: {"configuration", "attention"},
     forged_claims: {"forgeries"},
     lost_head: {"table-touched", "attention"},
+    forged_row: {"trail-broken", "table-touched", "attention"},
     defect: {"defect", "server-errors", "attention"},
 }
 """Day -> the alerts that it raises, no more and no fewer."""

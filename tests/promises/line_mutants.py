@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.promises.edits import Patches, edited
-from vipcore.adapters import clock
+from vipcore.adapters import clock, log
 from vipcore.arm import client, nic, rate_limit
 from vipcore.decision import (
     accept,
@@ -354,7 +354,7 @@ SLIPS: tuple[Slip, ...] = (
     ),
     ("the sweep begins anew in each process", 1, _of((timer.Timer._turns, "await ledger.save_sweep(reached)", "pass"))),
     ("a hint is dropped as soon as it is seen", 1, _of((timer.Timer._turns, "now - seen >= ITEM_S_MIN", "True"))),
-    ("a pass waits for what hangs", 1, _of((timer.Timer.run_pass, "timeout=ends - loop.time()", "timeout=None"))),
+    ("a pass waits for what hangs", 1, _of((timer.Timer._passed, "timeout=ends - loop.time()", "timeout=None"))),
     (
         "a pass takes up what its process attends to",
         1,
@@ -563,9 +563,22 @@ SLIPS: tuple[Slip, ...] = (
     ("the log has the last row of a commit alone", 8, _of((store.Store._trust, "in rows:", "in rows[-1:]:"))),
     ("what a look saw of the trail is forgotten", 8, _of((verify.newest, "known.reached if known else ", ""))),
     ("a look reads the whole trail", 8, _of((verify.newest, "head.seq - NEWEST + 1", "1"))),
+    # -- the log
+    (
+        "a value of the log may look like a field",
+        8,
+        _of((log._text, '.replace("=", "\\\\u003d")', "")),
+    ),
+    (
+        "a row of the trail has no line in the log",
+        8,
+        _of((store.Store._trust, 'self.log(str(row.columns["Event"]), **story.fields(row))', "pass")),
+    ),
 )
 
 UNSEEN: Mapping[str, str] = {
+    "a value of the log may look like a field": "tests/vipcore/adapters/test_log.py::test_one_event_is_one_line",
+    "a row of the trail has no line in the log": ("tests/vipcore/ledger/test_story.py::test_every_row_of_the_trail_has_its_line"),
     "a commit that lands late is somebody else's": (
         "tests/vipcore/ledger/test_store.py::test_a_commit_that_lands_after_the_read_that_looked_for_it"
     ),
