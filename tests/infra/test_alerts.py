@@ -73,14 +73,23 @@ async def slow_swap(harness: Harness, node: Node) -> None:
 
 
 async def denied_right(harness: Harness, node: Node) -> None:
-    """The identity may not write the new primary's NIC; its agent asks a few times."""
+    """The identity may not write a NIC any more. That is told long before the failover; then its member claims."""
     await timer(node, 900)
     denial = Denial(action="Microsoft.Network/networkInterfaces/write", scope=harness.cloud.nic_named(NIC_B).id)
     switch(harness, denied=(denial,))
+    await timer(node, 1800)
     for _ in range(3):
         await refused(node.claim("MIRRORB"))
         await asyncio.sleep(30)
     await timer(node, 900)
+
+
+async def forgotten_freeze(harness: Harness, node: Node) -> None:
+    """An operator freezes the mirror and goes home."""
+    await agent(node, "MIRRORB")
+    await timer(node, 900)
+    await node.freeze()
+    await timer(node, 1800)
 
 
 async def dead_table(harness: Harness, node: Node) -> None:
@@ -183,10 +192,11 @@ FIRES: Final[dict[Story, set[str]]] = {
     good_day: set(),
     failed_swap: {"swap-failed", "decision-stuck", "attention"},
     slow_swap: {"decision-stuck"},
-    denied_right: {"rights-missing", "decision-stuck", "attention"},
+    denied_right: {"not-ready", "rights-missing", "decision-stuck", "attention"},
+    forgotten_freeze: {"not-ready", "attention"},
     dead_table: {"storage-away", "attention"},
     short_outage: {"attention"},
-    no_identity: {"identity-away", "decision-stuck", "attention"},
+    no_identity: {"not-ready", "identity-away", "decision-stuck", "attention"},
     stopped_timer: {"timer-silent"},
     moved_by_hand: {"drift", "attention"},
     lost_vip: {"drift", "attention"},

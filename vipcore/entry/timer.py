@@ -147,7 +147,7 @@ class Timer:
         self._told_at, config = now, controller.config
         health = "degraded" if controller.clock.is_off else config.status
         counts = Counter(mark for name, marks in self._marks.items() if name in config.mirrors for mark in marks)
-        seen = {mark: counts[mark] for mark in ("unfinished", "recorded", "frozen", "drift")}
+        seen = {mark: counts[mark] for mark in ("unfinished", "recorded", "frozen", "drift", "not_ready")}
         told = {"mirrors": len(config.mirrors), "seen": len(self._marks), "faults": len(config.faults), **seen}
         controller.log(
             "timer.pass", correlation=correlation_id, version=VERSION, health=health, **told, left=len(self._attending)
@@ -259,6 +259,7 @@ def _marks(head: Head) -> Iterator[str]:
     yield from ["recorded"] if head.recorded_claim is not None else []
     yield from ["frozen"] if head.frozen is not None else []
     yield from ["drift"] if head.drift is not None else []
+    yield from ["not_ready"] if head.readiness is not None and any(head.readiness.told.values()) else []
 
 
 def slice_of(names: Sequence[str], sweep: Sweep | None, now: Instant) -> tuple[list[str], Sweep]:

@@ -488,11 +488,11 @@ async def test_the_log_has_one_line_of_the_passes_every_five_minutes() -> None:
 
     told = [(at, fields) for at, event, fields in harness.lines if event == "timer.pass"]
     assert [round((at - told[0][0]).total_seconds()) for at, _ in told] == [0, 300, 600]
-    seen = ("version", "health", "mirrors", "seen", "faults", "unfinished", "frozen", "drift", "left")
+    seen = ("version", "health", "mirrors", "seen", "faults", "unfinished", "frozen", "not_ready", "left")
     assert [[fields[name] for name in seen] for _, fields in told] == [
         [VERSION, "degraded", 3, 3, 1, 1, 1, 0, 0],
-        [VERSION, "degraded", 3, 3, 1, 0, 1, 0, 0],
-        [VERSION, "degraded", 3, 3, 1, 0, 1, 0, 0],
+        [VERSION, "degraded", 3, 3, 1, 0, 1, 1, 0],
+        [VERSION, "degraded", 3, 3, 1, 0, 1, 1, 0],
     ]
     assert [fields for _, event, fields in harness.lines if event == "configuration.fault"] == [
         {"where": "/mirrors/OTHER", "detail": "is missing"}
