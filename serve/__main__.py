@@ -65,7 +65,7 @@ def _start_timers(host: Host, host_settings: Settings) -> list[asyncio.Task[None
         try:
             when = timers.schedule_of(function, host_settings.app_settings)
         except schedule.ScheduleError as fault:
-            log.error("timer.refused function=%s fault=%s", function.name, fault)  # noqa: TRY400 - the sentence says all
+            log.error("schedule.refused function=%s fault=%s", function.name, fault)  # noqa: TRY400 - the sentence says all
             continue
         clocks.append(asyncio.create_task(timers.keep(function, when, clock=clock, run=run)))
     return clocks

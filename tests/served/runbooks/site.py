@@ -69,8 +69,8 @@ class Site:
             "kim froze the mirror": self._freeze,
             "MIRRORA became primary": lambda: self._pages(MIRRORA="primary", MIRRORB="backup"),
             "MIRRORB became primary": lambda: self._pages(MIRRORA="backup", MIRRORB="primary"),
-            "the identity may not write MIRRORB's NIC": lambda: self._deny("Microsoft.Network/networkInterfaces/write"),
-            "the right is granted": lambda: self._deny(None),
+            "the identity may not write MIRRORB's NIC": self._deny,
+            "the right is granted": lambda: self._ask("PUT", "switches", {"denied": []}),
             "Azure refuses every attach to MIRRORB": self._refuse_attach,
             "the cause is gone": lambda: self._ask("DELETE", "scripts"),
             "somebody took the VIP off": lambda: self._ask("POST", "nics/mirrorb280_z2", {"what": "drops-config"}),
@@ -152,18 +152,18 @@ class Site:
             self._ask("PUT", f"pages/{member}", {"mode": mode})
 
     def _claim(self, member: str, ends: int = 0) -> None:
-        said = json.loads(
-            self.run(f"vip_agent.py claim --event NotifyBecomePrimary --deadline 1 --config {ETC}/{member}.ini 2>&-")
-        )
+        options = f"--event NotifyBecomePrimary --deadline 1 --config {ETC}/{member}.ini"
+        said = json.loads(self.run(f"vip_agent.py claim {options} 2>&-"))
         assert said["exit"] == ends, said
 
     def _freeze(self) -> None:
         body = {"reason": "storage work tonight", "operator": "kim"}
         _exchange("PUT", f"{self.url}/mirrors/PROD/freeze", body, headers={"x-functions-key": "key"})
 
-    def _deny(self, action: str | None) -> None:
-        scope = f"{NETWORK}/networkInterfaces/mirrorb280_z2"
-        self._ask("PUT", "switches", {"denied": [{"action": action, "scope": scope}] if action else []})
+    def _deny(self) -> None:
+        denial = {"action": "Microsoft.Network/networkInterfaces/write", "scope": f"{NETWORK}/networkInterfaces/mirrorb280_z2"}
+        self._ask("PUT", "switches", {"denied": [denial]})
+        self.restart()  # a process trusts what it has read for a while
 
     def _refuse_attach(self) -> None:
         match = {"method": "PUT", "kind": "nic", "name": "mirrorb280_z2"}
