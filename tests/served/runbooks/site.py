@@ -40,6 +40,8 @@ class Site:
         self.simulator = stack.enter_context(process.running("simulator", environment=plain, log=log, arguments=arguments)).url
         lines = [line.removeprefix("export ") for line in log.read_text().splitlines() if line.startswith("export ")]
         self.arm = dict(line.split("=", 1) for line in lines)
+        self._outdated = False
+        """Whether the app has to be started with other settings before it is asked again."""
         self.port, self._table_port = free_port(), free_port()
         self._table, self._app = contextlib.ExitStack(), contextlib.ExitStack()
         stack.callback(self._table.close)
@@ -84,10 +86,12 @@ class Site:
         command = command.replace("\\\n", "").strip().replace(ETC, str(self.etc))
         if command.startswith("az "):
             return self._az(shlex.split(self._shell(f"printf '%q ' {command}")))
+        if self._outdated:
+            self.restart()
         return self._shell(command).replace(str(self.etc), ETC)
 
     def _shell(self, command: str) -> str:
-        environment = {"PATH": f"{self.folder}:{os.environ['PATH']}", "APP": self.url, "KEY": "key", "HOME": str(self.folder)}
+        environment = {"PATH": f"{self.folder}:{os.environ['PATH']}", "API": self.url, "KEY": "x-functions-key: key", "HOME": str(self.folder)}
         ran = subprocess.run(
             ["bash", "-c", command], cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             timeout=COMMAND_S, check=False, text=True,
@@ -105,11 +109,11 @@ class Site:
                 self._write_nic(options["--nic-name"], lambda found: [*found, _configuration(found[0], options)])
             case ["functionapp", "config", "appsettings", "set"]:
                 self.settings |= dict(word.split("=", 1) for word in words[words.index("--settings") + 1 :])
-                self.restart()
+                self._outdated = True
             case ["functionapp", "config", "appsettings", "delete"]:
                 for name in words[words.index("--setting-names") + 1 :]:
                     del self.settings[name]
-                self.restart()
+                self._outdated = True
             case ["functionapp", "restart", *_]:
                 self.restart()
             case _:
@@ -124,6 +128,7 @@ class Site:
     def restart(self) -> None:
         """Start the app with the settings of now, as Azure does after a change of them."""
         self._app.close()
+        self._outdated = False
         environment = {"PATH": os.environ["PATH"], **self.arm, "FUNCTIONS_KEY": "key", "PORT": str(self.port), **self.settings}
         self._app.enter_context(process.running("serve", environment=environment, log=self.folder / "app.log"))
 
@@ -163,7 +168,7 @@ class Site:
     def _deny(self) -> None:
         denial = {"action": "Microsoft.Network/networkInterfaces/write", "scope": f"{NETWORK}/networkInterfaces/mirrorb280_z2"}
         self._ask("PUT", "switches", {"denied": [denial]})
-        self.restart()  # a process trusts what it has read for a while
+        self._outdated = True  # a process trusts what it has read for a while
 
     def _refuse_attach(self) -> None:
         match = {"method": "PUT", "kind": "nic", "name": "mirrorb280_z2"}
