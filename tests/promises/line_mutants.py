@@ -354,7 +354,7 @@ SLIPS: tuple[Slip, ...] = (
     ),
     ("the sweep begins anew in each process", 1, _of((timer.Timer._turns, "await ledger.save_sweep(reached)", "pass"))),
     ("a hint is dropped as soon as it is seen", 1, _of((timer.Timer._turns, "now - seen >= ITEM_S_MIN", "True"))),
-    ("a pass waits for what hangs", 1, _of((timer.Timer._passed, "timeout=ends - loop.time()", "timeout=None"))),
+    ("a pass waits for what hangs", 1, _of((timer.Timer._attend_all, "timeout=ends - loop.time()", "timeout=None"))),
     (
         "a pass takes up what its process attends to",
         1,

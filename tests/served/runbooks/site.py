@@ -91,7 +91,12 @@ class Site:
         return self._shell(command).replace(str(self.etc), ETC)
 
     def _shell(self, command: str) -> str:
-        environment = {"PATH": f"{self.folder}:{os.environ['PATH']}", "API": self.url, "KEY": "x-functions-key: key", "HOME": str(self.folder)}
+        environment = {
+            "PATH": f"{self.folder}:{os.environ['PATH']}",
+            "API": self.url,
+            "KEY": "x-functions-key: key",
+            "HOME": str(self.folder),
+        }
         ran = subprocess.run(
             ["bash", "-c", command], cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             timeout=COMMAND_S, check=False, text=True,
