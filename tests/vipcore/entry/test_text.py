@@ -84,9 +84,9 @@ async def test_the_text_of_a_mirror_at_rest() -> None:
         "  01-01 00:00:06 swap.completed MIRRORA -> MIRRORB moved 6.3 s by key:key-MIRRORB",
         "        Every VIP is on the NIC of MIRRORB, shown by a read after the last write.",
         "  01-01 00:00:03 nic.write MIRRORB accepted 0.0 s by key:key-MIRRORB",
-        "        Attached vip to the NIC of MIRRORB.",
+        "        Azure accepted the attach of vip to the NIC of MIRRORB.",
         "  01-01 00:00:00 nic.write MIRRORA accepted 0.0 s by key:key-MIRRORB",
-        "        Detached vip from the NIC of MIRRORA.",
+        "        Azure accepted the detach of vip from the NIC of MIRRORA.",
         "  01-01 00:00:00 claim.accepted MIRRORA -> MIRRORB decided by key:key-MIRRORB",
         "        Desired was nobody.",
     ]
