@@ -62,6 +62,7 @@ class Site:
     def given(self, words: str) -> None:
         """Bring about what the page's words say. Raises KeyError for words that nobody knows."""
         acts: Mapping[str, Callable[[], object]] = {
+            "the timer has looked": self._pass,
             "the table is away": self._table.close,
             "the table is back": self._start_table,
             "the app is down": self._app.close,
@@ -162,9 +163,12 @@ class Site:
             self._ask("PUT", f"pages/{member}", {"mode": mode})
 
     def _claim(self, member: str, ends: int = 0) -> None:
-        options = f"--event NotifyBecomePrimary --deadline 1 --config {ETC}/{member}.ini"
+        options = f"--event NotifyBecomePrimary --deadline {2 if ends else 60} --config {ETC}/{member}.ini"
         said = json.loads(self.run(f"vip_agent.py claim {options} 2>&-"))
         assert said["exit"] == ends, said
+
+    def _pass(self) -> None:
+        _exchange("POST", f"{self.url}/reconcile", {}, headers={"x-functions-key": "key"})
 
     def _freeze(self) -> None:
         body = {"reason": "storage work tonight", "operator": "kim"}

@@ -37,6 +37,8 @@ def test_only_what_differs_from_run_to_run_is_let_pass() -> None:
     assert page.same("a\nb\nc\nd\n", "a\n...\nd\n")
     assert not page.same("MIRRORA holds it\n", "MIRRORB holds it\n")
     assert not page.same("a b\n", "a ...\n")
+    assert page.same("a b c d\n", "a … d\n")
+    assert page.same("one\n  two\n", "one two\n")
     assert not page.same("a\n", "a\nb\n")
 
 
