@@ -261,7 +261,9 @@ def test_every_alert_fires_on_some_day() -> None:
 
 def test_microsofts_parser_accepts_the_queries() -> None:
     """Every name is one of a table's columns, and every operand has a type that its operator takes."""
-    queries = {name: rule["query"] for name, rule in RULES.items()}
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    queries = {f"page {index}": text for index, text in enumerate(re.findall(r"```kusto\n(.+?)```", page, re.DOTALL))}
+    queries |= {name: rule["query"] for name, rule in RULES.items()}
     wrong = {"misspelt": 'AppTraces | where Mesage has_cs "x"', "mistyped": "AppTraces | where Message >= 2"}
     asked = json.dumps({"columns": kql.COLUMNS, "queries": {**queries, **wrong}})
     ran = subprocess.run(

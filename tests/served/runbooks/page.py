@@ -93,7 +93,7 @@ def _steps(block: str, at: int) -> list[Step]:
 
 
 def same(printed: str, expected: str) -> bool:
-    """Whether a command printed what the page says. Where a line is broken does not count: that moves with the lengths of times."""
+    """Whether a command printed what the page says. Where lines are broken does not count: that moves with what is in them."""
     pieces = re.split(r"^\.\.\.\n|…", expected, flags=re.MULTILINE)
     return re.fullmatch(".*?".join(re.escape(_plain(piece)) for piece in pieces), _plain(printed)) is not None
 
