@@ -64,8 +64,8 @@ async def test_a_write_that_lands_after_its_driver_died() -> None:
 
     claim.cancel()
     assert outcome.outcome == "moved"
-    assert any("Rewrote the NIC of MIRRORB" in detail for detail in await details(harness, "nic.write"))
-    assert any("Set the tag mirror-vip-overwritten on the NIC of MIRRORB" in it for it in await details(harness, "nic.write"))
+    assert any("the write that puts the NIC of MIRRORB" in detail for detail in await details(harness, "nic.write"))
+    assert any("the tag mirror-vip-overwritten on the NIC of MIRRORB" in it for it in await details(harness, "nic.write"))
     assert not any("also changed" in detail for detail in await details(harness, "swap.completed"))
     assert 412 in [sent.status for sent in puts(harness)]
     await assert_kept(harness, on=NIC_A)
@@ -170,7 +170,7 @@ async def test_a_hand_over_leaves_what_was_to_be_rewritten() -> None:
 
     claim.cancel()
     assert (await overtaken).code == "claim-superseded"
-    assert any("Rewrote the NIC of MIRRORB" in detail for detail in await details(harness, "nic.write"))
+    assert any("the write that puts the NIC of MIRRORB" in detail for detail in await details(harness, "nic.write"))
     assert puts(harness)[-1].status == 412
 
 

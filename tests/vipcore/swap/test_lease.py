@@ -62,7 +62,7 @@ async def test_a_write_of_a_plan_made_anew_is_fenced_too() -> None:
     claim.cancel()
     assert outcome.outcome == "moved"
     assert (await events(harness)).count("swap.completed") == 1
-    assert any("Rewrote the NIC of MIRRORA" in detail for detail in await details(harness, "nic.write"))
+    assert any("the write that puts the NIC of MIRRORA" in detail for detail in await details(harness, "nic.write"))
     assert 412 in [sent.status for sent in puts(harness)]
     await assert_kept(harness, on=NIC_A)
 
