@@ -350,7 +350,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a freeze does not end by itself",
         1,
-        _of((reconcile.reconcile, "if head.frozen and not rules.frozen(head, now):", "if False:")),
+        _of((reconcile._act, "if head.frozen and not rules.frozen(head, now):", "if False:")),
     ),
     ("the sweep begins anew in each process", 1, _of((timer.Timer._turns, "await ledger.save_sweep(reached)", "pass"))),
     ("a hint is dropped as soon as it is seen", 1, _of((timer.Timer._turns, "now - seen >= ITEM_S_MIN", "True"))),
@@ -485,7 +485,7 @@ SLIPS: tuple[Slip, ...] = (
     ),
     # -- a head that was removed or set back, and an audit key that not every instance has
     ("a head that was lost stops its mirror", 1, _of((store.Store._caught_up, _BEHIND, "head"))),
-    ("nobody looks for a head that was lost", 1, _of((reconcile.reconcile, "look or head.etag is None", "False"))),
+    ("nobody looks for a head that was lost", 1, _of((reconcile._act, "look or head.etag is None", "False"))),
     ("a rebuilt head forgets the marks", 6, _of((rebuild._marks, 'max(marks.get(key, ""), issued_at)', '""'))),
     ("a rebuilt head forgets its swap", 1, _of((rebuild.rebuilt, "_swap(head, rows, now)", "None"))),
     ("a rebuilt head takes no NIC for written", 2, _of((rebuild._swap, "tuple(sorted(named))", "()"))),
