@@ -399,7 +399,7 @@ class _Judge:
                 landed = any(
                     p.nic == nic and p.landed is not None and since <= p.sent and p.landed <= commit.at for p in self.journal.puts
                 )
-                unread = commit.trace.looks.get(nic, frozenset()) is None or nic in commit.trace.gone
+                unread = nic in commit.unread or commit.trace.looks.get(nic, frozenset()) is None or nic in commit.trace.gone
                 if landed or unread or nics[member].lower() not in self.harness.cloud.nics:
                     del owed[member]
                 elif member not in after.swap.maybe_in_flight:
@@ -441,7 +441,8 @@ class _Judge:
                 nic = next(m.nic_id for m in self.mirrors[before.mirror].members if m.name == member).rsplit("/", 1)[-1]
                 written = any(p.nic == nic and p.status in (200, 201) and p.sent >= commit.at for p in trace.puts)
                 moved = self._etag_moved(trace, nic, commit.at)
-                unread = (nic in trace.looks and trace.looks[nic] is None) or nic in trace.gone
+                driven = [c for c in trace.commits if c.after.mirror == before.mirror and commit.at <= c.at <= completed.at]
+                unread = any(nic in c.unread for c in driven) or nic in trace.gone or trace.looks.get(nic, frozenset()) is None
                 if not written and not moved and not unread and nic in {n.name for n in self.harness.cloud.nics.values()}:
                     yield f"I2 trace {trace.number} completed a swap taken over without a rewrite of {nic}"
 

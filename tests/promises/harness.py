@@ -608,7 +608,8 @@ class _Ledger:
             before = await MemoryLedger.load_head(self.table, head.mirror)  # no read of the app's
             stored = await self.table.commit(head, rows)
             if trace := CURRENT.get():
-                entry = Commit(self.node.harness.loop.time(), trace, before, stored, rows, head.mirror in trace.hinted)
+                unread = frozenset({nic for nic, look in trace.looks.items() if look is None} | trace.gone)
+                entry = Commit(self.node.harness.loop.time(), trace, before, stored, rows, head.mirror in trace.hinted, unread)
                 self.node.harness.journal.commits.append(entry)
                 trace.commits.append(entry)
                 owner = stored.lease.owner if stored.lease else ""

@@ -78,6 +78,8 @@ class Commit:
     rows: Sequence[Row]
     hinted: bool
     """Whether this trace had written the mirror's hint before."""
+    unread: frozenset[str] = frozenset()
+    """The NICs that this trace could not read, or that were gone, when it was committed: a pass may read them again later."""
 
 
 @dataclass(slots=True)
