@@ -121,7 +121,7 @@ _ROUTES: Final[Mapping[str, tuple[str, func.AuthLevel, UseCase]]] = {
     "get_mirror": ("mirrors/{mirror}", _KEYED, lambda c, mirror, req, cid: text.mirror(c, mirror, _form(req), cid)),
     "get_health_mirrors": ("health/mirrors", _KEYED, lambda c, *_: health.mirrors(c)),
     "post_reconcile": ("reconcile", _KEYED, lambda *asked: _timer().run_now(asked[3])),
-    "get_audit": ("mirrors/{mirror}/audit", _KEYED, lambda c, mirror, req, _: trail.audit(c, mirror, req.params)),
+    "get_audit": ("mirrors/{mirror}/audit", _KEYED, lambda c, mirror, req, _: trail.answer(c, mirror, req.params)),
     "get_verify": ("mirrors/{mirror}/audit/verify", _KEYED, lambda c, mirror, req, _: trail.verify(c, mirror, req.params)),
     "get_openapi": ("openapi.json", _OPEN, _description),
 }

@@ -13,6 +13,7 @@ from vipcore.entry.schemas import SCHEMAS, Schema, ref
 from vipcore.errors import RETRY_AFTER_S, STATUS_OF_CODE
 
 _TEXT, _PAGE, _COUNT, _UUID = schemas.TEXT, schemas.PAGE, schemas.COUNT, schemas.UUID
+_TIME: Final[Schema] = {"type": "string", "format": "date-time"}
 
 _ALWAYS: Final = ("configuration-invalid", "internal")
 _STORED: Final = (*_ALWAYS, "storage-unavailable")
@@ -112,9 +113,17 @@ ROUTES: Final = (
     Route(
         "/mirrors/{mirror}/audit", "get_audit", "The trail, newest first.", "Audit", (*_NAMED, "body-invalid"),
         parameters=(
-            _parameter("limit", f"Rows in the page; at most {trail.AUDIT_LIMIT_MAX} are given.", _PAGE),
+            _parameter("from", "Only rows of this instant or later, RFC 3339.", _TIME),
+            _parameter("to", "Only rows of before this instant, RFC 3339.", _TIME),
+            _parameter(
+                "limit",
+                f"Rows in the page; at most {trail.AUDIT_LIMIT_MAX} are given, {trail.CSV_LIMIT} as CSV.",
+                _PAGE,
+            ),
             _parameter("before", "Only rows below this seq: the `next` of the page before.", _PAGE),
+            _parameter("format", "As CSV, the `Link` header leads to the next page.", {"enum": ["json", "csv"]}),
         ),
+        or_text="text/csv",
     ),
     Route(
         "/mirrors/{mirror}/audit/verify", "get_verify", "Recompute the hash chain of the trail.", "Verdict",

@@ -95,14 +95,14 @@ COLUMN: Final = {name: name.title().replace("_", "") for name in (
 
 
 class Entry:
-    """A row before it has a place: what happened, and its columns, those that are None left out.
+    """A row before it has a place: what happened, and its columns, those that are None or empty left out.
 
     `epoch`: the one it is about, where that is not the head's any more. Raises KeyError for a keyword that names no column.
     """
 
     def __init__(self, event: str, *, epoch: int | None = None, **columns: str | int | None) -> None:
         self.event, self.epoch = event, epoch
-        self.columns = {COLUMN[name]: value for name, value in columns.items() if value is not None}
+        self.columns = {COLUMN[name]: value for name, value in columns.items() if value not in (None, "")}
 
 
 RECONCILER: Final = "reconciler"

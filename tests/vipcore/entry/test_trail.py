@@ -1,18 +1,27 @@
 """The audit trail and its verification, page by page."""
 
 import asyncio
+import csv
+import io
 import json
+import re
+import urllib.parse
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.promises.harness import DOCUMENT, Harness
+from tests.promises.harness import DOCUMENT, START, Harness
 from tests.promises.helpers import agent, virtual
+from tests.promises.ledger import MemoryLedger
+from tests.vipcore.adapters.ledgers import grown
 from tests.vipcore.entry.moved import moved
 from vipcore.entry import trail
+from vipcore.entry.bodies import Text
 from vipcore.errors import Refusal
-from vipcore.ledger.audit import Seal, digest, row_key
+from vipcore.instants import to_text
+from vipcore.ledger.audit import Entry, Row, Seal, append, digest, row_key
 from vipcore.settings import document, environment
 
 Rows = dict[str, dict[str, Any]]
@@ -224,3 +233,106 @@ async def test_from_behind_the_end_is_no_broken_chain() -> None:
     assert (await trail.verify(controller, "PROD", {"from": str(head.seq + 1)}))["records"] == 0
     with pytest.raises(Refusal, match="body-invalid"):
         await trail.verify(controller, "PROD", {"from": str(head.seq + 2)})
+
+
+@virtual
+async def test_csv_has_the_same_rows_in_a_fixed_order_of_columns() -> None:
+    """One header line, then a line a row, newest first, as RFC 4180 has it: every reader of CSV finds what the JSON shows."""
+    harness = Harness()
+    controller = await moved(harness)
+    records = (await trail.audit(controller, "PROD", {}))["records"]
+
+    said = await trail.answer(controller, "PROD", {"format": "csv"})
+
+    assert isinstance(said, Text)
+    assert said.media_type == "text/csv; charset=utf-8; header=present"
+    assert "Link" not in said.headers
+    found = list(csv.reader(io.StringIO(said.text, newline=""), strict=True))
+    assert found[0] == list(trail.CSV_COLUMNS)
+    assert found[1:] == [[str({"mirror": "PROD", **one}.get(name, "")) for name in trail.CSV_COLUMNS] for one in records]
+    assert {name for one in records for name in one} <= set(trail.CSV_COLUMNS)
+    assert said.text.count("\r\n") == said.text.count("\n") == len(records) + 1
+
+
+@pytest.mark.parametrize("text", ["=1+2", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'x"])
+@virtual
+async def test_no_cell_is_a_formula(text: str) -> None:
+    """A text that a spreadsheet would calculate begins with an apostrophe, and taking that away gives the text again."""
+    harness = Harness()
+    controller = harness.node("one").controller
+    await controller.store.commit(await harness.head(), lambda head: (head, [Entry("frozen", actor="a", member=text)]))
+
+    said = await trail.audit_csv(controller, "PROD", {})
+
+    (cells,) = list(csv.DictReader(io.StringIO(said.text, newline=""), strict=True))
+    assert cells["member"] == "'" + text
+    assert (cells["event"], cells["from_member"]) == ("frozen", "")
+
+
+@virtual
+async def test_csv_of_a_long_trail_comes_in_pages() -> None:
+    """Each answer has at most `limit` rows; its Link leads on, keeps the question, and tells no function key."""
+    harness = Harness()
+    controller = harness.node("one").controller
+    await grown(harness.ledger, "PROD", 2500)
+    query, seqs = {"format": "csv", "limit": "1100", "code": "secret"}, []
+    for _ in range(3):
+        said = await trail.audit_csv(controller, "PROD", query)
+        seqs += [int(line.split(",")[1]) for line in said.text.splitlines()[1:]]
+        link = re.fullmatch(r'<\?(.+)>; rel="next"', said.headers.get("Link", ""))
+        query = dict(urllib.parse.parse_qsl(link[1])) if link else {}
+        assert "code" not in query
+
+    assert seqs == list(range(2500, 0, -1))
+    assert query == {}
+
+
+class At(MemoryLedger):
+    """A trail of a row a minute, each a few seconds before or after its time; counts what is read."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.read = 0
+        rows: tuple[Row, ...] = ()
+        for n in range(1, count + 1):
+            at = to_text(START + timedelta(minutes=n, seconds=(n % 5) - 2))
+            rows += append("PROD", n - 1, "0" * 64, [Entry("frozen", actor="a")], at=at, epoch=1, seal=Seal())
+        self.rows["PROD"] = {row.row_key: row.to_entity() for row in rows}
+
+    async def newest_rows(self, mirror: str, *, before: int | None, limit: int) -> list[Row]:
+        found = await super().newest_rows(mirror, before=before, limit=limit)
+        self.read += len(found)
+        return found
+
+
+@pytest.mark.parametrize(("first", "end"), [(100, 130), (1, 3), (990, 1001), (1500, 1600), (None, 20), (980, None), (7, 7)])
+@virtual
+async def test_a_period_is_answered_without_reading_the_rest(first: int | None, end: int | None) -> None:
+    """`from` is in, `to` is not; only a handful of rows beside the answer's own is read, however long the trail is. (I8)"""
+    harness = Harness()
+    ledger = harness.ledger = At(1000)
+    controller = harness.node("one").controller
+    bounds = {name: n for name, n in (("from", first), ("to", end)) if n is not None}
+    asked = {name: to_text(START + timedelta(minutes=n, seconds=-5)) for name, n in bounds.items()}
+
+    for limit in ("7", "1000"):
+        seqs, query = [], {**asked, "limit": limit}
+        while True:
+            ledger.read = 0
+            page = await trail.audit(controller, "PROD", query)
+            assert ledger.read <= int(limit) + 15
+            seqs += [record["seq"] for record in page["records"]]
+            if page["next"] is None:
+                break
+            query = {**asked, "limit": limit, "before": str(page["next"])}
+        assert seqs == [n for n in range(1000, 0, -1) if (first or 0) <= n < (end or 2000)]
+
+
+@pytest.mark.parametrize(
+    "query", [{"from": "yesterday"}, {"to": "2026-01-01"}, {"from": "2026-01-01T00:00:00 01:00"}, {"format": "xlsx"}]
+)
+@virtual
+async def test_a_period_or_a_format_that_is_none(query: dict[str, str]) -> None:
+    """What is no instant with an offset, or no format that we have, is `body-invalid`."""
+    with pytest.raises(Refusal, match="body-invalid"):
+        await trail.answer(Harness().node("one").controller, "PROD", query)
