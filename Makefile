@@ -12,7 +12,7 @@ VENV := .venv/.installed
 NODE := node_modules/.installed
 AZ := .venv-az/.installed
 # What mypy and ruff look at; a part that does not exist (yet) is left out. The agent has its own floor and its own check.
-TYPED := $(wildcard vipcore function_app.py simulator serve demo bench tests)
+TYPED := $(wildcard vipcore function_app.py simulator serve demo bench trail tests)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve simulator test test-waiting test-others test-fast fast-swap fast-others interop soak bench check format lock clean

@@ -16,10 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from demo import harness, show, trail
+from demo import harness, show
 from demo.harness import MEMBERS, MIRROR, Harness
 from serve.azurite import AzuriteError
 from serve.process import ProcessError
+from trail import chain, sources
 
 AGENT: Final = Path(__file__).resolve().parent.parent / "agent" / "vip_agent.py"
 SEED: Final = 5  # two operations of ordinary length
@@ -84,7 +85,8 @@ def play(standing: Harness) -> None:
     show_writes(standing)
 
     show.heading("Audit trail, read with azure-data-tables")
-    rows = trail.read(standing.table, harness.TABLE_NAME, MIRROR)
+    with sources.open_table(harness.TABLE_NAME, connection=standing.table) as client:
+        rows = [*sources.rows(client, MIRROR)][::-1]
     show.table(("seq", "at (UTC)", "event", "epoch", "member", "took", "outcome"), [show.event(row) for row in rows])
     check(answer, after, standing, rows)
     show.line(f"{len(rows)} rows, none missing; every hash recomputed and equal, the last one {rows[-1]['Hash'][:16]}...")
@@ -134,7 +136,7 @@ def check(answer: dict[str, Any], after: dict[str, Any], standing: Harness, rows
         raise DemoError(f"the VIP did not move: {answer['outcome']}, {after['placement']}")
     if standing.carrier() != MEMBERS["MIRRORB"]:
         raise DemoError("the simulated network does not deliver the VIP to MIRRORB's NIC")
-    if fault := trail.fault(rows):
+    if fault := chain.check(reversed(rows)).fault:
         raise DemoError(f"the audit trail is broken: {fault}")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 # Parts of this repository; the app is function_app.py and vipcore, everything else stays out of the package.
-OURS: Final = {"vipcore", "function_app", "simulator", "serve", "demo", "bench", "tests", "agent"}
+OURS: Final = {"vipcore", "function_app", "simulator", "serve", "demo", "bench", "trail", "tests", "agent"}
 SIGNATURE_LIBRARIES: Final = {"http_message_signatures", "http_sf"}
 
 
@@ -80,6 +80,7 @@ def test_surroundings_do_not_import_the_app(part: str) -> None:
     assert offenders(files(part), OURS - {part}) == []
 
 
-def test_demo_recomputes_the_chain_without_us() -> None:
-    """The demo's reader of the audit trail is independent: it shares no code with the app."""
+def test_the_auditors_reader_recomputes_the_chain_without_us() -> None:
+    """The reader of the audit trail is independent: it shares no code with anything here, and the demo none with the app."""
+    assert offenders(files("trail"), OURS - {"trail"}) == []
     assert offenders(files("demo"), {"vipcore", "function_app", "simulator", "tests"}) == []

@@ -26,9 +26,11 @@ CSV_LIMIT: Final = 10_000
 VERIFY_LIMIT: Final = 5000
 VERIFY_LIMIT_MAX: Final = 20000
 
-CSV_TYPE: Final = "text/csv; charset=utf-8; header=present"
 CSV_COLUMNS: Final = ("mirror", "seq", "at", "event", "epoch", *COLUMN, "alg", "prev_hash", "hash")
 """The order of the CSV's columns; nothing is ever put between them."""
+
+CALCULATED: Final = (*"=+-@|", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20", "'")
+"""What a cell may not begin with: a spreadsheet would take it for a formula (the four are full-width = + - @)."""
 
 OUT_OF_ORDER_S: Final = 10.0
 """How far the At of a row may lie before that of an earlier row: instances tell the table's time to a second or two."""
@@ -104,7 +106,7 @@ async def audit_csv(controller: Controller, name: str, query: Mapping[str, str])
     if after is not None:
         rest = {key: value for key, value in query.items() if key != "code"}  # a function key stays where it was sent
         headers["Link"] = f'<?{urlencode({**rest, "before": after})}>; rel="next"'
-    return Text("\r\n".join([*lines, ""]), CSV_TYPE, headers)
+    return Text("\r\n".join([*lines, ""]), "text/csv", headers)
 
 
 async def _start(ledger: Ledger, name: str, period: Period, query: Mapping[str, str]) -> int | None:
@@ -151,7 +153,7 @@ def _line(row: Row) -> str:
 
 
 def _quoted(text: str) -> str:
-    mark = "'" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "'")) else ""
+    mark = "'" if text.startswith(CALCULATED) else ""
     return '"' + mark + text.replace('"', '""') + '"' if text else ""
 
 

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 import pytest
 
-from demo import harness, trail
+from demo import harness
 from demo.harness import Harness
 from serve import process
+from trail import chain, sources
 
 AGENT: Final = Path(__file__).resolve().parents[3] / "agent" / "vip_agent.py"
 Answer = tuple[int, Mapping[str, str], Any]
@@ -86,18 +87,24 @@ def test_claim_where_the_vip_is_writes_no_nic(served_app: Harness) -> None:
     assert len(served_app.writes()) == before
 
 
+def read(connection: str) -> list[dict[str, Any]]:
+    """The audit rows, oldest first, as an auditor reads them."""
+    with sources.open_table(harness.TABLE_NAME, connection=connection) as client:
+        return [*sources.rows(client, harness.MIRROR)][::-1]
+
+
 def test_trail_verifies_for_the_app_and_for_an_auditor(served_app: Harness) -> None:
     """The chain holds by the app's own route and recomputed without its code; a changed row is found. (I8)"""
     claim(served_app.agents["MIRRORB"], "manual")
 
-    rows = trail.read(served_app.table, harness.TABLE_NAME, harness.MIRROR)
+    rows = read(served_app.table)
     _, _, verdict = operator(served_app, "GET", "mirrors/PROD/audit/verify")
 
-    assert trail.fault(rows) == ""
+    assert chain.check(reversed(rows)).fault == ""
     assert verdict["intact"] is True
     assert (verdict["records"], verdict["head_hash"]) == (len(rows), rows[-1]["Hash"])
-    assert trail.fault([*rows[:-1], {**rows[-1], "Detail": "forged"}]) != ""
-    assert trail.fault([rows[0], *rows[2:]]) != ""
+    assert chain.check([{**rows[-1], "Detail": "forged"}, *rows[-2::-1]]).fault != ""
+    assert chain.check([*rows[:1:-1], rows[0]]).fault != ""
 
 
 def test_operator_moves_freezes_and_reads(served_app: Harness) -> None:
@@ -199,6 +206,6 @@ def test_killed_driver_is_succeeded(tmp_path: Path) -> None:
         assert said["exit"] == 0
         assert served.carrier() == "mirrorb280_z2"
         assert served.status()["placement"] == {"state": "placed", "members": ["MIRRORB"]}
-        rows = trail.read(served.table, harness.TABLE_NAME, harness.MIRROR)
-        assert trail.fault(rows) == ""
+        rows = read(served.table)
+        assert chain.check(reversed(rows)).fault == ""
         assert [row["Event"] for row in rows][-1] in {"swap.completed", "claim.confirmed"}

@@ -1,5 +1,7 @@
 """What the routes answer when all is well: the bodies, the headers, and that the OpenAPI document describes them all."""
 
+import csv
+import io
 import json
 import re
 import uuid
@@ -138,6 +140,23 @@ def test_move_moves_and_its_rows_carry_its_correlation_id(client: HttpClient) ->
     assert [row["event"] for row in rows] == ["swap.completed", *["nic.write"] * (len(rows) - 2), "move.accepted"]
     assert rows[-1]["actor"] == "operator:ann"
     assert correlation_id in client.log.read_text()
+
+
+def test_trail_as_csv(client: HttpClient, moved: Mirror) -> None:
+    """The trail as CSV is a download of the rows that the JSON shows, for a period where one is given."""
+    rows = client.audit(moved)
+    reply = client.operator("GET", f"/mirrors/{moved.name}/audit?format=csv")
+    empty = client.operator("GET", f"/mirrors/{moved.name}/audit?format=csv&to={rows[-1]['at']}")
+
+    assert (reply.status, reply.headers["content-type"]) == (200, "text/csv; charset=utf-8")
+    assert reply.headers["content-disposition"] == f'attachment; filename="{moved.name}-audit.csv"'
+    assert_described(reply, "get", "/mirrors/{mirror}/audit")
+    found = list(csv.DictReader(io.StringIO(reply.body.decode(), newline="")))
+    assert [(line["mirror"], line["seq"], line["hash"]) for line in found] == [
+        (moved.name, str(row["seq"]), row["hash"]) for row in rows
+    ]
+    assert empty.body.decode().split(",")[0] == "mirror"
+    assert empty.body.count(b"\n") == 1
 
 
 def test_status_of_one_and_of_all(client: HttpClient, moved: Mirror) -> None:

@@ -11,9 +11,9 @@ from typing import Any, Final
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import EntityProperty, TableClient
 
-from demo import trail
 from simulator.worlds import FleetMirror
 from tests.served.processes.harness import TABLE, Harness, member, nic
+from trail import chain
 
 WINDOW_S: Final = 5.0
 """How long before a kill an answer may have come whose row was not committed; mostly it is milliseconds."""
@@ -131,10 +131,10 @@ def placed(mirror: FleetMirror, found: Found, side: str) -> Iterator[str]:
 def chained(mirror: FleetMirror, found: Found) -> Iterator[str]:
     """I8: no gap, each hash covers the one before, the head names the last; and no operation is completed twice."""
     rows = found.rows.get(mirror.name, [])
-    if wrong := trail.fault(rows):
+    if wrong := chain.check(reversed(rows)).fault:
         yield f"I8 {mirror.name}: {wrong}"
     head = found.heads.get(mirror.name)
-    end = (rows[-1]["Seq"], rows[-1]["Hash"]) if rows else (0, trail.FIRST_PREVIOUS)
+    end = (rows[-1]["Seq"], rows[-1]["Hash"]) if rows else (0, chain.FIRST_PREVIOUS)
     if head and (head["Seq"], head["HeadHash"]) != end:
         yield f"I8 {mirror.name}: the head names row {head['Seq']}, the last is {end[0]}"
     completed = Counter(row["OperationId"] for row in found.events(mirror.name, "swap.completed"))

@@ -245,7 +245,7 @@ async def test_csv_has_the_same_rows_in_a_fixed_order_of_columns() -> None:
     said = await trail.answer(controller, "PROD", {"format": "csv"})
 
     assert isinstance(said, Text)
-    assert said.media_type == "text/csv; charset=utf-8; header=present"
+    assert said.media_type == "text/csv"
     assert "Link" not in said.headers
     found = list(csv.reader(io.StringIO(said.text, newline=""), strict=True))
     assert found[0] == list(trail.CSV_COLUMNS)
@@ -254,7 +254,7 @@ async def test_csv_has_the_same_rows_in_a_fixed_order_of_columns() -> None:
     assert said.text.count("\r\n") == said.text.count("\n") == len(records) + 1
 
 
-@pytest.mark.parametrize("text", ["=1+2", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'x"])
+@pytest.mark.parametrize("text", ["=1+2", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "|x", "\uff1d1", "'x"])
 @virtual
 async def test_no_cell_is_a_formula(text: str) -> None:
     """A text that a spreadsheet would calculate begins with an apostrophe, and taking that away gives the text again."""
