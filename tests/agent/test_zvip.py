@@ -108,6 +108,7 @@ def test_end_of_the_agents_claim_is_in_messages_log(
     assert len(iris.logged) == 2
     assert (iris.logged[1][0], exit_of(iris)) == (severity, exit_code)
     assert said in iris.logged[1][1]
+    assert iris.globals["^ZVIP"]["last", "seconds"] * 1000 == int(node.log.rpartition(" elapsed_ms=")[2].split()[0])
     assert "event CheckBecomePrimaryOK" in iris.logged[1][1]
     assert len(iris.hung) == 2
 

@@ -21,12 +21,14 @@ from vipcore.errors import STATUS_OF_CODE
 CONFIG = "/etc/mirror-vip/agent.ini"
 INI = """; as the agent's
 [agent]
+; mirror = ANOTHER
 url = https://APP.azurewebsites.net/api
 mirror = PROD
 member = MIRRORA
 KEY_ID = mirrora-1
 key_file = /etc/mirror-vip/mirrora-1.key
 primary_check = iris qlist IRIS
+# member = ANOTHER
 """
 
 
