@@ -135,13 +135,30 @@ def test_several_urls_are_tried_in_turn(tmp_path: pathlib.Path) -> None:
     """An attempt without an answer of the controller is followed by one at the next url; its own answer is not."""
     lost, busy = Reply(0, drop=True), problem(503, "busy")
     more = "url = https://one.example/api https://two.example:8443/x/api/"
-    iris = make_iris(tmp_path, [lost, busy, busy, lost, moved()], more, "proxy = http://proxy.example:3128")
+    iris = make_iris(tmp_path, [lost, busy, busy, lost, moved()], more)
 
     claim(iris)
 
     assert [sent.host for sent in iris.sent] == [f"{name}.example" for name in ("one", "two", "two", "two", "one")]
     assert (iris.sent[1].port, iris.sent[1].path) == (8443, "/x/api/mirrors/PROD/claims")
-    assert {sent.proxy for sent in iris.sent} == {"proxy.example:3128"}
+
+
+@pytest.mark.parametrize(
+    ("proxy", "used"),
+    [
+        ("http://proxy.example:3128", "proxy.example:3128"),
+        ("http://proxy.example:3128/", "proxy.example:3128"),
+        ("http://pat:secret@proxy.example:3128", "proxy.example:3128 Basic cGF0OnNlY3JldA=="),
+        ("", ""),
+    ],
+)
+def test_proxy_is_that_of_the_configuration(tmp_path: pathlib.Path, proxy: str, used: str) -> None:
+    """As in the agent's `proxy`, with credentials or without; none by default."""
+    iris = make_iris(tmp_path, [moved()], f"proxy = {proxy}")
+
+    claim(iris)
+
+    assert [(sent.host, sent.proxy) for sent in iris.sent] == [("APP.azurewebsites.net", used)]
 
 
 # --- decisions

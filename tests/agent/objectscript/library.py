@@ -279,7 +279,7 @@ class _Request:
     """%Net.HttpRequest."""
 
     def __init__(self, iris: Iris) -> None:
-        self.Server = self.SSLConfiguration = self.ContentType = self.SSLError = self.ProxyServer = ""
+        self.Server = self.SSLConfiguration = self.ContentType = self.SSLError = self.ProxyServer = self.ProxyAuthorization = ""
         self.Port = self.ProxyPort = self.ProxyTunnel = self.ProxyHTTPS = self.Https = self.WriteRawMode = 0
         self.OpenTimeout = self.Timeout = self.WriteTimeout = self.FollowRedirect = self.SSLCheckServerIdentity = -1
         self.EntityBody = _Stream()
@@ -304,7 +304,10 @@ class _Request:
             lines = "".join(f"{name}: {value}\n" for name, value in headers.items())
             self._iris.write(f"POST {path} HTTP/1.1\n{lines}\n{self.EntityBody.content}\n")
             return 1
-        iris, proxy = self._iris, f"{self.ProxyServer}:{self.ProxyPort}" if self.ProxyServer else ""
+        iris, proxy = (
+            self._iris,
+            f"{self.ProxyServer}:{self.ProxyPort} {self.ProxyAuthorization}".strip() if self.ProxyServer else "",
+        )
         body = self.EntityBody.content.encode("latin-1")
         iris.sent.append(Sent(text(self.Server), int(number(self.Port)), path, headers, body, proxy, iris.now))
         received = iris.answer(iris.sent[-1])
