@@ -5,47 +5,17 @@ import pathlib
 import time
 from collections.abc import Callable
 from email.message import Message
+from email.utils import formatdate
 from typing import Any
 
 import pytest
 
+from tests.agent.answers import ARRIVED, CLOCKS, FOREIGN, HTML, JSON, WAITS, Wait, check_clock
 from tests.agent.scripted import Controller, Node, Reply, Request, make_node, moved, problem
 from tests.agent.test_vectors import load_agent
 from vipcore.errors import STATUS_OF_CODE
 
 Serve = Callable[..., Controller]
-HTML = {"Content-Type": "text/html"}
-JSON = {"Content-Type": "application/json"}
-PROBLEM = {"Content-Type": "application/problem+json"}
-
-FOREIGN = {
-    "404-cold-host": Reply(404, b"<html><h1>404 Not Found</h1></html>", HTML),
-    "404-not-indexed-yet": Reply(404, b""),
-    "403-stopped-app": Reply(403, b"<html>Error 403 - This web app is stopped.</html>", HTML),
-    "403-access-restriction": Reply(403, b"Ip Forbidden", {"Content-Type": "text/plain"}),
-    "401-platform-authentication": Reply(401, b"", {"WWW-Authenticate": "Bearer"}),
-    "407-proxy": Reply(407, b"proxy authentication required", HTML),
-    "404-gateway": Reply(404, {"statusCode": 404, "message": "Resource not found"}, JSON),
-    "403-azure": Reply(403, {"error": {"code": "AuthorizationFailed"}}, JSON),
-    "403-problem-without-code": Reply(403, {"type": "about:blank", "title": "Forbidden", "status": 403}, PROBLEM),
-    "403-problem-of-another-product": Reply(403, {"status": 403, "code": "ip-blocked"}, PROBLEM),
-    "404-problem-with-odd-code": Reply(404, {"status": 404, "code": ["mirror-unknown"]}, PROBLEM),
-    "404-problem-that-is-no-object": Reply(404, ["mirror-unknown"], PROBLEM),
-    "403-our-code-in-other-json": Reply(403, {"code": "key-not-for-member"}, JSON),
-    "401-our-code-without-media-type": Reply(401, {"code": "signature-invalid"}),
-    "409-our-code-in-html": Reply(409, b'{"code": "claim-superseded"}', HTML),
-    "302-login": Reply(302, b"", {"Location": "https://login.example/"}),
-    "200-login": Reply(200, b"<html>please log in</html>", HTML),
-    "200-empty": Reply(200, b""),
-    "200-no-object": Reply(200, ["moved"], JSON),
-    "200-empty-object": Reply(200, {}, JSON),
-    "200-health": Reply(200, {"status": "ok"}, JSON),
-    "200-unknown-outcome": moved(outcome="queued"),
-    "200-odd-outcome": moved(outcome={"moved": True}),
-    "200-dry-run": moved(outcome="planned"),
-    "200-other-mirror": moved(mirror="TEST"),
-    "204": Reply(204, b""),
-}
 
 
 @pytest.mark.parametrize("reply", FOREIGN.values(), ids=FOREIGN)
@@ -67,16 +37,6 @@ def test_status_is_answered_by_the_controller_only(serve: Serve, tmp_path: pathl
 
     assert (ended.code, ended.result["attempts"]) == (0, 2)
     assert ended.result["answer"]["holder"] == "MIRRORB"
-
-
-@pytest.mark.parametrize("media_type", ["application/problem+json; charset=utf-8", "Application/Problem+JSON"])
-def test_media_type_may_have_parameters_and_any_case(serve: Serve, tmp_path: pathlib.Path, media_type: str) -> None:
-    """The controller's refusal is recognized however the host writes its media type."""
-    controller = serve([problem(403, "key-not-for-member", Content_Type=media_type)])
-
-    ended = make_node(tmp_path, controller.url).run("claim")
-
-    assert (ended.code, ended.result["code"]) == (4, "key-not-for-member")
 
 
 def test_agent_knows_every_code_of_the_controller() -> None:
@@ -123,17 +83,27 @@ def test_correlation_id_of_the_deciding_answer_is_told(serve: Serve, tmp_path: p
     assert "correlation_id=7f3c-2" in node.log.splitlines()[-1]
 
 
-@pytest.mark.parametrize(
-    ("reply", "most_s"), [(problem(503, "busy"), 300), (Reply(503, b"maintenance"), 30)], ids=["ours", "foreign"]
-)
-def test_retry_after_is_bounded(reply: Reply, most_s: float) -> None:
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_retry_after_is_bounded(wait: Wait) -> None:
     """The controller may ask for five minutes; a platform that asks for an hour is asked again after half a minute."""
     headers = Message()
-    for name, value in {**reply.headers, "Retry-After": "3600"}.items():
+    for name, value in wait.reply.headers.items():
         headers[name] = value
-    answer = load_agent().Answer(reply.status, headers, json.dumps(reply.body, default=str).encode())
+    answer = load_agent().Answer(wait.reply.status, headers, json.dumps(wait.reply.body, default=str).encode())
 
-    assert answer.retry_after_s(time.time()) == most_s
+    assert answer.retry_after_s(ARRIVED) == wait.seconds
+
+
+@pytest.mark.parametrize(("ahead_s", "spent"), CLOCKS)
+def test_clock_is_corrected_by_the_controllers_date(ahead_s: float, spent: bool) -> None:
+    """A clock that is off by more than a header of whole seconds can tell goes by the header, never behind a spent time."""
+    clock = load_agent().WallClock()
+    (second, microsecond), true = clock.issue(), time.time() - ahead_s
+
+    changed = clock.correct(formatdate(true, usegmt=True), spent=spent)
+
+    later, fraction = clock.issue()
+    check_clock(ahead_s, spent, changed, second + microsecond / 1e6, later + fraction / 1e6, true)
 
 
 def test_foreign_answer_does_not_set_the_clock(serve: Serve, tmp_path: pathlib.Path) -> None:

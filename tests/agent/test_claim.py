@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.agent.answers import AGAIN, FINAL, RESULTS
 from tests.agent.scripted import Controller, Node, Reply, Request, make_node, moved, problem, signature_of
 
 Serve = Callable[..., Controller]
@@ -68,30 +69,7 @@ def check_attempts(requests: list[Request]) -> None:
     assert ages == sorted(ages)
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [
-        problem(409, "peer-still-primary"),
-        problem(409, "claimant-not-primary"),
-        problem(409, "flapping"),
-        problem(409, "address-taken"),
-        problem(423, "mirror-frozen"),
-        problem(429, "too-many-requests"),
-        problem(500, "configuration-invalid"),
-        problem(502, "azure-failed"),
-        problem(503, "busy"),
-        problem(400, "body-invalid"),
-        problem(401, "claim-replayed"),
-        problem(401, "signature-expired"),
-        Reply(401, b""),
-        Reply(502, b"<html>bad gateway</html>"),
-        Reply(200, b"<html>a captive portal</html>"),
-        Reply(301, b"", {"Location": "/elsewhere"}),
-        Reply(0, drop=True),
-        moved(holder="MIRRORB"),
-    ],
-    ids=lambda reply: f"{reply.status}-{reply.body.get('code', 'holder') if isinstance(reply.body, dict) else 'raw'}",
-)
+@pytest.mark.parametrize("reply", AGAIN.values(), ids=AGAIN)
 def test_other_answers_are_tried_again_with_a_fresh_signature(serve: Serve, tmp_path: pathlib.Path, reply: Reply) -> None:
     """What is not final is tried again: the same claim_id, everything else fresh."""
     controller = serve([reply, reply, moved()])
@@ -103,29 +81,26 @@ def test_other_answers_are_tried_again_with_a_fresh_signature(serve: Serve, tmp_
     check_attempts(controller.requests)
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "exit_code", "outcome"),
-    [
-        (409, "claim-superseded", 3, "superseded"),
-        (401, "signature-invalid", 4, "refused"),
-        (401, "signature-missing", 4, "refused"),
-        (403, "key-not-for-member", 4, "refused"),
-        (404, "mirror-unknown", 4, "refused"),
-    ],
-)
-def test_final_answers_end_the_claim(
-    serve: Serve, tmp_path: pathlib.Path, status: int, code: str, exit_code: int, outcome: str
-) -> None:
+@pytest.mark.parametrize(("reply", "exit_code", "outcome"), FINAL.values(), ids=FINAL)
+def test_final_answers_end_the_claim(serve: Serve, tmp_path: pathlib.Path, reply: Reply, exit_code: int, outcome: str) -> None:
     """What no retry can mend is not retried; one line on stderr says what to do."""
-    controller = serve([problem(status, code)])
+    controller = serve([reply])
 
     ended = make_node(tmp_path, controller.url).run("claim")
 
     assert ended.code == exit_code
-    assert (ended.result["outcome"], ended.result["code"]) == (outcome, code)
+    assert (ended.result["outcome"], ended.result["code"]) == (outcome, reply.body["code"])
     assert len(controller.requests) == 1
     assert ended.stderr.count("\n") == 1
-    assert f"about {code}" in ended.stderr
+    assert f"about {reply.body['code']}" in ended.stderr
+
+
+@pytest.mark.parametrize("reply", RESULTS.values(), ids=RESULTS)
+def test_results_end_the_claim_with_0(serve: Serve, tmp_path: pathlib.Path, reply: Reply) -> None:
+    """`moved` and `confirmed` for this mirror and this member are what a claim is after."""
+    ended = make_node(tmp_path, serve([reply, problem(503, "busy")]).url).run("claim", "--deadline", "5")
+
+    assert (ended.code, ended.result["outcome"], ended.result["attempts"]) == (0, reply.body["outcome"], 1)
 
 
 def test_unreachable_controller_is_tried_until_the_deadline(node: Node) -> None:

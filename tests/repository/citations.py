@@ -205,9 +205,15 @@ def bare_citations() -> list[str]:
 
 
 def _has_folder(source: Source, found: re.Match[str]) -> bool:
-    """Whether a fact page is named with its folder; pages may name it relative to themselves, as the text or target of a link."""
+    """Whether a fact page is named with its folder; pages may name it relative to themselves, as the text or target of a link.
+
+    docs/ may have a page of the same name.
+    """
+    in_docs = f"docs/{found[0].removeprefix(found['before'])}" in listed()
     if not source.path.endswith(".md"):
-        return found["before"] == "docs/facts/"
+        return found["before"] == "docs/facts/" or (in_docs and found["before"] == "docs/")
+    if in_docs and (found["before"].endswith("docs/") or (not found["before"] and source.path.startswith("docs/"))):
+        return True
     return found["before"].endswith("facts/") or (
         source.path.startswith("docs/facts/") and source.text[found.start() - 1] in "[("
     )
