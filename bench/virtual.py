@@ -28,7 +28,7 @@ from vipcore.errors import Refusal
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Caller, Row
 from vipcore.ledger.head import Head
-from vipcore.ledger.port import Sweep, WorkItem
+from vipcore.ledger.port import Granted, Sweep, WorkItem
 from vipcore.ledger.store import Store
 from vipcore.model import Claim, Member, Page
 from vipcore.settings import document
@@ -281,6 +281,18 @@ class _Ledger:
     async def save_sweep(self, sweep: Sweep) -> None:
         await asyncio.sleep(self.fleet.table_s)
         await self.table.save_sweep(sweep)
+
+    async def load_granted(self, subscription: str) -> Granted:
+        async def load_granted() -> Granted:
+            return await self.table.load_granted(subscription)
+
+        return await self._call(load_granted)
+
+    async def save_granted(self, subscription: str, granted: Granted) -> None:
+        async def save_granted() -> None:
+            await self.table.save_granted(subscription, granted)
+
+        await self._call(save_granted)
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         await self.table.count_failures(instance, counts, at)

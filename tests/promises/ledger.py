@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from vipcore.errors import Stale
 from vipcore.ledger.audit import Row, row_key
 from vipcore.ledger.head import Head
-from vipcore.ledger.port import Sweep, WorkItem
+from vipcore.ledger.port import Granted, Sweep, WorkItem
 
 
 class MemoryLedger:
@@ -18,6 +18,7 @@ class MemoryLedger:
         self.rows: dict[str, dict[str, dict[str, object]]] = {}
         self.worklist: dict[str, str] = {}
         self.sweep: Sweep | None = None
+        self.granted: dict[str, Granted] = {}
         self.failures: dict[str, dict[str, int]] = {}
         self._etags = itertools.count(1)
         self._parsed: dict[str, tuple[object, Head]] = {}
@@ -86,6 +87,14 @@ class MemoryLedger:
 
     async def save_sweep(self, sweep: Sweep) -> None:
         self.sweep = sweep
+
+    async def load_granted(self, subscription: str) -> Granted:
+        return self.granted.get(subscription, Granted({}, None))
+
+    async def save_granted(self, subscription: str, granted: Granted) -> None:
+        if (await self.load_granted(subscription)).etag != granted.etag:
+            raise Stale(subscription)
+        self.granted[subscription] = granted._replace(etag=self._etag())
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         row = self.failures.setdefault(instance, {})
