@@ -92,7 +92,8 @@ class MemoryLedger:
         return self.granted.get(subscription, Granted({}, None))
 
     async def save_granted(self, subscription: str, granted: Granted) -> None:
-        if (await self.load_granted(subscription)).etag != granted.etag:
+        stored = self.granted.get(subscription)
+        if (stored.etag if stored else None) != granted.etag:
             raise Stale(subscription)
         self.granted[subscription] = granted._replace(etag=self._etag())
 

@@ -21,7 +21,8 @@ from vipcore.errors import CommitUnknown, Stale, Unreachable
 from vipcore.ledger.port import Granted, Ledger
 from vipcore.ports import Clock
 
-_TRIES: Final = 5
+_TRIES: Final = 8
+_PAUSE_S: Final = 0.02
 
 
 class SharedWrites:
@@ -46,7 +47,8 @@ class SharedWrites:
 
     async def _exchange(self, subscription: str, limit: RateLimit) -> bool:
         loop = asyncio.get_running_loop()
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
+            await asyncio.sleep(_PAUSE_S * attempt * self._clock.jitter())
             try:
                 granted = await self._ledger.load_granted(subscription)
                 now, wall = loop.time(), self._clock.now().timestamp()
@@ -67,5 +69,5 @@ class SharedWrites:
             except (Stale, CommitUnknown):
                 continue
             except Unreachable:
-                break
-        return True
+                return True
+        return False

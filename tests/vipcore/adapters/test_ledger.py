@@ -12,7 +12,7 @@ from vipcore import instants
 from vipcore.errors import Stale
 from vipcore.ledger.audit import Broken, Entry, Link, Seal, check_chain
 from vipcore.ledger.head import Frozen, Head, LastSwap, LateWrites, Lease, RecordedClaim, Repeat, Swap
-from vipcore.ledger.port import Ledger, Sweep
+from vipcore.ledger.port import Granted, Ledger, Sweep
 from vipcore.model import Epoch
 
 NOW = instants.from_text(AT)
@@ -271,6 +271,22 @@ async def test_how_far_the_sweep_has_come_is_kept(ledger: Ledger) -> None:
 
     assert await ledger.load_sweep() == Sweep("M2", instants.from_text(AT))
     assert await ledger.load_worklist() == []
+
+
+async def test_granted_writes_are_replaced_only_as_they_were_read(ledger: Ledger) -> None:
+    """Of two instances that read the same row, the second one to replace it is told, and loses nothing of the first."""
+    assert await ledger.load_granted("sub") == Granted({}, None)
+    await ledger.save_granted("sub", Granted({"a": {1767225600: 2}}, None))
+    with pytest.raises(Stale):
+        await ledger.save_granted("sub", Granted({"b": {1767225600: 4}}, None))
+
+    first = await ledger.load_granted("sub")
+    assert first.by_instance == {"a": {1767225600: 2}}
+    await ledger.save_granted("sub", first._replace(by_instance={**first.by_instance, "b": {1767225601: 4}}))
+    with pytest.raises(Stale):
+        await ledger.save_granted("sub", first)
+    assert (await ledger.load_granted("sub")).by_instance == {"a": {1767225600: 2}, "b": {1767225601: 4}}
+    assert (await ledger.load_granted("other")).etag is None
 
 
 async def test_counting_failures_touches_nothing_else(ledger: Ledger) -> None:
