@@ -29,7 +29,7 @@ from vipcore.errors import Refusal
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Caller, Row
 from vipcore.ledger.head import Head
-from vipcore.ledger.port import Sweep, WorkItem
+from vipcore.ledger.port import Granted, Sweep, WorkItem
 from vipcore.ledger.store import Store
 from vipcore.model import Claim, Member, Page
 from vipcore.settings import document
@@ -287,6 +287,18 @@ class _Ledger:
 
     async def load_heard(self, mirror: str) -> Mapping[str, Instant]:
         return await self.table.load_heard(mirror)
+
+    async def load_granted(self, subscription: str) -> Granted:
+        async def load_granted() -> Granted:
+            return await self.table.load_granted(subscription)
+
+        return await self._call(load_granted)
+
+    async def save_granted(self, subscription: str, granted: Granted) -> None:
+        async def save_granted() -> None:
+            await self.table.save_granted(subscription, granted)
+
+        await self._call(save_granted)
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         await self.table.count_failures(instance, counts, at)

@@ -62,6 +62,11 @@ class Mirror:
         return next((member.name for member in self.members if member.nic_id.lower() == nic_id), None)
 
     @property
+    def subscription(self) -> str:
+        """The id, in lower case, of the subscription that all NICs of the mirror are in."""
+        return self.members[0].nic_id.split("/")[2].lower()
+
+    @property
     def has_pages(self) -> bool:
         """Whether any member has a status page."""
         return any(member.status_url for member in self.members)

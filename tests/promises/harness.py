@@ -34,7 +34,7 @@ from vipcore.errors import CommitUnknown, NoReply, NoToken, Stale, Unreachable
 from vipcore.instants import Instant, to_text
 from vipcore.ledger.audit import Caller, Row, Seal
 from vipcore.ledger.head import Head
-from vipcore.ledger.port import Sweep, WorkItem
+from vipcore.ledger.port import Granted, Sweep, WorkItem
 from vipcore.ledger.store import Store
 from vipcore.model import Claim, Json, Key, Member, Mirror, Move, Outcome, Page
 from vipcore.settings import document
@@ -684,6 +684,12 @@ class _Ledger:
 
     async def load_heard(self, mirror: str) -> Mapping[str, Instant]:
         return await self._call("load_heard", lambda: self.table.load_heard(mirror))
+
+    async def load_granted(self, subscription: str) -> Granted:
+        return await self._call("load_granted", lambda: self.table.load_granted(subscription))
+
+    async def save_granted(self, subscription: str, granted: Granted) -> None:
+        await self._call("save_granted", lambda: self.table.save_granted(subscription, granted))
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         await self._call("count_failures", lambda: self.table.count_failures(instance, counts, at))

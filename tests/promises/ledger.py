@@ -8,7 +8,7 @@ from vipcore.errors import Stale
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Row, row_key
 from vipcore.ledger.head import Head
-from vipcore.ledger.port import Sweep, WorkItem
+from vipcore.ledger.port import Granted, Sweep, WorkItem
 
 
 class MemoryLedger:
@@ -20,6 +20,7 @@ class MemoryLedger:
         self.worklist: dict[str, str] = {}
         self.sweep: Sweep | None = None
         self.heard: dict[str, dict[str, Instant]] = {}
+        self.granted: dict[str, Granted] = {}
         self.failures: dict[str, dict[str, int]] = {}
         self._etags = itertools.count(1)
         self._parsed: dict[str, tuple[object, Head]] = {}
@@ -94,6 +95,15 @@ class MemoryLedger:
 
     async def load_heard(self, mirror: str) -> Mapping[str, Instant]:
         return self.heard.get(mirror, {})
+
+    async def load_granted(self, subscription: str) -> Granted:
+        return self.granted.get(subscription, Granted({}, None))
+
+    async def save_granted(self, subscription: str, granted: Granted) -> None:
+        stored = self.granted.get(subscription)
+        if (stored.etag if stored else None) != granted.etag:
+            raise Stale(subscription)
+        self.granted[subscription] = granted._replace(etag=self._etag())
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         row = self.failures.setdefault(instance, {})

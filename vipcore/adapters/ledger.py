@@ -1,7 +1,8 @@
-"""The Ledger port on Azure Table storage: a partition per mirror, and others beside them; key ranges only."""
+"""The Ledger port on Azure Table storage: a partition per mirror, one each for what concerns all of them; key ranges only."""
 
 import asyncio
 import contextlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +15,13 @@ from vipcore.errors import Unreachable
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Row, row_key
 from vipcore.ledger.head import ROW_KEY, Head
-from vipcore.ledger.port import Sweep, WorkItem
+from vipcore.ledger.port import Granted, Sweep, WorkItem
 
 WORK: Final = ".work"
 SWEEP: Final = ".sweep"
 AUTH: Final = ".auth"
 HEARD: Final = ".heard"
+WRITES: Final = ".writes"
 """Partitions beside the mirrors': a mirror's name never begins with a dot."""
 
 SIDE_BY_SIDE: Final = 64
@@ -116,6 +118,20 @@ class TableLedger:
             with contextlib.suppress(KeyError, ValueError):
                 found[str(entity.columns["Member"])] = instants.from_text(str(entity.columns["At"]))
         return found
+
+    async def load_granted(self, subscription: str) -> Granted:
+        """See the port. A damaged row counts as an empty one, and is replaced: a wrong count costs time, and nothing else."""
+        entity = await self.table.get(WRITES, subscription)
+        if entity is None:
+            return Granted({}, None)
+        with contextlib.suppress(KeyError, ValueError, TypeError, AttributeError):
+            found = json.loads(entity.columns["Granted"])
+            return Granted({name: {int(at): int(n) for at, n in one.items()} for name, one in found.items()}, entity.etag)
+        return Granted({}, entity.etag)
+
+    async def save_granted(self, subscription: str, granted: Granted) -> None:
+        text = json.dumps(granted.by_instance, separators=(",", ":"))
+        await self.table.transact({"PartitionKey": WRITES, "RowKey": subscription, "Granted": text}, granted.etag, [])
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         """See the port. No other process writes this row, so it is read and replaced."""

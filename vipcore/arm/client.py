@@ -48,8 +48,8 @@ class Arm:
         self.touched: dict[str, float] = {}
 
     def limits_of(self, mirror: Mirror) -> Subscription:
-        """The subscription that all NICs of the mirror are in."""
-        return self.subscription(mirror.members[0].nic_id)
+        """The rate limits and the polling of the subscription that the mirror is in."""
+        return self.subscriptions[mirror.subscription]
 
     def subscription(self, resource_id: str) -> Subscription:
         """The rate limits and the polling of the subscription that this resource is in."""

@@ -14,7 +14,7 @@ Reads for people (status, dry runs) come last and take only what is above `kept`
 monitors ask, three quarters of the bucket are there when a claim comes, and no swap saves reads because people wait.
 
 Sending too early would cost more than waiting: a 429 uses up a call and brings nothing. What Azure's rate-limit headers and 429s
-tell corrects our count.
+tell corrects our count; of the five minutes they tell nothing, so there instances tell each other (`decision/shared_writes.py`).
 """
 
 import asyncio
@@ -80,25 +80,36 @@ class RateLimit:
         self.azure = Bucket(size, per_s)  # Azure's own bucket by our count: calls that were sent are taken out
         self.window_max = window_max
         self.kept = int(size * (1 - PEOPLE_SHARE))  # so many people leave to swaps, of the bucket and of the five minutes
-        self.call_times: deque[float] = deque()  # of the network provider's five minutes, ours and others'
+        self.call_times: deque[float] = deque()  # our calls of the network provider's five minutes
+        self.missing: deque[float] = deque()  # calls of the five minutes that others sent, as far as Azure's answers tell
+        self.elsewhere: deque[float] = deque()  # those that other instances wrote down, theirs that are granted among them
         self.blocked_until = 0.0
         self.used = 0  # all calls so far, ours and others'
         self.reserved = 0  # permits that were granted and whose calls have not been sent
+        self.granted_at = 0.0  # when the last ones were
         self.waiting: list[tuple[tuple[int, float], int, int, asyncio.Future[None]]] = []
         self.arrivals = 0
         self.timer: asyncio.TimerHandle | None = None
 
     def free_at(self, calls: int, now: float) -> float:
         """When so many permits can be granted: now, or later."""
-        while self.call_times and self.call_times[0] <= now - WINDOW_S:
-            self.call_times.popleft()
-        over = self.reserved + calls - (self.window_max - len(self.call_times))
+        over = calls - self.room(now)
         room_at = now
         if over > 0:
-            # Calls that are permitted but not sent yet end at a time that nobody knows: check again in a second.
-            room_at = self.call_times[over - 1] + WINDOW_S if over <= len(self.call_times) else now + 1.0
+            # Others' calls, and those that are permitted but not sent yet, make room at a time that nobody knows: check again.
+            known = over <= len(self.call_times) and not self.missing and not self.elsewhere
+            room_at = self.call_times[over - 1] + WINDOW_S if known else now + 1.0
         refilled_at = now + max(0.0, calls - self.permits.available(now)) / self.permits.per_s
         return max(self.blocked_until, refilled_at, room_at)
+
+    def room(self, now: float) -> int:
+        """How many more calls fit into the five minutes beside all that were granted or sent, ours and others'."""
+        for times in (self.call_times, self.missing, self.elsewhere):
+            while times and times[0] <= now - WINDOW_S:
+                times.popleft()
+        # Azure's answers tell of other instances' calls too: whichever tells of more counts.
+        others = max(len(self.missing), len(self.elsewhere))
+        return self.window_max - self.reserved - len(self.call_times) - others
 
     def contended(self) -> bool:
         """Whether swaps or the timer wait for permits. That people wait is no reason to save."""
@@ -129,7 +140,7 @@ class RateLimit:
             self.permits.take(foreign, now)
             self.azure.level -= foreign
             self.used += foreign
-            self.call_times.extend([now] * foreign)
+            self.missing.extend([now] * foreign)
 
     def throttled(self, sent: Sent, wait_s: float, now: float) -> None:
         """Azure refused a call, which does not count, and wants no more for so long."""
@@ -167,6 +178,7 @@ class RateLimit:
                     return
                 self.permits.take(calls, now)
                 self.reserved += calls
+                self.granted_at = now
                 future.set_result(None)
             heapq.heappop(self.waiting)
 

@@ -9,6 +9,7 @@ from typing import Final
 from vipcore import instants
 from vipcore.arm.client import Arm
 from vipcore.decision.glances import Glances
+from vipcore.decision.shared_writes import SharedWrites
 from vipcore.errors import NoIdentity, Refusal, Unreachable
 from vipcore.instants import Instant
 from vipcore.ledger.head import Head
@@ -96,6 +97,7 @@ class Controller:
         self.ledger, self.clock, self.log = store.ledger, store.clock, store.log
         self.preflight_cache = PreflightCache(arm)
         self.glances = Glances(arm, KnownHeads(store.ledger))
+        self.shared_writes = SharedWrites(store.ledger, store.clock, instance)
         self.admission = Admission(store, instance)
         self.primary_seen: dict[str, tuple[str, int]] = {}
         """Mirror -> (member whose page turned primary, how many looks in a row said so)."""

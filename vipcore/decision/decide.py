@@ -17,7 +17,6 @@ from vipcore.decision.reads import Reads
 from vipcore.decision.request import HeadChanged, Request
 from vipcore.decision.takeover import drive_to_the_end, wait_for_swap
 from vipcore.errors import Refusal
-from vipcore.instants import Instant
 from vipcore.ledger.head import Head
 from vipcore.model import Outcome
 from vipcore.swap import preflight
@@ -61,13 +60,14 @@ async def _decide(controller: Controller, request: Request, head: Head, reads: R
     remark = await judge(controller, request, head, reads, now)
     # Where it is already sure that work is left for the timer if we die, the work item goes out early.
     will_work = head.desired != request.member or head.swap is not None
-    if will_work and reads.nics is not None:
+    joins, driven, held = rules.joins(head, request.member), head.lease_live(now), None
+    if will_work and reads.nics is not None and not (joins and driven):
         preflight.read_ahead(controller.preflight_cache, request.mirror)
-    elif will_work:
-        await _acquire_permits(controller, request, head, now)
+        held = asyncio.create_task(_hold_permits(controller, request))
+    elif will_work and reads.nics is None and not (joins and driven):
+        await _acquire_permits(controller, request, head)
     early = asyncio.create_task(controller.ledger.put_work_item(request.mirror.name)) if will_work else None
     try:
-        joins, driven = rules.joins(head, request.member), head.lease_live(now)
         observed = None
         if not (joins and driven):
             observed = await _observed(controller, request, head, reads)
@@ -82,12 +82,11 @@ async def _decide(controller: Controller, request: Request, head: Head, reads: R
         if driven or observed is None:
             head, operation_id, epoch = await accept_beside(controller, request, head, remark)
         else:
+            await _granted(held, head, reads)
             drive = await accept(controller, request, head, observed, remark)
         request.issued_at_used = True
     finally:
-        if early:
-            await asyncio.wait([early])
-            early.exception()
+        await _end(early, held)
     if drive:
         return await drive_to_the_end(controller, request, drive)
     if request.permits:
@@ -96,20 +95,44 @@ async def _decide(controller: Controller, request: Request, head: Head, reads: R
     return await wait_for_swap(controller, request, head, operation_id, epoch=epoch)
 
 
-async def _acquire_permits(controller: Controller, request: Request, head: Head, now: Instant) -> None:
+async def _hold_permits(controller: Controller, request: Request) -> None:
+    """Wait until Azure has room for a swap's writes, also beside what other instances have granted."""
+    writes = controller.arm.limits_of(request.mirror).writes
+    request.permits = request.permits or Permits(writes)
+    while request.permits.held < WRITES_OF_A_SWAP:
+        await request.permits.hold(WRITES_OF_A_SWAP)
+        if not await controller.shared_writes.fit(request.mirror.subscription, writes):
+            request.permits.release()
+
+
+async def _granted(held: asyncio.Task[None] | None, head: Head, reads: Reads) -> None:
+    """Wait for permits that were free when this was judged. Raises HeadChanged where others took them: wait first, then read."""
+    if held and not (await asyncio.wait([held], timeout=_OTHERS_S))[0]:
+        reads.forget_nics()
+        raise HeadChanged(head)
+
+
+async def _end(early: asyncio.Task[None] | None, held: asyncio.Task[None] | None) -> None:
+    """Let the work item be written, and wait for permits no longer."""
+    if held:
+        held.cancel()
+    if begun := [task for task in (early, held) if task]:
+        await asyncio.gather(*begun, return_exceptions=True)
+
+
+async def _acquire_permits(controller: Controller, request: Request, head: Head) -> None:
     """While writes are contended: wait until Azure has room for this swap's, so that what is read then is acted on at once.
 
     Raises Refusal `azure-throttled` when that takes too long; the claim is recorded, and keeps its place, which is when it began.
     """
-    if (request.permits and request.permits.held) or (rules.joins(head, request.member) and head.lease_live(now)):
+    if request.permits and request.permits.held:
         return
     if head.swap is not None:
         prioritise()  # the VIP may be on no NIC
     began, writes = request.now(), controller.arm.limits_of(request.mirror).writes
     try:
         async with asyncio.timeout_at(request.asked_at + _WAIT_SHARE * request.deadline_s):
-            request.permits = Permits(writes)
-            await request.permits.hold(WRITES_OF_A_SWAP)
+            await _hold_permits(controller, request)
     except TimeoutError:
         wait = max(2, min(30, int(writes.free_at(1, request.now()) - request.now()) + 1))
         detail = "Azure's limit of writes leaves no room yet. Older claims go first; this one keeps its place."

@@ -1,4 +1,4 @@
-"""The port of the Table service: one partition per mirror with its head and audit rows, and the timer's two."""
+"""The port of the Table service: one partition per mirror with its head and audit rows, and those of all mirrors together."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -22,8 +22,18 @@ class Sweep(NamedTuple):
     at: Instant
 
 
+class Granted(NamedTuple):
+    """The writes to one subscription that instances have granted: instance -> unix time in seconds -> how many.
+
+    `etag`: None where the row was never written.
+    """
+
+    by_instance: Mapping[str, Mapping[int, int]]
+    etag: str | None
+
+
 class Ledger(Protocol):
-    """The table: one partition per mirror with its head and audit rows, a worklist partition of hints, one row of the sweep.
+    """The table: one partition per mirror with its head and audit rows; a worklist of hints, the sweep, granted writes.
 
     Every method raises Unreachable when the service cannot be used (nothing was changed, or, for the writes that are safe to
     repeat, it does not matter).
@@ -74,6 +84,12 @@ class Ledger(Protocol):
 
     async def load_heard(self, mirror: str) -> Mapping[str, Instant]:
         """Member -> when its agent was last heard from."""
+
+    async def load_granted(self, subscription: str) -> Granted:
+        """What instances have granted of this subscription's writes."""
+
+    async def save_granted(self, subscription: str, granted: Granted) -> None:
+        """Replace it, if it is still the one that was read. Raises Stale, CommitUnknown."""
 
     async def count_failures(self, instance: str, counts: Mapping[str, int], at: str) -> None:
         """Add to this instance's row of failed authentications. May be lost."""

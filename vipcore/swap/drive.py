@@ -185,12 +185,11 @@ class Drive:
         """Wait while the member's NIC is `Updating` by somebody else's operation, at most that long."""
         started = self.now()
         subscription = self.arm.subscription(self.mirror.nic_id(member))
-        with subscription.polling():
+        with subscription.polling() as polling:
             while isinstance(shown := self.observed[member], Nic) and shown.state not in (SUCCEEDED, FAILED):
-                elapsed = self.now() - started
-                if elapsed >= within_s:
+                if self.now() - started >= within_s:
                     return
-                await self.pause(subscription.poll_after(elapsed, self.jitter()))
+                await polling.wait(self.pause, lambda: self.now() - started, self.jitter())
                 await self.read(member)
 
     def log(self, event: str, /, **fields: Any) -> None:

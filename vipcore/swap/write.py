@@ -212,12 +212,12 @@ async def finish(drive: Drive, written: Written) -> bool:
         await drive.wait_until_stable(member)
         return True
     subscription = drive.arm.subscription(drive.mirror.nic_id(member))
-    faults, polls, before_s = 0, 0, 0.0
+    faults, before_s = 0, 0.0
     waits = drive.now() - written.sent_at < BESIDE_S or subscription.reads_low()
-    with subscription.polling():
+    with subscription.polling() as polling:
         while True:
             if waits:
-                await drive.pause(subscription.poll_after(drive.now() - written.sent_at, drive.jitter(), polls))
+                await polling.wait(drive.pause, lambda: drive.now() - written.sent_at, drive.jitter())
             waits = True
             elapsed = drive.now() - written.sent_at
             try:
@@ -225,7 +225,7 @@ async def finish(drive: Drive, written: Written) -> bool:
                 if ended is not None:
                     subscription.poll_ended(elapsed, before_s)
                     return ended
-                polls, faults, before_s = polls + 1, 0, elapsed
+                faults, before_s = 0, elapsed
             except (ArmError, NotSent, NoReply) as exc:
                 cause = exc.cause if isinstance(exc, ArmError) else None
                 if isinstance(exc, ArmError) and (exc.ended_operation or cause is Cause.GONE):

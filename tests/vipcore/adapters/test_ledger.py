@@ -12,7 +12,7 @@ from vipcore import instants
 from vipcore.errors import Stale
 from vipcore.ledger.audit import Broken, Entry, Link, Seal, check_chain
 from vipcore.ledger.head import Failure, Frozen, Head, LastSwap, LateWrites, Lease, RecordedClaim, Repeat, Swap
-from vipcore.ledger.port import Ledger, Sweep
+from vipcore.ledger.port import Granted, Ledger, Sweep
 from vipcore.ledger.readiness import Found, Readiness
 from vipcore.model import Epoch
 
@@ -285,6 +285,22 @@ async def test_who_was_heard_is_kept_by_mirror(ledger: Ledger) -> None:
 
     assert await ledger.load_heard("PROD") == {"HOST/INSTANCE": NOW, "a b?#%'é": NOW}
     assert await ledger.load_heard("PRO") == {}
+
+
+async def test_granted_writes_are_replaced_only_as_they_were_read(ledger: Ledger) -> None:
+    """Of two instances that read the same row, the second one to replace it is told, and loses nothing of the first."""
+    assert await ledger.load_granted("sub") == Granted({}, None)
+    await ledger.save_granted("sub", Granted({"a": {1767225600: 2}}, None))
+    with pytest.raises(Stale):
+        await ledger.save_granted("sub", Granted({"b": {1767225600: 4}}, None))
+
+    first = await ledger.load_granted("sub")
+    assert first.by_instance == {"a": {1767225600: 2}}
+    await ledger.save_granted("sub", first._replace(by_instance={**first.by_instance, "b": {1767225601: 4}}))
+    with pytest.raises(Stale):
+        await ledger.save_granted("sub", first)
+    assert (await ledger.load_granted("sub")).by_instance == {"a": {1767225600: 2}, "b": {1767225601: 4}}
+    assert (await ledger.load_granted("other")).etag is None
 
 
 async def test_counting_failures_touches_nothing_else(ledger: Ledger) -> None:

@@ -22,7 +22,7 @@ from vipcore.adapters.ledger import TableLedger
 from vipcore.errors import CommitUnknown, NoIdentity, Stale, Unreachable
 from vipcore.ledger.audit import Broken, Entry, Link, Seal, check_chain, row_key
 from vipcore.ledger.head import Head
-from vipcore.ledger.port import Sweep
+from vipcore.ledger.port import Granted, Sweep
 from vipcore.ledger.store import Store
 from vipcore.model import Epoch
 from vipcore.settings.environment import Config
@@ -107,6 +107,8 @@ async def test_service_that_is_away_is_unreachable(azurite: str) -> None:
                 ledger.load_worklist(),
                 ledger.load_sweep(),
                 ledger.save_sweep(Sweep("PROD", instants.from_text(AT))),
+                ledger.load_granted("sub"),
+                ledger.save_granted("sub", Granted({}, None)),
                 ledger.count_failures("i", {"signature-invalid": 1}, AT),
             ):
                 with pytest.raises(Unreachable):
