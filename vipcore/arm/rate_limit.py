@@ -72,17 +72,37 @@ class Bucket:
         self.level, self.at = self.available(now) - tokens, max(now, self.at)
 
 
+class Window:
+    """The calls of the network provider's five minutes: how many there may be, and when they were sent, earliest first."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.ours: deque[float] = deque()
+        self.missing: deque[float] = deque()  # calls that others sent, as far as Azure's answers tell
+        self.elsewhere: deque[float] = deque()  # calls that other instances wrote down, what they have granted among them
+
+    def room(self, now: float) -> int:
+        """How many more calls fit in."""
+        for times in (self.ours, self.missing, self.elsewhere):
+            while times and times[0] <= now - WINDOW_S:
+                times.popleft()
+        # Azure's answers tell of other instances' calls too: whichever tells of more counts.
+        return self.size - len(self.ours) - max(len(self.missing), len(self.elsewhere))
+
+    def room_at(self, over: int, now: float) -> float:
+        """When so many of these calls, more than there is room for, are over; at the latest a time to look again."""
+        known = over <= len(self.ours) and not self.missing and not self.elsewhere
+        return self.ours[over - 1] + WINDOW_S if known else now + 1.0
+
+
 class RateLimit:
     """One kind of call (reads or writes) of one subscription. Times are the event loop's seconds."""
 
     def __init__(self, *, size: float, per_s: float, window_max: int) -> None:
         self.permits = Bucket(size, per_s)  # permits that can be granted: granted ones are taken out, whether used or not
         self.azure = Bucket(size, per_s)  # Azure's own bucket by our count: calls that were sent are taken out
-        self.window_max = window_max
+        self.window = Window(window_max)
         self.kept = int(size * (1 - PEOPLE_SHARE))  # so many people leave to swaps, of the bucket and of the five minutes
-        self.call_times: deque[float] = deque()  # our calls of the network provider's five minutes
-        self.missing: deque[float] = deque()  # calls of the five minutes that others sent, as far as Azure's answers tell
-        self.elsewhere: deque[float] = deque()  # those that other instances wrote down, theirs that are granted among them
         self.blocked_until = 0.0
         self.used = 0  # all calls so far, ours and others'
         self.reserved = 0  # permits that were granted and whose calls have not been sent
@@ -94,22 +114,13 @@ class RateLimit:
     def free_at(self, calls: int, now: float) -> float:
         """When so many permits can be granted: now, or later."""
         over = calls - self.room(now)
-        room_at = now
-        if over > 0:
-            # Others' calls, and those that are permitted but not sent yet, make room at a time that nobody knows: check again.
-            known = over <= len(self.call_times) and not self.missing and not self.elsewhere
-            room_at = self.call_times[over - 1] + WINDOW_S if known else now + 1.0
+        room_at = self.window.room_at(over, now) if over > 0 else now
         refilled_at = now + max(0.0, calls - self.permits.available(now)) / self.permits.per_s
         return max(self.blocked_until, refilled_at, room_at)
 
     def room(self, now: float) -> int:
         """How many more calls fit into the five minutes beside all that were granted or sent, ours and others'."""
-        for times in (self.call_times, self.missing, self.elsewhere):
-            while times and times[0] <= now - WINDOW_S:
-                times.popleft()
-        # Azure's answers tell of other instances' calls too: whichever tells of more counts.
-        others = max(len(self.missing), len(self.elsewhere))
-        return self.window_max - self.reserved - len(self.call_times) - others
+        return self.window.room(now) - self.reserved
 
     def contended(self) -> bool:
         """Whether swaps or the timer wait for permits. That people wait is no reason to save."""
@@ -124,7 +135,7 @@ class RateLimit:
     def sent(self, now: float) -> Sent:
         """A call is sent, on a permit. Pass the result to `answered` or `throttled`."""
         self.reserved = max(0, self.reserved - 1)
-        self.call_times.append(now)
+        self.window.ours.append(now)
         self.used += 1
         self.azure.take(1, now)
         return Sent(at=now, room=self.azure.level + self.used)
@@ -140,12 +151,12 @@ class RateLimit:
             self.permits.take(foreign, now)
             self.azure.level -= foreign
             self.used += foreign
-            self.missing.extend([now] * foreign)
+            self.window.missing.extend([now] * foreign)
 
     def throttled(self, sent: Sent, wait_s: float, now: float) -> None:
         """Azure refused a call, which does not count, and wants no more for so long."""
         with contextlib.suppress(ValueError):
-            self.call_times.remove(sent.at)
+            self.window.ours.remove(sent.at)
         self.blocked_until = max(self.blocked_until, now + wait_s)
         # Empty then, so that several instances do not send a burst at the same moment, which Azure would refuse again.
         self.permits.level, self.permits.at = min(0.0, self.permits.available(now)), self.blocked_until

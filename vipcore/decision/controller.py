@@ -16,7 +16,7 @@ from vipcore.ledger.head import Head
 from vipcore.ledger.known import KnownHeads
 from vipcore.ledger.store import Store
 from vipcore.model import Mirror, Page
-from vipcore.ports import Probes
+from vipcore.ports import Log, Probes
 from vipcore.settings.environment import Config
 from vipcore.swap.plan import Observed
 from vipcore.swap.preflight import PreflightCache
@@ -94,13 +94,18 @@ class Controller:
 
     def __init__(self, config: Config, store: Store, arm: Arm, probes: Probes, instance: str) -> None:
         self.config, self.store, self.arm, self.probes, self.instance = config, store, arm, probes, instance
-        self.ledger, self.clock, self.log = store.ledger, store.clock, store.log
+        self.ledger, self.clock = store.ledger, store.clock
         self.preflight_cache = PreflightCache(arm)
         self.glances = Glances(arm, KnownHeads(store.ledger))
         self.shared_writes = SharedWrites(store.ledger, store.clock, instance)
         self.admission = Admission(store, instance)
         self.primary_seen: dict[str, tuple[str, int]] = {}
         """Mirror -> (member whose page turned primary, how many looks in a row said so)."""
+
+    @property
+    def log(self) -> Log:
+        """The log, as the store has it."""
+        return self.store.log
 
     def mirror(self, name: str) -> Mirror:
         """The mirror of that name. Raises Refusal `configuration-invalid` or `mirror-unknown`."""

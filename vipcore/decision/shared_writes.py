@@ -62,10 +62,10 @@ class SharedWrites:
                     if name != self._instance
                 }
                 elsewhere = (now + at - wall for one in recent.values() for at, calls in one.items() for _ in range(calls))
-                limit.elsewhere = deque(sorted(elsewhere))
+                limit.window.elsewhere = deque(sorted(elsewhere))
                 if limit.room(now) < 0:
                     return False
-                ours = Counter(_until(wall + at - now) for at in limit.call_times)
+                ours = Counter(_until(wall + at - now) for at in limit.window.ours)
                 ours[_until(wall)] += limit.reserved
                 by_instance = {name: one for name, one in {**recent, self._instance: ours}.items() if one}
                 await self._ledger.save_granted(subscription, Granted(by_instance, granted.etag))

@@ -252,7 +252,7 @@ def test_others_who_use_the_bucket_are_noticed() -> None:
         sent = subscription.reads.sent(now())
         subscription.answered("GET", sent, answer("reads", 3), now())
         assert subscription.reads.permits.available(now()) == pytest.approx(3.0, abs=2.0)
-        known = len(subscription.reads.call_times) + len(subscription.reads.missing)
+        known = len(subscription.reads.window.ours) + len(subscription.reads.window.missing)
         assert known == pytest.approx(subscription.reads.permits.size - 3.0, abs=2.0)
         assert subscription.reads_low()
 
@@ -268,8 +268,8 @@ def test_what_others_used_is_counted_once() -> None:
         together = [limit.sent(now()) for _ in range(10)]
         for number, sent in enumerate(together):
             limit.answered(sent, str(100 - 50 - number - 1), now())
-        assert len(limit.call_times) == 10
-        assert len(limit.missing) == pytest.approx(50, abs=1)
+        assert len(limit.window.ours) == 10
+        assert len(limit.window.missing) == pytest.approx(50, abs=1)
         assert limit.permits.available(now()) == pytest.approx(40.0, abs=1.0)
 
     in_time(story)
@@ -284,7 +284,7 @@ def test_an_answers_way_back_is_nobodys_call() -> None:
         sent = [limit.sent(now()) for _ in range(50)][-1]
         await asyncio.sleep(4.0)
         limit.answered(sent, "50", now())
-        assert len(limit.call_times) == 50
+        assert len(limit.window.ours) == 50
         assert limit.permits.available(now()) == pytest.approx(90.0)
 
     in_time(story)
@@ -325,7 +325,7 @@ def test_a_refused_call_is_not_counted_in_the_five_minutes() -> None:
     async def story() -> None:
         subscription = Subscription()
         subscription.answered("PUT", subscription.writes.sent(now()), throttled(), now())
-        assert len(subscription.writes.call_times) == 0
+        assert len(subscription.writes.window.ours) == 0
 
     in_time(story)
 

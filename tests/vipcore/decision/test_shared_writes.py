@@ -132,7 +132,7 @@ def test_one_exchange_serves_all_who_wait() -> None:
     async def story() -> None:
         ledger = Slow()
         instance = Instance("a", ledger)
-        instance.limit.window_max = 1_000
+        instance.limit.window.size = 1_000
         assert all(await asyncio.gather(*(instance.swap() for _ in range(100))))
         assert ledger.saves <= 3
         assert sum((await ledger.load_granted(SUB)).by_instance["a"].values()) == 200

@@ -87,7 +87,7 @@ async def test_a_dry_run_does_not_wait_for_reads_that_swaps_need(looked: bool, n
 
     async def swaps() -> None:
         while True:
-            permits.take(permits.available(harness.loop.time()) - 100.0, harness.loop.time())
+            permits.take(permits.available(harness.loop.time()) - 150.0, harness.loop.time())
             await asyncio.sleep(0.1)
 
     using = asyncio.create_task(swaps())

@@ -403,7 +403,7 @@ async def test_a_pass_is_bounded_whatever_hangs() -> None:
     for _ in range(2):
         began = harness.loop.time()
         passed = await node.timer.run_pass("cid")
-        assert harness.loop.time() - began <= PASS_S
+        assert harness.loop.time() - began <= PASS_S + 1e-6
         assert passed == Passed(left=1)
     assert len(puts(harness)) == written + 1
     await asyncio.sleep(40.0)
