@@ -76,6 +76,14 @@ def moved(**changes: Any) -> Reply:
     return Reply(200, {**body, **changes}, {"Content-Type": "application/json"})
 
 
+def planned(holder: str | None = "MIRRORA", **changes: Any) -> Reply:
+    """Return the answer to a dry claim, as docs/api.md section 6 has it."""
+    body: dict[str, Any] = {"outcome": "planned", "desired": holder, "epoch": 1, "frozen": None, "in_progress": None}
+    body |= {"holder": holder, "holder_seen_at": "2026-11-28T01:02:03.000004Z", "ready": True, "reasons": []}
+    body["vips"] = [{"name": "vip", "private_ip": "127.0.0.1"}]
+    return Reply(200, body | changes, {"Content-Type": "application/json", "x-correlation-id": "c0ffee"})
+
+
 def problem(status: int, code: str, **headers: str) -> Reply:
     """Return an error as docs/api.md section 6 has it."""
     body = {"type": "about:blank", "title": code, "status": status, "detail": f"about {code}", "code": code}
