@@ -1497,8 +1497,7 @@ class Doctor:
         self._check("user", self._user, settings)
         self._check("log-file", self._log_file, settings)
         for url in settings.urls:
-            self._check("tcp", self._network, settings, url)
-            if secret is not None:
+            if self._check("tcp", self._network, settings, url) and secret is not None:
                 self._check("signature", self._signature, settings, secret, url)
         self._check("primary-check", self._primary_check, settings)
         self._check("vip-address", self._vip_addresses, settings)
@@ -1509,11 +1508,12 @@ class Doctor:
         self.found[level].append(name)
         write_out(1, "%-4s %-15s %s\n" % (level, name, printable(text)))
 
-    def _check(self, name: str, check, *arguments) -> None:
+    def _check(self, name: str, check, *arguments):
         try:
-            check(*arguments)
+            return check(*arguments)
         except Exception as error:  # one thing that cannot be looked at does not hide the others
             self._say("fail", name, "could not be looked at: %s" % describe(error))
+            return None
 
     def _user(self, settings: Settings) -> None:
         uid = os.geteuid()
@@ -1538,8 +1538,8 @@ class Doctor:
         else:
             self._say("warn", "log-file", "%s cannot be written by %s: its lines go to syslog" % (path, user_name(os.geteuid())))
 
-    def _network(self, settings: Settings, url: Url) -> None:
-        """Look up the name, connect to each of its addresses, and make a TLS handshake."""
+    def _network(self, settings: Settings, url: Url) -> bool:
+        """Look up the name, connect to each of its addresses, and make a TLS handshake; say whether a claim has a way."""
         import socket
 
         goal = settings.proxy or url
@@ -1549,7 +1549,7 @@ class Doctor:
         except (OSError, TimedOut) as error:
             why = "no answer in 5 s" if isinstance(error, TimedOut) else error.strerror or str(error)
             self._say("fail", "dns", "%s: %s; check url, proxy and this node's DNS" % (goal.host, why))
-            return
+            return False
         self._say("ok", "dns", "%s has %d address%s" % (goal.host, len(found), "" if len(found) == 1 else "es"))
         said = [(address[4][0], task.result(4.0)) for address, task in [(one, Task(connect_once, one, 3.0)) for one in found]]
         failed = ["%s: %s" % one for one in said if one[1]]
@@ -1557,7 +1557,7 @@ class Doctor:
         text = "; ".join(failed) + "; check firewall, NSG and proxy" if failed else ", ".join(one for one, _ in said) + " answers"
         self._say(level, "tcp", "port %d: %s" % (port, text))
         if level == "fail" or not url.secure:
-            return
+            return level != "fail"
         try:
             context = make_tls_context(settings.ca_file)
             connection = Task(partial(open_connection, proxy=settings.proxy), context, url.host, url.port, 8.0).result(10.0)
@@ -1565,6 +1565,8 @@ class Doctor:
             connection.close()
         except (OSError, TimedOut, Stop) as error:
             self._say("fail", "tls", "%s: %s; check ca_file, the proxy and the clock" % (url.host, describe(error)))
+            return False
+        return True
 
     def _signature(self, settings: Settings, secret: bytes, url: Url) -> None:
         """Make a dry claim: signature, clock, and what the controller tells of this member."""

@@ -157,7 +157,7 @@ class Member:
 
     def listen(self, address: str = "0.0.0.0", port: int = 1972) -> subprocess.Popen[str]:
         """Start a server that tells each caller where it is and whom it sees, as IRIS's superserver would."""
-        words = self.words("/usr/bin/python3", "-c", LISTENER, address, str(port))
+        words = self.words("setpriv", "--pdeathsig=KILL", "/usr/bin/python3", "-c", LISTENER, address, str(port))
         process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
