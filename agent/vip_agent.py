@@ -1491,7 +1491,7 @@ class Doctor:
             return
         try:
             secret = load_key(settings.key_file)
-            self._say("ok", "key-file", "%s; the app setting %s has the same text" % (settings.key_file, settings.key_setting))
+            self._say("ok", "key-file", "%s; the app setting %s must hold the same text" % (settings.key_file, settings.key_setting))
         except Stop as stop:
             self._say("fail", "key-file", stop.detail + "; or make one with keygen")
         self._check("user", self._user, settings)

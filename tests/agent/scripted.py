@@ -57,7 +57,7 @@ class Reply:
     drop: bool = False
 
 
-def signature_of(request: Request) -> str:
+def signature_of(request: Request, secret: bytes = SECRET) -> str:
     """Compute the signature of a request as RFC 9421 says, from what arrived."""
     parameters = request.headers["signature-input"].partition("=")[2]
     lines = [
@@ -67,7 +67,7 @@ def signature_of(request: Request) -> str:
         f'"content-digest": {request.headers["content-digest"]}',
         f'"@signature-params": {parameters}',
     ]
-    return base64.b64encode(hmac.new(SECRET, "\n".join(lines).encode(), hashlib.sha256).digest()).decode()
+    return base64.b64encode(hmac.new(secret, "\n".join(lines).encode(), hashlib.sha256).digest()).decode()
 
 
 def moved(**changes: Any) -> Reply:

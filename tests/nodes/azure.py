@@ -28,7 +28,7 @@ from tests.agent.scripted import KEY_TEXT, LIMIT_S
 ROOT: Final = pathlib.Path(__file__).resolve().parents[2]
 VIP: Final = "10.0.0.254"
 VIP6: Final = "fd00::254"
-HOST: Final = "vip.example.internal"
+HOST: Final = "app.azurewebsites.net"
 CONTROLLER: Final = "10.0.0.9"
 AZURE: Final = "168.63.129.16"
 
@@ -74,6 +74,7 @@ FILES: Final = {
     "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
     "/etc/hosts": f"127.0.0.1 localhost\n{CONTROLLER} {HOST}\n10.0.0.4 mirrora\n10.0.0.5 mirrorb\n",
     "/etc/os-release": "ID=test\n",
+    "/etc/pam.d/runuser": "auth sufficient pam_rootok.so\naccount required pam_permit.so\nsession required pam_permit.so\n",
     "/usr/local/bin/iris": '#!/bin/sh\ntest "$1" = qlist && cat /etc/iris-role\n',
 }
 
@@ -183,7 +184,8 @@ class Member:
 
     def end(self) -> None:
         """Kill the member's processes."""
-        for process in (*self.started, self.process):
+        everything: list[subprocess.Popen[Any]] = [*self.started, self.process]
+        for process in everything:
             process.kill()
             process.wait()
             if process.stdout is not None:
@@ -222,9 +224,9 @@ class Azure:
         return run([*self._enter(), "sh", "-euc", script]).stdout
 
     def tell(self, **changes: Any) -> None:
-        """Say what the controller answers to a dry claim, and by which clock (`clock_offset_s`)."""
+        """Say what the controller answers to a dry claim, by which clock (`clock_offset_s`), and which key it knows."""
         vips = [{"name": "vip", "private_ip": VIP}, {"name": "vip6", "private_ip": VIP6}]
-        told = {"holder": "MIRRORA", "vips": vips, "ready": True, "reasons": [], "clock_offset_s": 0.0}
+        told = {"holder": "MIRRORA", "vips": vips, "ready": True, "reasons": [], "clock_offset_s": 0.0, "key": KEY_TEXT}
         (self.folder / "answer.json.new").write_text(json.dumps(told | changes))
         (self.folder / "answer.json.new").rename(self.folder / "answer.json")
 
@@ -286,8 +288,8 @@ class Azure:
 def configure(member: Member, *, name: str = "MIRRORA") -> None:
     """Edit agent.ini as an operator does, and put the key in."""
     path = member.path("/etc/mirror-vip/agent.ini")
-    text = path.read_text().replace("https://APP.azurewebsites.net/api", f"https://{HOST}/api")
-    text = text.replace("member = MIRRORA", f"member = {name}").replace("ca_file =\n", "ca_file = /etc/ca.pem\n")
+    text = path.read_text().replace("https://APP.", "https://app.").replace("member = MIRRORA", f"member = {name}")
+    text = text.replace("ca_file =\n", "ca_file = /etc/ca.pem\n")
     path.write_text(text)
     member.write("/etc/mirror-vip/mirrora-1.key", KEY_TEXT + "\n", 0o600)
     member.run("/opt/mirror-vip/set-user")

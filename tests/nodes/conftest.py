@@ -25,7 +25,7 @@ def skip(why: str) -> None:
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
     """The packages of this checkout and a next version of them: deb, rpm, next-deb, next-rpm."""
     folder = tmp_path_factory.mktemp("packages")
-    found = {}
+    found: Packages = {}
     for version, prefix in (("", ""), ("99.1", "next-")):
         target = folder / (prefix + "build")
         words = ["make", "-s", "-C", str(ROOT), "packages", f"BUILD={target}", *([f"AGENT_VERSION={version}"] if version else [])]
@@ -35,7 +35,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def subnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azure]:
     """An empty subnet."""
     if why := azure.missing():
@@ -64,7 +64,7 @@ def install(member: Member, package: pathlib.Path) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pair(subnet: Azure, packages: Packages) -> tuple[Member, Member]:
     """Two members, one with the .deb and one with the .rpm, set up as docs/nodes.md says; the VIP is on the first one's NIC."""
     if shutil.which("rpm") is None:

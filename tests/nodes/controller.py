@@ -1,5 +1,6 @@
 """The controller of the subnet: verifies a claim's signature, and answers a dry claim by a file that the test writes."""
 
+import base64
 import json
 import pathlib
 import ssl
@@ -29,14 +30,14 @@ class _Subnet(Controller):
 
     def reply(self, request: Request) -> Reply:
         """Answer one claim."""
-        if request.headers["signature"] != f"mirror-vip=:{signature_of(request)}:":
+        told = self.told()
+        if request.headers["signature"] != f"mirror-vip=:{signature_of(request, base64.b64decode(told['key']))}:":
             return problem(401, "signature-invalid")
         if abs(int(request.parameter("created")) - self.now()) > 60:
             return problem(401, "signature-expired")
         if not request.body.get("dry_run"):
             return moved(holder=request.body["member"])
-        told = self.told()
-        del told["clock_offset_s"]
+        del told["clock_offset_s"], told["key"]
         return planned(**told)
 
 

@@ -12,13 +12,15 @@ Pair = tuple[Member, Member]
 SOURCE = f"ip route get 10.0.0.5 | grep -q 'src {VIP}' && echo VIP || echo own"
 
 
-@pytest.fixture
+PORT = 51773
+
+
+@pytest.fixture(scope="module")
 def servers(pair: Pair) -> Pair:
     """Both members serve on every address, as IRIS does."""
     for member in pair:
-        if not member.started:
-            member.listen()
-            member.listen("::", 1973)
+        for address in ("0.0.0.0", "::"):
+            member.listen(address, PORT)
     return pair
 
 
@@ -27,27 +29,27 @@ def test_vip_arrives_at_the_member_that_azure_delivers_to(subnet: Azure, servers
     for member in reversed(servers):
         subnet.deliver(member.address)
 
-        assert subnet.call(VIP) == f"{member.name} 10.0.0.1"
-        assert subnet.call(VIP6, 1973) == f"{member.name} fd00::1"
+        assert subnet.call(VIP, PORT) == f"{member.name} 10.0.0.1"
+        assert subnet.call(VIP6, PORT) == f"{member.name} fd00::1"
 
 
 def test_without_the_address_azure_delivers_and_the_guest_drops(subnet: Azure, servers: Pair) -> None:
     """The reason for all this: the NIC has the VIP, the guest does not."""
     servers[0].run("systemctl", "stop", f"mirror-vip-address@{VIP}.service")
-    without = subnet.call(VIP)
+    without = subnet.call(VIP, PORT)
     servers[0].run("systemctl", "start", f"mirror-vip-address@{VIP}.service")
 
-    assert (without, subnet.call(VIP)) == ("", "mirrora 10.0.0.1")
+    assert (without, subnet.call(VIP, PORT)) == ("", "mirrora 10.0.0.1")
 
 
 def test_traffic_between_members_never_has_the_vip_as_source(servers: Pair) -> None:
     """Azure drops what a NIC sends with an address that it does not have: the partner must see the member's own."""
     first, second = servers
 
-    assert first.call(second.address) == "mirrorb 10.0.0.4"
-    assert second.call(first.address) == "mirrora 10.0.0.5"
-    assert first.call("fd00::5", 1973) == "mirrorb fd00::4"
-    assert second.call("fd00::4", 1973) == "mirrora fd00::5"
+    assert first.call(second.address, PORT) == "mirrorb 10.0.0.4"
+    assert second.call(first.address, PORT) == "mirrora 10.0.0.5"
+    assert first.call("fd00::5", PORT) == "mirrorb fd00::4"
+    assert second.call("fd00::4", PORT) == "mirrora fd00::5"
 
 
 @contextlib.contextmanager
@@ -77,7 +79,7 @@ def test_usual_recipe_makes_the_vip_the_source(servers: Pair) -> None:
     first.sh(f"ip address del 10.0.0.4/24 dev eth0; ip address add {VIP}/24 dev eth0; ip address add 10.0.0.4/24 dev eth0")
     try:
         assert first.sh(SOURCE) == "VIP\n"
-        assert first.call(second.address) == ""
+        assert first.call(second.address, PORT) == ""
     finally:
         first.sh("ip address flush dev eth0 scope global; ip address add 10.0.0.4/24 dev eth0")
         first.sh("ip -6 address add fd00::4/64 dev eth0 nodad; ip -6 route replace default via fd00::1")
@@ -86,7 +88,7 @@ def test_usual_recipe_makes_the_vip_the_source(servers: Pair) -> None:
 
 def test_process_on_a_standby_that_calls_the_vip_reaches_its_own_node(servers: Pair) -> None:
     """The price of an address that every member has: jobs of a member use the partner's own address."""
-    assert servers[1].call(VIP).startswith("mirrorb ")
+    assert servers[1].call(VIP, PORT).startswith("mirrorb ")
 
 
 def test_undo_leaves_nothing(subnet: Azure) -> None:

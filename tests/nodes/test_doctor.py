@@ -143,7 +143,7 @@ FAULTS: dict[str, tuple[Fault, set[str]]] = {
         script(f"cp {KEY} /tmp/key; head -c 32 /dev/urandom | base64 >{KEY}", f"cat /tmp/key >{KEY}"),
         {"signature", "VIP-ADDRESS"},
     ),
-    "a name that does not resolve": (setting(HOST, "vip.example.invalid"), {"dns", "VIP-ADDRESS"}),
+    "a name that does not resolve": (setting(HOST, "app.example.invalid"), {"dns", "VIP-ADDRESS"}),
     "a port that is closed": (setting(f"{HOST}/", f"{HOST}:444/"), {"tcp", "VIP-ADDRESS"}),
     "a certificate that is not trusted": (setting("ca_file = /etc/ca.pem", "ca_file ="), {"tls", "VIP-ADDRESS"}),
     "a proxy that is not there": (setting("proxy =", "proxy = http://10.0.0.1:3128"), {"tcp", "VIP-ADDRESS"}),
@@ -227,7 +227,7 @@ def test_root_is_told_what_iris_cannot_read(node: Member) -> None:
 
 def test_peer_and_vip_can_be_named(node: Member) -> None:
     """Without a controller the VIPs are named by hand."""
-    with edited(node, "/etc/mirror-vip/agent.ini", HOST, "vip.example.invalid"):
+    with edited(node, "/etc/mirror-vip/agent.ini", HOST, "app.example.invalid"):
         found = verdicts(node.agent("doctor", "--vip", VIP, "--vip", VIP6, "--peer", "mirrorb"))
 
     assert found["fail"] == {"dns"}
@@ -236,10 +236,11 @@ def test_peer_and_vip_can_be_named(node: Member) -> None:
 
 def test_iris_on_one_address_only_is_found(node: Member) -> None:
     """Where this member is primary, its superserver must answer at the VIP."""
-    listening = node.started.pop(0)
-    listening.kill()
-    listening.wait()
-    node.listen(node.address)
+    for listening in node.started:
+        listening.kill()
+        listening.wait()
+    for address in (node.address, "::"):
+        node.listen(address)
 
     found = verdicts(node.agent("doctor"))
 
