@@ -1466,8 +1466,7 @@ IFF_LOOPBACK, IFF_NOARP = 0x8, 0x80
 class Doctor:
     """Looks at all that a claim, and the VIP on this node, need. Changes nothing, needs no root.
 
-    Each check is a method of its own that says `ok`, `warn` (works, but) or `fail` by the check's name; what could not
-    be looked at is never called ok. docs/nodes.md explains each name.
+    Each check says `ok`, `warn` (works today) or `fail` by its name; docs/nodes.md explains each.
     """
 
     def __init__(self, options) -> None:

@@ -1,8 +1,9 @@
 """A subnet of Azure and its members, made of namespaces: real kernel, real systemd, real package managers.
 
 Each member is a root file system of its own, as a container has it: the host's is unmounted before systemd starts as
-process 1, so nothing that runs there can reach it. `/usr` is the host's below an overlay that keeps all writes, without
-its units; `/sys` and `/proc/sys` are read-only. The subnet is a bridge in a namespace of its own, where the gateway,
+process 1, so nothing that runs there can reach it (systemd cleans `/tmp` when it boots, for one). `/usr` is the host's
+below an overlay that keeps all writes, without its units; `/sys` and `/proc/sys` are read-only, and so are clock and
+kernel modules; each member has a cgroup of its own. The subnet is a bridge in a namespace of its own, where the gateway,
 Azure's 168.63.129.16 and the controller live too; it plays Azure's routing: `deliver` says which member's NIC receives
 a VIP's packets.
 
@@ -32,10 +33,11 @@ HOST: Final = "app.azurewebsites.net"
 CONTROLLER: Final = "10.0.0.9"
 AZURE: Final = "168.63.129.16"
 
-# The last three lines before `exec` are what keeps the host safe: no step of it may be left out or fail.
+# From pivot_root to `exec`: what keeps the host safe. No step may be left out, and none may fail.
 MEMBER: Final = r"""
 set -eu
 root=$1 host=$2
+test "$(readlink /proc/self/ns/mnt)" != "$3"
 mount --make-rprivate /
 mount -t tmpfs member "$root"
 cd "$root"
@@ -63,7 +65,9 @@ pivot_root . host
 cd /
 umount -l /host
 rmdir /host
+test -d /upper
 exec env -i container=test PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    setpriv --bounding-set=-sys_time,-sys_module,-sys_boot,-sys_rawio,-mknod \
     /lib/systemd/systemd --system --unit=multi-user.target --log-target=console --show-status=no
 """
 
@@ -116,6 +120,18 @@ def run(words: list[str], *, check: bool = True, **options: Any) -> subprocess.C
     return done
 
 
+def own_cgroup(name: str) -> pathlib.Path | None:
+    """Make a cgroup for a member below this process's; None where it cannot be had, and then all share one."""
+    mounts = [line.split() for line in pathlib.Path("/proc/self/mounts").read_text().splitlines()]
+    own = [line[3:] for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")]
+    for place in (words[1] for words in mounts if words[2] == "cgroup2"):
+        made = pathlib.Path(place, own[0].lstrip("/"), f"mirror-vip-test-{os.getpid()}-{name}")
+        with suppress(OSError):
+            made.mkdir()
+            return made
+    return None
+
+
 @dataclass
 class Member:
     """One node: commands run in its namespaces, as root unless another user is named."""
@@ -123,6 +139,7 @@ class Member:
     name: str
     address: str
     process: subprocess.Popen[bytes]
+    cgroup: pathlib.Path | None
     pid: int = 0
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
@@ -190,6 +207,12 @@ class Member:
             process.wait()
             if process.stdout is not None:
                 process.stdout.close()
+        ends = time.monotonic() + LIMIT_S
+        while self.cgroup is not None and self.cgroup.exists() and time.monotonic() < ends:
+            for folder, _, _ in os.walk(self.cgroup, topdown=False):
+                with suppress(OSError):  # its processes are still dying
+                    pathlib.Path(folder).rmdir()
+            time.sleep(0.01)
 
 
 class Azure:
@@ -206,7 +229,7 @@ class Azure:
             assert time.monotonic() < ends
             os.sched_yield()
         script = f"""
-            ip link set lo up; ip link add azure type bridge; ip link set azure up
+            ip link set lo up; ip link add azure address 12:34:56:78:9a:bc type bridge; ip link set azure up
             ip address add 10.0.0.1/24 dev azure; ip address add {CONTROLLER}/24 dev azure; ip address add {AZURE}/32 dev azure
             ip -6 address add fd00::1/64 dev azure nodad; ip route add unreachable {VIP}/32 metric 9"""
         self.sh(script)
@@ -243,8 +266,12 @@ class Azure:
         """Boot a member whose NIC is eth0 with 10.0.0.NUMBER/24, set up as Azure's DHCP leaves it."""
         root = self.folder / name
         root.mkdir()
-        words = ["unshare", "-mpnfuiC", "--kill-child", "sh", "-c", MEMBER, "sh", str(root), name]
-        member = Member(name, f"10.0.0.{number}", subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
+        cgroup = own_cgroup(name)
+        enter = f"echo $$ >{cgroup}/cgroup.procs; " if cgroup else ""
+        words = ["sh", "-euc", enter + 'exec unshare -mpnfuiC --kill-child sh -c "$@"', "sh"]
+        words += [MEMBER, "sh", str(root), name, str(pathlib.Path("/proc/self/ns/mnt").readlink())]
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        member = Member(name, f"10.0.0.{number}", process, cgroup)
         self.members[name] = member
         self._boot(member)
         self.sh(f"ip link add {name} type veth peer name eth0 netns {member.pid}; ip link set {name} master azure up")
