@@ -1490,7 +1490,8 @@ class Doctor:
             return
         try:
             secret = load_key(settings.key_file)
-            self._say("ok", "key-file", "%s; the app setting %s must hold the same text" % (settings.key_file, settings.key_setting))
+            text = "%s; the app setting %s must hold the same text" % (settings.key_file, settings.key_setting)
+            self._say("ok", "key-file", text)
         except Stop as stop:
             self._say("fail", "key-file", stop.detail + "; or make one with keygen")
         self._check("user", self._user, settings)

@@ -68,7 +68,7 @@ def test_qlist_tells_by_field_12(serve: Serve, node: Node, role: str, state: str
     "check", ["/nowhere/iris qlist IRIS", "unbalanced 'quote", "env iris-is-not-here qlist IRIS", "sh -c 'exit 127'"]
 )
 def test_check_that_cannot_run_is_said_loudly_and_once(serve: Serve, tmp_path: pathlib.Path, check: str) -> None:
-    """It would be unknown for ever, so nobody would notice: log, stderr and result say so, and the claim goes on."""
+    """It would be unknown for ever: log, stderr and result say so, and the claim goes on."""
     node = make_node(tmp_path, serve([problem(503, "busy"), moved()]).url, primary_check=check)
 
     ended = node.run("claim")

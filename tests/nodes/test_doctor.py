@@ -169,10 +169,7 @@ FAULTS: dict[str, tuple[Fault, set[str]]] = {
         {"VIP-INTERFACE"},
     ),
     "a route that prefers the VIP": (
-        script(
-            f"ip route add 10.0.0.5 dev eth0 src {VIP}; ip route add 168.63.129.16 dev eth0 src {VIP}",
-            "ip route del 10.0.0.5; ip route del 168.63.129.16",
-        ),
+        script(f"ip route add 168.63.129.16 dev eth0 src {VIP}", "ip route del 168.63.129.16"),
         {"vip-source"},
     ),
     "cloud-init without its switch": (file(CLOUD, "datasource_list: [ Azure ]\n# apply_network_config: false\n"), {"cloud-init"}),
@@ -225,13 +222,16 @@ def test_root_is_told_what_iris_cannot_read(node: Member) -> None:
     assert found["fail"] == {"user"}
 
 
-def test_peer_and_vip_can_be_named(node: Member) -> None:
-    """Without a controller the VIPs are named by hand."""
+def test_peer_and_vip_can_be_named(subnet: Azure, node: Member) -> None:
+    """Without a controller the VIPs are named by hand; a peer is looked at beside the usual neighbours."""
     with edited(node, "/etc/mirror-vip/agent.ini", HOST, "app.example.invalid"):
-        found = verdicts(node.agent("doctor", "--vip", VIP, "--vip", VIP6, "--peer", "mirrorb"))
+        named = verdicts(node.agent("doctor", "--vip", VIP, "--vip", VIP6, "--peer", "mirrorb"))
+        with script(f"ip route add 10.0.0.77 dev eth0 src {VIP}", "ip route del 10.0.0.77")(subnet, node):
+            wrong = verdicts(node.agent("doctor", "--vip", VIP, "--peer", "10.0.0.77"))
 
-    assert found["fail"] == {"dns"}
-    assert {"vip-address", "vip-source"} <= found["ok"]
+    assert named["fail"] == {"dns"}
+    assert {"vip-address", "vip-source"} <= named["ok"]
+    assert wrong["fail"] == {"dns", "vip-source"}
 
 
 def test_iris_on_one_address_only_is_found(node: Member) -> None:
