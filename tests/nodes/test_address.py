@@ -1,11 +1,14 @@
 """The VIP in the guest: arrival, source addresses, nothing left after undo; and what the usual recipe does instead."""
 
 import contextlib
+import re
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from tests.nodes.azure import ROOT, VIP, VIP6, Azure, Member
+from tests.nodes.conftest import skip
 
 Pair = tuple[Member, Member]
 
@@ -109,6 +112,27 @@ def test_undo_leaves_nothing(subnet: Azure) -> None:
 
     assert member.sh(looks) == before
     assert {path: what for path, what in member.files().items() if not path.endswith("multi-user.target.wants")} == files
+
+
+@pytest.mark.parametrize(("vip", "partner"), [(VIP, "10.0.0.5"), (VIP6, "fd00::5")])
+def test_unit_does_the_same_without_systemd_and_without_root(vip: str, partner: str) -> None:
+    """Its two lines, in a namespace that any user may make: there as a whole address, never the source, gone after the undo."""
+    unit = (ROOT / "agent" / "mirror-vip-address@.service").read_text().replace("%i", vip)
+    start, stop = (re.search(rf"^{name}=-?(.*)$", unit, re.MULTILINE)[1] for name in ("ExecStart", "ExecStop"))  # type: ignore[index]
+    script = f"""
+        ip link set lo up; ip link add eth0 type veth peer name wire; ip link set wire up; ip link set eth0 up
+        ip address add 10.0.0.4/24 dev eth0; ip address add fd00::4/64 dev eth0 nodad
+        {start}; {start}; ip -br address show lo; ip route get {partner}; {stop}; ip -br address show lo"""
+
+    done = subprocess.run(["unshare", "-rn", "sh", "-euc", script], check=False, capture_output=True, text=True)
+    if "unshare failed" in done.stderr or "Operation not permitted" in done.stderr:
+        skip(f"no user namespaces: {done.stderr.strip()}")
+
+    assert done.returncode == 0, done.stderr
+    during, route, *_, after = done.stdout.splitlines()
+    assert f" {vip}/{128 if ':' in vip else 32} " in during
+    assert f"src {'fd00::4' if ':' in vip else '10.0.0.4'} " in route
+    assert vip not in after
 
 
 def test_address_that_is_none_fails_loudly(pair: Pair) -> None:

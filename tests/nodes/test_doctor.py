@@ -57,10 +57,10 @@ def test_right_standby_is_silent_too(pair: Pair) -> None:
 def test_doctor_changes_nothing(node: Member) -> None:
     """No file, no address, no line in the log."""
     node.path("/var/log/mirror-vip/agent.log").unlink(missing_ok=True)
-    before, addresses = node.files(), node.sh("ip address show")
+    before, addresses = node.files(), node.sh("ip -br address")
     node.agent("doctor")
 
-    assert (node.files(), node.sh("ip address show")) == (before, addresses)
+    assert (node.files(), node.sh("ip -br address")) == (before, addresses)
 
 
 @contextlib.contextmanager
