@@ -15,6 +15,8 @@ SHIPPED = {
     "/opt/mirror-vip/set-user",
     "/opt/mirror-vip/ZVIP.mac",
     "/opt/mirror-vip/ZMIRROR.mac",
+    "/opt/mirror-vip/ZVIPMetrics.cls",
+    "/opt/mirror-vip/hooks/patroni-callback",
     "/usr/lib/systemd/system/mirror-vip-address@.service",
     "/usr/lib/systemd/system/mirror-vip-watch.service",
     "/etc/mirror-vip/agent.ini",
