@@ -15,7 +15,7 @@ AZ := .venv-az/.installed
 TYPED := $(wildcard vipcore function_app.py simulator serve demo bench trail tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve simulator test test-waiting test-others test-fast fast-swap fast-others interop soak bench check format lock clean
+.PHONY: help setup demo serve simulator test test-waiting test-others test-fast fast-swap fast-others interop soak bench packages check format lock clean
 
 help:
 	@echo 'make demo       one failover, start to end, on this machine: simulated Azure, real Table service, real agent'
@@ -27,6 +27,7 @@ help:
 	@echo 'make serve      the Function app on http://127.0.0.1:$${PORT:-7071}/api, settings from the environment'
 	@echo 'make simulator  the simulated Azure alone'
 	@echo 'make bench      the measurements, written to bench/results/'
+	@echo 'make packages   the agent as .deb and .rpm, in build/'
 	@echo 'make setup      the environment alone, which every other target makes as well'
 	@echo 'make format     write the formatting that check demands;  make lock  renew the lock files;  make clean'
 
@@ -79,6 +80,16 @@ soak: $(VENV) $(NODE)
 
 bench: $(VENV) $(NODE) $(AZ)
 	@$(PY) -m bench
+
+# The same files make the same packages, to the byte: their time is the last commit's.
+BUILD ?= build
+AGENT_VERSION ?= $(shell $(PYTHON) agent/vip_agent.py --version | cut -d' ' -f2)
+BUILT_AT = $(shell git log -1 --format=%ct 2>/dev/null || echo 1700000000)
+
+packages: $(VENV)
+	@mkdir -p $(BUILD)
+	@for kind in deb rpm; do VERSION=$(AGENT_VERSION) SOURCE_DATE_EPOCH=$(BUILT_AT) \
+		.venv/bin/nfpm package -f agent/package/nfpm.yaml -p $$kind -t $(BUILD)/ || exit 1; done
 
 check: $(VENV)
 	$(PY) -m ruff format --check .
@@ -133,5 +144,5 @@ lock:
 	$(LOCK) --python-version 3.11 -o requirements-az.txt requirements-az.in
 
 clean:
-	rm -rf .venv .venv-az .venv-lock node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build .venv .venv-az .venv-lock node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

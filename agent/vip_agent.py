@@ -6,9 +6,9 @@ is its specification, docs/api.md sections 6 and 7 say what goes over the wire. 
 held to tests/vectors. Heavy modules (ssl, http.client, subprocess) are imported where they are used: the time from
 start to the first byte on the wire is part of every failover.
 
-Exit codes: 0 the VIP is here (status: answered; sign: printed; --detach: started); 2 usage or configuration; 3 not or
-no longer primary, or superseded; 4 refused for good; 5 deadline passed. One line of JSON on stdout says which; sign
-prints headers instead.
+Exit codes: 0 the VIP is here (status: answered; doctor: no fault; sign: printed; --detach: started); 1 doctor found a
+fault; 2 usage or configuration; 3 not or no longer primary, or superseded; 4 refused for good; 5 deadline passed. One
+line of JSON on stdout says which, after doctor's lines; sign prints headers instead.
 
 Which answers are final: only the controller's own, never what a platform, a proxy or a cold host says in its place. Its
 own are a 200 with a JSON object that holds one of our outcomes, and an application/problem+json document that holds one
@@ -16,7 +16,8 @@ of our codes. The result ends a claim with 0, claim-superseded with 3, signature
 under status 403 or 404 with 4. Everything else is tried again. README.md has the table.
 
 A name with several addresses: the next address is tried beside the one before it when that has failed or has been silent
-for half a second; the first that completes TCP connection and TLS handshake is used (RFC 8305).
+for half a second; the first that completes TCP connection and TLS handshake is used (RFC 8305). Of several urls, each
+attempt takes the next; in the first round a dead one costs 2 s at most.
 """
 
 import argparse
@@ -40,14 +41,19 @@ VERSION = "1.0"
 PROGRAM = "vip_agent"
 DEFAULT_CONFIG = "/etc/mirror-vip/agent.ini"
 EVENTS = ("CheckBecomePrimaryOK", "NotifyBecomePrimary", "startup", "watch", "manual")
-EXIT_PLACED, EXIT_USAGE, EXIT_NOT_PRIMARY, EXIT_REFUSED, EXIT_DEADLINE, EXIT_INTERRUPTED = 0, 2, 3, 4, 5, 130
+EXIT_PLACED, EXIT_FAULTS, EXIT_USAGE, EXIT_NOT_PRIMARY, EXIT_REFUSED, EXIT_DEADLINE, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 CONNECT_LIMIT_S = 10.0
+FIRST_LOOK_S = 2.0  # for each of several urls but the last, in the first round
 ADDRESS_LEAD_S = 0.5  # silent for so long, an address gets the next one beside it
 ANSWER_LIMIT_S = 210.0  # the controller answers within 200 s in any case
 CHECK_LIMIT_S = 5.0
 NOT_PRIMARY_YET_S = 600.0  # CheckBecomePrimaryOK runs before IRIS calls itself primary
 STATUS_DEADLINE_S = 30.0
+WATCH_LOOKS = 3  # so often primary_check must have said primary in a row before watch acts
+WATCH_ANSWER_S = 15.0
+WATCH_CLAIM_S = 60.0  # how long one claim of watch goes on; the next one is made later and later
+WATCH_PAUSE_MAX_S = 600.0
 RETRY_AFTER_MAX_S = 300.0
 FOREIGN_RETRY_AFTER_MAX_S = 30.0  # a platform or proxy does not know when the controller is back
 SIGNATURE_LIFETIME_S = 60
@@ -182,11 +188,14 @@ def print_result(result: dict) -> None:
 class Log:
     """Appends lines to the log file; falls back to syslog, and to silence, rather than stop a claim."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, without=()) -> None:
         self._path = path
+        self._without = without  # names of events that are not worth a line
 
     def write(self, name: str, **fields: object) -> None:
         """Append one line: the event's name and its fields, empty ones left out."""
+        if name in self._without:
+            return
         words = [name] + ["%s=%s" % (field, _word(value)) for field, value in fields.items() if value not in (None, "")]
         line = " ".join(words)
         now = time.time()
@@ -212,6 +221,12 @@ class Log:
             return False
         return True
 
+    def shout(self, name: str, sentence: str) -> None:
+        """Tell in the log, in syslog and on stderr what somebody has to mend, although the agent goes on."""
+        self.write(name, detail=sentence)
+        self._syslog("%s: %s" % (name, sentence))
+        complain(sentence)
+
     @staticmethod
     def _syslog(line: str) -> None:
         try:
@@ -234,15 +249,17 @@ REQUIRED = ("url", "mirror", "member", "key_id", "key_file")
 OPTIONAL = {
     "primary_check": "",
     "ca_file": "",
+    "proxy": "",
     "deadline_s": "0",
     "log_file": "",
     "retry_min_s": "0.5",
     "retry_max_s": "15",
 }
+VERBATIM = ("member", "primary_check")  # in all others a blank and a semicolon begin a comment
 
 
 class Settings:
-    """The checked configuration: the settings of agent.ini by name, and scheme, host, port and base path of the url."""
+    """The checked configuration: the settings of agent.ini by name, the urls and the proxy taken apart."""
 
     def __init__(self, values: dict) -> None:
         faults = ["%s is missing" % name for name in REQUIRED if not values.get(name)]
@@ -256,17 +273,19 @@ class Settings:
         self.deadline_s = _seconds(values, "deadline_s", faults)
         self.retry_min_s = _seconds(values, "retry_min_s", faults)
         self.retry_max_s = _seconds(values, "retry_max_s", faults)
-        self.secure, self.host, self.port, self.base_path = _split_url(values.get("url", ""), faults)
-        self.url = values.get("url", "").rstrip("/")
+        self.urls = [Url(text, faults) for text in values.get("url", "").split()]
+        self.proxy = Proxy(values["proxy"], faults) if values["proxy"] else None
+        if self.proxy and not all(url.secure for url in self.urls) and not _is_loopback(self.proxy.host):
+            faults.append("proxy must be on this machine where a url is http://")
         self._check_names(faults)
         self._check_files(faults)
         if faults:
             raise Stop(EXIT_USAGE, "configuration", "; ".join(faults))
 
     @property
-    def path(self) -> str:
-        """The path that claims are posted to, as it is signed."""
-        return self.base_path + "/mirrors/" + self.mirror + "/claims"
+    def key_setting(self) -> str:
+        """The name of the app setting that holds the same key."""
+        return "VIP_KEY_" + re.sub("[^A-Z0-9]", "_", self.key_id.upper())
 
     def _check_names(self, faults: list) -> None:
         if self.mirror and not re.match(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z", self.mirror):
@@ -302,27 +321,48 @@ def parse_seconds(text: str) -> float:
     return seconds
 
 
-def _split_url(url: str, faults: list) -> tuple:
-    from urllib.parse import urlsplit
+class Url:
+    """The base of one controller: its text, scheme, host, port and path."""
 
-    nothing = (True, "", None, "")
-    if not url:
-        return nothing
-    try:
-        parts = urlsplit(url)
-        host, port, path = parts.hostname or "", parts.port, parts.path.rstrip("/")
-    except ValueError as error:
-        faults.append("url is no URL: %s" % error)
-        return nothing
-    if parts.scheme not in ("https", "http") or not host or parts.query or parts.fragment or "@" in parts.netloc:
-        faults.append("url must look like https://APP.azurewebsites.net/api, without user, query or fragment")
-    elif parts.scheme == "http" and not _is_loopback(host):
-        faults.append("url must be https:// (http:// only for this machine itself)")
-    elif not path.endswith("/api"):
-        faults.append("url must end in /api")
-    elif not re.match(r"[\x21-\x7e]+\Z", url):
-        faults.append("url must be printable ASCII")
-    return parts.scheme == "https", host, port, path
+    def __init__(self, text: str, faults: list) -> None:
+        from urllib.parse import urlsplit
+
+        self.text = text.rstrip("/")
+        self.secure, self.host, self.port, self.path = True, "", None, ""
+        try:
+            parts = urlsplit(text)
+            self.host, self.port, self.path = parts.hostname or "", parts.port, parts.path.rstrip("/")
+        except ValueError as error:
+            faults.append("url is no URL: %s" % error)
+            return
+        self.secure = parts.scheme == "https"
+        if parts.scheme not in ("https", "http") or not self.host or parts.query or parts.fragment or "@" in parts.netloc:
+            faults.append("url must look like https://APP.azurewebsites.net/api, without user, query or fragment")
+        elif parts.scheme == "http" and not _is_loopback(self.host):
+            faults.append("url must be https:// (http:// only for this machine itself)")
+        elif not self.path.endswith("/api"):
+            faults.append("url must end in /api")
+        elif not re.match(r"[\x21-\x7e]+\Z", text):
+            faults.append("url must be printable ASCII")
+
+
+class Proxy:
+    """The HTTP proxy of agent.ini, the only one that is ever asked: host, port and its credentials as a header line."""
+
+    def __init__(self, text: str, faults: list) -> None:
+        from urllib.parse import unquote, urlsplit
+
+        self.host, self.port, self.credentials = "", 80, ""
+        try:
+            parts = urlsplit(text)
+            self.host, self.port = parts.hostname or "", parts.port or 80
+        except ValueError:
+            parts = urlsplit("")
+        if parts.scheme != "http" or not self.host or parts.path.strip("/") or parts.query or parts.fragment:
+            faults.append("proxy must look like http://PROXY:3128 or http://USER:PASSWORD@PROXY:3128")
+        elif parts.username is not None:
+            pair = unquote(parts.username) + ":" + unquote(parts.password or "")
+            self.credentials = "Basic " + _base64(pair.encode("utf-8"))
 
 
 def _is_loopback(host: str) -> bool:
@@ -344,7 +384,8 @@ def load_settings(path: str, member: str) -> Settings:
     if not parser.has_section("agent"):
         raise Stop(EXIT_USAGE, "configuration", "%s has no section [agent]" % path)
     values = dict(OPTIONAL)
-    values.update((name, value.strip()) for name, value in parser.items("agent"))
+    for name, value in parser.items("agent"):
+        values[name] = (value if name in VERBATIM else re.split(r"(?:^|\s);", value)[0]).strip()
     unknown = sorted(set(values) - set(REQUIRED) - set(OPTIONAL))
     if unknown:
         known = ", ".join(REQUIRED + tuple(OPTIONAL))
@@ -433,6 +474,11 @@ def rfc3339(second: int, microsecond: int) -> str:
 # --- who is primary --------------------------------------------------------------------------------------
 
 PRIMARY, NOT_PRIMARY, UNKNOWN = "primary", "not", "unknown"
+CANNOT_RUN = "cannot-run"  # unknown, and so it stays until somebody mends the setting
+
+
+class CannotRun(Exception):  # noqa: N818
+    """primary_check is no command that can be run."""
 
 
 class PrimaryCheck:
@@ -442,13 +488,16 @@ class PrimaryCheck:
         self._check = check
         self._context = context  # makes the TLS context for an https:// page
         self._process = None
+        self.port = None  # of the superserver, if `iris qlist` tells it
         self._began = steady()
         self._task = Task(self._ask)
 
     def verdict(self) -> tuple:
-        """Return (PRIMARY, NOT_PRIMARY or UNKNOWN, why). What does not answer within 5 s, or fails, is UNKNOWN."""
+        """Return (PRIMARY, NOT_PRIMARY, UNKNOWN or CANNOT_RUN, why). What does not answer within 5 s is UNKNOWN."""
         try:
             return self._task.result(self._began + CHECK_LIMIT_S - steady())
+        except CannotRun as error:
+            return CANNOT_RUN, str(error)
         except TimedOut:
             return UNKNOWN, "no answer within %d s" % CHECK_LIMIT_S
         except Exception as error:
@@ -463,18 +512,17 @@ class PrimaryCheck:
         import shlex
         import subprocess
 
-        words = shlex.split(self._check)
-        self._process = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-        )
-        output = self._process.stdout.read(ANSWER_BYTES_MAX)
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        try:
+            words = shlex.split(self._check)
+            self._process = subprocess.Popen(words, cwd="/", start_new_session=True, **quiet)
+        except (OSError, ValueError) as error:  # ValueError: an open quote
+            raise CannotRun(describe(error)) from error
+        output = self._process.stdout.read(ANSWER_BYTES_MAX).decode("utf-8", "replace")
         self._process.stdout.close()
-        return judge_check(words, self._process.wait(), output.decode("utf-8", "replace"))
+        line = output.split("^")
+        self.port = int(line[5]) if len(line) > 11 and re.match(r"\d{1,5}\Z", line[5]) else None
+        return judge_check(words, self._process.wait(), output)
 
     def _end(self) -> None:
         """Kill a command that still runs, with its children."""
@@ -509,13 +557,14 @@ def judge_check(words: list, status: int, output: str) -> tuple:
     lines = [line.split("^") for line in output.splitlines() if line.count("^") >= 11]
     if "qlist" in words or (status == 0 and lines):
         if status != 0 or len(lines) != 1:
-            return UNKNOWN, "qlist ended with %d and told of %d instances; name one" % (status, len(lines))
+            return CANNOT_RUN, "qlist ended with %d and told of %d instances; name one" % (status, len(lines))
         state, role = lines[0][8].strip().lower(), lines[0][11].strip()
         if state == "hung":
             return UNKNOWN, "qlist says that the instance is hung"
         settled = {"primary": PRIMARY, "backup": NOT_PRIMARY, "connected": NOT_PRIMARY, "waiting": NOT_PRIMARY}
         return settled.get(role.lower(), UNKNOWN), "qlist says %s" % (role or "nothing about a mirror")
-    return {0: PRIMARY, 1: NOT_PRIMARY}.get(status, UNKNOWN), "the command ended with %d" % status
+    verdicts = {0: PRIMARY, 1: NOT_PRIMARY, 126: CANNOT_RUN, 127: CANNOT_RUN}  # the last two: what sh and env say
+    return verdicts.get(status, UNKNOWN), "the command ended with %d" % status
 
 
 # --- HTTP ------------------------------------------------------------------------------------------------
@@ -557,8 +606,8 @@ def hashed_certificates() -> str:
     return paths.capath if any(re.match(r"[0-9a-f]{8}\.0\Z", name) for name in names) else ""
 
 
-def open_connection(context, host: str, port, limit_s: float, *, first=0, strict=False):
-    """Return a connected http.client connection, over TLS if a context is given.
+def open_connection(context, host: str, port, limit_s: float, *, first=0, strict=False, proxy=None):
+    """Return a connected http.client connection, over TLS if a context is given, through a proxy if one is.
 
     The name's addresses are tried from number `first` on; `strict`: up to one whose certificate is refused. Raises OSError;
     Unconnected if there were addresses to try.
@@ -570,9 +619,31 @@ def open_connection(context, host: str, port, limit_s: float, *, first=0, strict
         connection = http.client.HTTPConnection(host, port or 80, timeout=limit_s)
     else:
         connection = http.client.HTTPSConnection(host, port or 443, timeout=limit_s, context=context)
-    addresses = in_turn(socket.getaddrinfo(host, connection.port, 0, socket.SOCK_STREAM), first)
-    connection.sock = Race(context, host, steady() + limit_s, strict).run(addresses)
+    to = (host, connection.port) if proxy is None else (proxy.host, proxy.port)
+    addresses = in_turn(socket.getaddrinfo(to[0], to[1], 0, socket.SOCK_STREAM), first)
+    ends = steady() + limit_s
+    connection.sock = Race(None if proxy else context, host, ends, strict).run(addresses)
+    if proxy is not None and context is not None:
+        connection.sock.settimeout(max(0.01, ends - steady()))
+        through_proxy(connection.sock, host, connection.port, proxy.credentials)
+        connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
     return connection
+
+
+def through_proxy(sock, host: str, port: int, credentials: str) -> None:
+    """Ask the proxy for a way to the controller (RFC 9110 section 9.3.6). Raises OSError if it gives none."""
+    to = ("[%s]:%d" if ":" in host else "%s:%d") % (host, port)
+    more = "Proxy-Authorization: %s\r\n" % credentials if credentials else ""
+    sock.sendall(("CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s\r\n" % (to, to, more)).encode("ascii"))
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        byte = sock.recv(1)  # not one more: what follows is TLS
+        if not byte or len(head) > 8192:
+            raise OSError("the proxy hung up")
+        head += byte
+    line = printable(head.split(b"\r\n")[0].decode("latin-1"))
+    if not re.match(r"HTTP/1\.[01] 2\d\d\b", line):
+        raise OSError("the proxy answered %s" % line)
 
 
 def in_turn(addresses: list, first: int) -> list:
@@ -702,6 +773,7 @@ class Answer:
     def __init__(self, status: int, headers, data: bytes) -> None:
         self.status = status
         self.headers = headers
+        self.at = time.time()
         self._text = data.decode("utf-8", "replace")
         try:
             parsed = json.loads(data.decode("utf-8"))
@@ -868,7 +940,11 @@ class Claim:
         self.clock = WallClock()
         self.attempts = 0
         self.last = ""  # how the last attempt failed
-        self._first_address = 0  # where the next attempt begins: one further after each without an answer of the controller
+        self.answer = None  # the last one
+        self.warning = ""  # what somebody has to mend, although the claim goes on
+        self._turns = 0  # attempts that decided nothing: the next one is the next url's
+        self._unanswered = 0  # those without an answer of the controller: the next address of the url's name is tried
+        self._untrusted = set()  # urls that showed a certificate which is not trusted
         self._has_been_primary = False
         self._tls = None
         self._lean_tls = not settings.ca_file
@@ -881,9 +957,21 @@ class Claim:
             self._try_until_decided()
         except Stop as stop:
             stop.fields = dict(fields, attempts=self.attempts, elapsed_ms=self._age_ms(), **stop.fields)
+            if self.warning:
+                stop.fields["warning"] = self.warning
             ended = {name: value for name, value in stop.fields.items() if name != "answer"}
             self.log.write("claim.ended", exit=stop.exit_code, outcome=stop.outcome, detail=stop.detail, **ended)
             return stop
+
+    @property
+    def url(self) -> Url:
+        """The controller of this attempt."""
+        return self.settings.urls[self._turns % len(self.settings.urls)]
+
+    @property
+    def path(self) -> str:
+        """The path that this attempt is posted to, as it is signed."""
+        return self.url.path + "/mirrors/" + self.settings.mirror + "/claims"
 
     def request(self) -> tuple:
         """Return (body, headers) of a fresh, signed attempt."""
@@ -904,8 +992,8 @@ class Claim:
             body["dry_run"] = True
         data = json.dumps(body, separators=(",", ":")).encode("ascii")
         nonce = base64.urlsafe_b64encode(os.urandom(18)).decode("ascii")
-        path, expires = self.settings.path, second + SIGNATURE_LIFETIME_S
-        return data, sign(self.secret, self.settings.key_id, path, data, second, expires, nonce)
+        expires = second + SIGNATURE_LIFETIME_S
+        return data, sign(self.secret, self.settings.key_id, self.path, data, second, expires, nonce)
 
     def _age_ms(self) -> int:
         return int((steady() - self.began) * 1000)
@@ -933,7 +1021,11 @@ class Claim:
             corrected = at_once
             failures += 1
             if answer is None or not answer.code:
-                self._first_address += 1
+                self._unanswered += 1
+            if not at_once:
+                self._turns += 1
+                if answer is None and self._turns < len(self.settings.urls):
+                    delay_s = 0.0  # the first round: another controller may be there
             correlation_id = "" if answer is None else answer.correlation_id
             told = {"because": self.last, "in_s": "%.1f" % delay_s, "correlation_id": correlation_id}
             self.log.write("claim.retry", attempt=self.attempts, **told)
@@ -955,14 +1047,15 @@ class Claim:
             try:
                 answer = self._attempt()
             except TimedOut:
-                self.last = "no answer in time from %s" % self.settings.url
+                self.last = "no answer in time from %s" % self.url.text
                 return None
             except Stop:
                 raise
             except Exception as error:  # whatever went wrong here, giving up would lose the VIP
                 self._stop_if_untrusted(error)
-                self.last = "%s: %s" % (self.settings.url, describe(error))
+                self.last = "%s: %s" % (self.url.text, describe(error))
                 return None
+            self.answer = answer
             self._stop_if_decided(answer)
             self.last = answer.describe()
             return answer
@@ -973,7 +1066,7 @@ class Claim:
         check = PrimaryCheck(self.settings.primary_check, self._context) if self.ask_first else None
         failure = connection = None
         try:
-            connection = Task(self._connect).result(self._remaining(CONNECT_LIMIT_S))
+            connection = Task(self._connect).result(self._remaining(self._connect_limit_s()))
         except Exception as error:  # kept for now: that this member is not primary counts more
             failure = error
         try:
@@ -985,7 +1078,11 @@ class Claim:
             headers["User-Agent"] = "mirror-vip-agent/" + VERSION
             sent = {"claim_id": self.claim_id, "to": connection.sock.getpeername()[0], "bytes": len(body)}
             self.log.write("claim.attempt", attempt=self.attempts, **sent)
-            return Task(post, connection, self.settings.path, headers, body).result(self._remaining(ANSWER_LIMIT_S))
+            target, proxy = self.path, self.settings.proxy
+            if proxy is not None and not self.url.secure:  # RFC 9112 section 3.2.2
+                target = self.url.text[: -len(self.url.path)] + target
+                headers.update({"Proxy-Authorization": proxy.credentials} if proxy.credentials else {})
+            return Task(post, connection, target, headers, body).result(self._remaining(ANSWER_LIMIT_S))
         finally:
             if connection is not None:
                 hang_up(connection)
@@ -995,20 +1092,27 @@ class Claim:
             self._tls = make_tls_context(self.settings.ca_file, lean=self._lean_tls)
         return self._tls
 
+    def _connect_limit_s(self) -> float:
+        return FIRST_LOOK_S if self._turns + 1 < len(self.settings.urls) else CONNECT_LIMIT_S
+
     def _connect(self):
-        context = self._context() if self.settings.secure else None
-        where, first = (self.settings.host, self.settings.port, CONNECT_LIMIT_S), self._first_address
+        url = self.url
+        where = (url.host, url.port, self._connect_limit_s())
+        how = {"first": self._unanswered // len(self.settings.urls), "proxy": self.settings.proxy}
         try:
-            return open_connection(context, *where, first=first, strict=self._lean_tls)
-        except Unconnected as error:
-            if not self._lean_tls or not any(certificate_refused(one) for one in error.errors):
+            return open_connection(self._context() if url.secure else None, *where, strict=self._lean_tls, **how)
+        except OSError as error:
+            if not self._lean_tls or not any(certificate_refused(one) for one in getattr(error, "errors", [error])):
                 raise
         self._lean_tls, self._tls = False, None  # the bundle may hold more than the folder
-        return open_connection(self._context(), *where, first=first)
+        return open_connection(self._context(), *where, **how)
 
     def _stop_if_not_primary(self, verdict: str, why: str) -> None:
         self._has_been_primary = self._has_been_primary or verdict == PRIMARY
-        if verdict == UNKNOWN:
+        if verdict == CANNOT_RUN and not self.warning:
+            self.warning = "primary_check cannot run (%s): nobody asks IRIS before a claim; see doctor" % why
+            self.log.shout("primary_check.cannot_run", self.warning)
+        elif verdict in (UNKNOWN, CANNOT_RUN):
             self.log.write("primary_check.unknown", why=why)
         if verdict != NOT_PRIMARY:
             return
@@ -1019,9 +1123,12 @@ class Claim:
         raise Stop(EXIT_NOT_PRIMARY, "not-primary", "primary_check: this member is not primary (%s)" % why)
 
     def _stop_if_untrusted(self, error: Exception) -> None:
-        if never_trusted(error):
+        if not never_trusted(error):
+            return
+        self._untrusted.add(self.url.text)
+        if len(self._untrusted) == len({url.text for url in self.settings.urls}):
             detail = "the certificate of %s is not trusted (%s); check url and ca_file"
-            raise Stop(EXIT_USAGE, "tls", detail % (self.settings.url, error))
+            raise Stop(EXIT_USAGE, "tls", detail % (self.url.text, error))
 
     def _stop_if_decided(self, answer: Answer) -> None:
         """Raise Stop for the answers that are final: README.md, "Which answers are final"."""
@@ -1146,7 +1253,7 @@ def command_claim(options, began: float) -> Stop:
     """Claim the VIP until it is here. Faults of the configuration are told before anything is detached."""
     settings, secret, log = prepare(options)
     evidence = parse_evidence(options.evidence)
-    if settings.secure and settings.ca_file:
+    if settings.ca_file:
         make_tls_context(settings.ca_file)  # a file without certificates is told here, where somebody may read it
     if options.detach:
         pid = detach()
@@ -1166,12 +1273,67 @@ def command_claim(options, began: float) -> Stop:
     return claim.run()
 
 
-def command_status(options, began: float) -> Stop:
-    """Ask with a claim that writes nothing: nodes hold no function key."""
-    settings, secret, log = prepare(options)
-    deadline_s = STATUS_DEADLINE_S if options.deadline is None else options.deadline
+def dry_claim(settings: Settings, secret: bytes, log: Log, deadline_s: float, began: float) -> Claim:
+    """Return a claim that is verified like any other and changes nothing: nodes hold no function key."""
     what = {"event": "manual", "dry_run": True, "evidence": None, "force": True, "deadline_s": deadline_s}
-    return Claim(settings, secret, log, began, **what).run()
+    return Claim(settings, secret, log, began, **what)
+
+
+def command_status(options, began: float) -> Stop:
+    """Say who holds the VIP, by the controller, and whether this member is primary, by primary_check."""
+    settings, secret, log = prepare(options)
+    check = PrimaryCheck(settings.primary_check, partial(make_tls_context, settings.ca_file))
+    deadline_s = STATUS_DEADLINE_S if options.deadline is None else options.deadline
+    stop = dry_claim(settings, secret, log, deadline_s, began).run()
+    if stop.exit_code == EXIT_PLACED:
+        stop.fields.update((name, stop.fields["answer"].get(name)) for name in ("holder", "desired"))
+    verdict, why = check.verdict() if settings.primary_check else (UNKNOWN, "primary_check is empty")
+    stop.fields.update(primary={PRIMARY: True, NOT_PRIMARY: False}.get(verdict), primary_check=why)
+    return stop
+
+
+def command_keygen(options, _began: float) -> Stop:
+    """Make the configuration's key_file, and name the app setting that has to hold the same text."""
+    settings = load_settings(options.config, options.member)
+    path, text = settings.key_file, _base64(os.urandom(KEY_BYTES_MIN))
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except FileExistsError as error:
+        advice = "to rotate, name another key_id and key_file"
+        raise Stop(EXIT_USAGE, "configuration", "key_file %s exists; %s" % (path, advice)) from error
+    except OSError as error:
+        raise Stop(EXIT_USAGE, "configuration", "key_file %s cannot be made (%s)" % (path, error.strerror)) from error
+    try:
+        owner = user_of_the_agent(settings)
+        if os.geteuid() == 0 and owner is not None:
+            os.fchown(descriptor, owner, -1)
+        os.fchmod(descriptor, 0o600)
+        os.write(descriptor, text.encode("ascii") + b"\n")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    shown = {"key": text} if options.show else {}
+    return Stop(
+        EXIT_PLACED, "created", "", key_file=path, owner=user_name(os.stat(path).st_uid), setting=settings.key_setting, **shown
+    )
+
+
+def user_of_the_agent(settings: Settings):
+    """Return the uid that IRIS starts the agent with, which is the owner of the log's folder; None if there is none."""
+    try:
+        return os.stat(os.path.dirname(os.path.abspath(settings.log_file))).st_uid if settings.log_file else None
+    except OSError:
+        return None
+
+
+def user_name(uid: int) -> str:
+    """Return the user's name, or the number where it has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def command_sign(options, began: float):
@@ -1187,12 +1349,524 @@ def command_sign(options, began: float):
         return
     from shlex import quote
 
-    words = ["curl", "-sS", "-X", "POST", settings.url + "/mirrors/" + settings.mirror + "/claims"]
+    words = ["curl", "-sS", "-X", "POST", settings.urls[0].text + "/mirrors/" + settings.mirror + "/claims"]
+    words += ["--noproxy", "*"] if settings.proxy is None else ["-x", "http://%s:%d" % (settings.proxy.host, settings.proxy.port)]
     words += ["--cacert", settings.ca_file] if settings.ca_file else []
     for line in lines:
         words += ["-H", line]
     words += ["--data-binary", body.decode("ascii")]
     write_out(1, " ".join(quote(word) for word in words) + "\n")
+
+
+# --- watch -----------------------------------------------------------------------------------------------
+
+
+class Watch:
+    """Looks at primary_check for ever, for systemd: claims for a primary whose VIP is elsewhere, and tells of a wrong key early.
+
+    It claims when primary_check has said primary for three looks and the controller names another holder, unless a swap
+    is under way or an operator has frozen the mirror. It may be killed at any instant: it remembers nothing. What stays
+    wrong is said once, and again when it has changed. The configuration is read anew for every look.
+    """
+
+    def __init__(self, options) -> None:
+        self._options = options
+        self._ready = prepare(options)  # a fault at the start ends it; a later one leaves the last good configuration
+        self._looks = 0  # so often primary_check has said primary in a row
+        self._ask_at = self._claim_at = steady()
+        self._pause_s = WATCH_CLAIM_S
+        self._told = {}
+
+    def run(self) -> None:
+        """Look until killed."""
+        settings, _, log = self._ready
+        log.write("watch.began", mirror=settings.mirror, member=settings.member, every_s=self._options.every)
+        if not settings.primary_check:
+            log.shout("watch.primary_check", "primary_check is empty: watch claims nothing, it only reports")
+        while True:
+            began = steady()
+            self.look()
+            time.sleep(max(0.0, began + self._options.every - steady()))
+
+    def look(self) -> None:
+        """Ask primary_check, the controller where it matters, and claim where the VIP is elsewhere."""
+        try:
+            self._ready = prepare(self._options)
+            self._tell("configuration", "")
+        except Stop as stop:
+            self._tell("configuration", stop.detail + "; going on with the configuration of before")
+        settings, _, log = self._ready
+        verdict, why = UNKNOWN, ""
+        if settings.primary_check:
+            verdict, why = PrimaryCheck(settings.primary_check, partial(make_tls_context, settings.ca_file)).verdict()
+            self._tell("primary_check", "primary_check cannot run (%s); see doctor" % why if verdict == CANNOT_RUN else "")
+        if self._told.get("verdict") != verdict:
+            log.write("watch.look", verdict=verdict, why=why)
+        self._told["verdict"] = verdict
+        self._looks = self._looks + 1 if verdict == PRIMARY else 0
+        if steady() >= self._ask_at or (self._looks >= WATCH_LOOKS and not self._told.get("controller")):
+            self._ask()
+
+    def _ask(self) -> None:
+        settings, secret, log = self._ready
+        quiet = Log(settings.log_file, without=("claim.began", "claim.attempt"))
+        stop = dry_claim(settings, secret, quiet, WATCH_ANSWER_S, steady()).run()
+        self._tell("controller", stop.detail and "a dry claim failed: " + stop.detail)
+        placed = stop.exit_code == EXIT_PLACED
+        self._ask_at = steady() + (self._options.report_every if placed else min(WATCH_CLAIM_S, self._options.report_every))
+        if not placed:
+            return
+        answer = stop.fields["answer"]
+        holder = answer.get("holder")
+        if self._told.get("holder") != holder:
+            log.write("watch.holder", holder=holder, desired=answer.get("desired"))
+        self._told["holder"] = holder
+        elsewhere = holder not in (None, settings.member) and not answer.get("in_progress") and not answer.get("frozen")
+        if elsewhere and self._looks >= WATCH_LOOKS and steady() >= self._claim_at:
+            self._claim(holder)
+
+    def _claim(self, holder: str) -> None:
+        settings, secret, log = self._ready
+        log.shout("watch.claims", "%s is primary and %s holds the VIP: claiming it" % (settings.member, holder))
+        evidence = parse_evidence(["holder=" + holder])
+        what = {"event": "watch", "dry_run": False, "force": False, "evidence": evidence, "deadline_s": WATCH_CLAIM_S}
+        stop = Claim(settings, secret, log, steady(), **what).run()
+        placed = stop.exit_code == EXIT_PLACED
+        self._tell("claim", "" if placed else "the claim was not carried out: %s" % stop.detail)
+        self._pause_s = WATCH_CLAIM_S if placed else min(2 * self._pause_s, WATCH_PAUSE_MAX_S)
+        self._claim_at = steady() + (0.0 if placed else self._pause_s)
+
+    def _tell(self, about: str, sentence: str) -> None:
+        """Say what is wrong once, and that it is right again."""
+        known = self._told.get(about, "")
+        self._told[about] = sentence
+        # Counts and times in a sentence are no news.
+        if sentence and re.sub(r"\d+", "", known) != re.sub(r"\d+", "", sentence):
+            self._ready[2].shout("watch." + about, sentence)
+        elif known and not sentence:
+            self._ready[2].write("watch.%s" % about, detail="right again")
+
+
+def command_watch(options, _began: float) -> None:
+    """Watch until killed."""
+    Watch(options).run()
+
+
+# --- doctor ----------------------------------------------------------------------------------------------
+
+AZURE = "168.63.129.16"  # Azure's own services for a VM: DHCP, DNS, health
+TIMER_GLOBS = ("/etc/systemd/system/*.wants/%s", "/usr/lib/systemd/system/*.wants/%s", "/lib/systemd/system/*.wants/%s")
+NETWORK_GLOBS = (
+    "/etc/netplan/*.yaml", "/etc/NetworkManager/system-connections/*", "/etc/sysconfig/network/ifcfg-*",
+    "/etc/sysconfig/network-scripts/ifcfg-*", "/etc/network/interfaces", "/etc/network/interfaces.d/*", "/etc/systemd/network/*",
+)  # fmt: skip
+IFF_LOOPBACK, IFF_NOARP = 0x8, 0x80
+
+
+class Doctor:
+    """Looks at all that a claim, and the VIP on this node, need. Changes nothing, needs no root.
+
+    Each check says `ok`, `warn` (works today) or `fail` by its name; docs/nodes.md explains each.
+    """
+
+    def __init__(self, options) -> None:
+        self._options = options
+        self.found = {"ok": [], "warn": [], "fail": []}
+        self._answer = {}
+        self._verdict, self._port = UNKNOWN, None
+        self._addresses = []
+        self._vips = options.vip
+
+    def run(self) -> None:
+        """Make every check that can be made."""
+        settings = secret = None
+        try:
+            settings = load_settings(self._options.config, self._options.member)
+            self._say(
+                "ok", "configuration", "%s, mirror %s, member %s" % (self._options.config, settings.mirror, settings.member)
+            )
+        except Stop as stop:
+            self._say("fail", "configuration", stop.detail)
+            return
+        try:
+            secret = load_key(settings.key_file)
+            text = "%s; the app setting %s must hold the same text" % (settings.key_file, settings.key_setting)
+            self._say("ok", "key-file", text)
+        except Stop as stop:
+            self._say("fail", "key-file", stop.detail + "; or make one with keygen")
+        self._check("user", self._user, settings)
+        self._check("log-file", self._log_file, settings)
+        for url in settings.urls:
+            if self._check("tcp", self._network, settings, url) and secret is not None:
+                self._check("signature", self._signature, settings, secret, url)
+        self._check("primary-check", self._primary_check, settings)
+        self._check("vip-address", self._vip_addresses, settings)
+        for check in (self._cloud_init, self._nm_cloud_setup, self._cloud_netconfig):
+            self._check(check.__name__[1:].replace("_", "-"), check)
+
+    def _say(self, level: str, name: str, text: str) -> None:
+        self.found[level].append(name)
+        write_out(1, "%-4s %-15s %s\n" % (level, name, printable(text)))
+
+    def _check(self, name: str, check, *arguments):
+        try:
+            return check(*arguments)
+        except Exception as error:  # one thing that cannot be looked at does not hide the others
+            self._say("fail", name, "could not be looked at: %s" % describe(error))
+            return None
+
+    def _user(self, settings: Settings) -> None:
+        uid = os.geteuid()
+        iris = user_of_the_agent(settings)
+        if uid or iris is None:
+            self._say("ok", "user", "these checks run as %s" % user_name(uid))
+            return
+        if iris == 0:
+            who = "the log's folder belongs to root: give it to the user that IRIS starts the agent with"
+            self._say("warn", "user", who + ", /opt/mirror-vip/set-user NAME")
+            return
+        shut = [path for path in (self._options.config, settings.key_file) if not readable_by(iris, path)]
+        text = "IRIS starts the agent as %s (the owner of the log's folder)" % user_name(iris)
+        self._say("fail" if shut else "ok", "user", text + (", who cannot read %s" % " and ".join(shut) if shut else ""))
+
+    def _log_file(self, settings: Settings) -> None:
+        path = settings.log_file
+        if not path:
+            self._say("warn", "log-file", "log_file is empty: nothing will tell what happened")
+        elif os.access(path if os.path.exists(path) else os.path.dirname(os.path.abspath(path)), os.W_OK):
+            self._say("ok", "log-file", path)
+        else:
+            self._say("warn", "log-file", "%s cannot be written by %s: its lines go to syslog" % (path, user_name(os.geteuid())))
+
+    def _network(self, settings: Settings, url: Url) -> bool:
+        """Look up the name, connect to each of its addresses, and make a TLS handshake; say whether a claim has a way."""
+        import socket
+
+        goal = settings.proxy or url
+        port = goal.port or (443 if url.secure else 80)
+        try:
+            found = Task(socket.getaddrinfo, goal.host, port, 0, socket.SOCK_STREAM).result(5.0)
+        except (OSError, TimedOut) as error:
+            why = "no answer in 5 s" if isinstance(error, TimedOut) else error.strerror or str(error)
+            self._say("fail", "dns", "%s: %s; check url, proxy and this node's DNS" % (goal.host, why))
+            return False
+        self._say("ok", "dns", "%s has %d address%s" % (goal.host, len(found), "" if len(found) == 1 else "es"))
+        said = [(address[4][0], task.result(4.0)) for address, task in [(one, Task(connect_once, one, 3.0)) for one in found]]
+        failed = ["%s: %s" % one for one in said if one[1]]
+        level = "ok" if not failed else "fail" if len(failed) == len(found) else "warn"
+        text = "; ".join(failed) + "; check firewall, NSG and proxy" if failed else ", ".join(one for one, _ in said) + " answers"
+        self._say(level, "tcp", "port %d: %s" % (port, text))
+        if level == "fail" or not url.secure:
+            return level != "fail"
+        try:
+            context = make_tls_context(settings.ca_file)
+            connection = Task(partial(open_connection, proxy=settings.proxy), context, url.host, url.port, 8.0).result(10.0)
+            self._say("ok", "tls", "%s with %s" % (url.host, connection.sock.version()))
+            connection.close()
+        except (OSError, TimedOut, Stop) as error:
+            self._say("fail", "tls", "%s: %s; check ca_file, the proxy and the clock" % (url.host, describe(error)))
+            return False
+        return True
+
+    def _signature(self, settings: Settings, secret: bytes, url: Url) -> None:
+        """Make a dry claim: signature, clock, and what the controller tells of this member."""
+        import copy
+
+        one = copy.copy(settings)
+        one.urls = [url]
+        claim = dry_claim(one, secret, Log(""), STATUS_DEADLINE_S, steady())
+        stop = claim.run()
+        if claim.answer is not None:
+            self._clock(claim.answer)
+        correlation = stop.fields.get("correlation_id", "none")
+        if stop.exit_code != EXIT_PLACED:
+            self._say("fail", "signature", "%s: %s (correlation id %s)" % (url.text, stop.detail, correlation))
+            return
+        self._say("ok", "signature", "%s takes this key's claims (correlation id %s)" % (url.text, correlation))
+        self._answer = stop.fields["answer"]
+        ready, why = self._answer.get("ready"), ", ".join(str(reason) for reason in self._answer.get("reasons") or [])
+        if ready is False:
+            self._say("warn", "ready", "if IRIS failed over to this member now, its claim would not be carried out: %s" % why)
+        elif "ready" in self._answer:
+            self._say(
+                "ok", "ready", "a claim of this member would be carried out" if ready else "the controller has not looked yet"
+            )
+
+    def _clock(self, answer: Answer) -> None:
+        from email.utils import mktime_tz, parsedate_tz
+
+        parsed = parsedate_tz(answer.headers.get("Date") or "")
+        if parsed is None:
+            return
+        off = answer.at - (mktime_tz(parsed) + 0.5)
+        level = "ok" if abs(off) < 2.5 else "warn" if abs(off) < 30 else "fail"
+        advice = "" if level == "ok" else "; claims go by the controller's time all the same, but mend it (chronyc tracking)"
+        self._say(
+            level,
+            "clock",
+            "within 2 s of the controller's" if level == "ok" else "%+.0f s off the controller's%s" % (off, advice),
+        )
+
+    def _primary_check(self, settings: Settings) -> None:
+        if not settings.primary_check:
+            self._say("warn", "primary-check", "primary_check is empty: a claim is never stopped, and watch only reports")
+            return
+        check = PrimaryCheck(settings.primary_check, partial(make_tls_context, settings.ca_file))
+        self._verdict, why = check.verdict()
+        self._port = check.port
+        definite = self._verdict in (PRIMARY, NOT_PRIMARY)
+        advice = "" if definite else "; give an absolute path and run it by hand as IRIS's user: %s" % settings.primary_check
+        self._say("ok" if definite else "fail", "primary-check", "%s (%s)%s" % (self._verdict, why, advice))
+
+    def _vip_addresses(self, settings: Settings) -> None:
+        """Look for each VIP on this node's interfaces, and at who would send with it."""
+        from ipaddress import ip_address
+
+        told = [vip.get("private_ip") for vip in self._answer.get("vips") or []]
+        self._vips = [str(ip_address(vip)) for vip in self._vips or told]
+        self._addresses = local_addresses()
+        if not self._vips:
+            self._say("warn", "vip-address", "the controller did not tell the VIPs; name them with --vip ADDRESS")
+            return
+        for vip in self._vips:
+            places = [place for place in self._addresses if place[1] == vip]
+            if places:
+                text = ", ".join("%s/%d on %s" % (address, prefix, name) for name, address, prefix, _ in places)
+                self._say("ok", "vip-address", text)
+                for place in places:
+                    self._place(*place)
+            else:
+                advice = "systemctl enable --now mirror-vip-address@%s.service" % vip
+                self._say(
+                    "fail", "vip-address", "%s is on no interface: Azure would deliver and this node drop; %s" % (vip, advice)
+                )
+            self._at_boot(vip)
+            self._path_probe(vip)
+        self._check("vip-source", self._source, settings)
+
+    def _place(self, name: str, address: str, prefix: int, flags: int) -> None:
+        whole = 128 if ":" in address else 32
+        mend = "ip address del %s/%d dev %s" % (address, prefix, name)
+        if prefix == whole:
+            self._say("ok", "vip-prefix", "%s/%d" % (address, prefix))
+        else:
+            harm = "it can become the source of this node's traffic, which Azure drops when the VIP is elsewhere"
+            self._say("fail", "vip-prefix", "%s/%d on %s must be /%d: %s; %s" % (address, prefix, name, whole, harm, mend))
+        vf = os.path.exists("/sys/class/net/%s/master" % name)
+        if flags & (IFF_LOOPBACK | IFF_NOARP):
+            self._say("ok", "vip-interface", name)
+        elif vf:
+            self._say(
+                "fail", "vip-interface", "%s is an accelerated port (VF) of another interface: put %s on lo" % (name, address)
+            )
+        else:
+            self._say("warn", "vip-interface", "%s: duplicate address detection can take %s away; put it on lo" % (name, address))
+
+    def _at_boot(self, vip: str) -> None:
+        import glob
+
+        unit = [path for pattern in TIMER_GLOBS for path in glob.glob(pattern % ("mirror-vip-address@%s.service" % vip))]
+        named = [path for path, line in config_lines(NETWORK_GLOBS) if vip in line and "50-cloud-init" not in path]
+        if unit or named:
+            self._say("ok", "vip-at-boot", "%s by %s" % (vip, (unit or named)[0]))
+        else:
+            advice = "systemctl enable mirror-vip-address@%s.service" % vip
+            self._say("warn", "vip-at-boot", "found nothing that sets %s at the next boot; %s" % (vip, advice))
+
+    def _path_probe(self, vip: str) -> None:
+        import socket
+
+        port = self._options.port or self._port
+        if self._verdict != PRIMARY:
+            self._say("ok", "path-probe", "not primary here, so %s is not asked" % vip)
+            return
+        probe = re.match(r"(?:tcp|https?)://[^/]*:(\d+)", str(self._answer.get("path_probe") or ""))
+        port = port or (int(probe.group(1)) if probe else 1972)
+        try:
+            socket.create_connection((vip, port), 3.0).close()
+            self._say("ok", "path-probe", "%s port %d answers on this node" % (vip, port))
+        except OSError as error:
+            advice = "IRIS must listen on every address (or name another port with --port)"
+            self._say("fail", "path-probe", "%s port %d: %s; %s" % (vip, port, describe(error), advice))
+
+    def _source(self, settings: Settings) -> None:
+        """Ask the kernel, without sending anything, whom this node's traffic would come from."""
+        goal = [settings.proxy] if settings.proxy else settings.urls
+        goals = [AZURE] + [url.host for url in goal if not _is_loopback(url.host)] + self._options.peer
+        goals += [neighbour for vip in self._vips for neighbour in neighbours(self._addresses, vip)]
+        wrong = sorted({"%s for %s" % (source_towards(to), to) for to in goals if source_towards(to) in self._vips})
+        if wrong:
+            advice = "Azure drops that when the VIP is elsewhere; find who set it on the NIC, and see vip-prefix"
+            self._say("fail", "vip-source", "the VIP would be the source: %s; %s" % (", ".join(wrong), advice))
+        else:
+            self._say("ok", "vip-source", "no VIP is the source towards the other members, the controller or Azure")
+
+    def _cloud_init(self) -> None:
+        listed = [line for path, line in config_lines(["/etc/netplan/50-cloud-init.yaml"]) for vip in self._vips if vip in line]
+        files = list(config_lines(["/etc/cloud/cloud.cfg", "/etc/cloud/cloud.cfg.d/*.cfg"]))
+        off = [
+            line
+            for _, line in files
+            if re.search(r"apply_network_config(_for_secondary_ips)?['\"]?\s*:\s*(false|no|off)\b", line, re.I)
+        ]
+        off += [line for _, line in files if re.search(r"\bconfig\s*:\s*['\"]?disabled", line)]
+        switch = (
+            "datasource: {Azure: {apply_network_config_for_secondary_ips: false}} in /etc/cloud/cloud.cfg.d/95-mirror-vip.cfg"
+        )
+        if listed:
+            advice = "take it out there, netplan apply, and set %s" % switch
+            self._say("fail", "cloud-init", "/etc/netplan/50-cloud-init.yaml has %s; %s" % (listed[0].strip(), advice))
+        elif not files or os.path.exists("/etc/cloud/cloud-init.disabled"):
+            self._say("ok", "cloud-init", "is not in use")
+        elif off:
+            self._say("ok", "cloud-init", off[0].strip())
+        else:
+            harm = "at the next boot it sets a VIP that is here with the subnet's prefix, first in line"
+            self._say("fail", "cloud-init", "%s; set %s" % (harm, switch))
+
+    def _nm_cloud_setup(self) -> None:
+        drop_ins = ["%s/systemd/system/nm-cloud-setup.service.d/*.conf" % place for place in ("/etc", "/run", "/usr/lib")]
+        named = [path for path, line in config_lines(drop_ins) if re.search(r"NM_CLOUD_SETUP_AZURE=['\"]?(yes|1|true)", line)]
+        if named and enabled("nm-cloud-setup.timer"):
+            advice = "systemctl disable --now nm-cloud-setup.timer nm-cloud-setup.service"
+            self._say("fail", "nm-cloud-setup", "sets a VIP that is here with the subnet's prefix (%s); %s" % (named[0], advice))
+        else:
+            self._say("ok", "nm-cloud-setup", "is not in use")
+
+    def _cloud_netconfig(self) -> None:
+        files = ["/etc/default/cloud-netconfig", "/etc/sysconfig/network/ifcfg-*"]
+        off = [path for path, line in config_lines(files) if re.search(r"CLOUD_NETCONFIG_MANAGE=['\"]?no", line)]
+        if enabled("cloud-netconfig.timer") and not off:
+            advice = "CLOUD_NETCONFIG_MANAGE='no' in /etc/sysconfig/network/ifcfg-eth0, or /etc/default/cloud-netconfig"
+            self._say("warn", "cloud-netconfig", "adds a VIP that is here with the subnet's prefix each minute; %s" % advice)
+        else:
+            self._say("ok", "cloud-netconfig", "is switched off in %s" % off[0] if off else "is not in use")
+
+
+def readable_by(uid: int, path: str) -> bool:
+    """Say whether the file's owner, group and mode let the user read it."""
+    import pwd
+
+    try:
+        facts, known = os.stat(path), pwd.getpwuid(uid)
+        groups = os.getgrouplist(known.pw_name, known.pw_gid)
+    except OSError:
+        return False
+    except KeyError:
+        groups = []
+    wanted = stat.S_IRUSR if facts.st_uid == uid else stat.S_IRGRP if facts.st_gid in groups else stat.S_IROTH
+    return bool(facts.st_mode & wanted)
+
+
+def connect_once(address: tuple, limit_s: float) -> str:
+    """Connect to one address of getaddrinfo, and hang up; say what went wrong, "" if nothing did."""
+    import socket
+
+    try:
+        with socket.socket(*address[:3]) as sock:
+            sock.settimeout(limit_s)
+            sock.connect(address[4])
+    except OSError as error:
+        return describe(error)
+    return ""
+
+
+def local_addresses() -> list:
+    """Return (interface, address, prefix length, interface's flags) for each address of this node, from the kernel.
+
+    rtnetlink(7): no program is needed, and no root.
+    """
+    import socket
+    import struct
+
+    found, more = [], True
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as sock, socket.socket(
+        socket.AF_INET, socket.SOCK_DGRAM
+    ) as any_socket:
+        sock.settimeout(2.0)
+        sock.send(struct.pack("=IHHIIBBBBI", 24, 22, 0x301, 1, 0, 0, 0, 0, 0, 0))  # RTM_GETADDR, REQUEST and DUMP
+        while more:
+            data = sock.recv(65536)
+            while len(data) >= 16:
+                length, kind = struct.unpack_from("=IH", data)
+                more = more and kind != 3  # NLMSG_DONE
+                if kind == 20:  # RTM_NEWADDR
+                    family, prefix, _, _, index = struct.unpack_from("=BBBBI", data, 16)
+                    values, at = {}, 24
+                    while at + 4 <= length:
+                        size, name = struct.unpack_from("=HH", data, at)
+                        values[name] = data[at + 4 : at + size]
+                        at += max(4, size + 3 & ~3)
+                    interface = socket.if_indextoname(index)
+                    asked = fcntl.ioctl(
+                        any_socket.fileno(), 0x8913, struct.pack("16sH14x", interface.encode(), 0)
+                    )  # SIOCGIFFLAGS
+                    address = values.get(2) or values.get(1)  # IFA_LOCAL, IFA_ADDRESS
+                    found.append((interface, socket.inet_ntop(family, address), prefix, struct.unpack("16sH14x", asked)[1]))
+                data = data[max(16, length + 3 & ~3) :]
+    return found
+
+
+def source_towards(to: str) -> str:
+    """Return the address that a packet to there would come from; "" if there is no way. Nothing is sent."""
+    import socket
+
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(to, 9, 0, socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as sock:
+            sock.connect(where)
+            return sock.getsockname()[0]
+    except OSError:
+        return ""
+
+
+def neighbours(addresses: list, vip: str) -> list:
+    """Return some addresses that the other members could have: beside the VIP, in this node's subnets."""
+    from ipaddress import ip_address, ip_interface
+
+    own = {address for _, address, _, _ in addresses}
+    near = []
+    for _, address, prefix, flags in addresses:
+        network = ip_interface("%s/%d" % (address, prefix)).network
+        if flags & IFF_LOOPBACK or network.num_addresses < 4 or ip_address(address).is_link_local:
+            continue
+        if ip_address(vip) in network:
+            near += [str(ip_address(int(ip_address(vip)) + step)) for step in (-2, -1, 1)]
+        near += [str(network[step]) for step in (1, 4, 5) if step < network.num_addresses - 1]
+    return sorted(set(near) - own)
+
+
+def config_lines(patterns: list):
+    """Yield (path, line) for each line that is no comment of the files that can be read."""
+    import glob
+
+    for path in sorted(path for pattern in patterns for path in glob.glob(pattern)):
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                lines = file.read(1048576).splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            if line.strip() and not line.lstrip().startswith(("#", ";")):
+                yield path, line
+
+
+def enabled(unit: str) -> bool:
+    """Say whether systemd starts the unit at boot."""
+    import glob
+
+    return any(glob.glob(pattern % unit) for pattern in TIMER_GLOBS)
+
+
+def command_doctor(options, _began: float) -> Stop:
+    """Print a line per check, and which of them failed."""
+    doctor = Doctor(options)
+    doctor.run()
+    faults, warnings = (list(dict.fromkeys(doctor.found[level])) for level in ("fail", "warn"))
+    return Stop(EXIT_FAULTS if faults else EXIT_PLACED, "faults" if faults else "healthy", "", fail=faults, warn=warnings)
+
+
+# --- command line ----------------------------------------------------------------------------------------
 
 
 class Parser(argparse.ArgumentParser):
@@ -1211,13 +1885,20 @@ def _deadline(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def _pause(text: str) -> float:
+    seconds = _deadline(text)
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return seconds
+
+
 def make_parser() -> Parser:
     """Return the command line. A new command is one more subparser with its `run`."""
     parser = Parser(prog=PROGRAM, description="Claims the VIP of an IRIS mirror for this member.", allow_abbrev=False)
     config_help = "configuration file, before or after the command (default: %s)" % DEFAULT_CONFIG
     parser.add_argument("--config", metavar="FILE", default=DEFAULT_CONFIG, help=config_help)
     parser.add_argument("--version", action="version", version="%s %s" % (PROGRAM, VERSION))
-    commands = parser.add_subparsers(dest="command", metavar="{claim,status,sign}", parser_class=Parser)
+    commands = parser.add_subparsers(dest="command", metavar="{claim,status,doctor,watch,keygen,sign}", parser_class=Parser)
 
     def add(name: str, run, text: str) -> Parser:
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
@@ -1227,13 +1908,24 @@ def make_parser() -> Parser:
         return command
 
     claim = add("claim", command_claim, "claim the VIP, and go on until it is here")
-    status = add("status", command_status, "ask the controller what it would do; changes nothing")
+    status = add("status", command_status, "say who holds the VIP and whether this member is primary; changes nothing")
+    doctor = add("doctor", command_doctor, "check all that a claim and the VIP on this node need; changes nothing")
+    watch = add("watch", command_watch, "for systemd: claim for a primary whose VIP is elsewhere, and tell of a wrong key")
+    keygen = add("keygen", command_keygen, "make the key file, and name the app setting that holds the same key")
     signer = add("sign", command_sign, "print one signed claim for curl; it is good for a minute, once")
     for command in (claim, signer):
         command.add_argument("--event", choices=EVENTS, default="manual", help="what happened (default: manual)")
         command.add_argument("--evidence", metavar="NAME=VALUE", action="append", default=[], help="for the trail")
     for command in (claim, status):
         command.add_argument("--deadline", metavar="S", type=_deadline, help="give up after so many seconds; 0: never")
+    doctor.add_argument(
+        "--vip", metavar="ADDRESS", action="append", default=[], help="instead of those that the controller tells"
+    )
+    doctor.add_argument("--peer", metavar="ADDRESS", action="append", default=[], help="of another member or the arbiter")
+    doctor.add_argument("--port", metavar="N", type=int, help="where IRIS answers (default: that of iris qlist, else 1972)")
+    watch.add_argument("--every", metavar="S", type=_pause, default=15.0, help="from look to look (default: 15)")
+    watch.add_argument("--report-every", metavar="S", type=_pause, default=600.0, help="between dry claims (default: 600)")
+    keygen.add_argument("--show", action="store_true", help="print the key too, to paste it into the setting")
     claim.add_argument("--detach", action="store_true", help="go on in the background, detached from the caller")
     claim.add_argument("--force", action="store_true", help="do not ask primary_check")
     signer.add_argument("--dry-run", action="store_true", help="a claim that changes nothing")

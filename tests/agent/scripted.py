@@ -57,7 +57,7 @@ class Reply:
     drop: bool = False
 
 
-def signature_of(request: Request) -> str:
+def signature_of(request: Request, secret: bytes = SECRET) -> str:
     """Compute the signature of a request as RFC 9421 says, from what arrived."""
     parameters = request.headers["signature-input"].partition("=")[2]
     lines = [
@@ -67,13 +67,21 @@ def signature_of(request: Request) -> str:
         f'"content-digest": {request.headers["content-digest"]}',
         f'"@signature-params": {parameters}',
     ]
-    return base64.b64encode(hmac.new(SECRET, "\n".join(lines).encode(), hashlib.sha256).digest()).decode()
+    return base64.b64encode(hmac.new(secret, "\n".join(lines).encode(), hashlib.sha256).digest()).decode()
 
 
 def moved(**changes: Any) -> Reply:
     """Return the answer that the VIP has been moved."""
     body = {"outcome": "moved", "mirror": "PROD", "holder": "MIRRORA", "epoch": 1, "phases": [], "total_ms": 5}
     return Reply(200, {**body, **changes}, {"Content-Type": "application/json"})
+
+
+def planned(holder: str | None = "MIRRORA", **changes: Any) -> Reply:
+    """Return the answer to a dry claim, as docs/api.md section 6 has it."""
+    body: dict[str, Any] = {"outcome": "planned", "desired": holder, "epoch": 1, "frozen": None, "in_progress": None}
+    body |= {"holder": holder, "holder_seen_at": "2026-11-28T01:02:03.000004Z", "ready": True, "reasons": []}
+    body["vips"] = [{"name": "vip", "private_ip": "127.0.0.1"}]
+    return Reply(200, body | changes, {"Content-Type": "application/json", "x-correlation-id": "c0ffee"})
 
 
 def problem(status: int, code: str, **headers: str) -> Reply:

@@ -28,7 +28,7 @@ def assert_usage(ended: Ended, *words: str) -> None:
     ("arguments", "words"),
     [
         ([], ["no command", "usage"]),
-        (["doctor"], ["doctor", "usage"]),
+        (["heal"], ["heal", "usage"]),
         (["claim", "--nope"], ["--nope", "usage"]),
         (["claim", "--dead", "5"], ["--dead"]),
         (["claim", "--deadline", "soon"], ["--deadline", "soon"]),
@@ -56,6 +56,12 @@ def test_wrong_arguments_are_named(node: Node, arguments: list[str], words: list
         ("url", "https://user:password@app.example.org/api", ["user"]),
         ("url", "https://app.example.org:port/api", ["url"]),
         ("url", "ftp://app.example.org/api", ["https://"]),
+        ("url", "https://app.example.org/api http://10.0.0.1/api", ["https://"]),
+        ("url", "; none yet", ["url is missing"]),
+        ("proxy", "https://proxy.example.org:3128", ["proxy must look like http://"]),
+        ("proxy", "proxy.example.org:3128", ["proxy must look like http://"]),
+        ("proxy", "http://proxy.example.org:port", ["proxy must look like http://"]),
+        ("proxy", "http://proxy.example.org:3128", ["proxy must be on this machine"]),
         ("mirror", "PROD/claims", ["mirror"]),
         ("mirror", "", ["mirror is missing"]),
         ("member", "m" * 65, ["64"]),
@@ -72,6 +78,22 @@ def test_wrong_settings_are_named(node: Node, setting: str, value: str, words: l
     node.settings[setting] = value
 
     assert_usage(node.run("claim"), *words)
+
+
+def test_password_of_the_proxy_is_told_to_nobody(node: Node) -> None:
+    """A fault of the setting is named without its value."""
+    node.settings["proxy"] = "http://user:secret@proxy.example.org:3128/path"
+
+    assert "secret" not in node.run("claim").stderr
+
+
+def test_sample_of_the_specification_is_understood(serve: Serve, tmp_path: pathlib.Path) -> None:
+    """A blank and a semicolon begin a comment, but in a command and a name, which may hold them."""
+    node = make_node(tmp_path, serve([moved()]).url)
+    node.settings["url"] += "        ; several, separated by spaces, are tried in turn"
+    node.settings |= {"ca_file": "", "proxy": "                 ; none by default", "primary_check": "sh -c 'false ; exit 0'"}
+
+    assert node.run("claim").result["outcome"] == "moved"
 
 
 def test_all_faults_are_told_at_once(node: Node) -> None:

@@ -64,6 +64,31 @@ def test_qlist_tells_by_field_12(serve: Serve, node: Node, role: str, state: str
     assert node.run("claim").code == exit_code
 
 
+@pytest.mark.parametrize(
+    "check", ["/nowhere/iris qlist IRIS", "unbalanced 'quote", "env iris-is-not-here qlist IRIS", "sh -c 'exit 127'"]
+)
+def test_check_that_cannot_run_is_said_loudly_and_once(serve: Serve, tmp_path: pathlib.Path, check: str) -> None:
+    """It would be unknown for ever: log, stderr and result say so, and the claim goes on."""
+    node = make_node(tmp_path, serve([problem(503, "busy"), moved()]).url, primary_check=check)
+
+    ended = node.run("claim")
+
+    assert ended.code == 0
+    assert ended.stderr.count("primary_check cannot run") == 1
+    assert node.log.count("primary_check.cannot_run") == 1
+    assert "primary_check cannot run" in ended.result["warning"]
+
+
+@pytest.mark.parametrize("role", ["Transition", "Trouble", ""])
+def test_role_that_is_not_settled_is_no_warning(serve: Serve, node: Node, role: str) -> None:
+    """Unknown for a while is part of a takeover."""
+    node.settings |= {"url": serve([moved()]).url, "primary_check": fake_iris(node, role)}
+
+    ended = node.run("claim")
+
+    assert (ended.stderr, "warning" in ended.result) == ("", False)
+
+
 def test_qlist_without_an_instance_is_unknown(serve: Serve, node: Node) -> None:
     """A wrong instance name prints nothing; that ends no claim."""
     node.settings |= {"url": serve([moved()]).url, "primary_check": fake_iris(node, "Backup")}

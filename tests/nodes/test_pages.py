@@ -1,0 +1,111 @@
+"""docs/nodes.md is run: each of its lines for a shell, in order, on members that are set up by nothing else."""
+
+import json
+import re
+import shutil
+from typing import Final
+
+import pytest
+
+from tests.nodes.azure import CONTROLLER, ROOT, VIP, Azure, Member
+from tests.nodes.conftest import Packages, skip
+
+PAGE: Final = (ROOT / "docs" / "nodes.md").read_text(encoding="utf-8")
+UNVERIFIED: Final = (ROOT / "docs" / "unverified.md").read_text(encoding="utf-8")
+
+# Programs that nobody here has; the lines stand in docs/unverified.md.
+CANNOT_RUN: Final = ("netplan ", "restorecon ", "netsh ", "Find-NetRoute ")
+
+STAND_INS: Final = {
+    # Both managers are real. Debian's rpm wants a word, and the database of the member knows no other packages.
+    "/usr/local/bin/rpm": '#!/bin/sh\nexec /usr/bin/rpm --force-debian $([ "$1" != -U ] || echo --nodeps) "$@"\n',
+    "/etc/systemd/system/nm-cloud-setup.service": "[Service]\nType=oneshot\nExecStart=/bin/true\n",
+    "/etc/systemd/system/nm-cloud-setup.timer": "[Timer]\nOnBootSec=1h\n[Install]\nWantedBy=timers.target\n",
+    "/etc/sysconfig/network/ifcfg-eth0": "CLOUD_NETCONFIG_MANAGE='yes'\n",
+    "/etc/default/README": "",
+}
+
+
+def lines(heading: str) -> list[str]:
+    """Return the shell lines below a heading, up to the next one."""
+    _, _, after = PAGE.partition(f"{heading}\n")
+    assert after, heading
+    section = re.split(r"^##+ ", after, maxsplit=1, flags=re.MULTILINE)[0]
+    return [line for block in re.findall(r"```sh\n(.*?)```", section, re.DOTALL) for line in block.splitlines()]
+
+
+def all_lines() -> list[str]:
+    """Return every line of every block that is meant for a shell."""
+    return [line for block in re.findall(r"```(?:sh|powershell)\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+
+
+WAYS: Final = {
+    "rhel": ("### RHEL, Oracle Linux, Rocky 8 to 10", "rpm"),
+    "sles": ("### SLES 15 and 16", "rpm"),
+    "ubuntu": ("### Ubuntu, Debian", "deb"),
+}
+EVERYWHERE: Final = ("### Then, on all of them", "## Check", "## Undo", "## SELinux")
+
+
+def test_every_line_of_the_page_is_run_or_listed() -> None:
+    """What no test runs stands in docs/unverified.md, word by word."""
+    run = [line for heading in [*(way[0] for way in WAYS.values()), *EVERYWHERE] for line in lines(heading)]
+    not_run = [line for line in all_lines() if line not in run or line.startswith(CANNOT_RUN)]
+
+    assert not_run
+    assert [line for line in not_run if line.replace("|", "\\|") not in UNVERIFIED] == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_page_leads_from_an_empty_node_to_a_silent_doctor_and_back(subnet: Azure, packages: Packages, way: str) -> None:
+    """Install, check and undo by the page alone: doctor prints what the page shows, and nothing is left at the end."""
+    heading, kind = WAYS[way]
+    if shutil.which("rpm") is None and kind == "rpm":
+        skip("rpm is not installed: apt-get install rpm")
+    node = subnet.add(way, 20 + len(subnet.members))
+    for path, text in STAND_INS.items():
+        node.write(path, text, 0o755 if path.startswith("/usr") else 0o644)
+    place = node.path("/var/lib/dpkg")
+    for folder in ("info", "updates", "triggers"):
+        (place / folder).mkdir(parents=True)
+    known = "Package: {}\nStatus: install ok installed\nMaintainer: x\nArchitecture: all\nVersion: 3.6\nDescription: x\n"
+    (place / "status").write_text("\n".join(known.format(name) for name in ("python3", "iproute2")))
+    node.run("systemctl", "daemon-reload")
+    node.run("systemctl", "enable", "--now", "nm-cloud-setup.timer")
+    shutil.copy(packages[kind], node.path(f"/root/{packages[kind].name}"))
+    before = node.sh("ip -br address; ip route")
+
+    said = {line: type_in(node, line) for line in lines(heading)}
+    node.sh("sed -i 's|^ca_file =|ca_file = /etc/ca.pem|' /etc/mirror-vip/agent.ini")  # the authority of this test
+    said |= {line: type_in(node, line) for line in lines("### Then, on all of them")}
+    key = json.loads(said["/opt/mirror-vip/vip_agent.py keygen --show"])
+    assert key["setting"] == "VIP_KEY_MIRRORA_1"
+    subnet.tell(key=key["key"], vips=[{"name": "vip", "private_ip": VIP}])
+    node.role("Primary")
+    node.listen()
+    said |= {line: type_in(node, line) for line in lines("## Check")}
+
+    shown = re.search(r"```text\n(.*?)```", PAGE, re.DOTALL)
+    assert shown is not None
+    printed = said["runuser -u irisusr -- /opt/mirror-vip/vip_agent.py doctor"].replace(CONTROLLER, "203.0.113.9")
+    cloud = re.compile(r"^ok   (cloud-init|nm-cloud-setup|cloud-netconfig) .*\n", re.MULTILINE)
+    assert cloud.sub("", printed) == cloud.sub("", shown[1])
+    assert len(cloud.findall(printed)) == 3
+    assert f"{VIP}/32" in said["ip -br address show lo"]
+    assert f"src {node.address} " in said["ip route get 10.0.0.5"]
+    assert "active (running)" in said["systemctl status --no-pager mirror-vip-watch.service"]
+    assert json.loads(said["runuser -u irisusr -- /opt/mirror-vip/vip_agent.py status"])["primary"] is True
+
+    undo = [line for line in lines("## Undo") if ("dpkg" in line or "cloud.cfg.d" in line) <= (kind == "deb")]
+    for line in undo:
+        if not (line.startswith("rpm") or "/var/log" in line) or kind == "rpm":
+            type_in(node, line)
+    assert node.sh("ip -br address; ip route") == before
+    assert node.sh("find / -xdev -name '*mirror-vip*' ! -path '/root/*' ! -path '/proc/*' ! -path '*/lib/dpkg/*'") == ""
+
+
+def type_in(node: Member, line: str) -> str:
+    """Run a line in root's shell, in the folder with the package."""
+    if line.startswith(CANNOT_RUN):
+        return ""
+    return node.sh(f"cd /root\n{line}")
