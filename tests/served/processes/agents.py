@@ -46,6 +46,9 @@ class Ended:
     result: Mapping[str, Any]
 
 
+CLAIM: Final = ("claim", "--event", "NotifyBecomePrimary")
+
+
 class Agent:
     """A real agent process that claims."""
 
@@ -53,9 +56,9 @@ class Agent:
         self.running = running
 
     @classmethod
-    async def start(cls, config: Path, *, prefix: tuple[str, ...] = ()) -> "Agent":
-        """Start `vip_agent.py claim`. `prefix`: a command that runs it."""
-        command = [*prefix, sys.executable, str(AGENT), "--config", str(config), "claim", "--event", "NotifyBecomePrimary"]
+    async def start(cls, config: Path, *, prefix: tuple[str, ...] = (), does: tuple[str, ...] = CLAIM) -> "Agent":
+        """Start `vip_agent.py claim`, or another of its commands. `prefix`: a command that runs it."""
+        command = [*prefix, sys.executable, str(AGENT), "--config", str(config), *does]
         running = await asyncio.create_subprocess_exec(
             *command,
             env={"PATH": os.environ["PATH"]},

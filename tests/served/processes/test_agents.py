@@ -11,7 +11,7 @@ import pytest
 from simulator.worlds import FleetMirror
 from tests.served.processes import judge
 from tests.served.processes.agents import Agent
-from tests.served.processes.harness import App, Harness
+from tests.served.processes.harness import App, Harness, member
 
 WITHIN_S = 60.0
 # Root without the right to pass over permissions.
@@ -92,4 +92,26 @@ async def test_log_folder_without_write_permission(stand: Harness, apps: tuple[A
 
     assert [end.code for end in ended] == [0, 0]
     assert list(folder.iterdir()) == []
+    check(stand, mirror)
+
+
+async def test_status_and_watch_understand_the_app(stand: Harness, apps: tuple[App, App]) -> None:
+    """Through a url where nobody is: the holder and the VIPs in `status`; `watch` leaves a primary alone that holds its VIP."""
+    mirror = stand.mirrors[15]
+    urls = f"http://127.0.0.1:9/api {apps[0].url} {apps[1].url}"
+    config = stand.agent(mirror, "B", urls, primary_check="true")
+    claimed = await (await Agent.start(config)).end(WITHIN_S)
+
+    status = await (await Agent.start(config, does=("status",))).end(WITHIN_S)
+    watch = await Agent.start(config, does=("watch", "--every", "0.1"))
+    log = config.with_suffix(".log")
+    async with asyncio.timeout(WITHIN_S):
+        while log.read_text().count("outcome=answered") < 3:
+            await asyncio.sleep(0.05)
+    await watch.kill()
+
+    assert (claimed.code, status.code) == (0, 0)
+    assert (status.result["holder"], status.result["primary"]) == (member(mirror, "B"), True)
+    assert [vip["private_ip"] for vip in status.result["answer"]["vips"]]
+    assert "event=watch" not in log.read_text()
     check(stand, mirror)
