@@ -99,6 +99,10 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), 2) as connection:
 """
 
 
+WITH_US: Final = ("setpriv", "--pdeathsig=KILL")
+"""Nothing outlives the tests, however they end."""
+
+
 @cache
 def missing() -> str:
     """Return why members cannot be built here; "" if they can."""
@@ -223,7 +227,7 @@ class Azure:
         self.members: dict[str, Member] = {}
         self.authority = Authority(folder, "ours")
         self.authority.server(HOST)
-        self._fabric = subprocess.Popen(["unshare", "-n", "sleep", "infinity"])
+        self._fabric = subprocess.Popen([*WITH_US, "unshare", "-n", "sleep", "infinity"])
         mine, ends = pathlib.Path("/proc/self/ns/net").readlink(), time.monotonic() + LIMIT_S
         while pathlib.Path(f"/proc/{self._fabric.pid}/ns/net").readlink() == mine:
             assert time.monotonic() < ends
@@ -234,7 +238,7 @@ class Azure:
             ip -6 address add fd00::1/64 dev azure nodad; ip route add unreachable {VIP}/32 metric 9"""
         self.sh(script)
         self.tell()
-        words = [*self._enter(), sys.executable, "-m", "tests.nodes.controller", str(folder)]
+        words = [*WITH_US, *self._enter(), sys.executable, "-m", "tests.nodes.controller", str(folder)]
         self._controller = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self._controller.stdout is not None
         assert self._controller.stdout.readline() == "ready\n"
@@ -268,7 +272,7 @@ class Azure:
         root.mkdir()
         cgroup = own_cgroup(name)
         enter = f"echo $$ >{cgroup}/cgroup.procs; " if cgroup else ""
-        words = ["sh", "-euc", enter + 'exec unshare -mpnfuiC --kill-child sh -c "$@"', "sh"]
+        words = [*WITH_US, "sh", "-euc", enter + 'exec unshare -mpnfuiC --kill-child sh -c "$@"', "sh"]
         words += [MEMBER, "sh", str(root), name, str(pathlib.Path("/proc/self/ns/mnt").readlink())]
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         member = Member(name, f"10.0.0.{number}", process, cgroup)
