@@ -18,6 +18,7 @@ from vipcore.decision import (
     reconcile,
     request,
     rules,
+    shared_writes,
     takeover,
 )
 from vipcore.entry import freezes, timer
@@ -538,6 +539,21 @@ SLIPS: tuple[Slip, ...] = (
         5,
         _of((lease.HeldLease._covers_next_write, "named and kept and", "named and")),
     ),
+    (
+        "a no of the preflight is given under an older head",
+        7,
+        _of((judge.check_first, "newest.etag != head.etag", "False")),
+    ),
+    (
+        "a wall clock that nobody has checked decides",
+        1,
+        _of((store.Store._ask_time, "if not self.clock.is_known:", "if False:")),
+    ),
+    (
+        "a swap begins though others have taken its writes",
+        10,
+        _of((shared_writes.SharedWrites._exchange, "limit.room(now) < 0", "False")),
+    ),
     # -- what is told to who asks
     ("a list does not look for what has a hint", 9, _of((known.KnownHeads.all, "hinted | self._hinted", "set()"))),
     ("a list forgets what had a hint at the last look", 9, _of((known.KnownHeads.all, "hinted | self._hinted", "hinted"))),
@@ -577,6 +593,15 @@ SLIPS: tuple[Slip, ...] = (
 )
 
 UNSEEN: Mapping[str, str] = {
+    "a no of the preflight is given under an older head": (
+        "tests/vipcore/decision/test_judge.py::test_a_no_of_the_preflight_is_given_only_under_the_newest_head"
+    ),
+    "a wall clock that nobody has checked decides": (
+        "tests/vipcore/ledger/test_store.py::test_a_wall_clock_that_nobody_has_checked_decides_nothing"
+    ),
+    "a swap begins though others have taken its writes": (
+        "tests/vipcore/decision/test_shared_writes.py::test_others_make_room_when_their_five_minutes_are_over"
+    ),
     "a value of the log may look like a field": "tests/vipcore/adapters/test_log.py::test_one_event_is_one_line",
     "a row of the trail has no line in the log": ("tests/vipcore/ledger/test_story.py::test_every_row_of_the_trail_has_its_line"),
     "a commit that lands late is somebody else's": (

@@ -7,7 +7,7 @@ import pytest
 
 from simulator.core.faults import Match, Status
 from simulator.core.switches import Switches
-from tests.promises.harness import Harness, Node
+from tests.promises.harness import Fate, Harness, Node
 from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, agent, assert_kept, details, events, puts, refused, timer, virtual
 from tests.vipcore.decision.denials import DENIED
 from tests.vipcore.decision.pages import BINDING, OTHERS, N, P, U, paged
@@ -337,3 +337,24 @@ async def test_a_refused_claim_changes_nothing() -> None:
     head = await harness.head()
     assert (head.desired, head.epoch, head.recorded_claim, head.swap, head.lease) == (None, 0, None, None, None)
     assert (puts(harness), await events(harness)) == ([], ["move.refused"])
+
+
+@virtual
+async def test_a_no_of_the_preflight_is_given_only_under_the_newest_head() -> None:
+    """What was found may be the work of somebody whose decision this head does not tell of: the claim is judged again. (I7)"""
+
+    class FrozenMeanwhile(Fate):
+        done = False
+
+        async def before(self, node: Node, label: str) -> None:
+            if label == "arm GET Microsoft.Authorization" and node.name == "n1" and not self.done:
+                self.done = True
+                await harness.node("n2").freeze()
+
+    harness = Harness(switches=Switches(latency="fixed:3", denied=(DENIED,)), fate=FrozenMeanwhile())
+
+    refusal = await refused(harness.node("n1").claim("MIRRORB"))
+
+    assert refusal.code == "mirror-frozen"
+    assert "claim.refused" in await events(harness)
+    assert not puts(harness)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tests.promises.harness import Fate, Harness, LandsLate, Node
 from tests.promises.helpers import NIC_B, agent, assert_kept, events, refused, timer, virtual
 from tests.promises.ledger import MemoryLedger
 from tests.promises.loop import run
-from vipcore.errors import CommitUnknown, Refusal
+from vipcore.errors import CommitUnknown, Refusal, Unreachable
 from vipcore.ledger.audit import Entry, Row, Seal
 from vipcore.ledger.head import Head
 from vipcore.ledger.store import OUTDATED
@@ -264,3 +265,25 @@ async def test_a_commit_that_landed_before_its_head_was_lost_is_not_made_again()
 
     assert stored.desired == "A"
     assert await events(harness) == ["frozen", "claim.accepted", "head.rebuilt", "unfrozen"]
+
+
+@virtual
+async def test_a_wall_clock_that_nobody_has_checked_decides_nothing() -> None:
+    """A process whose first question for the time is lost answers that the table is away; the next goes by the table's time."""
+
+    class FirstIsLost(Fate):
+        lost = False
+
+        async def before(self, node: Node, label: str) -> None:
+            if label == "table load_head" and not self.lost:
+                self.lost = True
+                raise Unreachable("lost")
+
+    harness = Harness(fate=FirstIsLost())
+    node = harness.node("n", skew_s=7_200.0)
+
+    refusal = await refused(node.claim("MIRRORB"))
+
+    assert (refusal.code, await harness.trail()) == ("storage-unavailable", [])
+    await node.claim("MIRRORB")
+    assert abs((await harness.head()).began - harness.now()) < timedelta(seconds=60)
