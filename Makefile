@@ -12,10 +12,10 @@ VENV := .venv/.installed
 NODE := node_modules/.installed
 AZ := .venv-az/.installed
 # What mypy and ruff look at; a part that does not exist (yet) is left out. The agent has its own floor and its own check.
-TYPED := $(wildcard vipcore function_app.py simulator serve demo bench trail tests)
+TYPED := $(wildcard vipcore function_app.py simulator serve demo bench infra trail tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve simulator test test-waiting test-others test-fast fast-swap fast-others interop soak bench packages check format lock clean
+.PHONY: help setup demo serve simulator test test-waiting test-others test-fast fast-swap fast-others interop soak bench packages package smoke check format lock clean
 
 help:
 	@echo 'make demo       one failover, start to end, on this machine: simulated Azure, real Table service, real agent'
@@ -26,6 +26,7 @@ help:
 	@echo 'make check      format, lint, types, import directions, the floor of the agent'
 	@echo 'make serve      the Function app on http://127.0.0.1:$${PORT:-7071}/api, settings from the environment'
 	@echo 'make simulator  the simulated Azure alone'
+	@echo 'make package    the zip that Azure runs, in build/;  make smoke  what only a deployed app can answer (infra/README.md)'
 	@echo 'make bench      the measurements, written to bench/results/'
 	@echo 'make packages   the agent as .deb and .rpm, in build/'
 	@echo 'make setup      the environment alone, which every other target makes as well'
@@ -91,6 +92,12 @@ packages: $(VENV)
 	@for kind in deb rpm; do VERSION=$(AGENT_VERSION) SOURCE_DATE_EPOCH=$(BUILT_AT) \
 		.venv/bin/nfpm package -f agent/package/nfpm.yaml -p $$kind -t $(BUILD)/ || exit 1; done
 
+package: $(VENV)
+	@$(PY) -m infra.package $(ARGS)
+
+smoke:
+	@$(PYTHON) -m infra.smoke $(ARGS)
+
 check: $(VENV)
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
@@ -137,8 +144,8 @@ LOCK = .venv-lock/bin/uv pip compile --universal --generate-hashes --no-header -
 
 lock:
 	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install -q uv; }
-	$(LOCK) --python-version 3.11 -o requirements.txt requirements.in
 	$(LOCK) --python-version 3.11 -o requirements-dev.txt requirements-dev.in
+	$(subst --universal,--python-platform x86_64-manylinux2014,$(LOCK)) --python-version 3.13 -o requirements-package.txt requirements-package.in
 	$(LOCK) --python-version 3.13 --no-deps -o requirements-runtime.txt requirements-runtime.in
 	$(LOCK) --python-version 3.11 -o requirements-node.txt requirements-node.in
 	$(LOCK) --python-version 3.11 -o requirements-az.txt requirements-az.in
