@@ -1,0 +1,1 @@
+"""What judges infra/*.bicep without Azure: an evaluator of our dialect, Azure's own types, and rules. For development only."""

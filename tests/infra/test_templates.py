@@ -1,0 +1,231 @@
+"""infra/*.bicep without Azure: the deployments are whole, and each fault that was made on purpose is caught by name.
+
+`python -m infra.check` (make check) runs the same on the templates as they stand.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from infra import mirrors
+from infra.check import rules
+from infra.check.cases import ACCESS, CASES, FOLDER, MIRRORS, deployed, faults, granted
+from vipcore.settings import environment
+
+SOURCES: Final = ("*.bicep", "modules/*.bicep", "alerts.json", "workbook.json")
+PLANTS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
+    # what, file, old, new, part of the fault
+    ("property misspelt", "modules/app.bicep", "httpsOnly: true", "httpOnly: true", "httpOnly: there is no such property"),
+    ("property at the wrong level", "modules/app.bicep", "    httpsOnly: true\n", "    minTlsVersion: '1.2'\n", "minTlsVersion"),
+    ("bool as text", "modules/storage.bicep", "allowSharedKeyAccess: false", "allowSharedKeyAccess: 'false'", "true or false"),
+    (
+        "number as text",
+        "modules/app.bicep",
+        "instanceCount: alwaysReadyHttp",
+        "instanceCount: string(alwaysReadyHttp)",
+        "whole number",
+    ),
+    ("closed enum", "modules/storage.bicep", "'TLS1_2'", "'TLS12'", "'TLS12' is none of"),
+    ("open enum", "modules/app.bicep", "type: 'UserAssignedIdentity'", "type: 'UserAssigned'", "'UserAssigned' is none of"),
+    ("api-version", "modules/app.bicep", "serverfarms@2024-11-01", "serverfarms@2024-12-01", "not among the known types"),
+    ("type", "modules/storage.bicep", "tableServices/tables@", "tableService/tables@", "tableService/tables"),
+    ("required missing", "modules/vault.bicep", "    tenantId: tenant().tenantId\n", "", "tenantId: is required"),
+    (
+        "read-only set",
+        "modules/identity.bicep",
+        "  tags: tags\n",
+        "  tags: tags\n  properties: {\n    clientId: name\n  }\n",
+        "clientId: read-only",
+    ),
+    ("undefined name", "modules/app.bicep", "concat(settings, keySettings", "concat(settings, keySetting", "keySetting is not"),
+    ("undefined function", "modules/app.bicep", "concat(settings, ", "concatenate(settings, ", "concatenate is unknown"),
+    ("module parameter missing", "main.bicep", "    httpConcurrency: httpConcurrency\n", "", "httpConcurrency has no value"),
+    ("module parameter unknown", "main.bicep", "    keyIds: keyIds\n", "    keyIds: keyIds\n    spare: 1\n", "no param spare"),
+    ("module parameter's type", "main.bicep", "cloudName: clouds[environment().name]", "cloudName: 1", "string wanted, got 1"),
+    ("module output missing", "main.bicep", "storage.outputs.tableEndpoint", "storage.outputs.tableUri", "no 'tableUri'"),
+    ("brace lost", "modules/vault.bicep", "output name string", "}\noutput name string", "syntax error"),
+    (
+        "late value as a module's scope",
+        "access.bicep",
+        "resourceGroup(split(item.id, '/')[2], split(item.id, '/')[4])",
+        "roles[0].outputs.x",
+        "is not known at the start",
+    ),
+    (
+        "late value as a name",
+        "modules/storage.bicep",
+        "name: 'MirrorVip'",
+        "name: audit.properties.primaryEndpoints.table",
+        "known only when deployed",
+    ),
+    ("late value where rows are given", "main.bicep", "objectKeys(mirrors.keys)", "vault.outputs.uri", "array wanted"),
+    ("loop over a late value", "modules/alerts.bicep", "in emails:", "in split(people.properties.x, ','):", "loop over"),
+    (
+        "late condition",
+        "modules/app.bicep",
+        "resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {",
+        "resource plan 'Microsoft.Web/serverfarms@2024-11-01' = if (site.properties.enabled) {",
+        "condition is known only",
+    ),
+    ("parent of another type", "modules/storage.bicep", "  parent: tables\n", "  parent: audit\n", "is no child of"),
+    (
+        "unused parameter",
+        "modules/vault.bicep",
+        "param location string\n",
+        "param location string\nparam spare string = ''\n",
+        "spare is never",
+    ),
+    ("default that is not allowed", "main.bicep", "profile == 'fleet' ? 2048 : 512", "1024", "1024 is not allowed"),
+    ("default out of range", "main.bicep", "int = 500", "int = 5000", "above 1000"),
+    ("outside of the dialect", "main.bicep", "var token", "import 'az@1.0.0'\nvar token", "main.bicep"),
+    ("parameter without description", "main.bicep", "@description('Instances at most.')\n", "", "no description"),
+    ("assignment without its scope", "modules/grant.bicep", "  scope: nic\n", "", "whole resource group"),
+    ("grant on another resource", "modules/grant.bicep", "  scope: subnet\n", "  scope: nic\n", "access.bicep: the assignments"),
+    ("grant on a whole group", "modules/storage.bicep", "  scope: host\n", "", "whole resource group"),
+    ("wrong built-in role", "modules/storage.bicep", "0a9a7e1f", "0a9a7e1e", "is no role that we know"),
+    ("table role on the account", "modules/storage.bicep", "  scope: table\n", "  scope: audit\n", "does not belong on"),
+    ("action misspelt", "modules/roles.bicep", "networkInterfaces/write", "networkInterface/write", "no documented action"),
+    (
+        "undocumented action by default",
+        "main.bicep",
+        "param atomic bool = false",
+        "param atomic bool = true",
+        "moveIpConfigurations",
+    ),
+    ("forbidden setting", "modules/app.bicep", "name: 'VIP_TABLE_NAME'", "name: 'FUNCTIONS_WORKER_RUNTIME'", "must not be there"),
+    ("needed setting left out", "modules/app.bicep", "name: 'VIP_TABLE'", "name: 'VIP_TABEL'", "VIP_TABLE is missing"),
+    ("setting that the app refuses", "main.bicep", "AzureCloud: 'public'", "AzureCloud: 'azure'", "VIP_CLOUD"),
+    ("key's setting by another name", "modules/app.bicep", "'VIP_KEY_$", "'VIP_KEYS_$", "the app says of its settings"),
+    ("shared keys on", "modules/storage.bicep", "allowSharedKeyAccess: false", "allowSharedKeyAccess: true", "must be False"),
+    (
+        "vault without purge protection",
+        "modules/vault.bicep",
+        "enablePurgeProtection: true",
+        "enablePurgeProtection: false",
+        "must be True",
+    ),
+    ("group of no function", "modules/app.bicep", "function:reconcile_timer", "function:reconcile", "no such function"),
+    (
+        "concurrency above host.json",
+        "main.bicep",
+        "httpConcurrency: httpConcurrency",
+        "httpConcurrency: httpConcurrency * 3",
+        "host.json",
+    ),
+    (
+        "secret in an output",
+        "main.bicep",
+        "output MIRROR_VIP_VAULT string = vault.outputs.name",
+        "output MIRROR_VIP_VAULT string = monitor.outputs.connectionString",
+        "looks like a secret",
+    ),
+    (
+        "output too many",
+        "main.bicep",
+        "output MIRROR_VIP_VAULT",
+        "output EXTRA string = token\noutput MIRROR_VIP_VAULT",
+        "may leave",
+    ),
+    (
+        "storage of one zone",
+        "main.bicep",
+        "    zoneRedundant: zoneRedundant\n    deleteLocks",
+        "    zoneRedundant: false\n    deleteLocks",
+        "is not",
+    ),
+    ("one instance in two zones", "main.bicep", "zoneRedundant ? 2 : 1", "1", "fewer than two instances"),
+    (
+        "name that Azure does not take",
+        "main.bicep",
+        "name: 'kv${token}'",
+        "name: 'kv-${environmentName}-${token}'",
+        "does not take the name",
+    ),
+    (
+        "closed app without an endpoint",
+        "main.bicep",
+        "if (!empty(privateEndpointSubnetId)) {",
+        "if (empty(privateEndpointSubnetId)) {",
+        "nobody could call",
+    ),
+)
+
+
+def test_templates_as_they_stand() -> None:
+    """No fault in any deployment: profiles, private network, two subscriptions, rights apart, another cloud."""
+    assert list(faults()) == []
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: str(plant[0]))
+def test_planted_fault_is_caught_by_name(plant: tuple[str, str, str, str, str], tmp_path: Path) -> None:
+    """One text replacement each; the fault that is reported names it."""
+    _, name, old, new, expected = plant
+    for pattern in SOURCES:
+        for path in FOLDER.glob(pattern):
+            (tmp_path / path.relative_to(FOLDER)).parent.mkdir(exist_ok=True)
+            shutil.copy(path, tmp_path / path.relative_to(FOLDER))
+    source = (tmp_path / name).read_text()
+    assert old in source
+
+    (tmp_path / name).write_text(source.replace(old, new, 1))
+
+    assert any(expected in fault for fault in faults(tmp_path)), list(faults(tmp_path))[:5]
+
+
+def site(case: str) -> dict[str, Any]:
+    """The scale of the site in a case."""
+    scale: dict[str, Any] = (
+        deployed(case).of("Microsoft.Web/sites")[0].body["properties"]["functionAppConfig"]["scaleAndConcurrency"]
+    )
+    return scale
+
+
+def test_profiles_are_what_they_cost() -> None:
+    """Standard and fleet keep two instances for claims and two for the timer, lean none; memory is what differs."""
+    waiting = [{"name": "http", "instanceCount": 2}, {"name": "function:reconcile_timer", "instanceCount": 2}]
+
+    assert [(site(case)["instanceMemoryMB"], site(case)["alwaysReady"]) for case in ("standard", "fleet", "lean")] == [
+        (512, waiting),
+        (2048, waiting),
+        (512, []),
+    ]
+
+
+def test_settings_are_what_the_app_reads() -> None:
+    """The document travels whole, each key is a reference to its own secret, and no setting holds one."""
+    found = rules.settings_of(deployed("standard"))
+
+    assert json.loads(found["VIP_MIRRORS"]) == MIRRORS
+    for key_id in MIRRORS["keys"]:
+        assert found[environment.setting_name(key_id)].endswith(f"secrets/{mirrors.secret_name(key_id)})")
+    assert found["VIP_AUDIT_KEY"].endswith(f"secrets/{mirrors.AUDIT_SECRET})")
+    assert rules.settings_of(deployed("usgov"))["VIP_CLOUD"] == "usgov"
+    assert "VIP_AUDIT_KEY" not in rules.settings_of(deployed("lean"))
+
+
+def test_rights_are_exactly_those_listed() -> None:
+    """Each entry of access.json is one assignment on that very resource; without deployAccess there is none."""
+    assert granted(deployed("standard")) == {(one["id"], one["role"].removeprefix("mirror-vip-")) for one in ACCESS}
+    assert granted(deployed("rights apart")) == set()
+    definitions = deployed("two subscriptions").of("Microsoft.Authorization/roleDefinitions")
+    assert len({one.id for one in definitions}) == 6
+
+
+def test_each_alert_is_a_rule_that_mails(tmp_path: Path) -> None:
+    """Every entry of alerts.json becomes one rule, with its query, the identity filled in, and its runbook in the text."""
+    wanted = json.loads((FOLDER / "alerts.json").read_text())
+    made = deployed("standard").of("Microsoft.Insights/scheduledQueryRules")
+
+    assert [str(one.name).removeprefix("mvip-") for one in made] == [one["name"] for one in wanted]
+    assert all("{principalId}" not in one.body["properties"]["criteria"]["allOf"][0]["query"] for one in made)
+    assert all(one["runbook"] in rule.body["properties"]["description"] for one, rule in zip(wanted, made, strict=True))
+
+
+def test_cases_cover_every_module() -> None:
+    """No module of infra/modules stays out of the checks."""
+    used = {str(one.where).partition(":")[0] for case in CASES for one in deployed(case).resources}
+
+    assert used >= {path.name for path in (FOLDER / "modules").glob("*.bicep")}
