@@ -82,7 +82,6 @@ ACTIONS: Final = {
     "Microsoft.Network/publicIPAddresses/join/action",
     "Microsoft.Network/publicIPAddresses/read",
     "Microsoft.Network/virtualNetworks/checkIpAddressAvailability/read",
-    "Microsoft.Network/virtualNetworks/read",
     "Microsoft.Network/virtualNetworks/subnets/join/action",
     "Microsoft.Network/virtualNetworks/subnets/read",
     "Microsoft.Network/virtualNetworkTaps/join/action",

@@ -29,7 +29,6 @@ var joinActions = [
   'Microsoft.Network/virtualNetworkTaps/join/action'
 ]
 var addressActions = [
-  'Microsoft.Network/virtualNetworks/read'
   'Microsoft.Network/virtualNetworks/checkIpAddressAvailability/read'
 ]
 
@@ -84,7 +83,7 @@ resource address 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     ]
     permissions: [
       {
-        actions: concat(addressActions, common, preview)
+        actions: concat(addressActions, preview)
         notActions: []
         dataActions: []
         notDataActions: []

@@ -42,6 +42,14 @@ class Denial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A role's actions, assigned on a scope: they hold on it and on all below it."""
+
+    scope: str
+    actions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Switches:
     """All switches of the cloud (docs/facts/azure.md section 16). Seconds end in _s, probabilities (0 to 1) in _rate.
 
@@ -99,6 +107,7 @@ class Switches:
     nrp_reads_per_5min: int = 10000
 
     granted: tuple[str, ...] = ("*",)  # actions every principal holds everywhere, trailing * allowed
+    grants: tuple[Grant, ...] = ()  # role assignments; where there is one, they alone are what every principal holds
     denied: tuple[Denial, ...] = ()
     token_expired: bool = False  # every token counts as expired
     token_lifetime_s: float = 86399.0
@@ -136,7 +145,9 @@ def switched(switches: Switches, changes: Mapping[str, Any]) -> Switches:
         if name not in fields:
             raise ValueError(f"there is no switch {name!r}")
         old = getattr(switches, name)
-        if name == "denied":
+        if name == "grants":
+            values[name] = tuple(Grant(scope=item["scope"], actions=tuple(item["actions"])) for item in value)
+        elif name == "denied":
             values[name] = tuple(Denial(**item) if isinstance(item, dict) else item for item in value)
         elif isinstance(old, tuple):
             values[name] = tuple(value)

@@ -200,7 +200,7 @@ def _subnets(visit: Visit) -> Reply:
 def _check_ip(visit: Visit) -> Reply:
     """CheckIPAddressAvailability: {"available", "availableIPAddresses", "isPlatformReserved"}."""
     visit.only("GET")
-    visit.allow(f"{VNET_TYPE}/read")
+    visit.allow(f"{VNET_TYPE}/checkIpAddressAvailability/read")
     visit.require_group()
     vnet = visit.state.resources.vnets.get(visit.route.id.lower())
     if vnet is None:

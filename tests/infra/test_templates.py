@@ -83,7 +83,7 @@ PLANTS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
     ("outside of the dialect", "main.bicep", "var token", "import 'az@1.0.0'\nvar token", "main.bicep"),
     ("parameter without description", "main.bicep", "@description('Instances at most.')\n", "", "no description"),
     ("assignment without its scope", "modules/grant.bicep", "  scope: nic\n", "", "whole resource group"),
-    ("grant on another resource", "modules/grant.bicep", "  scope: subnet\n", "  scope: nic\n", "access.bicep: the assignments"),
+    ("another role", "access.bicep", "role: item.role", "role: 'mirror-vip-nic'", "access.bicep: the assignments"),
     ("grant on a whole group", "modules/storage.bicep", "  scope: host\n", "", "whole resource group"),
     ("wrong built-in role", "modules/storage.bicep", "0a9a7e1f", "0a9a7e1e", "is no role that we know"),
     ("table role on the account", "modules/storage.bicep", "  scope: table\n", "  scope: audit\n", "does not belong on"),
@@ -142,7 +142,7 @@ PLANTS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
         "main.bicep",
         "name: 'kv${token}'",
         "name: 'kv-${environmentName}-${token}'",
-        "does not take the name",
+        "does not match",
     ),
     (
         "closed app without an endpoint",

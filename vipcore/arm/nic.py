@@ -57,6 +57,9 @@ _RIGHTS: Final = {
 }
 """What a NIC or its ip configurations refer to -> the right on it that Azure checks at a PUT (docs/facts/azure.md section 10)."""
 
+REFERENCES: Final = frozenset(_RIGHTS)
+"""The properties that refer to what needs a right."""
+
 
 def rights(document: Json) -> dict[str, str]:
     """Resource id -> the right that Azure checks, for all that a PUT of this document refers to."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulator.core.switches import Denial
+from simulator.core.switches import Denial, Grant
 from tests.simulator.client import NETWORK, NIC_A, PIP, SUBNET, Client, error_of
 
 
@@ -37,3 +37,19 @@ def test_a_role_of_few_actions() -> None:
     assert client.ask("GET", NIC_A).status == 200
     assert error_of(client.ask("GET", PIP)) == (403, "AuthorizationFailed")
     assert client.get(f"{NIC_A}/providers/Microsoft.Authorization/permissions")["value"][0]["actions"] == list(role)
+
+
+def test_an_assignment_holds_on_its_scope_and_below() -> None:
+    """With `grants` an action holds where a role with it is assigned, on what lies below, and nowhere else."""
+    nic = Grant(
+        scope=NIC_A.upper(), actions=("Microsoft.Network/networkInterfaces/read", "Microsoft.Authorization/permissions/read")
+    )
+    net = Grant(scope=f"{NETWORK}/virtualNetworks/vnet", actions=("Microsoft.Network/virtualNetworks/subnets/read",))
+    client = Client(grants=(nic, net))
+
+    assert client.ask("GET", NIC_A).status == 200
+    assert client.ask("GET", SUBNET).status == 200
+    assert error_of(client.ask("GET", f"{NETWORK}/networkInterfaces/mirrorb280_z2")) == (403, "AuthorizationFailed")
+    assert error_of(client.ask("GET", f"{NIC_A}2")) == (403, "AuthorizationFailed")
+    shown = client.get(f"{NIC_A}/providers/Microsoft.Authorization/permissions")["value"]
+    assert [entry["actions"] for entry in shown] == [list(nic.actions)]

@@ -1,0 +1,186 @@
+"""The roles are enough, and none of their actions is needless: the evaluated templates become the simulated identity's rights.
+
+What the identity does is run through on a mirror whose NICs refer to everything that they can refer to; then each action of each
+role, and each assignment, is taken away in turn, and something must fail for it.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final
+
+import pytest
+
+from infra import rights
+from infra.check.cases import FOLDER, MIRRORS, deployed
+from infra.check.evaluate import evaluate
+from simulator import worlds
+from simulator.core.model import Nic
+from simulator.core.switches import Grant
+from simulator.network.documents import shown_nic
+from simulator.state.world import WorldPlain, WorldPublicIp
+from tests.promises.harness import SUB, Harness
+from tests.promises.loop import run
+from vipcore.entry import moves
+from vipcore.errors import Refusal
+from vipcore.model import Json
+
+NETWORK: Final = f"/subscriptions/{SUB}/resourceGroups/rg/providers/Microsoft.Network"
+SUBNET: Final = f"{NETWORK}/virtualNetworks/vnet/subnets/default"
+REFERENCES: Final[dict[str, Any]] = {
+    "publicIPAddress": {"id": f"{NETWORK}/publicIPAddresses/own"},
+    "loadBalancerBackendAddressPools": [{"id": f"{NETWORK}/loadBalancers/lb/backendAddressPools/pool"}],
+    "loadBalancerInboundNatRules": [{"id": f"{NETWORK}/loadBalancers/lb/inboundNatRules/rule"}],
+    "applicationSecurityGroups": [{"id": f"{NETWORK}/applicationSecurityGroups/asg"}],
+    "applicationGatewayBackendAddressPools": [{"id": f"{NETWORK}/applicationGateways/gw/backendAddressPools/pool"}],
+    "gatewayLoadBalancer": {"id": f"{NETWORK}/loadBalancers/glb/frontendIPConfigurations/front"},
+    "virtualNetworkTaps": [{"id": f"{NETWORK}/virtualNetworkTaps/tap"}],
+}
+KINDS: Final = {
+    "asg": "applicationSecurityGroups",
+    "lb": "loadBalancers",
+    "glb": "loadBalancers",
+    "gw": "applicationGateways",
+    "tap": "virtualNetworkTaps",
+}
+SILENT: Final = {
+    "Microsoft.Authorization/permissions/read",
+    "Microsoft.Network/publicIPAddresses/read",
+    "Microsoft.Network/virtualNetworks/checkIpAddressAvailability/read",
+    "Microsoft.Network/virtualNetworks/subnets/read",
+}
+"""Rights of reads: denied, they stop nothing, and the checks say that they could not look."""
+
+
+def built(*, lost: bool = False) -> Harness:
+    """A mirror whose holder refers to all that there is; `lost`: its VIP is on no NIC."""
+
+    def configuration(name: str, address: str, **more: Any) -> Json:
+        fixed = {"privateIPAddress": address, "privateIPAllocationMethod": "Static", "subnet": {"id": SUBNET}}
+        return {"name": name, "properties": {**fixed, **more}}
+
+    world = worlds.default()
+    vip = configuration("vip", "10.0.0.254", publicIPAddress={"id": f"{NETWORK}/publicIPAddresses/my_vip_ip"}, primary=False)
+    body = [configuration("ipconfig1", "10.0.0.4", primary=True, **REFERENCES), *([] if lost else [vip])]
+    holder = replace(world.nics[0], document={"properties": {"ipConfigurations": body}})
+    if lost:
+        world = replace(world, nics=(holder, replace(world.nics[1], state="Failed")))
+    others = (
+        WorldPlain(type=f"Microsoft.Network/{kind}", name=name, document={"sku": {"name": "Standard"}})
+        for name, kind in KINDS.items()
+    )
+    return Harness(
+        world=replace(
+            world,
+            nics=(holder, *world.nics[1:]),
+            public_ips=(*world.public_ips, WorldPublicIp(name="own")),
+            others=(*world.others, *others),
+        )
+    )
+
+
+def listed(harness: Harness) -> list[rights.Grant]:
+    """What infra/access.py would list for this world."""
+    documents = {nic.id.lower(): shown_nic(nic, "2026-03-01") for nic in harness.cloud.nics.values() if isinstance(nic, Nic)}
+    return rights.needed([harness.mirror()], documents)
+
+
+def granted(grants: Iterable[rights.Grant]) -> list[Grant]:
+    """The assignments that main.bicep makes of the list, with the actions of their roles."""
+    access = [{"id": one.id, "role": one.role} for one in grants]
+    world = evaluate(FOLDER / "main.bicep", {"environmentName": "mvip", "mirrors": MIRRORS, "access": access})
+    assert world.faults == []
+    roles = {
+        str(one.id): one.body["properties"]["permissions"][0]["actions"]
+        for one in world.of("Microsoft.Authorization/roleDefinitions")
+    }
+    made = []
+    for one in world.of("Microsoft.Authorization/roleAssignments"):
+        actions = roles.get(one.body["properties"]["roleDefinitionId"])
+        if actions is not None:
+            assert one.parent_or_scope is not None
+            made.append(Grant(scope=str(one.parent_or_scope.id), actions=tuple(actions)))
+    return made
+
+
+async def story(grants: list[Grant]) -> list[str]:
+    """What fails of: a claim and a move back; a VIP that is on no NIC, claimed for a NIC that is Failed; and of each one's looks."""
+    failed = list[str]()
+    for lost in (False, True):
+        harness = built(lost=lost)
+        harness.cloud.switches = replace(harness.cloud.switches, grants=tuple(grants))
+        node = harness.node("n")
+        asked = json.dumps({"to": "MIRRORB", "reason": "look", "operator": "op", "dry_run": True}).encode()
+        seen = await moves.move(node.controller, "PROD", asked, "dry")
+        failed += [text for text in _texts(seen) if "could not be read" in text]
+        try:
+            await node.claim("MIRRORB")
+            await node.move("MIRRORA")
+        except Refusal as refusal:
+            failed.append(f"{refusal.code}: {refusal.detail}")
+    return failed
+
+
+def _texts(value: Any) -> list[str]:
+    return json.dumps(value).split('"')
+
+
+def told(grants: list[Grant]) -> list[str]:
+    """`story` on the virtual clock."""
+    found: list[str] = []
+
+    async def main() -> None:
+        found.extend(await story(grants))
+
+    run(main())
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole() -> list[Grant]:
+    """The assignments for this mirror."""
+    made: list[Grant] = []
+
+    async def main() -> None:
+        made.extend(granted(listed(built())))
+
+    run(main())
+    return made
+
+
+def test_roles_are_enough(whole: list[Grant]) -> None:
+    """With the listed assignments and nothing else, nothing fails and every check can look."""
+    assert told(whole) == []
+
+
+ACTIONS: Final = sorted(
+    (one.where.rsplit("/", 1)[1], action)
+    for one in deployed("standard").of("Microsoft.Authorization/roleDefinitions")
+    for action in one.body["properties"]["permissions"][0]["actions"]
+)
+
+
+@pytest.mark.parametrize(("role", "action"), ACTIONS)
+def test_no_action_is_needless(whole: list[Grant], role: str, action: str) -> None:
+    """Without the action of that role something fails: a change with `azure-denied`, a look with the word that it could not be."""
+    holders = [one for one in whole if action in one.actions]
+    ours = {name: {held for held_role, held in ACTIONS if held_role == name} for name, _ in ACTIONS}
+    fewer = [
+        replace(one, actions=tuple(held for held in one.actions if held != action)) if set(one.actions) == ours[role] else one
+        for one in whole
+    ]
+
+    failed = told(fewer)
+
+    assert holders
+    assert failed
+    assert all("azure-denied" in one or "could not be read" in one for one in failed), failed
+    if action not in SILENT:
+        assert any("azure-denied" in one and action.lower() in one.lower() for one in failed), failed
+
+
+def test_no_assignment_is_needless(whole: list[Grant]) -> None:
+    """Without any one of the assignments something fails, so the list of infra/access.py has none too many."""
+    needless = [one.scope for one in whole if not told([other for other in whole if other is not one])]
+
+    assert needless == []
