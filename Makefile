@@ -95,8 +95,8 @@ packages: $(VENV)
 package: $(VENV)
 	@$(PY) -m infra.package $(ARGS)
 
-smoke:
-	@$(PYTHON) -m infra.smoke $(ARGS)
+smoke: $(VENV)
+	@$(PY) -m infra.smoke $(ARGS)
 
 check: $(VENV)
 	$(PY) -m ruff format --check .

@@ -302,6 +302,6 @@ output AZURE_FUNCTION_NAME string = app.outputs.name
 output MIRROR_VIP_URL string = 'https://${app.outputs.hostName}/api'
 output MIRROR_VIP_SITE_ID string = app.outputs.id
 output MIRROR_VIP_PRINCIPAL_ID string = identity.outputs.principalId
-output MIRROR_VIP_VAULT string = vault.outputs.name
+output MIRROR_VIP_VAULT string = vault.outputs.uri
 output MIRROR_VIP_TABLE_URL string = storage.outputs.tableEndpoint
 output MIRROR_VIP_WORKSPACE_ID string = monitor.outputs.workspaceId

@@ -15,7 +15,6 @@ from infra import rights
 from infra.check.cases import FOLDER, MIRRORS, deployed
 from infra.check.evaluate import evaluate
 from simulator import worlds
-from simulator.core.model import Nic
 from simulator.core.switches import Grant
 from simulator.network.documents import shown_nic
 from simulator.state.world import WorldPlain, WorldPublicIp
@@ -81,7 +80,7 @@ def built(*, lost: bool = False) -> Harness:
 
 def listed(harness: Harness) -> list[rights.Grant]:
     """What infra/access.py would list for this world."""
-    documents = {nic.id.lower(): shown_nic(nic, "2026-03-01") for nic in harness.cloud.nics.values() if isinstance(nic, Nic)}
+    documents = {nic.id.lower(): shown_nic(nic, "2026-03-01") for nic in harness.cloud.nics.values()}
     return rights.needed([harness.mirror()], documents)
 
 
@@ -104,7 +103,7 @@ def granted(grants: Iterable[rights.Grant]) -> list[Grant]:
 
 
 async def story(grants: list[Grant]) -> list[str]:
-    """What fails of: a claim and a move back; a VIP that is on no NIC, claimed for a NIC that is Failed; and of each one's looks."""
+    """What fails of a claim and a move back; of a VIP that is on no NIC, claimed for a Failed NIC; and of the dry runs before."""
     failed = list[str]()
     for lost in (False, True):
         harness = built(lost=lost)
@@ -162,7 +161,7 @@ ACTIONS: Final = sorted(
 
 @pytest.mark.parametrize(("role", "action"), ACTIONS)
 def test_no_action_is_needless(whole: list[Grant], role: str, action: str) -> None:
-    """Without the action of that role something fails: a change with `azure-denied`, a look with the word that it could not be."""
+    """Without it something fails: a change with `azure-denied` that names it, or a look with the word that it could not be."""
     holders = [one for one in whole if action in one.actions]
     ours = {name: {held for held_role, held in ACTIONS if held_role == name} for name, _ in ACTIONS}
     fewer = [

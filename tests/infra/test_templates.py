@@ -46,7 +46,7 @@ PLANTS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
     ("module parameter unknown", "main.bicep", "    keyIds: keyIds\n", "    keyIds: keyIds\n    spare: 1\n", "no param spare"),
     ("module parameter's type", "main.bicep", "cloudName: clouds[environment().name]", "cloudName: 1", "string wanted, got 1"),
     ("module output missing", "main.bicep", "storage.outputs.tableEndpoint", "storage.outputs.tableUri", "no 'tableUri'"),
-    ("brace lost", "modules/vault.bicep", "output name string", "}\noutput name string", "syntax error"),
+    ("brace lost", "modules/vault.bicep", "output uri string", "}\noutput uri string", "syntax error"),
     (
         "late value as a module's scope",
         "access.bicep",
@@ -118,7 +118,7 @@ PLANTS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
     (
         "secret in an output",
         "main.bicep",
-        "output MIRROR_VIP_VAULT string = vault.outputs.name",
+        "output MIRROR_VIP_VAULT string = vault.outputs.uri",
         "output MIRROR_VIP_VAULT string = monitor.outputs.connectionString",
         "looks like a secret",
     ),
