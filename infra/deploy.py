@@ -1,6 +1,6 @@
 """`python -m infra.deploy`: the package to the app, and wait until the app says that it runs it.
 
-Our own POST, since `az` builds Python packages anew in Azure whatever it is told (docs/adr/0018). If we die, or a reply is lost,
+Our own POST, since `az` builds Python packages anew in Azure whatever it is told (docs/adr/0020). If we die, or a reply is lost,
 the same command is run again: the same package twice does no harm. The way back is the same command with the former zip.
 """
 

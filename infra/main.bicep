@@ -60,7 +60,7 @@ param instanceMemoryMB int = profile == 'fleet' ? 2048 : 512
 @maxValue(100)
 param alwaysReadyHttp int = profile == 'lean' ? 0 : 2
 
-@description('Instances that wait for the timer. With zone redundancy Azure keeps, and bills, two whatever stands here (docs/adr/0019).')
+@description('Instances that wait for the timer. With zone redundancy Azure keeps, and bills, two whatever stands here (docs/adr/0021).')
 @minValue(0)
 @maxValue(2)
 param alwaysReadyTimer int = profile == 'lean' ? 0 : zoneRedundant ? 2 : 1

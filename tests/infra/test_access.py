@@ -1,0 +1,115 @@
+"""infra/access.py: the list for main.bicep out of NICs as `az` shows them, and what is warned of."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from infra import access, azd, mirrors, rights
+from infra.check.cases import FOLDER, OTHER
+from tests.infra.fakes import Fakes
+
+SUBNET: Final = f"{OTHER}/virtualNetworks/v/subnets/s"
+ADDRESS: Final = f"{OTHER}/publicIPAddresses/p"
+
+
+def nic(name: str, *, subnet: str = SUBNET, **properties: Any) -> dict[str, Any]:
+    """A NIC's document."""
+    own = f"{OTHER}/networkInterfaces/{name}"
+    part = {
+        "id": f"{own}/ipConfigurations/ipconfig1",
+        "name": "ipconfig1",
+        "properties": {"subnet": {"id": subnet}, **properties},
+    }
+    vm = {"id": "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/virtualMachines/vm"}
+    return {"id": own, "properties": {"ipConfigurations": [part], "virtualMachine": vm}}
+
+
+def shown(fakes: Fakes, *documents: dict[str, Any], address: dict[str, Any], locks: list[Any] | None = None) -> None:
+    """What `az` answers."""
+    path = fakes.az_log.parent / "answers.json"
+    answers = json.loads(path.read_text())
+    found: list[tuple[str, Any]] = [(f"rest {fakes.url}{one['id']}?api-version=2024-05-01", one) for one in documents]
+    found += [(f"rest {fakes.url}{ADDRESS}?api-version=2024-05-01", address), ("lock list", locks or [])]
+    path.write_text(json.dumps([*found, *answers]))
+
+
+def listed(document: Path, *arguments: str) -> tuple[int, Path]:
+    """Run it."""
+    out = document.parent / "access.json"
+    return access.main(["--mirrors", str(document), "--out", str(out), *arguments]), out
+
+
+def test_list_is_what_bicep_is_given(fakes: Fakes, document: Path) -> None:
+    """NICs, subnet, network, and public IP, each with its role; people read why."""
+    pool = f"{OTHER}/loadBalancers/l/backendAddressPools/p"
+    shown(fakes, nic("a", loadBalancerBackendAddressPools=[{"id": pool}]), nic("b"), address={"sku": {"name": "Standard"}})
+
+    code, out = listed(document)
+
+    assert code == 0
+    assert {(one["id"].removeprefix(OTHER), one["role"]) for one in json.loads(out.read_text())} == {
+        ("/networkInterfaces/a", rights.NIC),
+        ("/networkInterfaces/b", rights.NIC),
+        ("/virtualNetworks/v/subnets/s", rights.JOIN),
+        ("/virtualNetworks/v", rights.ADDRESS),
+        ("/publicIPAddresses/p", rights.JOIN),
+        ("/loadBalancers/l", rights.JOIN),
+    }
+    assert "loadBalancers/backendAddressPools/join/action for the NIC of PROD, MIRRORA" in fakes.printed()
+
+
+def test_what_will_hurt_is_warned_of(fakes: Fakes, document: Path) -> None:
+    """Different subnets, a zonal or Basic public IP, a read-only lock: each in a sentence; the list is written all the same."""
+    basic = {"zones": ["1"], "sku": {"name": "Basic"}}
+    shown(fakes, nic("a"), nic("b", subnet=f"{SUBNET}2"), address=basic, locks=[{"level": "ReadOnly", "name": "frozen"}])
+
+    code, out = listed(document, "--check-only")
+
+    said = fakes.printed()
+    assert (code, out.exists()) == (0, False)
+    assert [word for word in ("different subnets", "of one zone", "Basic SKU", "lock frozen") if word not in said] == []
+
+
+def test_reference_of_an_unknown_kind_is_an_error(fakes: Fakes, document: Path) -> None:
+    """A right that is left out would show at the first swap only."""
+    shown(fakes, nic("a", futureGateway={"id": f"{OTHER}/futureGateways/f"}), nic("b"), address={})
+
+    code, out = listed(document)
+
+    assert (code, out.exists()) == (1, False)
+    assert "futureGateway" in fakes.printed()
+
+
+def test_nic_that_is_not_there_is_named(fakes: Fakes, document: Path) -> None:
+    """All of them at once."""
+    shown(fakes, nic("a"), address={})
+
+    assert listed(document)[0] == 1
+
+    assert f"{OTHER}/networkInterfaces/b: az rest" in fakes.printed()
+
+
+@pytest.mark.parametrize("name", ["mirrors.json.sample"])
+def test_sample_document_can_be_deployed(name: str) -> None:
+    """The document to start from has no fault."""
+    assert mirrors.read(FOLDER / name)["mirrors"]
+
+
+def test_azd_gets_the_same_parameters(tmp_path: Path, document: Path) -> None:
+    """The file that azd reads has both documents, and names that main.bicep has; azure.yaml runs our own scripts."""
+    (tmp_path / "access.json").write_text("[]")
+
+    assert azd.main(tmp_path) == 0
+
+    given = json.loads((tmp_path / "main.parameters.json").read_text())["parameters"]
+    declared = [line.split()[1] for line in (FOLDER / "main.bicep").read_text().splitlines() if line.startswith("param ")]
+    assert set(given) <= set(declared)
+    hooks = yaml.safe_load((FOLDER.parent / "azure.yaml").read_text())["hooks"]
+    for hook in hooks.values():
+        for module in [word for word in hook["posix"]["run"].split() if word.startswith("infra.")]:
+            assert (FOLDER / f"{module.removeprefix('infra.')}.py").exists()
+    assert shutil.which("make")
