@@ -107,6 +107,12 @@ async def _description(*_: object) -> Mapping[str, Any]:
     return openapi.document()
 
 
+async def _page(controller: Controller, _: str, req: func.HttpRequest, correlation_id: str) -> bodies.Text:
+    from vipcore.entry import dashboard  # late: a claim does not need it, nor the template engine that it brings
+
+    return await dashboard.page(controller, dashboard.Request(req.params, req.url, correlation_id, VERSION))
+
+
 _KEYED, _OPEN = func.AuthLevel.FUNCTION, func.AuthLevel.ANONYMOUS
 _ROUTES: Final[Mapping[str, tuple[str, func.AuthLevel, UseCase]]] = {
     "post_claim": ("mirrors/{mirror}/claims", _OPEN, lambda c, mirror, req, cid: claims.claim(c, _signed(req), mirror, cid)),
@@ -123,6 +129,7 @@ _ROUTES: Final[Mapping[str, tuple[str, func.AuthLevel, UseCase]]] = {
     "post_reconcile": ("reconcile", _KEYED, lambda *asked: _timer().run_now(asked[3])),
     "get_audit": ("mirrors/{mirror}/audit", _KEYED, lambda c, mirror, req, _: trail.answer(c, mirror, req.params)),
     "get_verify": ("mirrors/{mirror}/audit/verify", _KEYED, lambda c, mirror, req, _: trail.verify(c, mirror, req.params)),
+    "get_dashboard": ("dashboard", _KEYED, _page),
     "get_openapi": ("openapi.json", _OPEN, _description),
 }
 """Function name, which begins with the method -> path, authorization level, use case. vipcore/entry/openapi.py describes them."""

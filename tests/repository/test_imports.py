@@ -60,6 +60,13 @@ def test_one_module_imports_the_signature_library() -> None:
     assert offenders(others, SIGNATURE_LIBRARIES) == []
 
 
+def test_one_module_imports_the_template_engine() -> None:
+    """HTML is made in one place, which escapes all that it is given: vipcore/page/render.py."""
+    others = [path for path in files("vipcore") + files("function_app") if path.name != "render.py"]
+
+    assert offenders(others, {"jinja2", "markupsafe"}) == []
+
+
 def test_app_imports_nothing_that_is_not_shipped() -> None:
     """What goes to Azure imports nothing of what stays here."""
     shipped = files("vipcore") + files("function_app")

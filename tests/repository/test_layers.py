@@ -19,9 +19,10 @@ MATRIX: Final = {
     "ledger": set[str](),
     "arm": set[str](),
     "settings": {"ledger.audit"},
+    "page": set[str](),
     "swap": {"ledger", "arm"},
     "decision": {"ledger", "arm", "settings", "swap"},
-    "entry": {"ledger", "arm", "settings", "swap", "decision"},
+    "entry": {"ledger", "arm", "settings", "swap", "decision", "page"},
     "adapters": {"ledger", "arm"},
     "adapters/wiring.py": {"ledger", "arm", "settings", "decision"},
 }

@@ -30,6 +30,16 @@ def test_package_holds_the_app_and_nothing_else() -> None:
     assert {path.partition("/")[0] for path in listed if path and not ignored.match_file(path)} == SHIPPED
 
 
+def test_package_holds_what_the_page_is_made_of() -> None:
+    """The templates, the style and the script are no Python, and go along all the same."""
+    ignored = GitIgnoreSpec.from_lines((ROOT / ".funcignore").read_text().splitlines())
+    folder = ROOT / "vipcore" / "page" / "templates"
+    files = {path.name: str(path.relative_to(ROOT)) for path in folder.iterdir()}
+
+    assert {"base.html", "page.css", "page.js"} <= files.keys()
+    assert [path for path in files.values() if ignored.match_file(path)] == []
+
+
 def test_package_holds_no_local_leftovers() -> None:
     """Environments, caches and local settings, which git never lists, stay out as well."""
     ignored = GitIgnoreSpec.from_lines((ROOT / ".funcignore").read_text().splitlines())

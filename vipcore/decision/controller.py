@@ -131,7 +131,9 @@ class Controller:
         """What the members' status pages say, asked side by side; members without one are left out."""
         paged = [member for member in mirror.members if member.status_url]
         said = await asyncio.gather(*(self.probes.page(member) for member in paged))
-        return {member.name: page for member, page in zip(paged, said, strict=True)}
+        found = {member.name: page for member, page in zip(paged, said, strict=True)}
+        self.glances.said[mirror.name] = found, self.clock.now()
+        return found
 
 
 @contextmanager

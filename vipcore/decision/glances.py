@@ -5,13 +5,15 @@ So a look that began before a swap's last step shows nobody who knows of that st
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final
 
 from vipcore.arm.client import Arm
 from vipcore.arm.rate_limit import ORDER, PEOPLE
+from vipcore.instants import Instant
 from vipcore.ledger.head import Head
 from vipcore.ledger.known import KnownHeads
-from vipcore.model import Member, Mirror
+from vipcore.model import Member, Mirror, Page
 from vipcore.swap.plan import Observed
 
 GLANCE_S_MAX: Final = 10.0
@@ -20,15 +22,21 @@ GLANCE_S_MAX: Final = 10.0
 KEPT_S: Final = 3.0
 
 
+Said = tuple[Mapping[str, Page], Instant]
+"""What status pages said, and when they were asked."""
+
+
 class Glances:
     """The looks of the last seconds, per process; and the heads, for who asks for all of them."""
 
-    __slots__ = ("_arm", "_looks", "heads")
+    __slots__ = ("_arm", "_looks", "heads", "said")
 
     def __init__(self, arm: Arm, heads: KnownHeads) -> None:
         self._arm, self.heads = arm, heads
         self._looks: dict[tuple[str, tuple[Member, ...], str | None], asyncio.Task[Observed]] = {}
         """(mirror, whose NICs, etag of the head that was known) -> what its NICs showed, or will."""
+        self.said: dict[str, Said] = {}
+        """Mirror -> what its status pages said when anybody last asked them, and when that was."""
 
     async def of(self, head: Head, mirror: Mirror) -> Observed:
         """The NICs; what could not be read in time is unreadable, and says so."""

@@ -31,7 +31,10 @@ _CLAIM: Final = (
 
 
 class Route(NamedTuple):
-    """One route. `path`: below the prefix; `name`: of the function in function_app.py; `answer`, `takes`: names of schemas."""
+    """One route. `path`: below the prefix; `name`: of the function in function_app.py; `answer`, `takes`: names of schemas.
+
+    `answer` is empty where no answer is JSON.
+    """
 
     path: str
     name: str
@@ -133,6 +136,21 @@ ROUTES: Final = (
             _parameter("limit", f"Rows to look at; at most {trail.VERIFY_LIMIT_MAX} are.", _PAGE),
         ),
     ),
+    Route(
+        "/dashboard", "get_dashboard", "The operators' page, which takes a function key of its own.", "", _ALWAYS,
+        parameters=(
+            _parameter("mirror", "One mirror instead of all.", _TEXT),
+            _parameter("q", "Only mirrors with this in their name or a member's.", _TEXT),
+            _parameter("show", "Only mirrors of this kind.", {"enum": ["all", "trouble", "frozen", "swapping"]}),
+            _parameter("page", "Which page of the mirrors.", _PAGE),
+            _parameter("event", "Only rows of this event.", _TEXT),
+            _parameter("member", "Only rows about this member.", _TEXT),
+            _parameter("from", "Only rows from this time on, in UTC.", _TEXT),
+            _parameter("to", "Only rows before this time, in UTC.", _TEXT),
+            _parameter("before", "Only rows below this seq.", _PAGE),
+        ),
+        or_text="text/html", also=(404, 500, 503),
+    ),
     Route("/openapi.json", "get_openapi", "This document.", "Description", _ALWAYS, keyed=False),
     Route("/health", "get_health", "Whether the app is configured.", "Health", (), keyed=False, also=(503,)),
 )  # fmt: skip
@@ -182,7 +200,7 @@ def _operation(route: Route) -> dict[str, Any]:
 
 
 def _responses(route: Route) -> dict[str, Any]:
-    content = {"application/json": {"schema": ref(route.answer)}}
+    content = {"application/json": {"schema": ref(route.answer)}} if route.answer else {}
     if route.or_text:
         content[route.or_text] = {"schema": _TEXT}
     found: dict[str, Any] = {"200": {"description": "Done.", "headers": _HEADERS, "content": content}}

@@ -1,0 +1,1 @@
+"""The operators' page: HTML and SVG from plain values, without I/O and without a clock."""
