@@ -20,7 +20,7 @@ STALE_S: Final = 1200.0
 
 _PLACED: Final = {
     Seen.UNPLACED.value: "The VIP is on no NIC.",
-    Seen.SPLIT.value: "The VIPs are on several members: {}.",
+    Seen.SPLIT.value: "Not every VIP is on one member as the mirrors document defines it: {} has one or a part of one.",
     Seen.FOREIGN.value: "What a VIP needs is held by an ip configuration that is no VIP of this mirror.",
 }
 

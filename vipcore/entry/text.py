@@ -131,7 +131,7 @@ def _holder(shown: Json, now: Instant) -> str:
         case "unplaced":
             return "the VIP is on NO NIC; clients cannot connect."
         case "split":
-            return f"the VIPs are on SEVERAL members: {names}."
+            return f"NOT every VIP is on one member as the mirrors document defines it; {names} has one or a part of one."
         case "foreign":
             return "what a VIP needs is held by an ip configuration that is NOT a VIP of this mirror."
         case _:

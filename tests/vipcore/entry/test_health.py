@@ -177,5 +177,5 @@ def test_a_listed_mirror_with_everything_wrong_says_everything() -> None:
     found = health.wrong(listed, START)
 
     assert [(one["member"], one["reason"][:12]) for one in found] == [
-        (None, "A swap to A "), (None, "The VIPs are"), ("A", "x"), ("B", "y"), ("B", "z"),
+        (None, "A swap to A "), (None, "Not every VI"), ("A", "x"), ("B", "y"), ("B", "z"),
     ]  # fmt: skip
