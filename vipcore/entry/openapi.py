@@ -16,12 +16,12 @@ _TEXT, _PAGE, _COUNT, _UUID = schemas.TEXT, schemas.PAGE, schemas.COUNT, schemas
 _TIME: Final[Schema] = {"type": "string", "format": "date-time"}
 
 _ALWAYS: Final = ("configuration-invalid", "internal")
-_STORED: Final = (*_ALWAYS, "storage-unavailable")
+_STORED: Final = (*_ALWAYS, "storage-unavailable", "identity-unavailable")
 _NAMED: Final = (*_STORED, "mirror-unknown")
 _SWAP: Final = (
     *_STORED,
     "body-invalid", "body-too-large", "peer-still-primary", "claimant-not-primary", "address-taken", "mirror-frozen",
-    "azure-denied", "azure-failed", "busy", "azure-throttled", "outcome-unknown", "identity-unavailable",
+    "azure-denied", "azure-failed", "busy", "azure-throttled", "outcome-unknown",
 )  # fmt: skip
 _CLAIM: Final = (
     *_SWAP,

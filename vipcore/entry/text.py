@@ -197,9 +197,10 @@ def _under_way(shown: Json, now: Instant) -> Iterator[str]:
 
 
 def _event(row: Json) -> Iterator[str]:
-    at, who, of = str(row.get("at", "")), row.get("member", ""), row.get("from_member")
+    """A row in four lines at most. Any value may be anything, since a forged row may be shown too."""
+    at, who, of, ms = str(row.get("at", "")), row.get("member", ""), row.get("from_member"), row.get("duration_ms")
     moved = f"{of} -> {who}" if of else who
-    took = f"{row['duration_ms'] / 1000:.1f} s" if "duration_ms" in row else ""
+    took = f"{ms / 1000:.1f} s" if isinstance(ms, int) else ""
     parts = [at[5:10], at[11:19], str(row.get("event", "")), moved, row.get("outcome", ""), took, f"by {row.get('actor', '')}"]
     yield from _wrapped("  ".join(str(part) for part in parts if part), indent=" " * 8, first="  ")[:2]
     yield from _wrapped(str(row.get("detail", "")), indent=" " * 8)[:2] if row.get("detail") else ()

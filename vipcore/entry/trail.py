@@ -104,7 +104,7 @@ async def audit_csv(controller: Controller, name: str, query: Mapping[str, str])
                 break
     headers = {"Content-Disposition": f'attachment; filename="{name}-audit.csv"'}
     if after is not None:
-        rest = {key: value for key, value in query.items() if key != "code"}  # a function key stays where it was sent
+        rest = {name: query[name] for name in ("from", "to", "limit", "format") if name in query}  # no key, however it is spelled
         headers["Link"] = f'<?{urlencode({**rest, "before": after})}>; rel="next"'
     return Text("\r\n".join([*lines, ""]), "text/csv", headers)
 

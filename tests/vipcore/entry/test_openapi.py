@@ -37,6 +37,12 @@ def test_every_code_is_answered_by_some_route() -> None:
     assert told == HTTP_CODES
 
 
+def test_the_table_is_away_in_both_ways() -> None:
+    """Where the table may be away, the identity that opens it may be: no route can answer one of these codes alone."""
+    for route in openapi.ROUTES:
+        assert len({"storage-unavailable", "identity-unavailable"} & set(route.codes)) in (0, 2), route.name
+
+
 def test_every_reference_leads_somewhere() -> None:
     """No reference of the document is dangling, and no schema is unused."""
     text = json.dumps(DOCUMENT)

@@ -162,6 +162,19 @@ async def test_what_came_from_outside_moves_no_cursor() -> None:
     assert "w" * 90 in " ".join(lines)
 
 
+@pytest.mark.parametrize("forged", [{"DurationMs": "long"}, {"DurationMs": 1.5}, {"At": 5, "Event": True}, {"Detail": b"x"}])
+@virtual
+async def test_a_forged_row_keeps_nobody_from_the_status(forged: dict[str, Any]) -> None:
+    """Whatever somebody writes into the newest row of the table, the text tells who has the VIP."""
+    harness = Harness()
+    node = harness.node("n1")
+    await node.claim("MIRRORB")
+    rows = harness.ledger.rows["PROD"]
+    rows[min(rows)].update(forged)
+
+    assert (await shown(node))[0].startswith("PROD: MIRRORB has the VIP")
+
+
 @virtual
 async def test_the_text_of_all_mirrors_begins_with_those_in_need() -> None:
     """One line for a mirror that is well; those that need somebody come first, each with what is wrong."""
