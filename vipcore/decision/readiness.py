@@ -23,7 +23,7 @@ from vipcore.arm.rate_limit import ORDER, PEOPLE
 from vipcore.decision import document, rules
 from vipcore.decision.controller import Controller
 from vipcore.decision.glances import GLANCE_S_MAX
-from vipcore.errors import NoToken
+from vipcore.errors import NEEDS_SOMEBODY, NoToken
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Caller, Entry
 from vipcore.ledger.head import Head
@@ -97,8 +97,10 @@ def _nics(observed: Observed, name: str) -> Look:
         why = plan.refusal(observed, planned).detail
         return Look(None, (why,)) if any(map(_passing, errors)) else Look({"nic" if errors else "placement": why})
     if isinstance(shown, Nic) and shown.state == FAILED:
-        how = f"write it back unchanged (az network nic update --ids {shown.id}); a claim tries that first"
-        return Look({"nic": f"The NIC of {name} is in state Failed: {how}."})
+        group, nic_name = shown.id.split("/")[4], shown.id.rsplit("/", 1)[-1]
+        by_hand = f"by hand: (az network nic update -g {group} -n {nic_name})"
+        why = f"The NIC of {name} is in state Failed. A claim first writes it back unchanged; {by_hand}."
+        return Look({"nic": f"{why} Where that did not help, see the NIC and its VM in Azure."})
     return Look({})
 
 
@@ -128,6 +130,9 @@ def standing(controller: Controller, head: Head, name: str, now: Instant) -> dic
         found["flapping"] = flaps.detail
     if why := config.why_no_key(head.mirror, name):
         found["key"] = why
+    swap, failure = head.swap, head.failure
+    if swap and failure and name == head.desired and failure.operation_id == swap.operation_id and failure.code in NEEDS_SOMEBODY:
+        found["last try"] = f"The last try to bring the VIP here ended with {failure.code}: {failure.detail}"
     return found
 
 

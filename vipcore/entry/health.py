@@ -47,11 +47,6 @@ def wrong(listed: Json, now: Instant) -> list[Json]:
 def _of_mirror(listed: Json, now: Instant) -> Iterator[str]:
     """What is wrong with the mirror as a whole."""
     placement, desired, progress = listed["placement"], listed["desired"], listed["in_progress"]
-    if progress:
-        error, again = progress["last_error"], progress["retry_at"]
-        why = f" The last try ended with {error['code']}: {error['detail']}" if error else ""
-        when = f" It is tried again at {again}." if again else ""
-        yield f"A swap to {progress['to']} is under way since {progress['since']} ({progress['phase']}).{why}{when}"
     if placement is None:
         yield "Nobody has looked yet where the VIP is."
     elif placement["state"] in _PLACED:
@@ -60,6 +55,11 @@ def _of_mirror(listed: Json, now: Instant) -> Iterator[str]:
         yield listed["drift"] or f"The VIP is on {placement['members'][0]}; desired is {desired}."
     elif listed["drift"]:
         yield listed["drift"]
+    if progress:
+        error, again = progress["last_error"], progress["retry_at"]
+        why = f" The last try ended with {error['code']}: {error['detail']}" if error else ""
+        when = f" It is tried again at {again}." if again else ""
+        yield f"A swap to {progress['to']} is under way since {progress['since']} ({progress['phase']}).{why}{when}"
     checked = listed["checked_at"]
     if checked and now - instants.from_text(checked) > instants.seconds(STALE_S):
         yield f"Nobody could look at every member since {checked}: see whether the timer runs, and whether Azure answers."

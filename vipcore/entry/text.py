@@ -15,12 +15,15 @@ from vipcore.entry import health, moves, status
 from vipcore.entry.bodies import Text
 from vipcore.errors import Refusal, Unreachable
 from vipcore.instants import Instant
-from vipcore.model import Json
+from vipcore.model import Json, Seen
+from vipcore.swap.plan import FAILED
 
 COLUMNS: Final = 100
 EVENTS: Final = 5
 FORMATS: Final = ("json", "text")
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_COMMAND: Final = re.compile(r"\(az [^()]+\)")
+_KEPT: Final = "\0"
 _ID: Final = re.compile(r"/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/[^/\s]+/")
 
 
@@ -83,7 +86,9 @@ def _plain(text: object) -> str:
 
 def _wrapped(text: str, indent: str = "", first: str | None = None) -> list[str]:
     first = indent if first is None else first
-    return textwrap.wrap(_plain(text), COLUMNS, initial_indent=first, subsequent_indent=indent) or [first.rstrip()]
+    whole = _COMMAND.sub(lambda found: found[0].replace(" ", _KEPT), _plain(text))  # a line to paste is not broken
+    lines = textwrap.wrap(whole, COLUMNS, initial_indent=first, subsequent_indent=indent)
+    return [line.replace(_KEPT, " ") for line in lines] or [first.rstrip()]
 
 
 def _ago(at: str, now: Instant, *, long: bool = True) -> str:
@@ -118,6 +123,8 @@ def _of_mirror(shown: Json, events: list[Json], now: Instant) -> Iterator[str]:
     yield "Last events (UTC), the newest first:" if events else "No events are in the trail."
     for row in events:
         yield from _event(row)
+    if len(events) == EVENTS:
+        yield f'  ... all of them: curl -H "$KEY" "$API/mirrors/{name}/audit?format=csv"'
 
 
 def _holder(shown: Json, now: Instant) -> str:
@@ -127,7 +134,9 @@ def _holder(shown: Json, now: Instant) -> str:
     match placement["state"]:
         case "placed":
             since = f" since {_ago(last['at'], now)}" if last and last["to"] == names else ""
-            return f"{names} has the VIP{since}."
+            failed = any(one["name"] == names and one["provisioning_state"] == FAILED for one in shown.get("members", ()))
+            but = ", but its NIC is FAILED in Azure: clients may not reach it" if failed else ""
+            return f"{names} has the VIP{since}{but}."
         case "unplaced":
             return "the VIP is on NO NIC; clients cannot connect."
         case "split":
@@ -152,7 +161,11 @@ def _stops(shown: Json, now: Instant) -> Iterator[str]:
         to = _json(to=shown["desired"], operator="YOU", reason="WHY")
         yield from _wrapped(f"To bring it back to {shown['desired']} (or, with another name, to leave it there):")
         yield f"  curl -H \"$KEY\" $API/mirrors/{name}/moves -d '{to}'"
-    if placement["state"] == "unplaced" and not shown["frozen"]:
+    progress = shown["in_progress"]
+    if placement["state"] == "unplaced" and progress and progress["last_error"]:
+        yield "It will not mend itself: remove the cause of the last try's end (below), then ask for it now:"
+        yield f"  curl -H \"$KEY\" $API/mirrors/{name}/moves -d '{_json(to=progress['to'], operator='YOU', reason='WHY')}'"
+    elif placement["state"] == "unplaced" and not shown["frozen"]:
         yield "The timer attaches it within a minute; this asks for it now:"
         yield '  curl -X POST -H "$KEY" $API/reconcile -d ""'
 
@@ -174,7 +187,8 @@ def _failover(member: Json, now: Instant, *, holds: bool) -> Iterator[str]:
     """Whether a claim of this member would be carried out, and why not."""
     name = _plain(member["name"]) + (" (has it)" if holds else "")
     verdict = {True: "yes", False: "NO", None: "UNKNOWN"}[member["ready"]]
-    heard = f"; its agent was heard {_ago(member['last_heard_at'], now)}" if member["last_heard_at"] else ""
+    said_at = member["last_heard_at"]
+    heard = f"; its agent was heard {_ago(said_at, now)}" if said_at else "; its agent was never heard"
     yield from _wrapped(f"{verdict}{heard}", indent=" " * 6, first=f"  to {name}: ")
     for reason in member["reasons"]:
         yield from _wrapped(reason, indent=" " * 8, first="      - ")
@@ -211,9 +225,11 @@ def _event(row: Json) -> Iterator[str]:
 
 def _of_mirrors(listed: list[Json], now: Instant) -> Iterator[str]:
     wrong = {one["mirror"]: found for one in listed if (found := health.wrong(one, now))}
+    dark = {one["mirror"] for one in listed if (one.get("placement") or {}).get("state") == Seen.UNPLACED.value}
     need = f"in need of somebody: {len(wrong)}" if wrong else "all are well"
+    need += f" (VIP on no NIC: {len(dark)})" if dark else ""
     yield f"Mirrors: {len(listed)}, {need}. It is {instants.to_text(now)[:19].replace('T', ' ')} UTC."
-    for one in sorted(listed, key=lambda one: (one["mirror"] not in wrong, one["mirror"])):
+    for one in sorted(listed, key=lambda one: (one["mirror"] not in dark, one["mirror"] not in wrong, one["mirror"])):
         mark = "!" if one["mirror"] in wrong else " "
         placement = one.get("placement")
         seen = f"; seen {_ago(one['seen_at'], now, long=False)}" if placement else ""

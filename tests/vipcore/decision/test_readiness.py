@@ -76,7 +76,7 @@ async def test_what_azure_has_against_a_claim_is_found_by_the_timer(what: str) -
     await timer(node, 570.0)
     shown = await listed(node)
     says = {
-        "nic": f"az network nic update --ids {harness.cloud.nic_named(NIC_B).id}",
+        "nic": f"(az network nic update -g rg -n {NIC_B})",
         "right": "grant Microsoft.Network/networkInterfaces/write",
         "gone": "name the right one in the mirrors document",
         "denied": "Grant",

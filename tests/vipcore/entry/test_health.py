@@ -85,7 +85,7 @@ async def moved_by_hand(harness: Harness, node: Node) -> None:
 Incident = Callable[[Harness, Node], Awaitable[None]]
 INCIDENTS: list[tuple[Incident, str | None, str, str]] = [
     (on_no_nic, None, "on no NIC", "PROD: the VIP is on NO NIC"),
-    (failed_nic, "MIRRORA", "is in state Failed: write it back", "  to MIRRORA: NO"),
+    (failed_nic, "MIRRORA", "is in state Failed. A claim first writes it back", "  to MIRRORA: NO"),
     (missing_right, "MIRRORA", "grant Microsoft.Network/networkInterfaces/write", "  to MIRRORA: NO"),
     (frozen, "MIRRORA", "until the freeze is lifted", "FROZEN by op"),
     (disabled_key, "MIRRORA", "No key of MIRRORA can be used", "  to MIRRORA: NO"),
@@ -177,5 +177,5 @@ def test_a_listed_mirror_with_everything_wrong_says_everything() -> None:
     found = health.wrong(listed, START)
 
     assert [(one["member"], one["reason"][:12]) for one in found] == [
-        (None, "A swap to A "), (None, "Not every VI"), ("A", "x"), ("B", "y"), ("B", "z"),
+        (None, "Not every VI"), (None, "A swap to A "), ("A", "x"), ("B", "y"), ("B", "z"),
     ]  # fmt: skip

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from simulator.core.faults import Match, Status
+from simulator.core.faults import Answer, Match, Status
 from simulator.core.switches import Denial
 from tests.promises.harness import Harness, Node
-from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, document, switch, virtual
+from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, document, refused, switch, virtual
 from tests.vipcore.decision.pages import N, P, paged
 from tests.vipcore.manual_changes import by_hand, drop
 from vipcore.entry import text
@@ -76,7 +76,7 @@ async def test_the_text_of_a_mirror_at_rest() -> None:
         "",
         "Would a failover work now?",
         "  to MIRRORA: yes; its agent was heard 2026-01-01 00:02:06 UTC (0 s ago)",
-        "  to MIRRORB (has it): yes",
+        "  to MIRRORB (has it): yes; its agent was never heard",
         "",
         "Nothing is under way.",
         "",
@@ -125,7 +125,7 @@ async def test_a_placement_that_nobody_could_see() -> None:
     lines = await shown(harness.node("n1"))
 
     assert lines[0] == "PROD: NOBODY KNOWS where the VIP is: a NIC could not be read."
-    assert "  to MIRRORB: UNKNOWN" in lines
+    assert "  to MIRRORB: UNKNOWN; its agent was never heard" in lines
 
 
 @virtual
@@ -228,3 +228,24 @@ async def test_a_dry_run_as_text() -> None:
     await asyncio.sleep(70.0)
     assert (await move())["outcome"] == "moved"
     assert lines_of(await move(dry_run=True))[0] == "A move of PROD to MIRRORB would change nothing."
+
+
+@virtual
+async def test_a_member_that_the_vip_cannot_be_brought_to_is_not_called_ready() -> None:
+    """Checks that find nothing do not outweigh tries that failed; the text of a VIP on no NIC says that nothing mends itself."""
+    harness = Harness()
+    node = harness.node("n1")
+    harness.cloud.script(Match(method="PUT", name=NIC_B), fault=Answer(name="AuthorizationFailed"), times=ALWAYS)
+    await refused(node.claim("MIRRORB"))
+
+    lines = " ".join(await shown(node))
+
+    assert "to MIRRORB: NO" in lines
+    assert "The last try to bring the VIP here ended with azure-denied" in lines
+    assert "It will not mend itself" in lines
+    assert "attaches it within a minute" not in lines
+    harness.cloud.scripts.clear()
+    await asyncio.sleep(600.0)
+    await node.tick()
+    await asyncio.sleep(60.0)
+    assert "to MIRRORB (has it): yes" in " ".join(await shown(node))
