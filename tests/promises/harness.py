@@ -437,9 +437,11 @@ class _Transport:
 
     async def send(self, request: ArmRequest) -> ArmReply:
         harness, trace = self.node.harness, CURRENT.get()
-        if harness.loop.time() < harness.no_token_until:
-            raise NoToken("the managed identity gave no token")
         path = request.url.split("?")[0]
+        if harness.loop.time() < harness.no_token_until:
+            if trace and path.endswith("/permissions"):
+                trace.denied_reads += 1  # stops nothing either, as nothing was looked at
+            raise NoToken("the managed identity gave no token")
         label = f"arm {request.method} {path.rsplit('/', 2)[-2]}"
         nic = path.rsplit("/", 1)[-1] if path.rsplit("/", 2)[-2] == "networkInterfaces" else ""
         put = self._sent(request, nic, trace) if request.method != "GET" and trace else None

@@ -108,7 +108,7 @@ def takeovers_s(found: Found, kills: Sequence[float]) -> list[float]:
         drove = [row for row in rows if row["Event"] in ("claim.accepted", "move.accepted", "swap.resumed")]
         for before, row in pairwise(drove):
             began, resumed = (datetime.fromisoformat(str(one["At"])).timestamp() for one in (before, row))
-            died = next((kill for kill in kills if kill > began), None)
+            died = max((kill for kill in kills if began < kill < resumed), default=None)
             if row["Event"] == "swap.resumed" and "ran out" in str(row["Detail"]) and died is not None:
                 took.append(resumed - died)
     return sorted(took)
