@@ -94,7 +94,7 @@ async def _refused(controller: Controller, request: Request, refusal: Refusal, a
         "code": refusal.code,
         "detail": refusal.detail,
         "back": bool(name),
-        "mirrors": await _placements(controller, request.query, request.correlation_id) if away and not name else [],
+        "mirrors": await _placements(controller, request, refusal.detail) if away and not name else [],
         "actions": actions.of_all(api),
     }
     return Filled("away.html", values, refusal.status)
@@ -180,12 +180,16 @@ def _chain(verified: Verified | None) -> Chain:
     return Chain("good", "Chain intact", f"Rows {verified.first} to {verified.reached.seq}, verified {when}.{more}")
 
 
-async def _placements(controller: Controller, query: Mapping[str, str], correlation_id: str) -> list[tuple[str, str, str, str]]:
-    """Name, link, tone and holder of each mirror while the table is away, of the first few by a look at Azure."""
-    text = Asked.of(query).text.casefold()
+async def _placements(controller: Controller, request: Request, away: str) -> list[tuple[str, str, str, str]]:
+    """Name, link, tone and holder of each mirror while the table is away, of the first few by a look at Azure.
+
+    The table is not asked a second time: the page's script waits 30 s for it, and a table that hangs has taken half of them.
+    """
+    text = Asked.of(request.query).text.casefold()
     names = [name for name in sorted(controller.config.mirrors) if text in name.casefold()]
     looks = await asyncio.gather(
-        *(status.mirror(controller, name, correlation_id) for name in names[:LOOKED_AT_MAX]), return_exceptions=True
+        *(status.mirror(controller, name, request.correlation_id, away=away) for name in names[:LOOKED_AT_MAX]),
+        return_exceptions=True,
     )
     seen: dict[str, tuple[str, str]] = {}
     for name, look in zip(names, looks, strict=False):

@@ -113,18 +113,19 @@ def _phase(head: Head, swap: Swap, now: Instant) -> str:
     return "detach" if set(swap.maybe_in_flight) - {head.desired} else "attach" if swap.maybe_in_flight else "verify"
 
 
-async def mirror(controller: Controller, name: str, correlation_id: str) -> Json:
+async def mirror(controller: Controller, name: str, correlation_id: str, *, away: str = "") -> Json:
     """`GET /mirrors/{mirror}`: the head, and placement and readiness from a fresh look at all its NICs. Raises Refusal.
 
-    Where the table is away, what Azure shows is told all the same.
+    Where the table is away, what Azure shows is told all the same. `away`: why it is, if that is known: it is not asked again.
     """
     found = controller.mirror(name)
-    head, heard, away, pages = Head(mirror=name), dict[str, Instant](), "", asyncio.ensure_future(controller.pages(found))
-    try:
-        head, said_at = await asyncio.gather(controller.ledger.load_head(name), controller.ledger.load_heard(name))
-        heard.update(said_at)
-    except Unreachable as exc:
-        away = str(exc)[:300] or "the table did not answer"
+    head, heard, pages = Head(mirror=name), dict[str, Instant](), asyncio.ensure_future(controller.pages(found))
+    if not away:
+        try:
+            head, said_at = await asyncio.gather(controller.ledger.load_head(name), controller.ledger.load_heard(name))
+            heard.update(said_at)
+        except Unreachable as exc:
+            away = str(exc)[:300] or "the table did not answer"
     observed = await document.read_known(partial(controller.glances.of, head), found, head)
     looks = await readiness.look(controller, head, observed)
     if not away:

@@ -3,8 +3,11 @@
 It shows what `status` and `moves` give, and reads nothing else of a mirror but its newest rows.
 """
 
+import json
 import re
+import shlex
 import textwrap
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final, NamedTuple
@@ -24,6 +27,9 @@ FORMATS: Final = ("json", "text")
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _COMMAND: Final = re.compile(r"\(az [^()]+\)")
 _KEPT: Final = "\0"
+_PAD: Final = "\ue000"
+"""Stands behind a character of two columns while lines are broken; `_plain` leaves none of its kind in a text."""
+
 _ID: Final = re.compile(r"/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/[^/\s]+/")
 
 
@@ -87,8 +93,28 @@ def _plain(text: object) -> str:
 def _wrapped(text: str, indent: str = "", first: str | None = None) -> list[str]:
     first = indent if first is None else first
     whole = _COMMAND.sub(lambda found: found[0].replace(" ", _KEPT), _plain(text))  # a line to paste is not broken
-    lines = textwrap.wrap(whole, COLUMNS, initial_indent=first, subsequent_indent=indent)
-    return [line.replace(_KEPT, " ") for line in lines] or [first.rstrip()]
+    padded = "".join(c + _PAD * (_width(c) - 1) for c in whole)
+    columns = COLUMNS - (_PAD in padded)  # a line may end between a character and its pad
+    lines = textwrap.wrap(padded, columns, initial_indent=first, subsequent_indent=indent)
+    return [line.replace(_KEPT, " ").replace(_PAD, "") for line in lines] or [first.rstrip()]
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal it takes; a combining character counts as one."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _to_paste(whole: str, broken: str) -> list[str]:
+    """A line to paste, or, where that is too wide, the same in pieces that a shell puts together again."""
+    return [whole] if _width(whole) <= COLUMNS else broken.split("\n")
+
+
+def _move_to(mirror: str, member: str) -> list[str]:
+    """The line to paste that moves the VIP to the member, whose name may be anything."""
+    fields = {"to": member, "operator": "YOU", "reason": "WHY"}
+    body = shlex.quote(json.dumps(fields, ensure_ascii=not str(member).isprintable()))
+    curl, url, split = '  curl -H "$KEY"', f"$API/mirrors/{mirror}/moves", body.replace('", "operator"', '",\n"operator"')
+    return _to_paste(f"{curl} {url} -d {body}", f"{curl} \\\n    {url} \\\n    -d {split}")
 
 
 def _ago(at: str, now: Instant, *, long: bool = True) -> str:
@@ -124,7 +150,8 @@ def _of_mirror(shown: Json, events: list[Json], now: Instant) -> Iterator[str]:
     for row in events:
         yield from _event(row)
     if len(events) == EVENTS:
-        yield f'  ... all of them: curl -H "$KEY" "$API/mirrors/{name}/audit?format=csv"'
+        curl, url = '  ... all of them: curl -H "$KEY"', f'"$API/mirrors/{name}/audit?format=csv"'
+        yield from _to_paste(f"{curl} {url}", f"{curl} \\\n    {url}")
 
 
 def _holder(shown: Json, now: Instant) -> str:
@@ -154,25 +181,21 @@ def _stops(shown: Json, now: Instant) -> Iterator[str]:
     if frozen := shown["frozen"]:
         until = f" until {frozen['until'][:19].replace('T', ' ')} UTC" if frozen["until"] else ""
         yield from _wrapped(f"FROZEN by {frozen['operator']} since {_ago(frozen['at'], now)}{until}: {frozen['reason']}")
-        yield f'  curl -X DELETE -H "$KEY" "$API/mirrors/{name}/freeze?operator=YOU&reason=WHY"'
+        path, query = f'"$API/mirrors/{name}/freeze', '?operator=YOU&reason=WHY"'
+        curl = '  curl -X DELETE -H "$KEY"'
+        yield from _to_paste(f"{curl} {path}{query}", f"{curl} \\\n    {path}\\\n{query}")
     if shown["drift"]:
         yield from _wrapped(f"DRIFT: {shown['drift']}")
     if shown["drift"] and placement["state"] == "placed":
-        to = _json(to=shown["desired"], operator="YOU", reason="WHY")
         yield from _wrapped(f"To bring it back to {shown['desired']} (or, with another name, to leave it there):")
-        yield f"  curl -H \"$KEY\" $API/mirrors/{name}/moves -d '{to}'"
+        yield from _move_to(name, shown["desired"])
     progress = shown["in_progress"]
     if placement["state"] == "unplaced" and progress and progress["last_error"]:
         yield "It will not mend itself: remove the cause of the last try's end (below), then ask for it now:"
-        yield f"  curl -H \"$KEY\" $API/mirrors/{name}/moves -d '{_json(to=progress['to'], operator='YOU', reason='WHY')}'"
+        yield from _move_to(name, progress["to"])
     elif placement["state"] == "unplaced" and not shown["frozen"]:
         yield "The timer attaches it within a minute; this asks for it now:"
         yield '  curl -X POST -H "$KEY" $API/reconcile -d ""'
-
-
-def _json(**fields: object) -> str:
-    """A body for a line to paste."""
-    return "{" + ", ".join(f'"{name}": "{_plain(value)}"' for name, value in fields.items()) + "}"
 
 
 def _primary(members: list[Json]) -> str:
@@ -185,11 +208,11 @@ def _primary(members: list[Json]) -> str:
 
 def _failover(member: Json, now: Instant, *, holds: bool) -> Iterator[str]:
     """Whether a claim of this member would be carried out, and why not."""
-    name = _plain(member["name"]) + (" (has it)" if holds else "")
+    name = member["name"] + (" (has it)" if holds else "")
     verdict = {True: "yes", False: "NO", None: "UNKNOWN"}[member["ready"]]
     said_at = member["last_heard_at"]
     heard = f"; its agent was heard {_ago(said_at, now)}" if said_at else "; its agent was never heard"
-    yield from _wrapped(f"{verdict}{heard}", indent=" " * 6, first=f"  to {name}: ")
+    yield from _wrapped(f"to {name}: {verdict}{heard}", indent=" " * 6, first="  ")
     for reason in member["reasons"]:
         yield from _wrapped(reason, indent=" " * 8, first="      - ")
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import unicodedata
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +15,7 @@ from tests.promises.harness import Harness, Node
 from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, document, refused, switch, virtual
 from tests.vipcore.decision.pages import N, P, paged
 from tests.vipcore.manual_changes import by_hand, drop
-from vipcore.entry import text
+from vipcore.entry import freezes, text
 from vipcore.entry.bodies import Text
 from vipcore.entry.text import Form
 from vipcore.errors import Refusal
@@ -32,8 +34,13 @@ def lines_of(answer: Any) -> list[str]:
     assert answer.media_type.startswith("text/plain")
     assert answer.text.endswith("\n")
     lines = answer.text.splitlines()
-    assert max(map(len, lines)) <= 100, lines
+    assert max(map(columns, lines)) <= 100, lines
     return lines
+
+
+def columns(line: str) -> int:
+    """How many columns of a terminal the line takes."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +167,59 @@ async def test_what_came_from_outside_moves_no_cursor() -> None:
 
     assert all(line.isprintable() for line in lines)
     assert "w" * 90 in " ".join(lines)
+
+
+@virtual
+async def test_characters_of_two_columns_fit() -> None:
+    """Names, reasons and operators in a script whose characters are twice as wide take no more columns than others."""
+    wide = "\u93e1" * 64
+    found = document(members={f"{wide[1:]}{n}": {"nic": name} for n, name in enumerate((NIC_A, NIC_B))})
+    harness = Harness(document=found)
+    node = harness.node("n1")
+    frozen = json.dumps({"reason": wide * 4, "operator": wide * 4}).encode()
+    await freezes.put(node.controller, "PROD", frozen, "cid")
+
+    lines = [*await shown(node), *lines_of(await text.mirrors(node.controller, AS_TEXT))]
+
+    assert "".join(line.strip() for line in lines).count("\u93e1") > 500
+
+
+def arguments(lines: list[str]) -> list[str]:
+    """What a shell gives to curl for these lines."""
+    script = 'curl() { printf "%s\\0" "$@"; }\n' + "\n".join(lines)
+    said = subprocess.run(["/bin/sh", "-c", script], env={"KEY": "k: v", "API": "http://a/api"}, capture_output=True, check=True)
+    return said.stdout.decode().split("\0")[:-1]
+
+
+@pytest.mark.parametrize("member", ["MIRRORB", "O'BRIEN/IRIS", 'a "b" \\c', "a\u202eb  c", "$(id)`id`", "B" * 64])
+@pytest.mark.parametrize("name", ["PROD", "P" * 63])
+@virtual
+async def test_lines_to_paste_mean_the_same_to_a_shell(name: str, member: str) -> None:
+    """However long or odd a name is, the lines fit, and a shell makes of them the request that is meant."""
+    found = document(members={"A": {"nic": NIC_A}, member: {"nic": NIC_B}})
+    found["mirrors"] = {name: found["mirrors"]["PROD"]}
+    found["keys"] = {}
+    harness = Harness(document=found)
+    node = harness.node("n1")
+    for _ in range(text.EVENTS):
+        await freezes.put(node.controller, name, b'{"reason": "x", "operator": "y"}', "cid")
+    head = await node.controller.ledger.load_head(name)
+    await harness.ledger.commit(replace(head, desired=member, drift="d"), [])
+
+    lines = lines_of(await text.mirror(node.controller, name, AS_TEXT, "cid"))
+
+    first = next(n for n, line in enumerate(lines) if line.startswith("  curl"))
+    second = next(n for n, line in enumerate(lines) if n > first and line.startswith("  curl"))
+    end = next(n for n, line in enumerate(lines) if n > second and line.startswith("No status page"))
+    drift = next(n for n, line in enumerate(lines) if line.startswith("DRIFT"))
+    thaw = arguments(lines[first:drift])
+    assert thaw == ["-X", "DELETE", "-H", "k: v", f"http://a/api/mirrors/{name}/freeze?operator=YOU&reason=WHY"]
+    *curl, body = arguments(lines[second:end])
+    assert curl == ["-H", "k: v", f"http://a/api/mirrors/{name}/moves", "-d"]
+    assert json.loads(body) == {"to": member, "operator": "YOU", "reason": "WHY"}
+    rest = next(n for n, line in enumerate(lines) if line.startswith("  ... all of them:"))
+    every = arguments(["\n".join(lines[rest:]).partition(":")[2]])
+    assert every == ["-H", "k: v", f"http://a/api/mirrors/{name}/audit?format=csv"]
 
 
 @pytest.mark.parametrize("forged", [{"DurationMs": "long"}, {"DurationMs": 1.5}, {"At": 5, "Event": True}, {"Detail": b"x"}])
