@@ -27,6 +27,12 @@ param atomic bool = false
 @description('A user-assigned identity that exists already. Empty: one is made.')
 param identityId string = ''
 
+@description('Of a second controller: the first one\'s MIRROR_VIP_TABLE_URL. Empty: this installation has a table of its own.')
+param tableUrl string = ''
+
+@description('Of a first controller: the MIRROR_VIP_PRINCIPAL_ID of each other one that uses its table (docs/azure.md section 7).')
+param otherWriters array = []
+
 @description('Object id of whoever runs infra/keys.py; it may then write secrets to the vault. Empty: nobody is given that right.')
 param deployerId string = ''
 
@@ -164,6 +170,7 @@ module storage 'modules/storage.bicep' = {
     location: location
     tags: allTags
     principalId: identity.outputs.principalId
+    otherWriters: otherWriters
     workspaceId: monitor.outputs.workspaceId
     publicNetworkAccess: innerAccess
     zoneRedundant: zoneRedundant
@@ -196,7 +203,7 @@ module app 'modules/app.bicep' = {
     clientId: identity.outputs.clientId
     hostBlobEndpoint: storage.outputs.hostBlobEndpoint
     packageContainerUrl: storage.outputs.packageContainerUrl
-    tableEndpoint: storage.outputs.tableEndpoint
+    tableEndpoint: empty(tableUrl) ? storage.outputs.tableEndpoint : tableUrl
     vaultUri: vault.outputs.uri
     appInsightsConnectionString: monitor.outputs.connectionString
     mirrorsSetting: empty(mirrorsPath) ? string(mirrors) : mirrorsPath
@@ -226,6 +233,7 @@ module alerts 'modules/alerts.bicep' = {
     emails: alertEmails
     actionGroupIds: actionGroupIds
     principalId: identity.outputs.principalId
+    otherWriters: otherWriters
   }
 }
 

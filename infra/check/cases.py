@@ -32,10 +32,12 @@ ACCESS: Final[list[dict[str, str]]] = [
     {"id": f"{OTHER}/applicationGateways/w", "role": "mirror-vip-join"},
     {"id": f"{OTHER}/virtualNetworkTaps/t", "role": "mirror-vip-join"},
 ]
+FIRST_TABLE: Final = "https://stfirstaudit.table.core.windows.net/"
+OTHER_WRITER: Final = "00000000-0000-0000-0000-0000000000ee"
 _SMALL: Final[Mapping[str, Any]] = {"environmentName": "mvip", "mirrors": MIRRORS, "access": ACCESS}
 CASES: Final[Mapping[str, Mapping[str, Any]]] = {
     "standard": {**_SMALL, "alertEmails": ["oncall@example.org"], "allowedAddresses": ["10.0.0.0/8"]},
-    "fleet": {**_SMALL, "profile": "fleet", "mirrorsPath": ""},
+    "fleet": {**_SMALL, "profile": "fleet", "mirrorsPath": "", "otherWriters": [OTHER_WRITER]},
     "lean": {**_SMALL, "profile": "lean", "auditKeyInVault": False, "deleteLocks": False},
     "network": {
         **_SMALL,
@@ -47,6 +49,7 @@ CASES: Final[Mapping[str, Mapping[str, Any]]] = {
         "immutableDays": 30,
         "deployerId": "00000000-0000-0000-0000-0000000000dd",
     },
+    "second controller": {**_SMALL, "tableUrl": FIRST_TABLE},
     "two subscriptions": {**_SMALL, "access": [*ACCESS, {"id": f"{THIRD}/networkInterfaces/c", "role": "mirror-vip-nic"}]},
     "rights apart": {
         **_SMALL,

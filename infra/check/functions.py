@@ -48,6 +48,7 @@ PURE: Final[Mapping[str, Callable[..., Any]]] = {
     "filter": lambda rows, keep: [row for row in rows if keep(row)],
     "flatten": _flatten,
     "guid": lambda *parts: str(uuid.UUID(digest(*parts)[:32])),
+    "join": lambda values, by: by.join(values),
     "last": lambda value: value[-1],
     "length": len,
     "map": lambda rows, make: [make(row) for row in rows],

@@ -6,6 +6,7 @@ param workspaceId string
 param emails array
 param actionGroupIds array
 param principalId string
+param otherWriters array
 
 resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
   name: 'ag-${environmentName}'
@@ -47,7 +48,7 @@ resource rule 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for item in
     criteria: {
       allOf: [
         {
-          query: replace(item.query, '{principalId}', principalId)
+          query: replace(item.query, '{principalId}', join(concat([principalId], otherWriters), '" and RequesterObjectId != "'))
           timeAggregation: 'Count'
           operator: item.operator
           threshold: item.threshold

@@ -3,6 +3,7 @@ param token string
 param location string
 param tags object
 param principalId string
+param otherWriters array
 param workspaceId string
 param publicNetworkAccess string
 param zoneRedundant bool
@@ -97,6 +98,16 @@ resource tableRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalType: 'ServicePrincipal'
   }
 }
+
+resource otherRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for id in otherWriters: {
+  name: guid(table.id, id, tableDataContributor)
+  scope: table
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', tableDataContributor)
+    principalId: id
+    principalType: 'ServicePrincipal'
+  }
+}]
 
 resource whoTouchedIt 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'

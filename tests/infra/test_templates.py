@@ -12,7 +12,7 @@ import pytest
 
 from infra import mirrors
 from infra.check import rules
-from infra.check.cases import ACCESS, CASES, FOLDER, MIRRORS, deployed, faults, granted
+from infra.check.cases import ACCESS, CASES, FIRST_TABLE, FOLDER, MIRRORS, OTHER_WRITER, deployed, faults, granted
 from vipcore.settings import environment
 
 SOURCES: Final = ("*.bicep", "modules/*.bicep", "alerts.json", "workbook.json")
@@ -222,6 +222,18 @@ def test_each_alert_is_a_rule_that_mails(tmp_path: Path) -> None:
     assert [str(one.name).removeprefix("mvip-") for one in made] == [one["name"] for one in wanted]
     assert all("{principalId}" not in one.body["properties"]["criteria"]["allOf"][0]["query"] for one in made)
     assert all(one["runbook"] in rule.body["properties"]["description"] for one, rule in zip(wanted, made, strict=True))
+
+
+def test_second_controller_shares_the_first_one_s_table() -> None:
+    """The second's `VIP_TABLE` is the first's table; there its identity has the table's role, and its writes are no alert."""
+    assert rules.settings_of(deployed("second controller"))["VIP_TABLE"] == FIRST_TABLE
+    first = deployed("fleet")
+    given = first.of("Microsoft.Authorization/roleAssignments")
+    roles = [one for one in given if one.parent_or_scope and one.parent_or_scope.type.endswith("tableServices/tables")]
+    alert = next(one for one in first.of("Microsoft.Insights/scheduledQueryRules") if str(one.name).endswith("table-touched"))
+
+    assert [one.body["properties"]["principalId"] for one in roles][1:] == [OTHER_WRITER]
+    assert OTHER_WRITER in str(alert.body["properties"]["criteria"]["allOf"][0]["query"])
 
 
 def test_cases_cover_every_module() -> None:

@@ -1,6 +1,6 @@
 """One harness for the short tests; the tests that mostly wait run beside them in threads.
 
-A killed driver's lease lasts 45 s, and nothing may shorten it. The tests that wait for that have harnesses of their own in
+A killed driver's lease lasts 10 s, and nothing may shorten it. The tests that wait for that have harnesses of their own in
 threads, which start with the first test of this folder; the tests that ask for their results come last.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.served.processes import harness, test_kills, test_outage
+from tests.served.processes import harness, test_kills, test_outage, test_two_controllers
 from tests.served.processes.harness import App, Harness
 
 HERE: Final = Path(__file__).parent
@@ -21,6 +21,7 @@ KILLS: Final = test_kills.Plan(mirrors=10, rounds=1000, kills=8, lives_s=(0.1, 0
 SCENARIOS: Final[dict[str, Callable[[Path], Any]]] = {
     "kills": lambda folder: test_kills.run(folder, KILLS),
     "outage": test_outage.run,
+    "two_controllers": test_two_controllers.run,
 }
 
 

@@ -1,5 +1,6 @@
 """The promises, judged from outside: by what the simulated Azure and the table show, with an auditor's own reading of both."""
 
+import base64
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -85,7 +86,7 @@ def judge(
     judged = harness.mirrors if mirrors is None else mirrors
     for mirror in judged:
         faults += placed(mirror, found, last.get(mirror.name, "A"))
-        faults += chained(mirror, found)
+        faults += chained(mirror, found, harness.scale.settings.get("VIP_AUDIT_KEY", ""))
     faults += written(judged, found, kills)
     faults += healthy(harness)
     return faults
@@ -128,10 +129,10 @@ def placed(mirror: FleetMirror, found: Found, side: str) -> Iterator[str]:
         yield f"I1 {mirror.name}: a swap is left unfinished"
 
 
-def chained(mirror: FleetMirror, found: Found) -> Iterator[str]:
+def chained(mirror: FleetMirror, found: Found, audit_key: str) -> Iterator[str]:
     """I8: no gap, each hash covers the one before, the head names the last; and no operation is completed twice."""
     rows = found.rows.get(mirror.name, [])
-    if wrong := chain.check(reversed(rows)).fault:
+    if wrong := chain.check(reversed(rows), chain.keys(base64.b64decode(audit_key))).fault:
         yield f"I8 {mirror.name}: {wrong}"
     head = found.heads.get(mirror.name)
     end = (rows[-1]["Seq"], rows[-1]["Hash"]) if rows else (0, chain.FIRST_PREVIOUS)
