@@ -443,7 +443,11 @@ class _Judge:
                 moved = self._etag_moved(trace, nic, commit.at)
                 driven = [c for c in trace.commits if c.after.mirror == before.mirror and commit.at <= c.at <= completed.at]
                 unread = any(nic in c.unread for c in driven) or nic in trace.gone or trace.looks.get(nic, frozenset()) is None
-                if not written and not moved and not unread and nic in {n.name for n in self.harness.cloud.nics.values()}:
+                # After its head was lost, a request may take over from itself: it knows how each of its own writes ended.
+                earlier = [p for p in self.journal.puts if p.nic == nic and p.sent < commit.at]
+                own = bool(earlier) and all(p.trace is trace and p.status is not None for p in earlier)
+                there = nic in {n.name for n in self.harness.cloud.nics.values()}
+                if not written and not moved and not unread and not own and there:
                     yield f"I2 trace {trace.number} completed a swap taken over without a rewrite of {nic}"
 
     def _etag_moved(self, trace: Trace, nic: str, since: float) -> bool:
@@ -681,7 +685,10 @@ class _Judge:
                 denied = any(trace.denied_reads for trace in self.journal.traces if trace.node is commit.trace.node)
                 if ready and trapped and not denied:
                     yield f"I9 {name} says ready, where the VIP may not be attached"
-                if ("is frozen" in detail and ended) or ("in state Failed" in detail and seen != "Failed"):
+                # A process that was paused tells what it saw before.
+                if ("is frozen" in detail and ended) or (
+                    "in state Failed" in detail and (not looks or looks[-1].state != "Failed")
+                ):
                     yield f"I9 {name} says {detail[:80]}, which was not so"
 
     def lists(self) -> Iterator[str]:
