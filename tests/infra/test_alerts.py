@@ -190,7 +190,7 @@ async def defect(harness: Harness, node: Node) -> None:
 
 FIRES: Final[dict[Story, set[str]]] = {
     good_day: set(),
-    failed_swap: {"swap-failed", "decision-stuck", "attention"},
+    failed_swap: {"not-ready", "swap-failed", "decision-stuck", "attention"},
     slow_swap: {"decision-stuck"},
     denied_right: {"not-ready", "rights-missing", "decision-stuck", "attention"},
     forgotten_freeze: {"not-ready", "attention"},
