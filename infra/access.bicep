@@ -4,7 +4,7 @@ targetScope = 'subscription'
 @description('Object id of the controller\'s identity.')
 param principalId string
 
-@description('What infra/access.py wrote: [{"id": resource id, "role": "mirror-vip-nic", "mirror-vip-join" or "mirror-vip-address"}].')
+@description('What infra/access.py wrote: [{"id": resource id, "role": "mirror-vip-nic", "mirror-vip-join" or "mirror-vip-address", "why": for people}].')
 param grants array
 
 @description('Allow the one-call preview too (strategy atomic).')
@@ -13,7 +13,7 @@ param atomic bool = false
 var subscriptions = union(map(grants, item => toLower(split(item.id, '/')[2])), [])
 
 module roles 'modules/roles.bicep' = [for id in subscriptions: {
-  name: 'mirror-vip-roles'
+  name: 'mirror-vip-roles-${deployment().location}' // a name belongs to the region that it was first deployed from
   scope: subscription(id)
   params: {
     atomic: atomic

@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("the document is over 32 kB: set mirrorsPath to mirrors.json, and make package ARGS='--mirrors infra/mirrors.json'")
     if not options.check_only:
         options.out.write_text(
-            json.dumps([{"id": one.id, "role": one.role} for one in grants], indent=2) + "\n", encoding="utf-8"
+            json.dumps([{"id": one.id, "role": one.role, "why": one.why} for one in grants], indent=2) + "\n", encoding="utf-8"
         )
         print(f"{len(grants)} grants in {options.out}")
     return 0

@@ -71,13 +71,28 @@ class Azure:
     def output(self, name: str) -> str:
         """An output of the deployment of main.bicep."""
         if not self._outputs:
+            self._outputs = self._found_outputs()
+        if name not in self._outputs:
+            raise Failure(f"no deployment of {self.resource_group} has the output {name}; deploy infra/main.bicep first")
+        return self._outputs[name]
+
+    def _found_outputs(self) -> dict[str, str]:
+        """Of the deployment `main`; azd names its own otherwise, so without it of the newest that has our outputs."""
+        try:
             found = self.az(
                 "deployment", "group", "show", "-g", self.resource_group, "-n", "main", "--query", "properties.outputs"
             )
-            self._outputs = {key.upper(): str(one["value"]) for key, one in (found or {}).items()}
-        if name not in self._outputs:
-            raise Failure(f"the deployment 'main' of {self.resource_group} has no output {name}; deploy infra/main.bicep first")
-        return self._outputs[name]
+        except Failure as fault:
+            if "DeploymentNotFound" not in str(fault):
+                raise
+            listed = self.az("deployment", "group", "list", "-g", self.resource_group, "--query", "[].properties") or ()
+            ours = [
+                one
+                for one in listed
+                if one["provisioningState"] == "Succeeded" and "MIRROR_VIP_SITE_ID" in map(str.upper, one.get("outputs") or ())
+            ]
+            found = max(ours, key=lambda one: str(one["timestamp"]))["outputs"] if ours else None
+        return {key.upper(): str(one["value"]) for key, one in (found or {}).items()}
 
     def arm(self) -> str:
         """The endpoint of Resource Manager, of the cloud that az is set to."""

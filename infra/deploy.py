@@ -128,11 +128,11 @@ def roll(azure: Azure, name: str) -> None:
 
 def next_steps(url: str, document: Mapping[str, Any]) -> str:
     """The dry runs that show whether the rights suffice; they change nothing."""
-    rows = ["Dry runs, with a function key in the variable KEY; every check must say ok: true:"]
+    rows = ['Dry runs, with KEY="x-functions-key: ..."; every check must say ok: true:']
     for mirror, one in document.get("mirrors", {}).items():
         for member in one["members"]:
             body = json.dumps({"to": member, "reason": "first look", "operator": "me", "dry_run": True})
-            rows.append(f"curl -sS -H \"x-functions-key: $KEY\" {url}/mirrors/{mirror}/moves -d '{body}'")
+            rows.append(f"curl -sS -H \"$KEY\" {url}/mirrors/{mirror}/moves -d '{body}'")
     return "\n".join(rows)
 
 

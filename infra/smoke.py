@@ -65,7 +65,7 @@ QUESTIONS: Final[tuple[tuple[str, str, Callable[[Azure], str]], ...]] = (
     ("key references", "all Resolved", _references),
     ("instances that wait", "http 2, function:reconcile_timer 2 (lean: none)", _ready),
     ("rights are those of access.json and four data roles", "the same counts", _roles),
-    ("the timer runs", "119 to 121 passes in the last hour", _query(_PASSES)),
+    ("the timer runs", "119 to 121 passes, an hour after step 5", _query(_PASSES)),
     ("instances at work", "four names with zones", _query(_INSTANCES)),
     ("nothing is denied", "0", _query(_DENIED)),
 )  # fmt: skip

@@ -78,7 +78,11 @@ def scoped(scope: Scope, cloud: str) -> Mapping[str, Callable[..., Any]]:
             return Scope("subscription", f"/subscriptions/{names[0]}")
         return {"id": f"/subscriptions/{scope.subscription}", "subscriptionId": scope.subscription}
 
+    def deployment() -> Any:
+        return {"name": "main", **({"location": "westeurope"} if scope.kind == "subscription" else {})}
+
     return {
+        "deployment": deployment,
         "environment": lambda: {"name": cloud, "suffixes": {"storage": CLOUDS[cloud]}},
         "resourceGroup": resource_group,
         "resourceId": lambda kind, name: f"{scope.id}/providers/{kind}/{name}",

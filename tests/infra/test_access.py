@@ -59,6 +59,7 @@ def test_list_is_what_bicep_is_given(fakes: Fakes, document: Path) -> None:
         ("/publicIPAddresses/p", rights.JOIN),
         ("/loadBalancers/l", rights.JOIN),
     }
+    assert all(one["why"] for one in json.loads(out.read_text()))
     assert "loadBalancers/backendAddressPools/join/action for the NIC of PROD, MIRRORA" in fakes.printed()
 
 
@@ -99,17 +100,35 @@ def test_sample_document_can_be_deployed(name: str) -> None:
     assert mirrors.read(FOLDER / name)["mirrors"]
 
 
-def test_azd_gets_the_same_parameters(tmp_path: Path, document: Path) -> None:
+def test_azd_gets_the_same_parameters(tmp_path: Path, document: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file that azd reads has both documents, and names that main.bicep has; azure.yaml runs our own scripts."""
     (tmp_path / "access.json").write_text("[]")
 
-    assert azd.main(tmp_path) == 0
+    monkeypatch.setenv("MIRROR_VIP_PROFILE", "lean")
+    monkeypatch.setenv("MIRROR_VIP_ALERT_EMAILS", "a@example.org b@example.org")
+    monkeypatch.setenv("MIRROR_VIP_DEPLOY_ACCESS", "false")
+
+    assert azd.main([], tmp_path) == 0
 
     given = json.loads((tmp_path / "main.parameters.json").read_text())["parameters"]
     declared = [line.split()[1] for line in (FOLDER / "main.bicep").read_text().splitlines() if line.startswith("param ")]
     assert set(given) <= set(declared)
+    chosen = [given[name]["value"] for name in ("profile", "alertEmails", "deployAccess")]
+    assert chosen == ["lean", ["a@example.org", "b@example.org"], False]
+    assert set(azd.chosen({})) == set()
     hooks = yaml.safe_load((FOLDER.parent / "azure.yaml").read_text())["hooks"]
     for hook in hooks.values():
         for module in [word for word in hook["posix"]["run"].split() if word.startswith("infra.")]:
             assert (FOLDER / f"{module.removeprefix('infra.')}.py").exists()
     assert shutil.which("make")
+
+
+def test_azd_prints_its_help_and_writes_nothing(tmp_path: Path, document: Path) -> None:
+    """A question is no run."""
+    (tmp_path / "access.json").write_text("[]")
+
+    with pytest.raises(SystemExit) as left:
+        azd.main(["--help"], tmp_path)
+
+    assert left.value.code == 0
+    assert not (tmp_path / "main.parameters.json").exists()

@@ -83,6 +83,13 @@ PLANTS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
     ("outside of the dialect", "main.bicep", "var token", "import 'az@1.0.0'\nvar token", "main.bicep"),
     ("parameter without description", "main.bicep", "@description('Instances at most.')\n", "", "no description"),
     ("assignment without its scope", "modules/grant.bicep", "  scope: nic\n", "", "whole resource group"),
+    (
+        "location of a group's deployment",
+        "main.bicep",
+        "name: 'rights-${token}'",
+        "name: 'rights-${deployment().location}'",
+        "location",
+    ),
     ("another role", "access.bicep", "role: item.role", "role: 'mirror-vip-nic'", "access.bicep: the assignments"),
     ("grant on a whole group", "modules/storage.bicep", "  scope: host\n", "", "whole resource group"),
     ("wrong built-in role", "modules/storage.bicep", "0a9a7e1f", "0a9a7e1e", "is no role that we know"),
@@ -204,6 +211,12 @@ def test_settings_are_what_the_app_reads() -> None:
     assert found["VIP_AUDIT_KEY"].endswith(f"secrets/{mirrors.AUDIT_SECRET})")
     assert rules.settings_of(deployed("usgov"))["VIP_CLOUD"] == "usgov"
     assert "VIP_AUDIT_KEY" not in rules.settings_of(deployed("lean"))
+
+
+def test_roles_may_be_deployed_from_two_regions() -> None:
+    """Azure ties the name of a deployment at a subscription to its region, and refuses it from another one."""
+    assert "name: 'mirror-vip-roles-${deployment().location}'" in (FOLDER / "access.bicep").read_text()
+    assert deployed("standard").faults == []
 
 
 def test_rights_are_exactly_those_listed() -> None:
