@@ -87,7 +87,8 @@ def _uv() -> str:
 def _install(lock: Path, target: Path, python_version: str) -> None:
     where = ["--target", str(target), "--python-version", python_version, "--python-platform", PLATFORM]
     strict = ["--only-binary", ":all:", "--require-hashes", "--no-deps"]
-    command = [_uv(), "pip", "install", "--quiet", "--link-mode", "copy", *where, *strict, "-r", str(lock)]
+    # The system's certificates, as pip uses them: a company's proxy may sign with its own.
+    command = [_uv(), "pip", "install", "--quiet", "--system-certs", "--link-mode", "copy", *where, *strict, "-r", str(lock)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise PackageError(f"the locked packages could not be installed:\n{done.stderr.strip()}")

@@ -406,6 +406,36 @@ def test_windows_has_its_own_place_for_the_configuration(tmp_path: pathlib.Path)
     assert exit_of(iris) == 0
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mirrora-1",
+        "mirrora-1 ; the first",
+        "mirrora-1\t;the first",
+        "mirrora-1 ; the = first ; and only",
+        "mirrora-1;x",
+        "mirrora-1; x",
+        "a\tb ;",
+        "; none",
+        ";none",
+        ";",
+    ],
+)
+@pytest.mark.parametrize("name", ["key_id", "proxy", "log_file", "member", "primary_check"])
+def test_comment_after_a_value_ends_as_for_the_agent(tmp_path: pathlib.Path, name: str, text: str) -> None:
+    """A blank and a semicolon begin a comment, but not in member and primary_check: both readers take the same value."""
+    iris = make_iris(tmp_path)
+    path = tmp_path / "agent.ini"
+    kept = [line for line in INI.splitlines() if not line.lower().startswith(f"{name} ")]
+    path.write_text("\n".join([*kept, f"{name} = {text}", ""]))
+    settings, agent = Variable(), load_agent()
+    agent.Settings = dict
+
+    iris.call("Settings^ZVIP", settings)
+
+    assert settings[name,] == agent.load_settings(str(path), "")[name]
+
+
 def test_setup_makes_a_client_that_verifies(tmp_path: pathlib.Path) -> None:
     """ca_file, or the system's certificates, and the peer is always verified; a second run changes what is there."""
     iris = make_iris(tmp_path)

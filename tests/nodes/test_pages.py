@@ -7,14 +7,14 @@ from typing import Final
 
 import pytest
 
-from tests.nodes.azure import CONTROLLER, ROOT, VIP, Azure, Member
+from tests.nodes.azure import CONTROLLER, FILES, ROOT, VIP, Azure, Member
 from tests.nodes.conftest import Packages, skip
 
 PAGE: Final = (ROOT / "docs" / "nodes.md").read_text(encoding="utf-8")
 UNVERIFIED: Final = (ROOT / "docs" / "unverified.md").read_text(encoding="utf-8")
 
 # Programs that nobody here has; the lines stand in docs/unverified.md.
-CANNOT_RUN: Final = ("netplan ", "restorecon ", "netsh ", "Find-NetRoute ")
+CANNOT_RUN: Final = ("netplan ", "nmcli ", "restorecon ", "netsh ", "Find-NetRoute ")
 
 STAND_INS: Final = {
     # Both managers are real. Debian's rpm wants a word, and the database of the member knows no other packages.
@@ -23,6 +23,7 @@ STAND_INS: Final = {
     "/etc/systemd/system/nm-cloud-setup.timer": "[Timer]\nOnBootSec=1h\n[Install]\nWantedBy=timers.target\n",
     "/etc/sysconfig/network/ifcfg-eth0": "CLOUD_NETCONFIG_MANAGE='yes'\n",
     "/etc/default/README": "",
+    "/usr/bin/iris": FILES["/usr/local/bin/iris"],
 }
 
 
@@ -36,7 +37,8 @@ def lines(heading: str) -> list[str]:
 
 def all_lines() -> list[str]:
     """Return every line of every block that is meant for a shell."""
-    return [line for block in re.findall(r"```(?:sh|powershell)\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+    blocks = re.findall(r"```(?:sh|powershell)\n(.*?)```", PAGE, re.DOTALL)
+    return [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
 
 
 WAYS: Final = {
