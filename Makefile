@@ -15,7 +15,7 @@ AZ := .venv-az/.installed
 TYPED := $(wildcard vipcore function_app.py simulator serve demo bench infra trail tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve simulator test test-waiting test-others test-fast fast-swap fast-others interop soak bench packages package smoke check format lock clean
+.PHONY: help setup demo serve simulator test test-agent test-served test-vipcore test-others test-fast fast-swap fast-others interop soak bench packages package smoke check format lock clean
 
 help:
 	@echo 'make demo       one failover, start to end, on this machine: simulated Azure, real Table service, real agent'
@@ -48,18 +48,23 @@ ROOMS = $(patsubst %/,%,$(foreach folder,tests/vipcore tests tests/served,$(wild
 
 test: $(VENV) $(NODE)
 	$(if $(ROOM),$(if $(ROOMS),,$(error No tests for ROOM=$(ROOM). Name a folder of tests/vipcore, tests or tests/served)))
-	$(if $(ROOM)$(ARGS),$(SUITE) $(if $(ROOM),$(firstword $(ROOMS))) $(ARGS),@$(SIDE_BY_SIDE) test-waiting test-others)
+	$(if $(ROOM)$(ARGS),$(SUITE) $(if $(ROOM),$(firstword $(ROOMS))) $(ARGS),@$(SIDE_BY_SIDE) test-served test-others test-vipcore test-agent)
 
 SUITE := $(PY) -m pytest -m 'not interop and not soak'
 # A make before 4.0 cannot keep the outputs apart.
-SIDE_BY_SIDE = $(MAKE) -j2 --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+SIDE_BY_SIDE = $(MAKE) -j4 --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-# The tests of agents and of served apps mostly wait; the others compute.
-test-waiting:
-	@$(SUITE) tests/agent tests/served
+# The tests of agents and of served apps mostly wait; the others compute. Four lanes keep two cores busy.
+APART := tests/agent/ tests/nodes/ tests/infra/ tests/served/ tests/vipcore/
+
+test-agent:
+	@$(SUITE) tests/agent tests/nodes tests/infra
+
+test-served test-vipcore: test-%:
+	@$(SUITE) tests/$*
 
 test-others:
-	@$(SUITE) $(filter-out tests/agent/ tests/served/ tests/interop/ tests/__pycache__/,$(wildcard tests/*/))
+	@$(SUITE) $(filter-out $(APART) tests/interop/ tests/__pycache__/,$(wildcard tests/*/))
 
 test-fast: $(VENV)
 	@$(SIDE_BY_SIDE) fast-swap fast-others
