@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from simulator import worlds
 from simulator.worlds import FleetMirror
 from tests.served.processes import harness, judge
 from tests.served.processes.agents import SUPERSEDED, Agent, Ended
@@ -26,6 +27,9 @@ IDENTITIES: Final = {
     "second": "22222222-2222-4222-8222-222222222222",
 }
 LATENCY_S: Final = 1.0
+CUT_OFF: Final = 2
+SLOW_S: Final = 5.0
+"""The operation that the first controller is killed in: however busy the machine is, its second write is not sent before."""
 WITHIN_S: Final = 60.0
 SECONDS: Final = 10.0
 """Of a swap without takeover: two operations of a second each, and room for a busy machine."""
@@ -57,7 +61,9 @@ def run(folder: Path) -> Result:
     """Play it, and look at the end."""
     result = Result()
     settings = {"VIP_AUDIT_KEY": AUDIT_KEY}
-    scale = harness.Scale(mirrors=4, seed=harness.seed(), switches={"latency": f"fixed:{LATENCY_S}"}, settings=settings)
+    slow = {worlds.fleet_mirror(CUT_OFF).nic_a: f"fixed:{SLOW_S}"}
+    switches = {"latency": f"fixed:{LATENCY_S}", "latency_of": slow}
+    scale = harness.Scale(mirrors=4, seed=harness.seed(), switches=switches, settings=settings)
     with contextlib.ExitStack() as stack:
         stand = stack.enter_context(harness.standing(folder, scale))
         apps = [stand.app(f"app-{name}", AZURE_CLIENT_ID=client_id) for name, client_id in IDENTITIES.items()]
@@ -163,7 +169,7 @@ def test_second_controller_overtakes_the_first_one_s_swap(background: Callable[[
 def test_second_controller_finishes_what_the_first_one_began(background: Callable[[str], Result]) -> None:
     """The first is killed in the middle of a swap: the second goes on when the lease has run out; the agent ends with 0. (I4)"""
     result = background("two_controllers")
-    mirror = result.mirrors[2]
+    mirror = result.mirrors[CUT_OFF]
     resumed = result.found.events(mirror.name, "swap.resumed")
 
     assert result.ended[mirror.name, "B"].code == 0
