@@ -149,7 +149,7 @@ for _name, _route in _ROUTES.items():
 
 
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-async def get_health(req: func.HttpRequest) -> func.HttpResponse:  # the binding's name
+async def get_health(req: func.HttpRequest) -> func.HttpResponse:
     """Whether the app is configured, and its clock right; tells nothing else."""
     correlation_id, code, health = str(uuid.uuid4()), 503 if _CONFIG.fatal else 200, _CONFIG.status
     if health == "ok" and _timer.cache_info().currsize and _timer().controller.clock.is_off:

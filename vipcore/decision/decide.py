@@ -107,9 +107,13 @@ async def _hold_permits(controller: Controller, request: Request) -> None:
 
 async def _granted(held: asyncio.Task[None] | None, head: Head, reads: Reads) -> None:
     """Wait for permits that were free when this was judged. Raises HeadChanged where others took them: wait first, then read."""
-    if held and not (await asyncio.wait([held], timeout=_OTHERS_S))[0]:
+    if held is None:
+        return
+    await asyncio.wait([held], timeout=_OTHERS_S)
+    if not held.done():
         reads.forget_nics()
         raise HeadChanged(head)
+    held.result()
 
 
 async def _end(early: asyncio.Task[None] | None, held: asyncio.Task[None] | None) -> None:

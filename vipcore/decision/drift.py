@@ -2,8 +2,8 @@
 
 An unfinished swap is finished; a VIP on no NIC is attached to desired; a VIP on another known member without a claim is reported
 and left, unless the status pages say that desired is primary. A repair that may not begin has a row that says why, once per
-reason. While late writes of a driver that died are expected, a placement
-that one of them explains is an unfinished swap, never drift. A freeze stops all but that.
+reason. While late writes of a driver that died are expected, a placement that one of them explains is an unfinished swap, never
+drift. A freeze stops all but that.
 """
 
 from dataclasses import replace
@@ -57,9 +57,8 @@ async def check_drift(
     lost = seen.state is Seen.UNPLACED or seen.members == (desired,)
     may_repair = not frozen and seen.state is not Seen.FOREIGN
     if not may_repair or not (lost or await _pages_agree(controller, mirror, desired)):
-        await _report(
-            controller, head, observed, caller, f"{sentence} The mirror is frozen: it is left so." if frozen else sentence
-        )
+        said = f"{sentence} The mirror is frozen: it is left so." if frozen else sentence
+        await _report(controller, head, observed, caller, said)
         return False
     try:
         await check_first(controller, request, head, observed)
@@ -108,7 +107,6 @@ async def _report(
         sentence = f"{sentence} It is not repaired ({refusal.code})." if refusal.status == 503 else told
     if sentence is not None and head.drift == sentence:
         return
-
     if head.drift != sentence:
         await controller.ledger.put_work_item(head.mirror)
 

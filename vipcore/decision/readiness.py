@@ -1,8 +1,9 @@
 """Readiness: if IRIS made this member primary now, would its claim be carried out?
 
 Two kinds of obstacles. What head and settings tell is judged whenever somebody asks, so it is never out of date: a freeze,
-flapping, no usable key (`standing`). What only Azure tells needs reads: the NIC, and the preflight (`look`). The last look is
-kept in the head with its time (`ledger/readiness.py`), so that a list of all mirrors reads no NIC.
+flapping, no usable key, a last try that somebody must mend (`standing`). What only Azure tells needs reads: the NIC, and the
+preflight (`look`). The last look is kept in the head with its time (`ledger/readiness.py`), so that a list of all mirrors reads no
+NIC.
 
 Invariants: a row `readiness.changed` says what was seen, never a guess: what could not be looked at is null, changes nothing and
 has no row (I9). A commit of readiness changes nothing else in the head, and none is made while somebody drives or after a
