@@ -2,7 +2,7 @@
 
 Two kinds of obstacles. What head and settings tell is judged whenever somebody asks, so it is never out of date: a freeze,
 flapping, no usable key, a last try that somebody must mend (`standing`). What only Azure tells needs reads: the NIC, and the
-preflight (`look`). The last look is kept in the head with its time (`ledger/readiness.py`), so that a list of all mirrors reads no
+preflight (`look`). The last look is kept in the head with its time (`ledger/readiness.py`), so that a list of mirrors reads no
 NIC.
 
 Invariants: a row `readiness.changed` says what was seen, never a guess: what could not be looked at is null, changes nothing and

@@ -8,10 +8,12 @@ import pytest
 from simulator import worlds
 from simulator.core.switches import Switches
 from simulator.state.world import WorldPublicIp
-from tests.promises.harness import Harness
+from tests.promises.harness import SUB, Harness
 from tests.promises.helpers import NIC_B, assert_kept, events, paged_document, puts, refused, virtual
 from tests.vipcore.decision.denials import DENIED
 from tests.vipcore.effects import GET, PUT, watched
+from vipcore.arm.rate_limit import WINDOW_S
+from vipcore.ledger.port import Granted
 from vipcore.model import Page
 
 
@@ -117,3 +119,19 @@ async def test_a_claim_that_got_its_permits_and_is_refused_gives_them_back() -> 
 
     assert refusal.code == "azure-failed"
     assert writes.reserved == 197
+
+
+@virtual
+async def test_nothing_is_decided_before_its_writes_fit_beside_those_of_other_instances() -> None:
+    """Where others have granted all writes of the five minutes, a claim waits untouched, and is carried out later."""
+    harness = Harness()
+    node, unix_s = harness.node("n1"), int(harness.now().timestamp())
+    harness.ledger.granted[SUB] = Granted({"another": {unix_s: 999}}, "etag")
+
+    refusal = await refused(node.claim("MIRRORB", deadline_s=30.0))
+
+    assert refusal.code == "azure-throttled"
+    assert ("claim.accepted" in await events(harness), puts(harness)) == (False, [])
+    await asyncio.sleep(WINDOW_S)
+    assert (await node.claim("MIRRORB")).outcome == "moved"
+    assert list(harness.ledger.granted[SUB].by_instance) == ["n1"]
