@@ -14,6 +14,13 @@ def drop(harness: Harness, name: str) -> None:
     harness.cloud.stranger(harness.cloud.nic_named(name), "drops-config")
 
 
+def failed(harness: Harness, name: str) -> None:
+    """The last operation on that NIC failed, whoever began it."""
+    nic_there = harness.cloud.nic_named(name)
+    nic_there.state = "Failed"
+    nic_there.bodies.clear()
+
+
 async def by_hand(harness: Harness, to: str) -> None:
     """Somebody moves the VIP to that NIC with a tool of their own."""
     drop(harness, NIC_A if to == NIC_B else NIC_B)

@@ -10,11 +10,11 @@ from simulator.core.faults import Answer, Ends, Hangs, Match, Status
 from simulator.core.switches import Denial
 from tests.promises.harness import Fate, Harness, Node
 from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, cured, puts, refused, switch, timer, virtual
-from tests.vipcore.manual_changes import by_hand, drop
+from tests.vipcore.manual_changes import by_hand, drop, failed
 from vipcore.decision import readiness
 from vipcore.entry import status
 from vipcore.ledger.audit import Row
-from vipcore.ledger.head import Head
+from vipcore.ledger.head import Failure, Head, Swap
 
 READ_B = Match(method="GET", kind="nic", name=NIC_B)
 
@@ -33,13 +33,6 @@ async def listed(node: Node) -> dict[str, Any]:
     """What `GET /mirrors` tells of PROD."""
     found: dict[str, Any] = (await status.mirrors(node.controller))["mirrors"][0]
     return found
-
-
-def failed(harness: Harness, name: str) -> None:
-    """The last operation on that NIC failed."""
-    nic = harness.cloud.nic_named(name)
-    nic.state = "Failed"
-    nic.bodies.clear()
 
 
 @virtual
@@ -323,3 +316,24 @@ async def test_a_preflight_that_stops_an_unfinished_swap_has_its_row_once() -> N
 def test_a_mirror_that_nobody_has_looked_at_has_no_placement() -> None:
     """Null, never empty. (I9)"""
     assert readiness.last_seen(Head(mirror="PROD")) is None
+
+
+@pytest.mark.parametrize(
+    ("operation_id", "code", "ready"),
+    [("now", "azure-denied", False), ("now", "busy", True), ("before", "azure-denied", True)],
+)
+@virtual
+async def test_only_a_last_try_that_somebody_must_mend_counts(operation_id: str, code: str, ready: bool) -> None:
+    """What passes by itself says nothing of the next claim, and nor does how an earlier swap ended."""
+    harness = Harness()
+    node = harness.node("n1")
+    await node.claim("MIRRORB")
+    await node.tick()
+    head = await harness.head()
+    swap = Swap(operation_id="now", from_member="MIRRORA", started_at=node.now(), actor="key:a", begun=True)
+
+    head = replace(head, swap=swap, failure=Failure(operation_id, code, "why"))
+
+    verdict = readiness.verdict(node.controller, head, "MIRRORB", node.now())
+    assert verdict.ready is ready
+    assert readiness.verdict(node.controller, head, "MIRRORA", node.now()).ready is True

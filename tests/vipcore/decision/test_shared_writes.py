@@ -11,7 +11,7 @@ from tests.promises.ledger import MemoryLedger
 from tests.vipcore.arm.clock import in_time, now
 from vipcore.arm.rate_limit import WINDOW_S, RateLimit
 from vipcore.decision.shared_writes import GRAIN_S, SharedWrites
-from vipcore.errors import CommitUnknown, Unreachable
+from vipcore.errors import CommitUnknown, Stale, Unreachable
 from vipcore.instants import Instant
 from vipcore.ledger.port import Granted
 
@@ -169,5 +169,36 @@ def test_a_lost_answer_is_settled_by_the_next_read() -> None:
         ledger = Lossy()
         assert await Instance("a", ledger).swap()
         assert sum((await ledger.load_granted(SUB)).by_instance["a"].values()) == 2
+
+    in_time(story)
+
+
+@pytest.mark.parametrize("at_s", [0.0, 1.0, 2.5, 4.9])
+def test_another_s_writes_count_until_azure_has_forgotten_them(at_s: float) -> None:
+    """Times in the row are rounded up: whenever writes were sent, they are counted for all of their five minutes."""
+
+    async def story() -> None:
+        ledger = Slow()
+        other, ours = Instance("other", ledger), Instance("ours", ledger)
+        await asyncio.sleep(at_s)
+        for _ in range(5):
+            assert await other.swap()
+        other.send(10)
+        await other.shared.fit(SUB, other.limit)
+        await asyncio.sleep(WINDOW_S - 3.0)
+        assert not await ours.swap()
+
+    in_time(story)
+
+
+def test_a_row_that_others_always_replace_lets_nothing_begin() -> None:
+    """Who never gets to write down what it has granted has not told the others: it waits."""
+
+    class Contested(MemoryLedger):
+        async def save_granted(self, subscription: str, granted: Granted) -> None:
+            raise Stale(subscription)
+
+    async def story() -> None:
+        assert not await Instance("a", Contested()).swap()
 
     in_time(story)

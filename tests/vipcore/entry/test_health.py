@@ -12,7 +12,7 @@ from simulator.core.faults import Answer, Match
 from simulator.core.switches import Denial
 from tests.promises.harness import START, Harness, Node
 from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, refused, switch, timer, virtual
-from tests.vipcore.manual_changes import by_hand, drop
+from tests.vipcore.manual_changes import by_hand, drop, failed
 from vipcore.entry import health, text
 from vipcore.entry.bodies import Text
 from vipcore.entry.text import Form
@@ -51,8 +51,7 @@ async def on_no_nic(harness: Harness, node: Node) -> None:
 
 async def failed_nic(harness: Harness, node: Node) -> None:
     """The last operation on a NIC failed."""
-    harness.cloud.nic_named(NIC_A).state = "Failed"
-    harness.cloud.nic_named(NIC_A).bodies.clear()
+    failed(harness, NIC_A)
 
 
 async def missing_right(harness: Harness, node: Node) -> None:

@@ -14,7 +14,7 @@ from simulator.core.switches import Denial
 from tests.promises.harness import Harness, Node
 from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, document, refused, switch, virtual
 from tests.vipcore.decision.pages import N, P, paged
-from tests.vipcore.manual_changes import by_hand, drop
+from tests.vipcore.manual_changes import by_hand, drop, failed
 from vipcore.entry import freezes, text
 from vipcore.entry.bodies import Text
 from vipcore.entry.text import Form
@@ -309,3 +309,35 @@ async def test_a_member_that_the_vip_cannot_be_brought_to_is_not_called_ready() 
     await node.tick()
     await asyncio.sleep(60.0)
     assert "to MIRRORB (has it): yes" in " ".join(await shown(node))
+
+
+@virtual
+async def test_a_vip_on_no_nic_comes_before_everything_else() -> None:
+    """Where clients cannot connect is counted in the first line and shown first, whatever the mirror's name."""
+    found = document()
+    found["mirrors"]["ALSO"] = {
+        "members": {"A": {"nic": "none-a"}, "B": {"nic": "none-b"}},
+        "vips": [{"name": "v", "private_ip": "10.0.0.200"}],
+    }
+    harness = Harness(document=found)
+    node = harness.node("n1")
+    await node.freeze()
+    drop(harness, NIC_A)
+    await node.tick()
+
+    lines = lines_of(await text.mirrors(node.controller, AS_TEXT))
+
+    assert lines[0] == "Mirrors: 2, in need of somebody: 2 (VIP on no NIC: 1). It is 2026-01-01 00:00:00 UTC."
+    assert [line[:8] for line in lines if line.startswith("!")] == ["! PROD: ", "! ALSO: "]
+
+
+@virtual
+async def test_a_holder_whose_nic_is_failed_is_not_called_well() -> None:
+    """The first line says so, and the line that mends it stands whole on a line of its own."""
+    harness = Harness()
+    failed(harness, NIC_A)
+
+    lines = await shown(harness.node("n1"))
+
+    assert lines[0] == "PROD: MIRRORA has the VIP, but its NIC is FAILED in Azure: clients may not reach it."
+    assert any(f"(az network nic update -g rg -n {NIC_A})" in line for line in lines)
