@@ -185,7 +185,7 @@ def test_another_s_writes_count_until_azure_has_forgotten_them(at_s: float) -> N
             assert await other.swap()
         other.send(10)
         await other.shared.fit(SUB, other.limit)
-        await asyncio.sleep(WINDOW_S - 3.0)
+        await asyncio.sleep(WINDOW_S - 1.5)
         assert not await ours.swap()
 
     in_time(story)
