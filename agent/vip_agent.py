@@ -530,7 +530,7 @@ class PrimaryCheck:
             try:
                 os.killpg(self._process.pid, 9)
             except OSError:
-                pass
+                pass  # it has ended meanwhile, or is another user's (sudo): its answer is not waited for either way
 
     def _ask_page(self) -> tuple:
         from urllib.parse import urlsplit
@@ -840,7 +840,7 @@ def wake(sock) -> None:
     try:
         sock.shutdown(2)
     except OSError:
-        pass
+        pass  # never connected, or closed already: then nobody waits for it
 
 
 def describe(error: Exception) -> str:
