@@ -1391,7 +1391,8 @@ class Watch:
     def look(self) -> None:
         """Ask primary_check, the controller where it matters, and claim where the VIP is elsewhere."""
         try:
-            self._ready = prepare(self._options)
+            settings = load_settings(self._options.config, self._options.member)
+            self._ready = settings, load_key(settings.key_file), Log(settings.log_file)
             self._tell("configuration", "")
         except Stop as stop:
             self._tell("configuration", stop.detail + "; going on with the configuration of before")
