@@ -1310,6 +1310,9 @@ def command_keygen(options, _began: float) -> Stop:
         os.fchmod(descriptor, 0o600)
         os.write(descriptor, text.encode("ascii") + b"\n")
         os.fsync(descriptor)
+    except OSError as error:
+        os.unlink(path)  # it holds no key, and would keep the next run from making one
+        raise Stop(EXIT_USAGE, "configuration", "key_file %s cannot be written (%s)" % (path, error.strerror)) from error
     finally:
         os.close(descriptor)
     shown = {"key": text} if options.show else {}
