@@ -1670,7 +1670,7 @@ class Doctor:
         import glob
 
         unit = [path for pattern in TIMER_GLOBS for path in glob.glob(pattern % ("mirror-vip-address@%s.service" % vip))]
-        named = [path for path, line in config_lines(NETWORK_GLOBS) if vip in line and "50-cloud-init" not in path]
+        named = [path for path, line in config_lines(NETWORK_GLOBS) if has_address(line, vip) and "50-cloud-init" not in path]
         if unit or named:
             self._say("ok", "vip-at-boot", "%s by %s" % (vip, (unit or named)[0]))
         else:
@@ -1706,7 +1706,8 @@ class Doctor:
             self._say("ok", "vip-source", "no VIP is the source towards the other members, the controller or Azure")
 
     def _cloud_init(self) -> None:
-        listed = [line for path, line in config_lines(["/etc/netplan/50-cloud-init.yaml"]) for vip in self._vips if vip in line]
+        netplan = config_lines(["/etc/netplan/50-cloud-init.yaml"])
+        listed = [line for _, line in netplan if any(has_address(line, vip) for vip in self._vips)]
         files = list(config_lines(["/etc/cloud/cloud.cfg", "/etc/cloud/cloud.cfg.d/*.cfg"]))
         off = [
             line
@@ -1853,6 +1854,11 @@ def config_lines(patterns: list):
         for line in lines:
             if line.strip() and not line.lstrip().startswith(("#", ";")):
                 yield path, line
+
+
+def has_address(line: str, address: str) -> bool:
+    """Say whether the address stands in the line, and not as a part of a longer one: 10.0.0.25 is not in 10.0.0.254."""
+    return re.search(r"(?<![0-9A-Fa-f.:])%s(?![0-9A-Fa-f.:])" % re.escape(address), line) is not None
 
 
 def enabled(unit: str) -> bool:
