@@ -1749,18 +1749,29 @@ class Doctor:
 
 
 def readable_by(uid: int, path: str) -> bool:
-    """Say whether the file's owner, group and mode let the user read it."""
+    """Say whether owner, group and mode of the file, and of the folders above it, let the user read it."""
     import pwd
 
     try:
-        facts, known = os.stat(path), pwd.getpwuid(uid)
+        known = pwd.getpwuid(uid)
         groups = os.getgrouplist(known.pw_name, known.pw_gid)
+    except KeyError:  # a number without a name
+        groups = []
+
+    def lets(what: str, bit: int) -> bool:
+        facts = os.stat(what)
+        shift = 6 if facts.st_uid == uid else 3 if facts.st_gid in groups else 0
+        return bool(facts.st_mode >> shift & bit)
+
+    place = os.path.realpath(path)
+    try:
+        readable = lets(place, 4)
+        while readable and place != "/":
+            place = os.path.dirname(place)
+            readable = lets(place, 1)
     except OSError:
         return False
-    except KeyError:
-        groups = []
-    wanted = stat.S_IRUSR if facts.st_uid == uid else stat.S_IRGRP if facts.st_gid in groups else stat.S_IROTH
-    return bool(facts.st_mode & wanted)
+    return readable
 
 
 def connect_once(address: tuple, limit_s: float) -> str:

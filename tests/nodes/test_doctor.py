@@ -237,13 +237,14 @@ def test_another_address_by_cloud_init_is_none_of_our_business(subnet: Azure, no
     assert (found["fail"], found["warn"]) == (set(), set())
 
 
-def test_root_is_told_what_iris_cannot_read(node: Member) -> None:
-    """Run by root, doctor looks with the eyes of IRIS's user."""
-    node.sh(f"chown root:root {KEY}")
+@pytest.mark.parametrize("path", [KEY, "/etc/mirror-vip"], ids=["key", "folder"])
+def test_root_is_told_what_iris_cannot_read(node: Member, path: str) -> None:
+    """Run by root, doctor looks with the eyes of IRIS's user, at the folders above a file too."""
+    node.sh(f"chown root:root {path}")
     try:
         found = verdicts(node.agent("doctor", user="root"))
     finally:
-        node.sh(f"chgrp irisusr {KEY}")
+        node.sh(f"chgrp irisusr {path}")
 
     assert found["fail"] == {"user"}
 
