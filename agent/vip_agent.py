@@ -530,7 +530,7 @@ class PrimaryCheck:
             try:
                 os.killpg(self._process.pid, 9)
             except OSError:
-                pass
+                pass  # it has ended meanwhile, or is another user's (sudo): its answer is not waited for either way
 
     def _ask_page(self) -> tuple:
         from urllib.parse import urlsplit
@@ -840,7 +840,7 @@ def wake(sock) -> None:
     try:
         sock.shutdown(2)
     except OSError:
-        pass
+        pass  # never connected, or closed already: then nobody waits for it
 
 
 def describe(error: Exception) -> str:
@@ -1310,6 +1310,9 @@ def command_keygen(options, _began: float) -> Stop:
         os.fchmod(descriptor, 0o600)
         os.write(descriptor, text.encode("ascii") + b"\n")
         os.fsync(descriptor)
+    except OSError as error:
+        os.unlink(path)  # it holds no key, and would keep the next run from making one
+        raise Stop(EXIT_USAGE, "configuration", "key_file %s cannot be written (%s)" % (path, error.strerror)) from error
     finally:
         os.close(descriptor)
     shown = {"key": text} if options.show else {}
@@ -1391,7 +1394,8 @@ class Watch:
     def look(self) -> None:
         """Ask primary_check, the controller where it matters, and claim where the VIP is elsewhere."""
         try:
-            self._ready = prepare(self._options)
+            settings = load_settings(self._options.config, self._options.member)
+            self._ready = settings, load_key(settings.key_file), Log(settings.log_file)
             self._tell("configuration", "")
         except Stop as stop:
             self._tell("configuration", stop.detail + "; going on with the configuration of before")
@@ -1666,7 +1670,7 @@ class Doctor:
         import glob
 
         unit = [path for pattern in TIMER_GLOBS for path in glob.glob(pattern % ("mirror-vip-address@%s.service" % vip))]
-        named = [path for path, line in config_lines(NETWORK_GLOBS) if vip in line and "50-cloud-init" not in path]
+        named = [path for path, line in config_lines(NETWORK_GLOBS) if has_address(line, vip) and "50-cloud-init" not in path]
         if unit or named:
             self._say("ok", "vip-at-boot", "%s by %s" % (vip, (unit or named)[0]))
         else:
@@ -1702,7 +1706,8 @@ class Doctor:
             self._say("ok", "vip-source", "no VIP is the source towards the other members, the controller or Azure")
 
     def _cloud_init(self) -> None:
-        listed = [line for path, line in config_lines(["/etc/netplan/50-cloud-init.yaml"]) for vip in self._vips if vip in line]
+        netplan = config_lines(["/etc/netplan/50-cloud-init.yaml"])
+        listed = [line for _, line in netplan if any(has_address(line, vip) for vip in self._vips)]
         files = list(config_lines(["/etc/cloud/cloud.cfg", "/etc/cloud/cloud.cfg.d/*.cfg"]))
         off = [
             line
@@ -1744,18 +1749,29 @@ class Doctor:
 
 
 def readable_by(uid: int, path: str) -> bool:
-    """Say whether the file's owner, group and mode let the user read it."""
+    """Say whether owner, group and mode of the file, and of the folders above it, let the user read it."""
     import pwd
 
     try:
-        facts, known = os.stat(path), pwd.getpwuid(uid)
+        known = pwd.getpwuid(uid)
         groups = os.getgrouplist(known.pw_name, known.pw_gid)
+    except KeyError:  # a number without a name
+        groups = []
+
+    def lets(what: str, bit: int) -> bool:
+        facts = os.stat(what)
+        shift = 6 if facts.st_uid == uid else 3 if facts.st_gid in groups else 0
+        return bool(facts.st_mode >> shift & bit)
+
+    place = os.path.realpath(path)
+    try:
+        readable = lets(place, 4)
+        while readable and place != "/":
+            place = os.path.dirname(place)
+            readable = lets(place, 1)
     except OSError:
         return False
-    except KeyError:
-        groups = []
-    wanted = stat.S_IRUSR if facts.st_uid == uid else stat.S_IRGRP if facts.st_gid in groups else stat.S_IROTH
-    return bool(facts.st_mode & wanted)
+    return readable
 
 
 def connect_once(address: tuple, limit_s: float) -> str:
@@ -1849,6 +1865,11 @@ def config_lines(patterns: list):
         for line in lines:
             if line.strip() and not line.lstrip().startswith(("#", ";")):
                 yield path, line
+
+
+def has_address(line: str, address: str) -> bool:
+    """Say whether the address stands in the line, and not as a part of a longer one: 10.0.0.25 is not in 10.0.0.254."""
+    return re.search(r"(?<![0-9A-Fa-f.:])%s(?![0-9A-Fa-f.:])" % re.escape(address), line) is not None
 
 
 def enabled(unit: str) -> bool:

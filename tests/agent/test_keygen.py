@@ -3,6 +3,7 @@
 import base64
 import os
 import pathlib
+import resource
 
 import pytest
 
@@ -68,6 +69,15 @@ def test_key_whose_folder_is_missing_is_told(tmp_path: pathlib.Path) -> None:
     node.settings["key_file"] = "/nowhere/mirror.key"
 
     assert_usage(node.run("keygen"), "/nowhere/mirror.key")
+
+
+def test_key_that_cannot_be_written_leaves_no_file(bare: Node) -> None:
+    """A full disk: exit 2 and the path, and nothing that would keep the next run from making the key."""
+    full = bare.run("keygen", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)))
+
+    assert_usage(full, bare.settings["key_file"], "cannot be written")
+    assert not pathlib.Path(bare.settings["key_file"]).exists()
+    assert bare.run("keygen").code == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")

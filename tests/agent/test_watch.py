@@ -179,6 +179,21 @@ def test_new_key_is_used_without_a_restart(serve: Serve, tmp_path: pathlib.Path)
         controller.wait_for(len(controller.requests) + 2)
 
 
+def test_key_that_breaks_meanwhile_is_said_once(serve: Serve, tmp_path: pathlib.Path) -> None:
+    """Once in the journal, once in the log, and nothing says that the agent has stopped: it goes on."""
+    node = make_node(tmp_path, serve([planned("MIRRORB")]).url)
+    asked(node, 1)
+    with watching(node):
+        looked(node, 1)
+        pathlib.Path(node.settings["key_file"]).chmod(0o644)
+        eventually(lambda: "mode 0644" in said(node))
+        looked(node, (node.folder / "looks").read_text().count("x") + 5)
+
+    assert said(node).count("mode 0644") == 1
+    assert node.log.count("mode 0644") == 1
+    assert "agent.stopped" not in node.log
+
+
 def test_refused_claims_come_later_and_later(serve: Serve, tmp_path: pathlib.Path) -> None:
     """Where there are no status pages the controller refuses a watch claim: it is reported once, and not repeated at once."""
     controller = serve(lambda request: planned("MIRRORB") if request.body.get("dry_run") else problem(403, "key-not-for-member"))

@@ -112,6 +112,17 @@ def script(plant: str, mend: str) -> Fault:
     return done
 
 
+def both(first: Fault, second: Fault) -> Fault:
+    """Two things at once."""
+
+    @contextlib.contextmanager
+    def done(azure: Azure, node: Member) -> Iterator[None]:
+        with first(azure, node), second(azure, node):
+            yield
+
+    return done
+
+
 def controller(**changes: object) -> Fault:
     """What the controller says."""
 
@@ -159,6 +170,13 @@ FAULTS: dict[str, tuple[Fault, set[str]]] = {
     "a log that cannot be written": (script("chmod 0550 /var/log/mirror-vip", "chmod 0750 /var/log/mirror-vip"), {"LOG-FILE"}),
     "no address in the guest": (script(f"systemctl stop {UNIT}", f"systemctl start {UNIT}"), {"vip-address", "path-probe"}),
     "an address that the next boot forgets": (script(f"systemctl disable {UNIT}", f"systemctl enable {UNIT}"), {"VIP-AT-BOOT"}),
+    "an address at boot that only looks like the VIP": (
+        both(
+            script(f"systemctl disable {UNIT}", f"systemctl enable {UNIT}"),
+            file("/etc/network/interfaces", f"address 1{VIP}/24\n"),
+        ),
+        {"VIP-AT-BOOT"},
+    ),
     "the subnet's prefix on the NIC, first": (script(NIC_FIRST, NIC_AGAIN), {"vip-prefix", "vip-source", "VIP-INTERFACE"}),
     "the subnet's prefix on the NIC, second": (
         script(f"ip address add {VIP}/24 dev eth0", f"ip address del {VIP}/24 dev eth0"),
@@ -211,13 +229,22 @@ def test_switch_that_is_set_is_believed(subnet: Azure, node: Member, plant: tupl
     assert (found["fail"], found["warn"]) == (set(), set())
 
 
-def test_root_is_told_what_iris_cannot_read(node: Member) -> None:
-    """Run by root, doctor looks with the eyes of IRIS's user."""
-    node.sh(f"chown root:root {KEY}")
+def test_another_address_by_cloud_init_is_none_of_our_business(subnet: Azure, node: Member) -> None:
+    """The VIP is looked for as a whole address, not as a part of one."""
+    with file("/etc/netplan/50-cloud-init.yaml", f"addresses:\n- 1{VIP}/24\n")(subnet, node):
+        found = verdicts(node.agent("doctor"))
+
+    assert (found["fail"], found["warn"]) == (set(), set())
+
+
+@pytest.mark.parametrize("path", [KEY, "/etc/mirror-vip"], ids=["key", "folder"])
+def test_root_is_told_what_iris_cannot_read(node: Member, path: str) -> None:
+    """Run by root, doctor looks with the eyes of IRIS's user, at the folders above a file too."""
+    node.sh(f"chown root:root {path}")
     try:
         found = verdicts(node.agent("doctor", user="root"))
     finally:
-        node.sh(f"chgrp irisusr {KEY}")
+        node.sh(f"chgrp irisusr {path}")
 
     assert found["fail"] == {"user"}
 
