@@ -107,6 +107,30 @@ def test_references_are_waited_for(fakes: Fakes, document: Path) -> None:
     assert "VIP_AUDIT_KEY: AccessToKeyVaultDenied" in fakes.printed()
 
 
+@pytest.mark.parametrize(
+    ("key", "reply", "said"),
+    [
+        (("POST", f"{REFERENCES}/refresh"), (403, {"error": {"message": "no right"}}), "could not be refreshed: 403 no right"),
+        (("GET", REFERENCES), (403, {"error": {"message": "no right"}}), "could not be read: 403 no right"),
+        (("GET", REFERENCES), LOST, "GET 127.0.0.1: "),
+        (("GET", REFERENCES), (200, {"properties": {}}), "the app names no references"),
+    ],
+)
+def test_references_that_cannot_be_read_are_told(
+    fakes: Fakes, document: Path, key: tuple[str, str], reply: tuple[int, object], said: str
+) -> None:
+    """What Azure refuses is no app without references; what passes until the time is over is waited for."""
+    fakes.replies[key] = [reply]
+
+    assert made(fakes, document, wait="0") == 1
+
+    assert said in fakes.printed()
+
+    if key[0] == "GET":
+        fakes.replies[key] = [reply, RESOLVED]
+        assert made(fakes, document) == 0
+
+
 def test_rotation_makes_the_next_key_and_says_what_to_do(fakes: Fakes, document: Path) -> None:
     """The old key stays as it is; the new one is in the vault and in a file, and the three steps are printed."""
     made(fakes, document)
