@@ -75,6 +75,8 @@ def test_what_passes_is_tried_again(service: Fakes, zip_file: Path, document: Pa
         (("GET", "/api/deployments/id-7"), (200, {"status": -1}), "was cancelled"),
         (("GET", "/api/deployments/id-7"), (200, {"status": 5}), "was cancelled"),
         (("GET", "/api/deployments/id-7"), (200, {"status": 1}), "did not end in time"),
+        (("GET", "/api/deployments/id-7"), (401, {"error": {"message": "token over"}}), '(last seen: "401 token over")'),
+        (("GET", "/api/deployments/id-7"), LOST, '(last seen: "GET 127.0.0.1: '),
         (("GET", "/api/health"), (503, {"status": "misconfigured"}), "last seen: 503 misconfigured"),
         (("GET", "/api/health"), (200, {"status": "degraded"}), "last seen: 200 degraded"),
         (("GET", "/api/health"), LOST, "is not ok with version"),
