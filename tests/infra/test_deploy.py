@@ -1,12 +1,14 @@
 """infra/deploy.py against a small deployment service: every answer that the real one gives, and what is made of it."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from infra import deploy
+from infra.azure import Azure, Failure
 from tests.infra.fakes import LOST, SITE, Fakes
 
 VERSION: Final = "1.2.3"
@@ -53,6 +55,27 @@ def test_package_is_handed_over_and_waited_for(service: Fakes, zip_file: Path, d
     assert hashlib.sha256(DATA).hexdigest() in said
     assert "mirrors/PROD/moves" in said
     assert any("update-strategy" in command for command in service.commands())
+
+
+def test_region_without_rolling_updates_gets_the_package_too(service: Fakes, zip_file: Path, document: Path) -> None:
+    """What was deployed is served, so that step is a warning and no failure."""
+    path = service.az_log.parent / "answers.json"
+    refused = ("update-strategy set", {"fails": "not in this region"})
+    path.write_text(json.dumps([refused, *json.loads(path.read_text())]))
+
+    assert deployed(zip_file, document) == 0
+
+    said = service.printed()
+    assert "warning: no rolling updates here" in said
+    assert "mirrors/PROD/moves" in said
+
+
+def test_no_token_travels_in_the_clear(fakes: Fakes) -> None:
+    """An address that is neither https nor this machine is refused before a token is asked for."""
+    with pytest.raises(Failure, match=r"http://vault\.example/ is not https"):
+        Azure("rg-vip").ask("GET", "http://vault.example/", resource="https://vault.azure.net")
+
+    assert fakes.commands() == []
 
 
 @pytest.mark.parametrize("first", [(409, {"message": "another deployment"}), (429, None), (503, None), LOST], ids=str)
