@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from vipcore.instants import Instant
-from vipcore.model import Json
+from vipcore.model import Json, brief
 from vipcore.page import words
 from vipcore.page.words import State
 
@@ -110,7 +110,7 @@ def _line(one: Json, state: State, wrong: Sequence[str], primary: str, now: Inst
     return Line(
         name=name,
         state=state,
-        why=words.brief(why),
+        why=brief(why),
         holder=words.holder(one["placement"]),
         desired=one["desired"] or "",
         primary=primary,
