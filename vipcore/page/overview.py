@@ -67,7 +67,7 @@ def overview(
     states = {one["mirror"]: words.state(one, wrong.get(one["mirror"], ())) for one in listed}
     counts = {show: sum(_is(show, one, states[one["mirror"]]) for one in listed) for show in SHOWS}
     fit = [one for one in listed if _is(asked.show, one, states[one["mirror"]]) and _has(one, asked.text)]
-    fit.sort(key=lambda one: (states[one["mirror"]].rank, one["mirror"]))
+    fit.sort(key=lambda one: (_rank(one, states[one["mirror"]]), one["mirror"]))
     pages = max(1, -(-len(fit) // PAGE))
     asked = asked._replace(page=min(asked.page, pages))
     shown = fit[(asked.page - 1) * PAGE : asked.page * PAGE]
@@ -91,6 +91,12 @@ def _is(show: str, one: Json, state: State) -> bool:
             return bool(one.get("in_progress"))
         case _:
             return True
+
+
+def _rank(one: Json, state: State) -> int:
+    """How urgent the mirror is among others. A swap that is stuck weighs as much as a lost VIP where it has left the VIP so."""
+    lost = state is words.STUCK and (one["placement"] or {}).get("state") == "unplaced"
+    return words.UNPLACED.rank if lost else state.rank
 
 
 def _has(one: Json, text: str) -> bool:

@@ -89,15 +89,16 @@ def holder(placement: Mapping[str, Any] | None) -> str:
 
 
 def answer(mirror: Mapping[str, Any]) -> str:
-    """Who has the VIP, as the sentence that everything else explains."""
+    """Who has the VIP, as the sentence that everything else explains. entry/text.py says it in a terminal."""
     placement, progress = mirror["placement"], mirror["in_progress"]
     names = ", ".join(placement["members"] or ())
     if progress and placement["state"] in ("placed", "unplaced"):
         return _under_way(progress, names, stuck=bool(progress["last_error"]))
     if _is_in_part(placement):
         return f"{names} has a part of the VIP, or has it in another form than it should."
+    failed = any(one["name"] == names and one["provisioning_state"] == "Failed" for one in mirror.get("members", ()))
     return {
-        "placed": f"{names} has the VIP.",
+        "placed": f"{names} has the VIP{', but its NIC is FAILED in Azure: clients may not reach it' if failed else ''}.",
         "unplaced": "The VIP is on no NIC: clients cannot connect.",
         "split": f"The VIPs are on several members: {names}.",
         "foreign": "Somebody else holds what the VIP needs.",
