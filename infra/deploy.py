@@ -87,8 +87,10 @@ def wait_until_done(azure: Azure, host: str, deployment: str, *, within_s: float
     for _ in azure.looks(within_s):
         try:
             answer = azure.ask("GET", f"{host}/api/deployments/{deployment}", resource=azure.arm())
-        except Lost:
-            answer = Answer(503, {}, b"")
+        except Lost as fault:
+            seen = str(fault)
+            continue
+        seen = answer.said
         if answer.status == 200:
             seen = answer.json()
             if seen.get("status") == DONE:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from infra import mirrors
-from infra.azure import Azure, Failure, Lost
+from infra.azure import Answer, Azure, Failure, Lost
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 VAULT: Final = "https://vault.azure.net"
@@ -65,23 +65,38 @@ def write_file(path: Path, value: str) -> bool:
     return True
 
 
+def _references(azure: Azure, method: str, action: str = "", *, data: bytes | None = None) -> Answer:
+    url = f"{azure.arm()}{azure.output('MIRROR_VIP_SITE_ID')}/config/configreferences/appsettings{action}?api-version=2022-03-01"
+    return azure.ask(method, url, resource=azure.arm(), data=data)
+
+
+def references(azure: Azure) -> dict[str, str]:
+    """The app's settings that refer to the vault: name -> what Azure says of it, `Resolved` where all is well. Raises Failure."""
+    answer = _references(azure, "GET")
+    if answer.status >= 400:
+        raise Failure(f"the app's references could not be read: {answer.said}")
+    shown = answer.json() or {}
+    found = shown.get("properties", {}).get("keyToReferenceStatuses") or {
+        one["name"]: one["properties"] for one in shown.get("value", ())
+    }
+    return {name: str(one.get("status")) for name, one in sorted(found.items())}
+
+
 def refresh(azure: Azure, *, within_s: float) -> list[str]:
-    """Have the app read its references again, and wait for all. The names of those that are not resolved, with the reason."""
-    base = f"{azure.arm()}{azure.output('MIRROR_VIP_SITE_ID')}/config/configreferences/appsettings"
-    asked = azure.ask("POST", f"{base}/refresh?api-version=2022-03-01", resource=azure.arm(), data=b"")
+    """Have the app read its references again, and wait for all. What is then not resolved, a sentence each. Raises Failure."""
+    asked = _references(azure, "POST", "/refresh", data=b"")
     if asked.status >= 400:
         raise Failure(f"the app's references could not be refreshed: {asked.said}")
     waiting = list[str]()
     for _ in azure.looks(within_s):
-        shown = azure.ask("GET", f"{base}?api-version=2022-03-01", resource=azure.arm()).json() or {}
-        found = shown.get("properties", {}).get("keyToReferenceStatuses") or {
-            one["name"]: one["properties"] for one in shown.get("value", ())
-        }
-        waiting = (
-            ["the app names no references"]
-            if not found
-            else [f"{name}: {one.get('status')}" for name, one in sorted(found.items()) if one.get("status") != "Resolved"]
-        )
+        try:
+            found = references(azure)
+        except (Failure, Lost) as fault:
+            waiting = [str(fault)]
+            continue
+        waiting = [f"the app cannot read {name}: {state}" for name, state in found.items() if state != "Resolved"]
+        if not found:
+            waiting = ["the app names no references; deploy infra/main.bicep first"]
         if not waiting:
             break
     return waiting
@@ -135,7 +150,7 @@ def main(argv: Sequence[str] | None = None, *, pause_s: float = 5.0) -> int:
         print(f"not finished: {fault}", file=sys.stderr)
         return 1
     for one in unresolved:
-        print(f"the app cannot read {one}", file=sys.stderr)
+        print(one, file=sys.stderr)
     return bool(unresolved)
 
 

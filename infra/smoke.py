@@ -6,8 +6,9 @@ It reads only. What cannot be asked without a change is named with its command.
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
+from infra import keys
 from infra.azure import Azure, Failure, Lost
 
 CHANGES: Final = (
@@ -40,9 +41,7 @@ def _query(text: str) -> Callable[[Azure], str]:
 
 
 def _references(azure: Azure) -> str:
-    url = f"{azure.arm()}{azure.output('MIRROR_VIP_SITE_ID')}/config/configreferences/appsettings?api-version=2022-03-01"
-    shown: Any = azure.ask("GET", url, resource=azure.arm()).json() or {}
-    states = [one.get("status") for one in (shown.get("properties", {}).get("keyToReferenceStatuses") or {}).values()]
+    states = list(keys.references(azure).values())
     return ", ".join(f"{state}: {states.count(state)}" for state in sorted(set(states))) or "none named"
 
 

@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             found = _in_table(asked, known, newest)
     except (AzureError, OSError, ValueError) as exc:
-        _stop(f"cannot look: {str(exc).splitlines()[0]}")
+        said, _, _ = str(exc).partition("\n")
+        _stop(f"cannot look: {said or type(exc).__name__}")
     if not found.rows and not found.fault:
         _stop(f"no rows: nothing there is of a mirror {asked.mirror}; check the names")
     print(_sentence(asked.mirror, found, copy=bool(asked.copy), keyed=len(known) > 1))

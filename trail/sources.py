@@ -55,8 +55,12 @@ def copied(names: Iterable[str], mirror: str) -> list[dict[str, Any]]:
     """
     found: dict[str, dict[str, Any]] = {}
     for name in names:
-        text = (sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()).decode("utf-8-sig")
-        for one in _entities(text, mirror):
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        try:
+            entities = _entities(data.decode("utf-8-sig"), mirror)
+        except (ValueError, TypeError, AttributeError, csv.Error) as exc:
+            raise ValueError(f"{name} is no copy of a trail: {exc}") from exc
+        for one in entities:
             key = str(one.get("RowKey"))
             ours = key.startswith("audit-") and one.get("PartitionKey") == mirror
             if ours and found.setdefault(key, one) != one:

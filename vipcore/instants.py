@@ -12,6 +12,8 @@ NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FORM: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _LOOSE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
+_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
 
 def to_text(at: Instant) -> str:
     """`2026-11-23T00:29:00.000000Z`. Such texts of one length sort as the instants do."""
@@ -33,6 +35,17 @@ def from_rfc3339(text: str) -> Instant:
         return datetime.fromisoformat(text).astimezone(UTC)
     except OverflowError as exc:
         raise ValueError("an instant must lie in the years 1 to 9999 in UTC") from exc
+
+
+def clock(text: str) -> str:
+    """`2026-11-28 02:10:11`, for people: a text of our form without its fraction."""
+    return f"{text[:10]} {text[11:19]}"
+
+
+def length(s: int) -> str:
+    """So many seconds for people, in the one unit that says enough: `49 min`."""
+    size, unit = next((size, unit) for size, unit in _UNITS if s >= size or size == 1)
+    return f"{s // size} {unit}"
 
 
 def spread(wait_s: float, jitter: float) -> float:

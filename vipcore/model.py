@@ -3,9 +3,10 @@
 Names of mirrors and members are compared exactly; names of VIPs and Azure's full resource ids without regard to case.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple, NewType
+from typing import Any, Final, NamedTuple, NewType
 
 from vipcore.instants import Instant
 
@@ -14,6 +15,13 @@ Epoch = NewType("Epoch", int)
 
 Json = dict[str, Any]
 """A JSON object. A NIC's document stays the one that Azure sent, so that properties that we do not know survive."""
+
+_ID: Final = re.compile(r"/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/[^/\s]+/")
+
+
+def brief(text: str) -> str:
+    """The text with Azure's resource ids by their last parts, for people."""
+    return _ID.sub("", text)
 
 
 class Member(NamedTuple):

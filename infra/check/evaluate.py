@@ -8,39 +8,27 @@ name, a module's scope, a condition or the rows of a loop.
 
 from __future__ import annotations
 
-import json
-import operator
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-import tree_sitter_bicep
-from tree_sitter import Language, Node, Parser
-
+from infra.check.expressions import Expressions, Local
 from infra.check.functions import PURE, scoped
+from infra.check.syntax import broken, names_in, parsed, parts, text
 from infra.check.values import Module, Resource, Scope, Unknown, given, is_late
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from tree_sitter import Node
+
 GROUP: Final = Scope("resourceGroup", "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-vip")
-_PARSER: Final = Parser(Language(tree_sitter_bicep.language()))
-_ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r"}
 _TYPES: Final[Mapping[str, type]] = {"string": str, "int": int, "bool": bool, "object": dict, "array": list}
-_OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
-    "==": operator.eq, "!=": operator.ne, ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
-    "+": operator.add, "-": operator.sub, "*": operator.mul,
-}  # fmt: skip
 _KNOWN_STATEMENTS: Final = {
     "target_scope_assignment", "decorators", "parameter_declaration", "variable_declaration", "resource_declaration",
     "module_declaration", "output_declaration",
 }  # fmt: skip
-
-Local = Mapping[str, Any]
 
 
 @dataclass
@@ -68,49 +56,16 @@ def evaluate(path: Path, parameters: Mapping[str, Any], *, scope: Scope = GROUP,
     return world
 
 
-@lru_cache(maxsize=64)
-def _parsed(source: bytes) -> Node:
-    return _PARSER.parse(source).root_node
-
-
-def text(node: Node) -> str:
-    """The source of a node."""
-    assert node.text is not None
-    return node.text.decode()
-
-
-def parts(node: Node) -> list[Node]:
-    """Its named parts, without comments."""
-    return [one for one in node.named_children if "comment" not in one.type]
-
-
-def broken(node: Node) -> Iterator[Node]:
-    """What the parser could not read."""
-    if node.type == "ERROR" or node.is_missing:
-        yield node
-    for one in node.children:
-        yield from broken(one)
-
-
-def names_in(node: Node) -> Iterator[str]:
-    """Every name in it, where declared and where used; keys of objects and members are none."""
-    if node.type == "identifier":
-        yield text(node)
-    for one in node.children:
-        if not (node.type == "object_property" and one == node.children[0]):
-            yield from names_in(one)
-
-
-class Template:
+class Template(Expressions):
     """One file, deployed once. Names are looked up when first needed, as their order in the file means nothing."""
 
     def __init__(self, path: Path, world: World, scope: Scope, trail: str = "") -> None:
-        self.path, self.world, self.scope, self.trail = path, world, scope, trail
+        super().__init__(path, {**PURE, **scoped(scope, world.cloud)})
+        self.world, self.scope, self.trail = world, scope, trail
         self.outputs: dict[str, Any] = {}
         self.described: dict[str, str] = {}
         self._found: dict[str, Any] = {}
         self._late: dict[str, Node] = {}
-        self._functions = {**PURE, **scoped(scope, world.cloud)}
 
     def fault(self, node: Node, what: str) -> Unknown:
         """Note it, and go on with something unknown."""
@@ -120,7 +75,7 @@ class Template:
     # -- a file --------------------------------------------------------------------------------------------------------
     def run(self, parameters: Mapping[str, Any]) -> None:
         """Evaluate all of it."""
-        root = _parsed(self.path.read_bytes())
+        root = parsed(self.path.read_bytes())
         if root.has_error:
             self.fault(next(broken(root), root), "syntax error")
             return
@@ -146,7 +101,7 @@ class Template:
             self.fault(root, f"there is no param {name}")
         checked = {name for name in declared | self._late.keys() if name in declared or self._is_variable(name)}
         for name in list(self._late):
-            self._lookup(name, root)
+            self.lookup(name, root)
         for statement in statements:
             if statement.type == "output_declaration":
                 output, _, value = parts(statement)
@@ -198,7 +153,8 @@ class Template:
             elif what == "description":
                 self.described[name] = str(limit)
 
-    def _lookup(self, name: str, node: Node) -> Any:
+    def lookup(self, name: str, node: Node) -> Any:
+        """The value of a name of the file."""
         if name not in self._found:
             if name not in self._late:
                 return self.fault(node, f"{name} is not defined")
@@ -209,28 +165,7 @@ class Template:
 
     # -- resources and modules -----------------------------------------------------------------------------------------
     def _declare(self, statement: Node, local: Local, parent: Resource | None) -> Any:
-        return self._each(parts(statement)[-1], local, lambda body, inner: self._one(statement, body, inner, parent))
-
-    def _each(self, body: Node, local: Local, make: Callable[[Node, Local], Any]) -> Any:
-        if body.type == "for_statement":
-            names, rows_node, inner = parts(body)
-            item, *index = [text(one) for one in (parts(names) if names.type == "for_loop_parameters" else [names])]
-            rows = self.value(rows_node, local)
-            if isinstance(rows, Unknown):
-                self.fault(body, f"loop over a value that is known only when deployed: {rows}")
-                return []
-            made = [
-                self._each(inner, {**local, item: row, **dict.fromkeys(index, number)}, make) for number, row in enumerate(rows)
-            ]
-            return [one for one in made if one is not None]
-        if body.type == "if_statement":
-            condition, body = parts(body)
-            wanted = self.value(parts(condition)[0], local)
-            if isinstance(wanted, Unknown):
-                self.fault(condition, "condition is known only when deployed")
-            if not wanted:
-                return None
-        return make(body, local)
+        return self.each(parts(statement)[-1], local, lambda body, inner: self._one(statement, body, inner, parent))
 
     def _one(self, statement: Node, body: Node, local: Local, parent: Resource | None) -> Any:
         reference = str(self.value(parts(statement)[1], local))
@@ -286,137 +221,3 @@ class Template:
         if len(kinds) != len(names):
             self.fault(statement, f"{resource.type} needs a parent, or a name of {len(kinds)} parts")
         return f"{base}/providers/{provider}/" + "/".join(f"{kind}/{name}" for kind, name in zip(kinds, names, strict=False))
-
-    # -- values --------------------------------------------------------------------------------------------------------
-    def value(self, node: Node, local: Local) -> Any:
-        """The value of an expression."""
-        reader = _READERS.get(node.type)
-        if reader is None:
-            return self.fault(node, f"{node.type} is outside of the dialect")
-        return reader(self, node, local)
-
-    def _object(self, node: Node, local: Local) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        for one in parts(node):
-            key, *rest = parts(one)
-            if key.type == "resource_declaration":
-                continue
-            name = self.value(key, local) if key.type == "string" else text(key)
-            if name in made:
-                self.fault(one, f"{name} stands twice")
-            made[str(name)] = self.value(rest[0], local)
-        return made
-
-    def _array(self, node: Node, local: Local) -> list[Any]:
-        items = parts(node)
-        for one, after in pairwise(items):
-            if one.end_point == after.start_point:
-                self.fault(one, "a call at the start of an element: bind it to a var")
-        return [self.value(one, local) for one in items]
-
-    def _string(self, node: Node, local: Local) -> Any:
-        raw = text(node)
-        if raw.startswith("'''"):
-            return raw[3:-3].removeprefix("\n")
-        made: list[Any] = []
-        for one in node.named_children:
-            if one.type == "interpolation":
-                made.append(self.value(parts(one)[0], local))
-            else:
-                made.append(re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), text(one)))
-        if any(isinstance(one, Unknown) for one in made):
-            return Unknown("".join(map(str, made)))
-        return "".join(str(one).lower() if isinstance(one, bool) else str(one) for one in made)
-
-    def _name(self, node: Node, local: Local) -> Any:
-        name = text(node)
-        return local[name] if name in local else self._lookup(name, node)
-
-    def _unary(self, node: Node, local: Local) -> Any:
-        value = self.value(parts(node)[0], local)
-        if isinstance(value, Unknown):
-            return value
-        return not value if text(node).startswith("!") else -value
-
-    def _ternary(self, node: Node, local: Local) -> Any:
-        condition, then, otherwise = parts(node)
-        wanted = self.value(condition, local)
-        if isinstance(wanted, Unknown):
-            return Unknown("either")
-        return self.value(then if wanted else otherwise, local)
-
-    def _binary(self, node: Node, local: Local) -> Any:
-        left_node, right_node = parts(node)
-        sign = text(node.children[1])
-        left = self.value(left_node, local)
-        if (sign == "??" and left is not None) or (sign == "&&" and left is False) or (sign == "||" and left is True):
-            return left
-        right = self.value(right_node, local)
-        if sign in ("??", "&&", "||"):
-            return right
-        if isinstance(left, Unknown) or isinstance(right, Unknown):
-            return Unknown(f"{left}{sign}{right}")
-        return _OPERATORS[sign](left, right)
-
-    def _member(self, node: Node, local: Local) -> Any:
-        whole, part = parts(node)
-        value = self.value(whole, local)
-        key = text(part) if node.type == "member_expression" else self.value(part, local)
-        if isinstance(value, Resource):
-            return {"id": value.id, "name": value.name, "type": value.type}.get(key, Unknown(f"{value.name}.{key}"))
-        if isinstance(value, Unknown):
-            return Unknown(f"{value.why}.{key}")
-        if isinstance(value, Module):
-            return value.outputs if key == "outputs" else Unknown(str(key))
-        try:
-            return value[key]
-        except (KeyError, IndexError, TypeError):
-            return self.fault(node, f"there is no {key!r} in {text(whole)}")
-
-    def _nested(self, node: Node, local: Local) -> Any:
-        whole, part = parts(node)
-        value = self.value(whole, local)
-        found = value.nested.get(text(part)) if isinstance(value, Resource) else None
-        return found if found is not None else self.fault(node, f"{text(whole)} has no nested {text(part)}")
-
-    def _lambda(self, node: Node, local: Local) -> Callable[..., Any]:
-        *names, body = parts(node)
-        return lambda *values: self.value(body, {**local, **dict(zip(map(text, names), values, strict=False))})
-
-    def _call(self, node: Node, local: Local) -> Any:
-        name = text(parts(node)[0])
-        values = [self.value(one, local) for one in parts(parts(node)[1])] if len(parts(node)) > 1 else []
-        if name == "loadJsonContent":
-            return json.loads((self.path.parent / values[0]).read_text(encoding="utf-8"))
-        if name not in self._functions:
-            return self.fault(node, f"the function {name} is unknown, or outside of the dialect")
-        if name == "empty" and isinstance(values[0], Unknown):
-            return False
-        if any(is_late(one) for one in values):
-            return Unknown(f"{name}({', '.join(map(str, values))})")
-        try:
-            return self._functions[name](*values)
-        except (TypeError, IndexError, AttributeError) as fault:
-            return self.fault(node, f"{name}: {fault}")
-
-
-_READERS: Final[Mapping[str, Callable[[Template, Node, Local], Any]]] = {
-    "string": Template._string,
-    "number": lambda _, node, __: int(text(node)),
-    "boolean": lambda _, node, __: text(node) == "true",
-    "null": lambda *_: None,
-    "array": Template._array,
-    "object": Template._object,
-    "for_statement": lambda template, node, local: template._each(node, local, template.value),
-    "identifier": Template._name,
-    "property_identifier": Template._name,
-    "parenthesized_expression": lambda template, node, local: template.value(parts(node)[0], local),
-    "unary_expression": Template._unary,
-    "ternary_expression": Template._ternary,
-    "binary_expression": Template._binary,
-    "member_expression": Template._member,
-    "subscript_expression": Template._member,
-    "resource_expression": Template._nested,
-    "lambda_expression": Template._lambda,
-    "call_expression": Template._call,
-}

@@ -63,6 +63,18 @@ def test_list_is_what_bicep_is_given(fakes: Fakes, document: Path) -> None:
     assert "loadBalancers/backendAddressPools/join/action for the NIC of PROD, MIRRORA" in fakes.printed()
 
 
+def test_document_too_large_for_a_setting_is_told(fakes: Fakes, document: Path) -> None:
+    """Over 32 kB it travels in the package: what is to be set, and how the package is made then."""
+    shown(fakes, nic("a"), nic("b"), address={})
+    assert listed(document)[0] == 0
+    assert "over 32 kB" not in fakes.printed()
+    document.write_text(document.read_text() + " " * mirrors.SETTING_BYTES_MAX)
+
+    assert listed(document)[0] == 0
+
+    assert "set mirrorsPath to mirrors.json, and make package ARGS='--mirrors infra/mirrors.json'" in fakes.printed()
+
+
 def test_what_will_hurt_is_warned_of(fakes: Fakes, document: Path) -> None:
     """Different subnets, a zonal or Basic public IP, a read-only lock: each in a sentence; the list is written all the same."""
     basic = {"zones": ["1"], "sku": {"name": "Basic"}}
@@ -83,6 +95,14 @@ def test_reference_of_an_unknown_kind_is_an_error(fakes: Fakes, document: Path) 
 
     assert (code, out.exists()) == (1, False)
     assert "futureGateway" in fakes.printed()
+
+
+def test_long_list_comes_with_a_word_on_its_length() -> None:
+    """Over 150 grants: the list says what else can be done."""
+    grants = [rights.Grant(id=f"{OTHER}/networkInterfaces/{n}", role=rights.NIC, why="a NIC") for n in range(151)]
+
+    assert "More than 150 grants" in access.table(grants)
+    assert "More than" not in access.table(grants[1:])
 
 
 def test_nic_that_is_not_there_is_named(fakes: Fakes, document: Path) -> None:

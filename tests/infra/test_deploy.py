@@ -1,12 +1,14 @@
 """infra/deploy.py against a small deployment service: every answer that the real one gives, and what is made of it."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from infra import deploy
+from infra.azure import Azure, Failure
 from tests.infra.fakes import LOST, SITE, Fakes
 
 VERSION: Final = "1.2.3"
@@ -55,6 +57,27 @@ def test_package_is_handed_over_and_waited_for(service: Fakes, zip_file: Path, d
     assert any("update-strategy" in command for command in service.commands())
 
 
+def test_region_without_rolling_updates_gets_the_package_too(service: Fakes, zip_file: Path, document: Path) -> None:
+    """What was deployed is served, so that step is a warning and no failure."""
+    path = service.az_log.parent / "answers.json"
+    refused = ("update-strategy set", {"fails": "not in this region"})
+    path.write_text(json.dumps([refused, *json.loads(path.read_text())]))
+
+    assert deployed(zip_file, document) == 0
+
+    said = service.printed()
+    assert "warning: no rolling updates here" in said
+    assert "mirrors/PROD/moves" in said
+
+
+def test_no_token_travels_in_the_clear(fakes: Fakes) -> None:
+    """An address that is neither https nor this machine is refused before a token is asked for."""
+    with pytest.raises(Failure, match=r"http://vault\.example/ is not https"):
+        Azure("rg-vip").ask("GET", "http://vault.example/", resource="https://vault.azure.net")
+
+    assert fakes.commands() == []
+
+
 @pytest.mark.parametrize("first", [(409, {"message": "another deployment"}), (429, None), (503, None), LOST], ids=str)
 def test_what_passes_is_tried_again(service: Fakes, zip_file: Path, document: Path, first: tuple[int, Any]) -> None:
     """A deployment under way, a busy service, a lost reply: the same package again does no harm."""
@@ -75,6 +98,8 @@ def test_what_passes_is_tried_again(service: Fakes, zip_file: Path, document: Pa
         (("GET", "/api/deployments/id-7"), (200, {"status": -1}), "was cancelled"),
         (("GET", "/api/deployments/id-7"), (200, {"status": 5}), "was cancelled"),
         (("GET", "/api/deployments/id-7"), (200, {"status": 1}), "did not end in time"),
+        (("GET", "/api/deployments/id-7"), (401, {"error": {"message": "token over"}}), '(last seen: "401 token over")'),
+        (("GET", "/api/deployments/id-7"), LOST, '(last seen: "GET 127.0.0.1: '),
         (("GET", "/api/health"), (503, {"status": "misconfigured"}), "last seen: 503 misconfigured"),
         (("GET", "/api/health"), (200, {"status": "degraded"}), "last seen: 200 degraded"),
         (("GET", "/api/health"), LOST, "is not ok with version"),

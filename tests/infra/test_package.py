@@ -90,10 +90,11 @@ def test_lock_has_hashes_and_no_markers_and_the_tested_versions() -> None:
     assert not (ROOT / "requirements.txt").exists()
 
 
-def test_build_that_cannot_be_says_why(tmp_path: Path) -> None:
-    """A hash that does not fit is an error with uv's own words, and leaves no package."""
+@pytest.mark.parametrize("pin", [f"rfc8785==0.1.4 \\\n    --hash=sha256:{'0' * 64}\n", "rfc8785==0.1.4\n"], ids=["other", "none"])
+def test_build_that_cannot_be_says_why(tmp_path: Path, pin: str) -> None:
+    """A hash that does not fit, or none, is an error with uv's own words, and leaves no package."""
     lock = tmp_path / "lock.txt"
-    lock.write_text(f"rfc8785==0.1.4 \\\n    --hash=sha256:{'0' * 64}\n")
+    lock.write_text(pin)
 
     with pytest.raises(package.PackageError, match="could not be installed"):
         package.stage(tmp_path / "out", locks=[lock])

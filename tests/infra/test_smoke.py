@@ -29,6 +29,13 @@ def test_every_question_is_a_row(fakes: Fakes) -> None:
     assert smoke.main(["-g", "rg-vip"]) == 1
     assert "could not be asked" in fakes.printed()
 
+    fakes.replies["GET", "/api/health"] = [(200, {"status": "ok"})]
+    fakes.replies["GET", f"{SITE}/config"] = [(403, {"error": {"message": "no right"}})]
+    assert smoke.main(["-g", "rg-vip"]) == 1
+    assert "| key references | all Resolved | could not be asked: the app's references could not be read: 403 no right |" in (
+        fakes.printed()
+    )
+
 
 def test_outputs_of_a_deployment_that_azd_named(fakes: Fakes) -> None:
     """Without `main` the newest that succeeded and has our outputs is read, not a failed one, nor somebody else's."""

@@ -227,14 +227,17 @@ def test_rights_are_exactly_those_listed() -> None:
     assert len({one.id for one in definitions}) == 6
 
 
-def test_each_alert_is_a_rule_that_mails(tmp_path: Path) -> None:
-    """Every entry of alerts.json becomes one rule, with its query, the identity filled in, and its runbook in the text."""
+def test_each_alert_is_a_rule_that_mails() -> None:
+    """Every entry of alerts.json becomes one rule, with its query, the identity filled in, its runbook, and who gets the mail."""
     wanted = json.loads((FOLDER / "alerts.json").read_text())
-    made = deployed("standard").of("Microsoft.Insights/scheduledQueryRules")
+    world = deployed("standard")
+    made, (people,) = world.of("Microsoft.Insights/scheduledQueryRules"), world.of("Microsoft.Insights/actionGroups")
 
     assert [str(one.name).removeprefix("mvip-") for one in made] == [one["name"] for one in wanted]
     assert all("{principalId}" not in one.body["properties"]["criteria"]["allOf"][0]["query"] for one in made)
     assert all(one["runbook"] in rule.body["properties"]["description"] for one, rule in zip(wanted, made, strict=True))
+    assert all(one.body["properties"]["actions"] == {"actionGroups": [people.id]} for one in made)
+    assert [one["emailAddress"] for one in people.body["properties"]["emailReceivers"]] == CASES["standard"]["alertEmails"]
 
 
 def test_second_controller_shares_the_first_one_s_table() -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.promises.harness import Harness
 from tests.promises.helpers import agent, virtual
 from tests.vipcore.adapters.ledgers import extended, grown, table_ledger
 from trail import __main__ as command
-from trail import chain
+from trail import chain, sources
 from vipcore.entry import trail
 from vipcore.ledger.audit import Entry, Row, Seal, append, digest, row_key
 
@@ -160,6 +161,28 @@ async def test_the_table_is_verified_to_its_head(
             assert "\x1b" not in printed
 
 
+@pytest.mark.parametrize("grows", ["before the rows are read", "after them"])
+def test_a_trail_that_grows_meanwhile_is_intact(
+    grows: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head is read before the rows, and where they are more, once more behind them: a swap during a look is no break. (I8)"""
+    found, length = newest_first(rows(4)), [3]
+
+    def read(*_: object) -> Iterator[dict[str, Any]]:
+        length[0] += grows == "before the rows are read"
+        yield from found[4 - length[0] :]
+        length[0] = 4
+
+    monkeypatch.setattr(sources, "open_table", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(sources, "head", lambda *_: {"Seq": length[0], "HeadHash": found[4 - length[0]]["Hash"]})
+    monkeypatch.setattr(sources, "rows", read)
+
+    code, said, _ = run(capsys, "PROD", "--account", "x")
+
+    last = 4 if grows == "before the rows are read" else 3
+    assert (code, said.partition(", newest")[0]) == (0, f"intact: PROD, rows 1 to {last}")
+
+
 @pytest.mark.parametrize(
     ("head", "says"),
     [
@@ -184,6 +207,12 @@ def test_what_cannot_be_looked_at_is_neither_intact_nor_broken(
     copied = ("PROD", "--copy", str(tmp_path / "copy.json"))
 
     assert run(capsys, "PROD", "--copy", str(tmp_path / "none"))[0] == 2
+    other = tmp_path / "other"
+    for data in (b"[1]", b"{", b'{"records": 1}', b"\xff", b"Seq\n" + b"x" * 200_000):
+        other.write_bytes(data)
+        code, said, _ = run(capsys, "PROD", "--copy", str(other))
+        assert code == 2, data[:20]
+        assert said.startswith(f"trail: cannot look: {other} is no copy of a trail: ")
     code, said, _ = run(capsys, *copied)
     assert (code, said[:40]) == (2, "cannot tell: PROD, row 1 is sealed with ")
     monkeypatch.setenv("VIP_AUDIT_KEY", "?")
@@ -191,3 +220,18 @@ def test_what_cannot_be_looked_at_is_neither_intact_nor_broken(
     monkeypatch.setenv("VIP_AUDIT_KEY", base64.b64encode(SECRET).decode())
     code, said, _ = run(capsys, *copied)
     assert (code, "keyed from row 1" in said) == (0, True)
+    monkeypatch.setenv("VIP_AUDIT_KEY_PREVIOUS", base64.b64encode(SECRET).decode())
+    monkeypatch.setenv("VIP_AUDIT_KEY", base64.b64encode(b"n" * 32).decode())
+    assert run(capsys, *copied)[0] == 0
+
+
+def test_copies_that_differ_are_no_copies_of_one_trail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Which of the two is genuine cannot be known here: exit code 2, and the row is named."""
+    found = newest_first(rows(2))
+    for name, detail in (("one.json", found[0]["Detail"]), ("two.json", "nothing happened")):
+        (tmp_path / name).write_text(json.dumps([{**found[0], "Detail": detail}, found[1]]))
+
+    code, said, _ = run(capsys, "PROD", "--copy", str(tmp_path / "one.json"), str(tmp_path / "two.json"))
+
+    two = tmp_path / "two.json"
+    assert (code, said) == (2, f"trail: cannot look: {two}: another copy has the row 2 with other columns")

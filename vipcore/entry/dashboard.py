@@ -171,7 +171,7 @@ def _chain(verified: Verified | None) -> Chain:
         return Chain(
             "unknown", "Not verified yet", f"This instance has not verified the newest rows since it was started. {wait}"
         )
-    when = f"{words.clock(instants.to_text(verified.at))} UTC"
+    when = f"{instants.clock(instants.to_text(verified.at))} UTC"
     if verified.broken:
         return Chain("bad", "Chain broken", f"At row {verified.broken.seq}: {verified.broken.detail}. Verified {when}.")
     if verified.reached.seq < verified.first:

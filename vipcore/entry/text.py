@@ -18,19 +18,16 @@ from vipcore.entry import health, moves, status
 from vipcore.entry.bodies import Text
 from vipcore.errors import Refusal, Unreachable
 from vipcore.instants import Instant
-from vipcore.model import Json, Seen
+from vipcore.model import Json, Seen, brief
 from vipcore.swap.plan import FAILED
 
 COLUMNS: Final = 100
 EVENTS: Final = 5
 FORMATS: Final = ("json", "text")
-_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _COMMAND: Final = re.compile(r"\(az [^()]+\)")
 _KEPT: Final = "\0"
 _PAD: Final = "\ue000"
 """Stands behind a character of two columns while lines are broken; `_plain` leaves none of its kind in a text."""
-
-_ID: Final = re.compile(r"/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/[^/\s]+/")
 
 
 class Form(NamedTuple):
@@ -87,7 +84,7 @@ def _text(lines: Iterable[str]) -> Text:
 
 def _plain(text: object) -> str:
     """What came from outside, on one line and without anything that a terminal would obey; resource ids by their last parts."""
-    return _ID.sub("", "".join(c if c.isprintable() else " " for c in " ".join(str(text).split())))
+    return brief("".join(c if c.isprintable() else " " for c in " ".join(str(text).split())))
 
 
 def _wrapped(text: str, indent: str = "", first: str | None = None) -> list[str]:
@@ -119,9 +116,8 @@ def _move_to(mirror: str, member: str) -> list[str]:
 
 def _ago(at: str, now: Instant, *, long: bool = True) -> str:
     """`2026-11-28 02:10:11 UTC (49 min ago)`, or only the last part of it."""
-    past = max(0, int((now - instants.from_text(at)).total_seconds()))
-    length, unit = next((past // size, unit) for size, unit in _UNITS if past >= size or size == 1)
-    return f"{at[:10]} {at[11:19]} UTC ({length} {unit} ago)" if long else f"{length} {unit} ago"
+    past = instants.length(max(0, int((now - instants.from_text(at)).total_seconds())))
+    return f"{instants.clock(at)} UTC ({past} ago)" if long else f"{past} ago"
 
 
 # -- one mirror --------------------------------------------------------------------------------------------------------------
@@ -179,7 +175,7 @@ def _stops(shown: Json, now: Instant) -> Iterator[str]:
     """What an operator must know before anything else, with the line to paste. `$API` and `$KEY` are as in README.md."""
     name, placement = shown["mirror"], shown["placement"]
     if frozen := shown["frozen"]:
-        until = f" until {frozen['until'][:19].replace('T', ' ')} UTC" if frozen["until"] else ""
+        until = f" until {instants.clock(frozen['until'])} UTC" if frozen["until"] else ""
         yield from _wrapped(f"FROZEN by {frozen['operator']} since {_ago(frozen['at'], now)}{until}: {frozen['reason']}")
         path, query = f'"$API/mirrors/{name}/freeze', '?operator=YOU&reason=WHY"'
         curl = '  curl -X DELETE -H "$KEY"'
@@ -251,7 +247,7 @@ def _of_mirrors(listed: list[Json], now: Instant) -> Iterator[str]:
     dark = {one["mirror"] for one in listed if (one.get("placement") or {}).get("state") == Seen.UNPLACED.value}
     need = f"in need of somebody: {len(wrong)}" if wrong else "all are well"
     need += f" (VIP on no NIC: {len(dark)})" if dark else ""
-    yield f"Mirrors: {len(listed)}, {need}. It is {instants.to_text(now)[:19].replace('T', ' ')} UTC."
+    yield f"Mirrors: {len(listed)}, {need}. It is {instants.clock(instants.to_text(now))} UTC."
     for one in sorted(listed, key=lambda one: (one["mirror"] not in dark, one["mirror"] not in wrong, one["mirror"])):
         mark = "!" if one["mirror"] in wrong else " "
         placement = one.get("placement")

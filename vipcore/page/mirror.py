@@ -87,7 +87,7 @@ def shown(status: Json, rows: Sequence[Json], now: Instant) -> Shown:
     status = {**status, "drift": status["drift"] or _drift(status)}
     last, since = status["last_swap"], ""
     if last and status["placement"]["state"] == "placed" and last["to"] in members:
-        since = f"Since {words.clock(last['at'])} UTC, {words.ago(last['at'], now)}."
+        since = f"Since {instants.clock(last['at'])} UTC, {words.ago(last['at'], now)}."
     return Shown(
         name=status["mirror"],
         state=words.state(status, ()),
@@ -127,8 +127,8 @@ def _notices(status: Json, now: Instant) -> list[Notice]:
     if drift := status["drift"]:
         found.append(Notice("drift", "bad", "Drift", drift))
     if frozen := status["frozen"]:
-        until = f"until {words.clock(frozen['until'])} UTC" if frozen["until"] else "until it is lifted"
-        text = f"{frozen['reason']} — since {words.clock(frozen['at'])} UTC ({words.ago(frozen['at'], now)}), {until}."
+        until = f"until {instants.clock(frozen['until'])} UTC" if frozen["until"] else "until it is lifted"
+        text = f"{frozen['reason']} — since {instants.clock(frozen['at'])} UTC ({words.ago(frozen['at'], now)}), {until}."
         found.append(Notice("frozen", "frozen", f"Frozen by {frozen['operator']}", text))
     if claim := status["recorded_claim"]:
         text = f"Recorded {words.ago(claim['recorded_at'], now)} because of {claim['code']}; the timer judges it again."
@@ -168,7 +168,9 @@ def _lane(swap: Swap, whole_ms: int, now: Instant) -> Lane:
     total = timeline.told(swap.total_ms)
     spoken = f"{title}, {end}, {total}: " + ", ".join(f"{name} {took}" for name, took in parts)
     bars = tuple(timeline.bars(swap.spans, whole_ms))
-    return Lane(swap.operation_id, title, words.clock(at), words.ago(at, now), end, tone, total, bars, parts, swap.detail, spoken)
+    return Lane(
+        swap.operation_id, title, instants.clock(at), words.ago(at, now), end, tone, total, bars, parts, swap.detail, spoken
+    )
 
 
 def _facts(status: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

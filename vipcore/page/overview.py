@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from vipcore.instants import Instant
-from vipcore.model import Json
+from vipcore.model import Json, brief
 from vipcore.page import words
 from vipcore.page.words import State
 
@@ -67,7 +67,7 @@ def overview(
     states = {one["mirror"]: words.state(one, wrong.get(one["mirror"], ())) for one in listed}
     counts = {show: sum(_is(show, one, states[one["mirror"]]) for one in listed) for show in SHOWS}
     fit = [one for one in listed if _is(asked.show, one, states[one["mirror"]]) and _has(one, asked.text)]
-    fit.sort(key=lambda one: (states[one["mirror"]].rank, one["mirror"]))
+    fit.sort(key=lambda one: (_rank(one, states[one["mirror"]]), one["mirror"]))
     pages = max(1, -(-len(fit) // PAGE))
     asked = asked._replace(page=min(asked.page, pages))
     shown = fit[(asked.page - 1) * PAGE : asked.page * PAGE]
@@ -93,6 +93,12 @@ def _is(show: str, one: Json, state: State) -> bool:
             return True
 
 
+def _rank(one: Json, state: State) -> int:
+    """How urgent the mirror is among others. A swap that is stuck weighs as much as a lost VIP where it has left the VIP so."""
+    lost = state is words.STUCK and (one["placement"] or {}).get("state") == "unplaced"
+    return words.UNPLACED.rank if lost else state.rank
+
+
 def _has(one: Json, text: str) -> bool:
     """Whether the text is in the mirror's name or one of its members', without regard to case."""
     return text.casefold() in " ".join((one["mirror"], *one.get("ready", ()))).casefold()
@@ -110,7 +116,7 @@ def _line(one: Json, state: State, wrong: Sequence[str], primary: str, now: Inst
     return Line(
         name=name,
         state=state,
-        why=words.brief(why),
+        why=brief(why),
         holder=words.holder(one["placement"]),
         desired=one["desired"] or "",
         primary=primary,

@@ -114,7 +114,7 @@ def record(row: Json) -> Record:
     tone = "warn" if warns else TONES.get(event, "quiet")
     columns = tuple((name.replace("_", " "), str(value)) for name, value in row.items() if name not in _SHOWN)
     at = str(row.get("at", ""))
-    shown = f"{at[:10]} {at[11:19]}" if len(at) == 27 else at
+    shown = instants.clock(at) if len(at) == 27 else at
     about = " · ".join(part for part in parts if part)
     return Record(str(row.get("seq", "")), shown, event, tone, about, str(row.get("detail", "")), columns)
 

@@ -3,15 +3,11 @@
 Each state has a word, a tone and so a shape: nothing on the page is told by colour alone.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from vipcore import instants
 from vipcore.instants import Instant
-
-_ID: Final = re.compile(r"/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/[^/\s]+/")
-UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 class State(NamedTuple):
@@ -93,15 +89,16 @@ def holder(placement: Mapping[str, Any] | None) -> str:
 
 
 def answer(mirror: Mapping[str, Any]) -> str:
-    """Who has the VIP, as the sentence that everything else explains."""
+    """Who has the VIP, as the sentence that everything else explains. entry/text.py says it in a terminal."""
     placement, progress = mirror["placement"], mirror["in_progress"]
     names = ", ".join(placement["members"] or ())
     if progress and placement["state"] in ("placed", "unplaced"):
         return _under_way(progress, names, stuck=bool(progress["last_error"]))
     if _is_in_part(placement):
         return f"{names} has a part of the VIP, or has it in another form than it should."
+    failed = any(one["name"] == names and one["provisioning_state"] == "Failed" for one in mirror.get("members", ()))
     return {
-        "placed": f"{names} has the VIP.",
+        "placed": f"{names} has the VIP{', but its NIC is FAILED in Azure: clients may not reach it' if failed else ''}.",
         "unplaced": "The VIP is on no NIC: clients cannot connect.",
         "split": f"The VIPs are on several members: {names}.",
         "foreign": "Somebody else holds what the VIP needs.",
@@ -119,26 +116,11 @@ def _under_way(progress: Mapping[str, Any], names: str, *, stuck: bool) -> str:
     return f"The VIP is on no NIC: its swap {way} is stuck." if stuck else f"The VIP is on its way {way}."
 
 
-def brief(text: str) -> str:
-    """The text with Azure's resource ids by their last parts, for a line of a list."""
-    return _ID.sub("", text)
-
-
 def ago(at: str | None, now: Instant) -> str:
     """`49 min ago`; `never` where there is no time."""
     if not at:
         return "never"
     past = int((now - instants.from_text(at)).total_seconds())
     if past <= 0:
-        return "just now" if past > -2 else f"in {_length(-past)}"
-    return f"{_length(past)} ago"
-
-
-def _length(seconds: int) -> str:
-    size, unit = next((size, unit) for size, unit in UNITS if seconds >= size or size == 1)
-    return f"{seconds // size} {unit}"
-
-
-def clock(at: str | None) -> str:
-    """`2026-11-28 02:10:11`, in UTC as everything here."""
-    return f"{at[:10]} {at[11:19]}" if at else ""
+        return "just now" if past > -2 else f"in {instants.length(-past)}"
+    return f"{instants.length(past)} ago"

@@ -76,6 +76,15 @@ def test_the_worst_come_first() -> None:
     assert [line.name for line in overview(listed, {}, {}, Asked(show="trouble"), NOW).lines] == ["F", "C", "D"]
 
 
+def test_a_swap_that_left_the_vip_on_no_nic_is_as_urgent_as_a_lost_vip() -> None:
+    """Clients cannot connect: it goes before a mirror whose VIPs are on two members, and before a swap that moved none."""
+    stuck = {**PROGRESS, "last_error": ERROR}
+    listed = [mirror("A", in_progress=stuck), mirror("C", in_progress=stuck, placement=placed("unplaced")),
+              mirror("B", in_progress=stuck, placement=None), mirror("D", placement=placed("split", "A", "B"))]  # fmt: skip
+
+    assert [line.name for line in overview(listed, {}, {}, Asked(), NOW).lines] == ["C", "D", "A", "B"]
+
+
 NAMES = st.lists(st.text("abAB-0", min_size=1, max_size=4), unique=True, max_size=3 * PAGE)
 
 
@@ -114,6 +123,11 @@ def test_what_a_query_says_wrongly_is_left_out(query: dict[str, str], asked: Ask
     ("changes", "answer"),
     [
         ({}, "A has the VIP."),
+        (
+            {"members": [{"name": "A", "provisioning_state": "Failed"}, {"name": "B", "provisioning_state": "Succeeded"}]},
+            "A has the VIP, but its NIC is FAILED in Azure: clients may not reach it.",
+        ),
+        ({"members": [{"name": "B", "provisioning_state": "Failed"}]}, "A has the VIP."),
         ({"in_progress": PROGRESS}, "A has the VIP; it is to go to B."),
         ({"in_progress": {**PROGRESS, "last_error": ERROR}}, "A has the VIP; its swap to B is stuck."),
         ({"in_progress": PROGRESS, "placement": placed("unplaced")}, "The VIP is on its way from A to B."),
@@ -136,6 +150,24 @@ def test_what_a_query_says_wrongly_is_left_out(query: dict[str, str], asked: Ask
 def test_the_answer_comes_first(changes: dict[str, Any], answer: str) -> None:
     """Who has the VIP, in a sentence; what could not be seen is never told as empty. (I9)"""
     assert words.answer(mirror(**changes)) == answer
+
+
+@pytest.mark.parametrize(
+    ("placement", "text"),
+    [
+        (None, "unknown"),
+        ({"state": "unknown", "members": None}, "unknown"),
+        (placed("unknown", "A"), "unknown; A has one"),
+        (placed("unplaced"), "nobody"),
+        (placed("placed", "A"), "A"),
+        (placed("split", "A"), "A, in part"),
+        (placed("split", "A", "B"), "A, B: several"),
+        (placed("foreign"), "somebody else"),
+    ],
+)
+def test_a_cell_tells_the_holder(placement: dict[str, Any] | None, text: str) -> None:
+    """What could not be seen is never told as empty. (I9)"""
+    assert words.holder(placement) == text
 
 
 @pytest.mark.parametrize(

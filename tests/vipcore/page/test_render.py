@@ -92,13 +92,13 @@ def rows(word: str) -> list[dict[str, Any]]:
     return [genuine, {**texts, "seq": word, "at": word, "event": word, "operation_id": "q"}]
 
 
-def one(word: str) -> str:
-    """The page of one mirror."""
+def one(word: str, shown: trail.Trail | None = None) -> str:
+    """The page of one mirror; `shown`: of its trail."""
     asked = Filter.of({"event": word, "member": word, "from": word, "to": word}, ["nic.write"])
-    found = status(word)
+    found, shown = status(word), shown or trail.trail("PROD", asked, rows(word), 2, 1)
     return render.html(
         "mirror.html", at=AT, version="1", refresh_s=5, shown=mirror.shown(found, rows(word), NOW),
-        actions=actions.of_mirror("$API", found), trail=trail.trail("PROD", asked, rows(word), 2, 1),
+        actions=actions.of_mirror("$API", found), trail=shown,
         chain=Chain("bad", word, word), events=["nic.write"], members=[word], phases=("detach",), unfiltered="?mirror=PROD",
         told=timeline.told,
     )  # fmt: skip
@@ -131,6 +131,35 @@ def test_markup_in_any_field_is_text() -> None:
         harmless = shape(make("harmless"))
         for attack in ATTACKS:
             assert shape(make(attack)) == harmless, (make.__name__, attack)
+
+
+def test_what_could_not_be_read_is_never_told_as_empty() -> None:
+    """A NIC that no look could read is not one without a VIP. (I9)"""
+    found = status("A")
+    unread = {**found["members"][0], "vips": None, "provisioning_state": None}
+
+    (card,) = mirror.shown({**found, "members": [unread]}, [], NOW).cards
+
+    assert (card.holds, card.vips, card.nic) == (False, "could not be read", "A: could not be read")
+
+
+def test_a_vip_that_is_moved_elsewhere_is_drift_only_where_nobody_moves_it() -> None:
+    """A fresh look tells it before the timer does; while a swap is under way it is the swap that explains it."""
+    found = {**status("A"), "drift": None, "desired": "B", "placement": {"state": "placed", "members": ["A"]}}
+
+    def notices(progress: Any) -> list[str]:
+        return [one.key for one in mirror.shown({**found, "in_progress": progress}, [], NOW).notices]
+
+    assert "drift" in notices(None)
+    assert "drift" not in notices(found["in_progress"])
+
+
+def test_the_end_of_the_rows_is_told_as_what_it_is() -> None:
+    """Where the trail begins; or, with a filter, that nothing older fits, since the trail may well go on."""
+    for query, told in (({}, "This is where the trail begins."), ({"event": "nic.write"}, "No older row fits.")):
+        asked = Filter.of(query, ["nic.write"])
+        page = one("x", trail.trail("PROD", asked, rows("x"), 2, None))
+        assert [end for end in ("This is where the trail begins.", "No older row fits.") if end in page] == [told]
 
 
 def test_text_that_no_encoding_has_is_replaced() -> None:

@@ -48,6 +48,16 @@ def test_a_write_that_azure_refused_begins_no_phase() -> None:
     assert [span.name for span in swap.spans] == ["decide", "detach", "attach"]
 
 
+def test_writes_are_drawn_by_when_they_began() -> None:
+    """A detach is written down when its operation has ended, so behind an attach that began after it and was told at once."""
+    slow = row("nic.write", 5.0, member="A", duration_ms=4000)
+    attach = row("nic.write", 4.0, member="B", duration_ms=0)
+
+    (swap,) = last_swaps([COMPLETED, slow, attach, ACCEPTED], IDLE, at(60))
+
+    assert swap.spans == (Span("decide", 1000), Span("detach", 3000), Span("attach", 3000))
+
+
 def test_the_phases_that_were_measured_are_taken() -> None:
     """Of the last swap the head keeps them."""
     last = {"operation_id": "o1", "phases": [{"name": "detach", "ms": 6900}, {"name": "verify", "ms": 100}]}
