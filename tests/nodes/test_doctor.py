@@ -190,6 +190,10 @@ FAULTS: dict[str, tuple[Fault, set[str]]] = {
         script(f"ip route add 168.63.129.16 dev eth0 src {VIP}", "ip route del 168.63.129.16"),
         {"vip-source"},
     ),
+    "a route to a neighbour that prefers the VIP": (
+        script(f"ip route add 10.0.0.253 dev eth0 src {VIP}", "ip route del 10.0.0.253"),
+        {"vip-source"},
+    ),
     "cloud-init without its switch": (file(CLOUD, "datasource_list: [ Azure ]\n# apply_network_config: false\n"), {"cloud-init"}),
     "the VIP in netplan by cloud-init": (file("/etc/netplan/50-cloud-init.yaml", f"addresses:\n- {VIP}/24\n"), {"cloud-init"}),
     "nm-cloud-setup": (file(NM, "[Service]\nEnvironment=NM_CLOUD_SETUP_AZURE=yes\n", "nm-cloud-setup.timer"), {"nm-cloud-setup"}),
@@ -247,6 +251,25 @@ def test_root_is_told_what_iris_cannot_read(node: Member, path: str) -> None:
         node.sh(f"chgrp irisusr {path}")
 
     assert found["fail"] == {"user"}
+
+
+def test_log_folder_of_root_is_a_warning(node: Member) -> None:
+    """Before set-user nobody can say who will start the agent."""
+    node.sh("chown root /var/log/mirror-vip")
+    try:
+        found = verdicts(node.agent("doctor", user="root"))
+    finally:
+        node.sh("chown irisusr /var/log/mirror-vip")
+
+    assert (found["warn"], found["fail"]) == ({"user"}, set())
+
+
+def test_port_that_is_named_is_asked(node: Member) -> None:
+    """--port goes before what `iris qlist` tells."""
+    found = node.agent("doctor", "--port", "1973")
+
+    assert f"path-probe      {VIP} port 1973: " in found.stdout
+    assert verdicts(found)["fail"] == {"path-probe"}
 
 
 def test_peer_and_vip_can_be_named(subnet: Azure, node: Member) -> None:
