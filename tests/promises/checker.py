@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -390,7 +390,7 @@ class _Judge:
         for commit in self.by_mirror[mirror]:
             before, after = commit.before, commit.after
             if before.lease and after.lease and before.lease.owner != after.lease.owner and before.swap:
-                owed.update(dict.fromkeys(before.swap.maybe_in_flight, commit.at))
+                owed.update(dict.fromkeys(self._may_be_written(before), commit.at))
             if after.swap is None:
                 owed.clear()
                 continue
@@ -405,6 +405,12 @@ class _Judge:
                 elif member not in after.swap.maybe_in_flight:
                     yield f"I2 trace {commit.trace.number} forgot at {commit.at:.1f} s that a dead driver may write {nic}"
                     del owed[member]
+
+    def _may_be_written(self, head: Head) -> Collection[str]:
+        """The members whose NICs the driver that the head knows may have a write in flight to."""
+        if head.lease and head.lease.of_lost_head:
+            return [member.name for member in self.mirrors[head.mirror].members]
+        return head.swap.maybe_in_flight if head.swap else ()
 
     def _settled(self, put: Put, at: float) -> bool:
         """Whether the sender knew by then that this write cannot happen any more, or has happened."""
@@ -437,7 +443,7 @@ class _Judge:
             before = commit.before
             if before.lease is None or before.swap is None:
                 continue
-            for member in before.swap.maybe_in_flight:
+            for member in self._may_be_written(before):
                 nic = next(m.nic_id for m in self.mirrors[before.mirror].members if m.name == member).rsplit("/", 1)[-1]
                 written = any(p.nic == nic and p.status in (200, 201) and p.sent >= commit.at for p in trace.puts)
                 moved = self._etag_moved(trace, nic, commit.at)
@@ -844,9 +850,8 @@ class _Judge:
             yield f"I1 {name} says {new.swap}; it was {before.swap}"
         if (new.frozen and new.frozen[:2]) != (before.frozen and before.frozen[:2]):
             yield f"I7 {name} says {new.frozen}; it was {before.frozen}"
-        exact = before.lease is None or before.lease.owner != "unknown"  # a rebuilt head names more than need be
-        if exact and before.swap and new.swap and set(before.swap.maybe_in_flight) - set(new.swap.maybe_in_flight):
-            yield f"I2 {name} forgot writes to the NICs of {before.swap.maybe_in_flight}"
+        if new.swap and not (new.lease and new.lease.of_lost_head):
+            yield f"I2 {name} does not say that any NIC may be written"
         for earlier in self.by_mirror[new.mirror]:
             signed = earlier.trace.signed if earlier.at < commit.at and earlier.trace.kind == "claim" else None
             if signed and any(event in SPENDS for event in _events(earlier)) and new.replay_marks.get(signed[0], "") < signed[1]:
