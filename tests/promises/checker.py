@@ -402,7 +402,7 @@ class _Judge:
                 unread = nic in commit.unread or commit.trace.looks.get(nic, frozenset()) is None or nic in commit.trace.gone
                 if landed or unread or nics[member].lower() not in self.harness.cloud.nics:
                     del owed[member]
-                elif member not in after.swap.maybe_in_flight:
+                elif member not in self._may_be_written(after):
                     yield f"I2 trace {commit.trace.number} forgot at {commit.at:.1f} s that a dead driver may write {nic}"
                     del owed[member]
 
