@@ -23,7 +23,7 @@ help:
 	@echo 'make test-fast  the tests that need no server, on two cores'
 	@echo 'make interop    the real az and the published SDK against the simulated Azure'
 	@echo 'make soak       the long runs'
-	@echo 'make check      format, lint, types, import directions, the floor of the agent'
+	@echo 'make check      format, lint, types, import directions, the floor of the agent; links, code and prose of the pages'
 	@echo 'make serve      the Function app on http://127.0.0.1:$${PORT:-7071}/api, settings from the environment'
 	@echo 'make simulator  the simulated Azure alone'
 	@echo 'make package    the zip that Azure runs, in build/;  make smoke  what only a deployed app can answer (infra/README.md)'
@@ -103,11 +103,13 @@ package: $(VENV)
 smoke: $(VENV)
 	@$(PY) -m infra.smoke $(ARGS)
 
-check: $(VENV)
+CHECKED := $(foreach name,imports layers citations blocks prose,tests/repository/test_$(name).py)
+
+check: $(VENV) $(NODE)
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy $(TYPED)
-	$(PY) -m pytest -q tests/repository/test_imports.py tests/repository/test_layers.py
+	$(PY) -m pytest -q $(CHECKED)
 	$(if $(wildcard agent/vip_agent.py),.venv/bin/vermin --quiet --no-tips --no-parse-comments --violations --target=3.6- agent/vip_agent.py)
 
 format: $(VENV)

@@ -10,7 +10,6 @@ from tests.repository.citations import Source
 SENTENCE_WORDS_MAX: Final = 40
 _FENCE: Final = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 _COMMENT: Final = re.compile(r"<!--.*?-->", re.DOTALL)
-_INDENTED: Final = re.compile(r"(?<=\n\n)(?: {4}\S[^\n]*\n)+")
 _CODE: Final = re.compile(r"``.+?``|`[^`\n]+(?:\n[^`\n]+)?`")
 _NAME: Final = re.compile(r"\[[^\]\s]+\]\(https?:[^)]*\)")  # a link to elsewhere with a name as its text
 _LINK: Final = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
@@ -44,7 +43,7 @@ def _blank(found: re.Match[str]) -> str:
 
 def plain(text: str) -> str:
     """The text without code and marks, line by line where it was."""
-    for form in (_COMMENT, _FENCE, _INDENTED):
+    for form in (_COMMENT, _FENCE):
         text = form.sub(_blank, text)
     text = _LINK.sub(r"\1", _NAME.sub(CODE, text))
     text = _CODE.sub(lambda found: CODE + _blank(found), text)
