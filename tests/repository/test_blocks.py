@@ -175,4 +175,4 @@ def test_a_block_without_a_language_is_found(text: str, monkeypatch: pytest.Monk
 
 def _only(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     """Let the repository consist of this page."""
-    monkeypatch.setattr(citations, "pages", lambda: (Source("docs/made-up.md", text),))
+    monkeypatch.setattr(citations, "pages", lambda: (Source("made-up.md", text),))

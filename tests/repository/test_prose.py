@@ -110,7 +110,7 @@ def test_a_word_that_nobody_knows_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     text = "This is a sentense.\n\n| a `sentnce` | mispelled |\n\n```text\nsentnce\n```\n\nhttps://example.org/sentnce, [sentnce](https://x.org)"
     _only(monkeypatch, text)
 
-    assert misspelt() == ["docs/made-up.md:1: sentense", "docs/made-up.md:3: mispelled"]
+    assert misspelt() == ["made-up.md:1: sentense", "made-up.md:3: mispelled"]
 
 
 @pytest.mark.parametrize(
@@ -143,4 +143,4 @@ def test_phrases_are_found(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _only(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     """Let the repository consist of this page."""
-    monkeypatch.setattr(citations, "pages", lambda: (Source("docs/made-up.md", text),))
+    monkeypatch.setattr(citations, "pages", lambda: (Source("made-up.md", text),))
