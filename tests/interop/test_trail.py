@@ -39,7 +39,7 @@ def az(config: Path, words: list[str]) -> str:
     return subprocess.run([str(AZ), *words], env=environment, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
-def test_the_readmes_line_prints_a_table(azurite: str, tmp_path: Path) -> None:
+def test_the_line_of_the_page_prints_a_table(azurite: str, tmp_path: Path) -> None:
     """It shows numbers as numbers, the newest row first; what az prints as JSON is a copy that verifies. (I8)"""
     asyncio.run(written(azurite))
     (line,) = re.findall(r"^az (storage entity query .+)$", (ROOT / "docs" / "trail.md").read_text(), re.MULTILINE)
