@@ -35,7 +35,7 @@ help:
 setup: $(VENV) $(NODE)
 
 demo: $(VENV) $(NODE)
-	@$(PY) -m demo
+	@exec $(PY) -m demo
 
 serve: $(VENV)
 	@exec $(PY) -m serve
