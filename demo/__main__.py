@@ -126,7 +126,8 @@ def failover(screen: Screen, standing: Harness, table: "TableClient") -> tuple[d
             now = time.time()
             told(now)
             waited_s = now - began
-            bar = screen.bar(seen.at_s.get("attached", waited_s), waited_s, cell_s(waited_s), room=True)
+            until = {"red": seen.at_s.get("attached", waited_s), "green": waited_s}
+            bar = screen.bar(until, cell_s(waited_s), room=True)
             screen.live(f"{waited_s:7.1f} s  ", bar, f"  {seen.next.awaited}")
             screen.check_reader()
             time.sleep(LOOK_EVERY_S)
@@ -190,13 +191,13 @@ def show_trail(screen: Screen, rows: list[dict[str, Any]]) -> None:
 def show_seconds(screen: Screen, seen: dict[str, float], latency: str) -> None:
     """How long it took, and how long `az` takes where that has been measured under the same conditions."""
     az = measured_az(latency)
-    bars = [("without VIP", seen["attached"], seen["attached"]), ("until proven", seen["attached"], seen["proven"])]
-    bars += [("az, measured", az["took_s"], az["took_s"])] if az else []
-    scale = cell_s(max(total for _, _, total in bars))
+    bars = {"without VIP": {"red": seen["attached"]}, "until proven": {"red": seen["attached"], "green": seen["proven"]}}
+    bars |= {"az, measured": {"yellow": az["took_s"]}} if az else {}
+    scale = cell_s(max(max(until.values()) for until in bars.values()))
     screen.line()
     screen.line(screen.paint("bold", "Seconds"))
-    for name, lost, total in bars:
-        screen.line(f"  {name:<12}  {total:5.1f}  {screen.bar(lost, total, scale)}")
+    for name, until in bars.items():
+        screen.line(f"  {name:<12}  {max(until.values()):5.1f}  {screen.bar(until, scale)}")
     if az:
         screen.line("  az: the commands `az network nic ip-config delete` and `create`, until the")
         screen.line(f"  second ends; not run now but by `make bench`, on {az['at'][:10]}, where Azure's")

@@ -3,6 +3,7 @@
 import os
 import select
 import shutil
+from collections.abc import Mapping
 from typing import Final, TextIO
 
 COLUMNS: Final = 80
@@ -47,13 +48,14 @@ class Screen:
         """The text in a colour of CODES, where there is colour."""
         return f"\x1b[{CODES[colour]}m{text}\x1b[0m" if self._coloured else text
 
-    def bar(self, lost_s: float, total_s: float, cell_s: float, *, room: bool = False) -> str:
-        """A bar for `total_s` seconds, its first `lost_s` in red. `room`: as wide as the longest one."""
-        total = min(CELLS, max(1, round(total_s / cell_s))) if total_s else 0
-        lost = min(total, round(lost_s / cell_s))
-        rest = self.paint("dim", self._empty * (CELLS - total)) if room else ""
-        parts = (("red", lost), ("green", total - lost))
-        return "".join(self.paint(colour, self._full * cells) for colour, cells in parts if cells) + rest
+    def bar(self, until_s: Mapping[str, float], cell_s: float, *, room: bool = False) -> str:
+        """A bar whose colours follow each other, each until its second. `room`: as wide as the longest one."""
+        shown, at = "", 0
+        for colour, seconds in until_s.items():
+            cells = max(0, min(CELLS, round(seconds / cell_s)) - at)
+            shown += self.paint(colour, self._full * cells) if cells else ""
+            at += cells
+        return shown + (self.paint("dim", self._empty * (CELLS - at)) if room else "")
 
     def check_reader(self) -> None:
         """Raise NobodyReadsError where nobody reads any more, without printing anything to find out."""
