@@ -5,24 +5,18 @@ Exit code 0 if the VIP moved and the audit trail holds, 1 otherwise.
 
 import argparse
 import contextlib
-import http.client
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from azure.core.exceptions import AzureError
-
 from demo import ending, harness, timeline
+from demo.ending import NotAsPromisedError
 from demo.harness import MEMBERS, MIRROR, VIP_ADDRESS, Harness
-from demo.show import NobodyReadsError, Screen, cell_s
+from demo.show import Screen, cell_s
 from demo.timeline import Timeline
-from serve.azurite import AzuriteError
-from serve.process import ProcessError
 from trail import chain, sources
 
 if TYPE_CHECKING:
@@ -35,39 +29,12 @@ AGENT: Final = ROOT / "agent" / "vip_agent.py"
 MEASURED: Final = ROOT / "bench" / "results" / "swaps.json"
 DEADLINE_S: Final = 300
 LOOK_EVERY_S: Final = 0.1
-STRANGE: Final = (ProcessError, AzuriteError, AzureError, OSError, http.client.HTTPException)
-"""What a server that ended, or did not start, looks like from here."""
-
-
-class DemoError(RuntimeError):
-    """Something did not come out as promised; the message says what."""
 
 
 def main(words: list[str]) -> int:
-    """Play it, and say where the logs are if it fails."""
+    """Play it; the exit code."""
     asked = arguments(words)
-    ending.on_signals()
-    folder = Path(tempfile.mkdtemp(prefix="mirror-vip-demo-"))
-    screen = Screen(sys.stdout)
-    failed = False
-    try:
-        play(screen, folder, asked)
-    except (DemoError, *STRANGE) as fault:
-        failed = True
-        screen.end()
-        print(f"\n{screen.paint('red', 'FAILED')}  {fault}\nThe logs are in {folder}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        screen.end()
-        print("demo: interrupted; everything it started has ended", file=sys.stderr)
-        return ending.INTERRUPTED
-    except NobodyReadsError:
-        ending.drop_output()
-        return ending.NOBODY_READS
-    finally:
-        if not failed:
-            shutil.rmtree(folder)
-    return 0
+    return ending.run("demo", lambda screen, folder: play(screen, folder, asked), interrupted=ending.INTERRUPTED)
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
@@ -81,7 +48,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 
 def play(screen: Screen, folder: Path, asked: argparse.Namespace) -> None:
-    """The story. Raises DemoError where it ends otherwise than it should."""
+    """The story. Raises NotAsPromisedError where it ends otherwise than it should."""
     screen.line(screen.paint("bold", "Mirror VIP: one failover, on this machine"))
     screen.line("  real:       the Function app, its table (Azurite), the agents")
     screen.line("  simulated:  Azure's network, and the mirror")
@@ -90,7 +57,7 @@ def play(screen: Screen, folder: Path, asked: argparse.Namespace) -> None:
     with harness.standing(folder, seed=asked.seed, latency=asked.latency, say=lambda what: starting(screen, what)) as standing:
         before = claim(standing, "MIRRORA", "startup")
         if before["outcome"] != "confirmed" or timeline.accepted(standing):
-            raise DemoError(f"the first claim was not just confirmed: {before['outcome']}")
+            raise NotAsPromisedError(f"the first claim was not just confirmed: {before['outcome']}")
         screen.line(f"  All is up after {time.monotonic() - began:.1f} s. MIRRORA is primary and has the VIP, {VIP_ADDRESS}.")
         screen.line()
         with sources.open_table(harness.TABLE_NAME, connection=standing.table) as table:
@@ -135,7 +102,7 @@ def failover(screen: Screen, standing: Harness, table: "TableClient") -> tuple[d
         answer = answered(running, "MIRRORB")
     told(ended)
     if seen.next is not timeline.STAGES[-1]:
-        raise DemoError(f"the agent has its answer, and this was not seen: {seen.next.sentence}")
+        raise NotAsPromisedError(f"the agent has its answer, and this was not seen: {seen.next.sentence}")
     at_s, stage = seen.proven(ended)
     tell(screen, at_s, stage.word, stage.sentence)
     return seen.at_s, answer
@@ -162,10 +129,10 @@ def agent(standing: Harness, member: str, event: str) -> "Iterator[subprocess.Po
 
 
 def answered(running: "subprocess.Popen[str]", member: str) -> dict[str, Any]:
-    """The controller's answer to an agent's claim. Raises DemoError unless the VIP is there."""
+    """The controller's answer to an agent's claim. Raises NotAsPromisedError unless the VIP is there."""
     said, complained = running.communicate()
     if running.returncode:
-        raise DemoError(f"the agent of {member} ended with {running.returncode}: {(complained or said).strip()}")
+        raise NotAsPromisedError(f"the agent of {member} ended with {running.returncode}: {(complained or said).strip()}")
     answer: dict[str, Any] = json.loads(said)["answer"]
     return answer
 
@@ -216,18 +183,18 @@ def measured_az(latency: str) -> dict[str, Any]:
 
 
 def check(answer: dict[str, Any], standing: Harness, rows: list[dict[str, Any]]) -> None:
-    """Hold what was shown against what is promised. Raises DemoError."""
+    """Hold what was shown against what is promised. Raises NotAsPromisedError."""
     placement = standing.status()["placement"]
     if answer["outcome"] != "moved" or placement != {"state": "placed", "members": ["MIRRORB"]}:
-        raise DemoError(f"the VIP did not move: {answer['outcome']}, {placement}")
+        raise NotAsPromisedError(f"the VIP did not move: {answer['outcome']}, {placement}")
     if standing.carrier() != MEMBERS["MIRRORB"]:
-        raise DemoError("the simulated network does not deliver the VIP to MIRRORB's NIC")
+        raise NotAsPromisedError("the simulated network does not deliver the VIP to MIRRORB's NIC")
     stated = " ".join(str(row.get("ArmRequestIds")) for row in rows if row["Event"] == "nic.write")
     for asked in timeline.accepted(standing):
         if asked["request_id"] not in stated:
-            raise DemoError(f"Azure accepted the write {asked['request_id']}, and the trail has no row of it")
+            raise NotAsPromisedError(f"Azure accepted the write {asked['request_id']}, and the trail has no row of it")
     if fault := chain.check(reversed(rows)).fault:
-        raise DemoError(f"the audit trail is broken: {fault}")
+        raise NotAsPromisedError(f"the audit trail is broken: {fault}")
 
 
 if __name__ == "__main__":

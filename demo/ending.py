@@ -1,23 +1,68 @@
-"""How a command that has started servers ends: by Ctrl-C, by a signal, or because nobody reads what it prints."""
+"""How a command that starts servers runs and ends: by itself, by Ctrl-C, by a fault, or because nobody reads what it prints."""
 
+import http.client
 import os
+import shutil
 import signal
 import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Final
+
+from azure.core.exceptions import AzureError
+
+from demo.show import NobodyReadsError, Screen
+from serve.azurite import AzuriteError
+from serve.process import ProcessError
 
 INTERRUPTED: Final = 130
 NOBODY_READS: Final = 128 + signal.SIGPIPE
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def on_signals() -> None:
-    """Let the first signal that asks for the end raise KeyboardInterrupt. Later ones do not disturb the cleaning up."""
+class NotAsPromisedError(RuntimeError):
+    """Something did not come out as it should; the message says what."""
+
+
+# What a server looks like from here that did not start, or that ended while it was needed.
+_FAULTS: Final = (NotAsPromisedError, ProcessError, AzuriteError, AzureError, OSError, http.client.HTTPException)
+
+
+def run(name: str, work: Callable[[Screen, Path], None], *, interrupted: int) -> int:
+    """Let it work with a folder of its own; the exit code, which is `interrupted` after Ctrl-C.
+
+    The folder goes, but after a fault, when it holds the logs. What `work` started must end with it, whatever it raises.
+    """
     for number in _SIGNALS:
         signal.signal(number, _first)
+    screen = Screen(sys.stdout)
+    folder = Path(tempfile.mkdtemp(prefix=f"mirror-vip-{name}-"))
+    keep = False
+    try:
+        work(screen, folder)
+    except _FAULTS as fault:
+        keep = True
+        screen.end()
+        print(f"\n{screen.paint('red', 'FAILED')}  {fault}\nThe logs are in {folder}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        screen.end()
+        print(f"{name}: ended, with everything that it had started", file=sys.stderr)
+        return interrupted
+    except NobodyReadsError:
+        # Python's own flush at the end would fail as well.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
+    finally:
+        if not keep:
+            shutil.rmtree(folder)
+    return 0
 
 
 def _first(_number: int, _frame: FrameType | None) -> None:
+    """The first signal that asks for the end. Later ones must not disturb the cleaning up."""
     for number in _SIGNALS:
         # Not SIG_IGN: of two signals that come together Python would complain about the second.
         signal.signal(number, _later)
@@ -26,8 +71,3 @@ def _first(_number: int, _frame: FrameType | None) -> None:
 
 def _later(_number: int, _frame: FrameType | None) -> None:
     """The end is under way."""
-
-
-def drop_output() -> None:
-    """Print to nowhere from now on, so that Python's own flush at the end does not fail as well."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

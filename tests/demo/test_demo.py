@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 
 from demo import __main__ as demo
+from demo.ending import NotAsPromisedError
 from tests.demo import running
 from tests.demo.running import Place
 
@@ -80,7 +81,7 @@ def test_a_signal_in_the_middle_of_the_swap_ends_everything(place: Place) -> Non
         _, complained = process.communicate(timeout=30)
 
     assert process.returncode == 130
-    assert complained.splitlines() == ["demo: interrupted; everything it started has ended"]
+    assert complained.splitlines() == ["demo: ended, with everything that it had started"]
     assert place.left() == []
 
 
@@ -131,5 +132,5 @@ def test_it_fails_where_one_promise_does_not_hold(other: dict[str, Any], outcome
     """The verdict is no ornament: each thing that is wrong makes it fail."""
     rows = [{"Event": "nic.write", "ArmRequestIds": "1f", "Seq": 1, "Hash": "forged"}]
 
-    with pytest.raises(demo.DemoError, match=fault):
+    with pytest.raises(NotAsPromisedError, match=fault):
         demo.check({"outcome": outcome}, Standing(**other), rows)  # type: ignore[arg-type]
