@@ -18,7 +18,6 @@ from serve.azurite import AzuriteError
 from serve.process import ProcessError
 
 INTERRUPTED: Final = 130
-NOBODY_READS: Final = 128 + signal.SIGPIPE
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -33,13 +32,14 @@ _FAULTS: Final = (NotAsPromisedError, ProcessError, AzuriteError, AzureError, OS
 def run(name: str, work: Callable[[Screen, Path], None], *, interrupted: int) -> int:
     """Let it work with a folder of its own; the exit code, which is `interrupted` after Ctrl-C.
 
-    The folder goes, but after a fault, when it holds the logs. What `work` started must end with it, whatever it raises.
+    Where nobody reads what it prints, the process ends by SIGPIPE, as others do. The folder goes, but after a fault, when it
+    holds the logs. What `work` started must end with it, whatever it raises.
     """
     for number in _SIGNALS:
         signal.signal(number, _first)
     screen = Screen(sys.stdout)
     folder = Path(tempfile.mkdtemp(prefix=f"mirror-vip-{name}-"))
-    keep = False
+    keep, unread = False, False
     try:
         work(screen, folder)
     except _FAULTS as fault:
@@ -52,12 +52,13 @@ def run(name: str, work: Callable[[Screen, Path], None], *, interrupted: int) ->
         print(f"{name}: ended, with everything that it had started", file=sys.stderr)
         return interrupted
     except NobodyReadsError:
-        # Python's own flush at the end would fail as well.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return NOBODY_READS
+        unread = True
     finally:
         if not keep:
             shutil.rmtree(folder)
+    if unread:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
     return 0
 
 
