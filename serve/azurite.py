@@ -104,7 +104,7 @@ def install() -> None:
         node()
     except AzuriteError:
         _say("no usable Node here; installing one from PyPI (60 MB)")
-        locked = ["install", "--require-hashes", "-r", "requirements-node.txt"]
+        locked = ["install", "--quiet", "--require-hashes", "-r", "requirements-node.txt"]
         subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", *locked], cwd=ROOT, check=True)
     binary, npm = node()
     _say(f"installing Azurite from package-lock.json with Node {_node_text(binary)} (about 20 s)")
@@ -115,6 +115,7 @@ def install() -> None:
         cwd=ROOT,
         check=True,
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,  # how many packages were added; faults go to stderr
         env=_with_node_first(binary),
     )
 
