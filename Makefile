@@ -70,7 +70,7 @@ test-served test-vipcore: test-%:
 test-others:
 	@$(SUITE) $(filter-out $(APART) tests/interop/ tests/__pycache__/,$(wildcard tests/*/))
 
-test-fast: $(VENV)
+test-fast: $(VENV) $(NODE)
 	@$(SIDE_BY_SIDE) fast-swap fast-others
 
 FAST := $(PY) -m pytest -q -m 'not interop and not soak and not slow'
