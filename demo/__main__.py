@@ -4,15 +4,13 @@ Exit code 0 if the VIP moved and the audit trail holds, 1 otherwise.
 """
 
 import argparse
-import contextlib
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from demo import ending, harness, timeline
+from demo import agents, ending, harness, timeline
 from demo.ending import NotAsPromisedError
 from demo.harness import MEMBERS, MIRROR, VIP_ADDRESS, Harness
 from demo.show import Screen, cell_s
@@ -20,14 +18,10 @@ from demo.timeline import Timeline
 from trail import chain, sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from azure.data.tables import TableClient
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-AGENT: Final = ROOT / "agent" / "vip_agent.py"
 MEASURED: Final = ROOT / "bench" / "results" / "swaps.json"
-DEADLINE_S: Final = 300
 LOOK_EVERY_S: Final = 0.1
 
 
@@ -55,7 +49,7 @@ def play(screen: Screen, folder: Path, asked: argparse.Namespace) -> None:
     screen.line()
     began = time.monotonic()
     with harness.standing(folder, seed=asked.seed, latency=asked.latency, say=lambda what: starting(screen, what)) as standing:
-        before = claim(standing, "MIRRORA", "startup")
+        before = agents.claim(standing, "MIRRORA", "startup")
         if before["outcome"] != "confirmed" or timeline.accepted(standing):
             raise NotAsPromisedError(f"the first claim was not just confirmed: {before['outcome']}")
         screen.line(f"  All is up after {time.monotonic() - began:.1f} s. MIRRORA is primary and has the VIP, {VIP_ADDRESS}.")
@@ -88,7 +82,7 @@ def failover(screen: Screen, standing: Harness, table: "TableClient") -> tuple[d
             tell(screen, at_s, stage.word, stage.sentence)
 
     tell(screen, 0.0, "died", "MIRRORA; IRIS makes MIRRORB primary, which starts its agent")
-    with agent(standing, "MIRRORB", "NotifyBecomePrimary") as running:
+    with agents.claiming(standing, "MIRRORB", "NotifyBecomePrimary") as running:
         while running.poll() is None:
             now = time.time()
             told(now)
@@ -99,7 +93,7 @@ def failover(screen: Screen, standing: Harness, table: "TableClient") -> tuple[d
             screen.check_reader()
             time.sleep(LOOK_EVERY_S)
         ended = time.time()
-        answer = answered(running, "MIRRORB")
+        answer = agents.answered(running, "MIRRORB")
     told(ended)
     if seen.next is not timeline.STAGES[-1]:
         raise NotAsPromisedError(f"the agent has its answer, and this was not seen: {seen.next.sentence}")
@@ -112,36 +106,6 @@ def tell(screen: Screen, at_s: float, word: str, sentence: str) -> None:
     """One line of the timeline."""
     colour = {"died": "red", "attached": "green", "proven": "green"}.get(word, "yellow")
     screen.line(f"{at_s:7.1f} s  {screen.paint(colour, f'{word:<8}')}  {sentence}")
-
-
-@contextlib.contextmanager
-def agent(standing: Harness, member: str, event: str) -> "Iterator[subprocess.Popen[str]]":
-    """The real agent, run as `^ZMIRROR` does it; ended with the block."""
-    command = [sys.executable, str(AGENT), "--config", str(standing.agents[member])]
-    command += ["claim", "--event", event, "--deadline", str(DEADLINE_S)]
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as running:
-        try:
-            yield running
-        finally:
-            running.kill()
-
-
-def answered(running: "subprocess.Popen[str]", member: str) -> dict[str, Any]:
-    """The controller's answer to an agent's claim. Raises NotAsPromisedError unless the VIP is there."""
-    said, complained = running.communicate()
-    if running.returncode:
-        raise NotAsPromisedError(f"the agent of {member} ended with {running.returncode}: {(complained or said).strip()}")
-    answer: dict[str, Any] = json.loads(said)["answer"]
-    return answer
-
-
-def claim(standing: Harness, member: str, event: str) -> dict[str, Any]:
-    """Let a member's agent claim, and wait for its end."""
-    with agent(standing, member, event) as running:
-        running.wait()
-        return answered(running, member)
 
 
 def show_trail(screen: Screen, rows: list[dict[str, Any]]) -> None:

@@ -13,11 +13,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from demo import ending, harness
+from demo import agents, ending, harness
 from demo.harness import MIRROR, VIP_ADDRESS, Harness
 from demo.show import Screen
 from serve import process
@@ -28,7 +28,6 @@ FUNCTIONS: Final = ROOT / "demo" / "functions.sh"
 COMMAND: Final = re.compile(r"(  |    )[^ #]")
 """A line of the menu that is a command, or the rest of one."""
 
-AGENT: Final = ROOT / "agent" / "vip_agent.py"
 # Below the range that client ports are taken from (32768 and up on Linux): the port of an app that is down stays free.
 PORTS: Final = range(20000, 32000)
 WATCH_S: Final = 5  # from look to look of the agents
@@ -54,7 +53,8 @@ def play(screen: Screen, folder: Path, latency: str) -> None:
     with contextlib.ExitStack() as stack:
         standing = stack.enter_context(harness.standing(folder, seed=0, latency=latency, say=say, settings=settings))
         for config in standing.agents.values():
-            stack.enter_context(watching(config, folder / "agents.log"))
+            stack.enter_context(agents.watching(config, folder / "agents.log", WATCH_S))
+        agents.claim(standing, "MIRRORA", "startup")
         write_environment(folder, standing)
         (folder / "app.pid").write_text(f"{standing.app.pid}\n")
         show(screen, folder, standing)
@@ -75,19 +75,6 @@ def starting(screen: Screen) -> Callable[[str], None]:
     return lambda what: screen.live(f"  starting: {what}")
 
 
-@contextlib.contextmanager
-def watching(config: Path, log: Path) -> Iterator[None]:
-    """A member's agent, watching as its service does; ended with the block."""
-    command = [sys.executable, str(AGENT), "--config", str(config), "watch", "--every", str(WATCH_S)]
-    with log.open("ab") as output:
-        watch = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
-    try:
-        yield
-    finally:
-        watch.kill()  # it may be killed at any instant: it remembers nothing
-        watch.wait()
-
-
 def write_environment(folder: Path, standing: Harness) -> None:
     """The file that the other terminal reads first. The folder is its owner's alone, as the file holds keys."""
     values: Mapping[str, str] = {
@@ -106,7 +93,7 @@ def write_environment(folder: Path, standing: Harness) -> None:
 
 def page(standing: Harness) -> str:
     """The page's address, with its key."""
-    return f"{standing.api}/dashboard?code={standing.function_key}"
+    return f"{standing.api}/dashboard?mirror={MIRROR}&code={standing.function_key}"
 
 
 def show(screen: Screen, folder: Path, standing: Harness) -> None:
@@ -115,7 +102,7 @@ def show(screen: Screen, folder: Path, standing: Harness) -> None:
     screen.line(f"  Mirror {MIRROR}: MIRRORA is primary and has the VIP, {VIP_ADDRESS}.")
     screen.line("  real:       the Function app, its table (Azurite), the agents")
     screen.line("  simulated:  Azure's network, and the mirror")
-    screen.line("  The page, with the key of this run:")
+    screen.line("  The page of it, with the key of this run:")
     screen.line(f"  {page(standing)}")
     screen.line()
     screen.line("In another terminal, this line first:")

@@ -29,28 +29,21 @@ def stages(text: str) -> list[tuple[float, str]]:
     return [(float(at), word) for at, word in re.findall(r"^ +([0-9.]+) s  ([a-z]+) ", text, re.MULTILINE)]
 
 
-def test_a_pipe_gets_plain_lines_of_80_columns_and_nothing_is_left(place: Place) -> None:
-    """Without a terminal there is no colour and no line that moves; the stages are in order; files and processes are gone."""
-    with running.started(place, "demo", "--latency", "fixed:0.3", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        said, complained = process.communicate(timeout=running.LIMIT_S)
-
-    times = [at for at, _ in stages(said)]
-    assert (process.returncode, complained) == (0, "")
-    assert [word for _, word in stages(said)] == STAGES
-    assert times == sorted(times)
-    assert said.splitlines()[-1].startswith("PASSED")
-    assert "az, measured" not in said, "the bench has not measured operations of 0.3 s"
-    assert not re.search(r"[\x00-\x09\x0b-\x1f]", said)
-    assert max(map(len, said.splitlines())) <= 80
-    assert place.left() == []
-
-
 def test_a_terminal_gets_colours_and_a_line_that_moves_within_its_columns(place: Place) -> None:
-    """What moves is rewritten in its place and never as long as the terminal is wide, since a broken line stays."""
+    """The stages in order, then the verdict; files and processes are gone.
+
+    What moves is rewritten in its place, and never as long as the terminal is wide, since a broken line stays.
+    """
     code, written = running.in_a_terminal(place, "demo", "--latency", "fixed:0.3")
 
     moving = [SGR.sub("", part).partition("\n")[0] for part in written.split("\r\x1b[K")[1:]]
+    plain = SGR.sub("", re.sub(r"[^\n]*\r\x1b\[K", "", written))
+    times = [at for at, _ in stages(plain)]
     assert code == 0
+    assert [word for _, word in stages(plain)] == STAGES
+    assert times == sorted(times)
+    assert plain.splitlines()[-1].startswith("PASSED")
+    assert "az, measured" not in plain, "the bench has not measured operations of 0.3 s"
     assert {"starting: Function app", "Azure takes it off MIRRORA"} <= {re.split(r" {2,}", part)[-1] for part in moving}
     assert max(map(len, moving)) <= 80
     assert "\x1b[32mPASSED\x1b[0m" in written
@@ -74,15 +67,20 @@ def test_head_ends_it_at_once_and_quietly(place: Place, lines: int) -> None:
 
 
 def test_a_signal_in_the_middle_of_the_swap_ends_everything(place: Place) -> None:
-    """Ctrl-C, while Azure works: the swap is not waited for, the exit code says it, and nothing is left."""
+    """Ctrl-C, while Azure works: the swap is not waited for, the exit code says it, and nothing is left.
+
+    Until then a pipe got plain lines: no colour and none that moves.
+    """
     with running.started(place, "demo", "--latency", "fixed:300", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
-        running.until(iter(process.stdout), "detach")
+        said = running.until(iter(process.stdout), "detach")
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         _, complained = process.communicate(timeout=30)
 
     assert process.returncode == 130
+    assert [word for _, word in stages(said)] == STAGES[:3]
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", said)
     assert complained.splitlines() == ["demo: ended, with everything that it had started"]
     assert place.left() == []
 

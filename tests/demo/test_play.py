@@ -3,10 +3,11 @@
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
-from demo.play import COMMAND, MENU
+from demo.play import COMMAND, FUNCTIONS, MENU
 from tests.demo import running
 from tests.demo.running import Place
 from tests.served.runbooks import page
@@ -66,3 +67,10 @@ def test_the_menu_fits_a_terminal_and_its_reader_finds_all_of_it() -> None:
 
     assert steps(text) == [("  first \\\n    --more\n  second\n", "answer\n\n  deep\n"), ("  third\n", "")]
     assert max(map(len, MENU.read_text(encoding="utf-8").splitlines())) <= 80
+
+
+def test_the_functions_are_sound_shell() -> None:
+    """They are read into somebody's own shell: shellcheck has nothing against them."""
+    shellcheck = Path(sys.executable).parent / "shellcheck"
+
+    subprocess.run([shellcheck, "-s", "bash", FUNCTIONS], check=True, timeout=60)
