@@ -32,9 +32,14 @@ def shown(fakes: Fakes, *documents: dict[str, Any], address: dict[str, Any], loc
     """What `az` answers."""
     path = fakes.az_log.parent / "answers.json"
     answers = json.loads(path.read_text())
-    found: list[tuple[str, Any]] = [(f"rest {fakes.url}{one['id']}?api-version=2024-05-01", one) for one in documents]
-    found += [(f"rest {fakes.url}{ADDRESS}?api-version=2024-05-01", address), ("lock list", locks or [])]
+    found: list[tuple[str, Any]] = [(f"rest {one['id']}?api-version=2024-05-01", one) for one in documents]
+    found += [(f"rest {ADDRESS}?api-version=2024-05-01", address), ("lock list", locks or [])]
     path.write_text(json.dumps([*found, *answers]))
+
+
+def lock(name: str, scope: str) -> dict[str, str]:
+    """A read-only lock, as `az lock list` shows it."""
+    return {"id": f"{scope}/providers/Microsoft.Authorization/locks/{name}", "level": "ReadOnly", "name": name}
 
 
 def listed(document: Path, *arguments: str) -> tuple[int, Path]:
@@ -76,15 +81,22 @@ def test_document_too_large_for_a_setting_is_told(fakes: Fakes, document: Path) 
 
 
 def test_what_will_hurt_is_warned_of(fakes: Fakes, document: Path) -> None:
-    """Different subnets, a zonal or Basic public IP, a read-only lock: each in a sentence; the list is written all the same."""
+    """Different subnets, a zonal or Basic public IP, a read-only lock on a NIC or above it: each in a sentence, and no other lock."""
     basic = {"zones": ["1"], "sku": {"name": "Basic"}}
-    shown(fakes, nic("a"), nic("b", subnet=f"{SUBNET}2"), address=basic, locks=[{"level": "ReadOnly", "name": "frozen"}])
+    locks = [
+        lock("frozen", OTHER.partition("/providers/")[0]),
+        lock("own", f"{OTHER}/networkInterfaces/a"),
+        lock("other", f"{OTHER}/networkInterfaces/a-database-s"),
+        {**lock("kept", OTHER.partition("/providers/")[0]), "level": "CanNotDelete"},
+    ]
+    shown(fakes, nic("a"), nic("b", subnet=f"{SUBNET}2"), address=basic, locks=locks)
 
     code, out = listed(document, "--check-only")
 
     said = fakes.printed()
     assert (code, out.exists()) == (0, False)
-    assert [word for word in ("different subnets", "of one zone", "Basic SKU", "lock frozen") if word not in said] == []
+    assert [word for word in ("different subnets", "of one zone", "Basic SKU", "lock frozen", "lock own") if word not in said] == []
+    assert [word for word in ("lock other", "lock kept") if word in said] == []
 
 
 def test_reference_of_an_unknown_kind_is_an_error(fakes: Fakes, document: Path) -> None:
