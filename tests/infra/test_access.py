@@ -81,7 +81,7 @@ def test_document_too_large_for_a_setting_is_told(fakes: Fakes, document: Path) 
 
 
 def test_what_will_hurt_is_warned_of(fakes: Fakes, document: Path) -> None:
-    """Different subnets, a zonal or Basic public IP, a read-only lock on a NIC or above it: each in a sentence, and no other lock."""
+    """Different subnets, a zonal or Basic public IP, a read-only lock on a NIC or above: each in a sentence; no other lock."""
     basic = {"zones": ["1"], "sku": {"name": "Basic"}}
     locks = [
         lock("frozen", OTHER.partition("/providers/")[0]),
@@ -95,7 +95,9 @@ def test_what_will_hurt_is_warned_of(fakes: Fakes, document: Path) -> None:
 
     said = fakes.printed()
     assert (code, out.exists()) == (0, False)
-    assert [word for word in ("different subnets", "of one zone", "Basic SKU", "lock frozen", "lock own") if word not in said] == []
+    assert [
+        word for word in ("different subnets", "of one zone", "Basic SKU", "lock frozen", "lock own") if word not in said
+    ] == []
     assert [word for word in ("lock other", "lock kept") if word in said] == []
 
 
