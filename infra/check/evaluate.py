@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from infra.check.expressions import Expressions, Local
 from infra.check.functions import PURE, scoped
-from infra.check.syntax import broken, names_in, parsed, parts, text
+from infra.check.syntax import complaints, names_in, parsed, parts, text
 from infra.check.values import Module, Resource, Scope, Unknown, given, is_late
 
 if TYPE_CHECKING:
@@ -75,9 +75,10 @@ class Template(Expressions):
     # -- a file --------------------------------------------------------------------------------------------------------
     def run(self, parameters: Mapping[str, Any]) -> None:
         """Evaluate all of it."""
-        root = parsed(self.path.read_bytes())
-        if root.has_error:
-            self.fault(next(broken(root), root), "syntax error")
+        source = self.path.read_bytes()
+        root = parsed(source)
+        if errors := complaints(source):
+            self.world.faults += [f"{self.path.name}:{line}: {what}" for line, what in errors]
             return
         statements = parts(root)
         self._check_scope(root, statements)

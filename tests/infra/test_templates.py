@@ -48,6 +48,23 @@ PLANTS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
     ("module output missing", "main.bicep", "storage.outputs.tableEndpoint", "storage.outputs.tableUri", "no 'tableUri'"),
     ("brace lost", "modules/vault.bicep", "output uri string", "}\noutput uri string", "syntax error"),
     (
+        "two properties on a line",
+        "modules/vault.bicep",
+        "    tenantId: tenant().tenantId\n",
+        "    tenantId: tenant().tenantId enableSoftDelete: true\n",
+        "needs a line of its own",
+    ),
+    ("escape that is none", "main.bicep", "The default of Azure", "The \\default of Azure", "has an escape that is none"),
+    ("comparison with one sign", "main.bicep", "= profile != 'lean'", "= profile = 'lean'", "says pycep"),
+    ("decorator of nothing", "modules/vault.bicep", "output uri string", "@secure()\n// output uri string", "says pycep"),
+    (
+        "call at the start of an element",
+        "modules/alerts.bicep",
+        "  people.id\n",
+        "  resourceGroup().id\n",
+        "a call at the start of an element",
+    ),
+    (
         "late value as a module's scope",
         "access.bicep",
         "resourceGroup(split(item.id, '/')[2], split(item.id, '/')[4])",
