@@ -8,13 +8,12 @@ name, a module's scope, a condition or the rows of a loop.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.check.expressions import Expressions, Local
 from infra.check.functions import PURE, scoped
-from infra.check.syntax import complaints, names_in, parsed, parts, text
+from infra.check.syntax import complaints, name_counts, parsed, parts, text
 from infra.check.values import Module, Resource, Scope, Unknown, given, is_late
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ class Template(Expressions):
             if statement.type == "output_declaration":
                 output, _, value = parts(statement)
                 self.outputs[text(output)] = self.value(value, {})
-        counted = Counter(names_in(root))
+        counted = name_counts(self.path.read_bytes())
         for name in sorted(name for name in checked if counted[name] < 2):
             self.fault(root, f"{name} is never used")
 

@@ -1,6 +1,7 @@
 """A Bicep file as tree-sitter parses it, what is asked of a node, and what two parsers and we object to."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -71,10 +72,15 @@ def _taken_by_both(node: Node) -> Iterator[tuple[int, str]]:
         yield from _taken_by_both(one)
 
 
-def names_in(node: Node) -> Iterator[str]:
-    """Every name in it, where declared and where used; keys of objects and members are none."""
+@lru_cache(maxsize=64)
+def name_counts(source: bytes) -> Counter[str]:
+    """How often each name stands in a file, where declared and where used; keys of objects and members are none."""
+    return Counter(_names_in(parsed(source)))
+
+
+def _names_in(node: Node) -> Iterator[str]:
     if node.type == "identifier":
         yield text(node)
     for one in node.children:
         if not (node.type == "object_property" and one == node.children[0]):
-            yield from names_in(one)
+            yield from _names_in(one)
