@@ -104,12 +104,8 @@ HARDENED: Final[Mapping[str, Mapping[str, Any]]] = {
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies": {"allow": False},
     "Microsoft.Insights/components": {"DisableLocalAuth": True},
 }  # fmt: skip
-NAMES: Final = {
-    "Microsoft.Storage/storageAccounts": r"[a-z0-9]{3,24}",
-    "Microsoft.KeyVault/vaults": r"[a-zA-Z][a-zA-Z0-9-]{1,22}[a-zA-Z0-9]",
-    "Microsoft.Web/sites": r"[a-zA-Z0-9][a-zA-Z0-9-]{0,58}[a-zA-Z0-9]",
-    "Microsoft.Insights/scheduledQueryRules": r"[^*<>%&:\\?/#{}]{1,260}",
-}
+SITE_NAME: Final = r"[a-zA-Z0-9][a-zA-Z0-9-]{0,58}[a-zA-Z0-9]"
+"""Azure's types have the forms of other names, and none of a site's."""
 
 
 def check(world: World) -> Iterator[str]:
@@ -202,11 +198,10 @@ def agrees_with_the_app(world: World) -> Iterator[str]:
 
 
 def names(world: World) -> Iterator[str]:
-    """Names fit Azure's rules for their type, and no two resources are the same."""
-    for kind, pattern in NAMES.items():
-        for one in world.of(kind):
-            if not re.fullmatch(pattern, str(one.name)):
-                yield f"{one.where}: Azure does not take the name {one.name}"
+    """A site's name is one that Azure takes, and no two resources are the same."""
+    for one in world.of("Microsoft.Web/sites"):
+        if not re.fullmatch(SITE_NAME, str(one.name)):
+            yield f"{one.where}: Azure does not take the name {one.name}"
     seen: set[str] = set()
     for one in world.resources:
         if not one.existing and str(one.id).lower() in seen and "roleDefinitions" not in one.type:
