@@ -184,6 +184,20 @@ def test_azd_gets_the_same_parameters(tmp_path: Path, document: Path, monkeypatc
     assert set(azd.chosen({})) == set()
 
 
+@pytest.mark.parametrize("missing", ["access.json", "mirrors.json"])
+def test_azd_gets_nothing_of_half_a_step(
+    tmp_path: Path, document: Path, missing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the list, or the document, azd's first hook ends with a sentence, and azd with it."""
+    (tmp_path / "access.json").write_text("[]")
+    (tmp_path / missing).unlink()
+
+    assert azd.main([], tmp_path) == 1
+
+    assert missing in capsys.readouterr().err
+    assert not (tmp_path / "main.parameters.json").exists()
+
+
 def test_azure_yaml_is_what_azd_reads() -> None:
     """Its parts are those of azd's schema, it names main.bicep, and its hooks run scripts that are there."""
     whole = yaml.safe_load((FOLDER.parent / "azure.yaml").read_text())
