@@ -61,7 +61,12 @@ CASES: Final[Mapping[str, Mapping[str, Any]]] = {
         "workspaceId": "/subscriptions/00000000-0000-0000-0000-000000000009/resourceGroups/rg-log/providers"
         "/Microsoft.OperationalInsights/workspaces/all",
     },
-    "usgov": {**_SMALL, "location": "usgovvirginia", "zoneRedundant": False},
+    "usgov": {
+        **_SMALL,
+        "location": "usgovvirginia",
+        "zoneRedundant": False,
+        "privateEndpointSubnetId": f"{OTHER}/virtualNetworks/v/subnets/pe",
+    },
 }
 CLOUDS: Final = {"usgov": "AzureUSGovernment"}
 

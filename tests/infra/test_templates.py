@@ -326,6 +326,25 @@ def test_second_controller_shares_the_first_one_s_table() -> None:
     assert OTHER_WRITER in str(alert.body["properties"]["criteria"]["allOf"][0]["query"])
 
 
+def test_private_zones_are_those_of_their_cloud() -> None:
+    """Names by Microsoft's table of private DNS zones; one that is given is not made."""
+    made = {
+        case: {str(one.name) for one in deployed(case).of("Microsoft.Network/privateDnsZones")} for case in ("network", "usgov")
+    }
+
+    assert made["network"] == {
+        "privatelink.blob.core.windows.net",
+        "privatelink.table.core.windows.net",
+        "privatelink.vaultcore.azure.net",
+    }
+    assert made["usgov"] == {
+        "privatelink.blob.core.usgovcloudapi.net",
+        "privatelink.table.core.usgovcloudapi.net",
+        "privatelink.vaultcore.usgovcloudapi.net",
+        "privatelink.azurewebsites.us",
+    }
+
+
 def test_cases_cover_every_module() -> None:
     """No module of infra/modules stays out of the checks."""
     used = {str(one.where).partition(":")[0] for case in CASES for one in deployed(case).resources}
