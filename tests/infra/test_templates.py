@@ -188,6 +188,36 @@ PLANTS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
         "enablePurgeProtection: false",
         "must be True",
     ),
+    ("old TLS", "modules/app.bicep", "minTlsVersion: '1.2'", "minTlsVersion: '1.0'", "siteConfig.minTlsVersion must be 1.2"),
+    ("FTP", "modules/app.bicep", "ftpsState: 'Disabled'", "ftpsState: 'FtpsOnly'", "siteConfig.ftpsState must be Disabled"),
+    (
+        "secrets read by no identity",
+        "modules/app.bicep",
+        "    keyVaultReferenceIdentity: identityId\n",
+        "",
+        "keyVaultReferenceIdentity is not the app's one identity",
+    ),
+    (
+        "package read by another identity",
+        "modules/app.bicep",
+        "userAssignedIdentityResourceId: identityId",
+        "userAssignedIdentityResourceId: clientId",
+        "the package's identity is not the app's one identity",
+    ),
+    (
+        "writes to the table told to nobody",
+        "modules/storage.bicep",
+        "        category: 'StorageWrite'\n        enabled: true",
+        "        category: 'StorageWrite'\n        enabled: false",
+        "StorageWrite is not told to the workspace",
+    ),
+    (
+        "uses of the vault told to nobody",
+        "modules/vault.bicep",
+        "  name: 'to-workspace'\n  scope: vault\n",
+        "  name: 'to-workspace'\n",
+        "AuditEvent is not told to the workspace",
+    ),
     ("group of no function", "modules/app.bicep", "function:reconcile_timer", "function:reconcile", "no such function"),
     (
         "concurrency above host.json",
@@ -324,6 +354,18 @@ def test_second_controller_shares_the_first_one_s_table() -> None:
 
     assert [one.body["properties"]["principalId"] for one in roles][1:] == [OTHER_WRITER]
     assert OTHER_WRITER in str(alert.body["properties"]["criteria"]["allOf"][0]["query"])
+
+
+def test_what_must_not_be_deleted_is_locked() -> None:
+    """The trail, the keys and the log; not where tests say otherwise, nor on a workspace of somebody else."""
+
+    def locked(case: str) -> set[str]:
+        found = [one.parent_or_scope for one in deployed(case).of("Microsoft.Authorization/locks")]
+        return {str(one.name)[-5:] if "storage" in one.type.lower() else one.type for one in found if one}
+
+    assert locked("standard") == {"audit", "Microsoft.KeyVault/vaults", "Microsoft.OperationalInsights/workspaces"}
+    assert locked("rights apart") == {"audit", "Microsoft.KeyVault/vaults"}
+    assert locked("lean") == set()
 
 
 def test_private_zones_are_those_of_their_cloud() -> None:
