@@ -2,8 +2,9 @@
 
 The dialect (docs/adr/0019): no imports, registry modules, user-defined types, spread, functions of our own, asserts; no call at
 the start of an element of an array (the parser reads `[ subscription().id ]` as two); no condition in a loop (pycep reads none:
-filter its rows); a line for each row; comments above what they explain; no function that functions.py lacks. Anything else is a fault. A value that is known only when deployed may be a property, never a
-name, a module's scope, a condition or the rows of a loop.
+filter its rows); a line for each row; comments above what they explain; no function that functions.py lacks. Anything else is a
+fault. A value that is known only when deployed may be a property, never a name, a module's scope, a condition or the rows of a
+loop.
 """
 
 from __future__ import annotations
