@@ -118,20 +118,31 @@ class WallClock:
         """Adopt the Date header of an authenticated answer if our clock is off by more than such a header can tell.
 
         `spent`: the controller has accepted a claim of the last attempt's time or a later one, so time must not go back
-        behind it. Otherwise it has refused that time as none of its own, and a clock that was ahead goes back.
+        behind it. Otherwise it has refused that time as none of its own. Then a clock that was ahead goes back, and so do
+        the times of earlier attempts: the controller has accepted none that is later than its own.
         """
-        from email.utils import mktime_tz, parsedate_tz
-
-        parsed = parsedate_tz(date or "")
-        if parsed is None:
+        seconds = date_seconds(date)
+        if seconds is None:
             return False
-        middle = mktime_tz(parsed) + 0.5  # the header has whole seconds only
-        if abs(middle - self.now()) <= 1.0:
+        middle = seconds + 0.5  # the header has whole seconds only
+        ahead = not spent and self._last_us > (middle + 1.0) * 1000000  # by a clock that may have been set right since
+        if abs(middle - self.now()) <= 1.0 and not ahead:
             return False
         self._offset = middle - steady()
         if not spent:
-            self._last_us = self._before_us
+            self._last_us = min(self._before_us, int(middle * 1000000))
         return True
+
+
+def date_seconds(text: str):
+    """Return an HTTP date as seconds since 1970; None for what is no date, or none of a year that a calendar has."""
+    from email.utils import mktime_tz, parsedate_tz
+
+    try:
+        parsed = parsedate_tz(text or "")
+        return None if parsed is None else mktime_tz(parsed)
+    except (ValueError, OverflowError, LookupError, TypeError):
+        return None
 
 
 class Task(threading.Thread):
@@ -809,10 +820,8 @@ class Answer:
         text = (self.headers.get("Retry-After") or "").strip()
         if re.match(r"\d{1,9}\Z", text):
             return min(float(text), most_s)
-        from email.utils import mktime_tz, parsedate_tz
-
-        parsed = parsedate_tz(text) if text else None
-        return 0.0 if parsed is None else max(0.0, min(mktime_tz(parsed) - now, most_s))
+        seconds = date_seconds(text)
+        return 0.0 if seconds is None else max(0.0, min(seconds - now, most_s))
 
 
 def printable(text: str) -> str:
@@ -1597,12 +1606,10 @@ class Doctor:
             )
 
     def _clock(self, answer: Answer) -> None:
-        from email.utils import mktime_tz, parsedate_tz
-
-        parsed = parsedate_tz(answer.headers.get("Date") or "")
-        if parsed is None:
+        seconds = date_seconds(answer.headers.get("Date"))
+        if seconds is None:
             return
-        off = answer.at - (mktime_tz(parsed) + 0.5)
+        off = answer.at - (seconds + 0.5)
         level = "ok" if abs(off) < 2.5 else "warn" if abs(off) < 30 else "fail"
         advice = "" if level == "ok" else "; claims go by the controller's time all the same, but mend it (chronyc tracking)"
         self._say(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.agent.answers import AGAIN, ARRIVED, CLOCKS, FINAL, FOREIGN, RESULTS, WAITS, Wait, check_clock
+from tests.agent.answers import AGAIN, ARRIVED, CLOCKS, FINAL, FOREIGN, NO_DATES, RESULTS, STEPS, WAITS, Wait, check_clock
 from tests.agent.objectscript.language import Variable
 from tests.agent.objectscript.library import Iris, Received, Sent
 from tests.agent.scripted import KEY_TEXT, Reply, Request, moved, problem, signature_of
@@ -256,7 +256,24 @@ def test_clock_is_corrected_as_the_agent_does(ahead_s: float, spent: bool, fract
     check_clock(ahead_s, spent, bool(changed), before, issue(), float(iris.now))
 
 
-@pytest.mark.parametrize("date", ["", "soon", "Mon, 21 Foo 2026 14:13:20 GMT", "Mon, 41 Sep 2026 14:13:20 GMT"])
+@pytest.mark.parametrize(("steps_back", "ahead_s"), STEPS)
+def test_clock_that_was_ahead_for_several_attempts_is_left_behind(steps_back: bool, ahead_s: float) -> None:
+    """As for the agent: whoever sets the clock right, the claim does not stay in the future."""
+    iris = Iris("ZVIPSend")
+    iris.clock_error = Decimal(str(ahead_s))
+    clock, second, micro = Variable(), Variable(), Variable()
+    for _ in range(3):
+        iris.call("Now^ZVIPSend", clock, second, micro)
+    iris.clock_error = Decimal(0) if steps_back else iris.clock_error
+    iris.call("Now^ZVIPSend", clock, second, micro)
+
+    assert iris.call("Correct^ZVIPSend", formatdate(int(iris.now), usegmt=True), 0, clock) == 1
+
+    iris.call("Now^ZVIPSend", clock, second, micro)
+    assert abs(second[()] - iris.now) < 3
+
+
+@pytest.mark.parametrize("date", [*NO_DATES, "Mon, 41 Sep 2026 14:13:20 GMT"])
 def test_what_is_no_date_corrects_nothing(date: str) -> None:
     """A missing or odd Date leaves the clock alone."""
     assert Iris("ZVIPSend").call("Correct^ZVIPSend", date, 0, Variable()) == 0
