@@ -309,6 +309,9 @@ class Settings:
             faults.append("retry_min_s must be above 0 and at most retry_max_s")
 
     def _check_files(self, faults: list) -> None:
+        for name in ("key_file", "ca_file", "log_file"):  # a detached agent has another working directory
+            if not os.path.isabs(getattr(self, name) or "/"):
+                faults.append("%s must be an absolute path" % name)
         if self.ca_file and not os.access(self.ca_file, os.R_OK):
             faults.append("ca_file %s cannot be read; name a PEM file, or nothing for the system's" % self.ca_file)
 
@@ -355,6 +358,8 @@ class Url:
             faults.append("url must end in /api")
         elif not re.match(r"[\x21-\x7e]+\Z", text):
             faults.append("url must be printable ASCII")
+        elif not is_name(self.host):
+            faults.append("url must name a host, not %s" % self.host)
 
 
 class Proxy:
@@ -369,11 +374,16 @@ class Proxy:
             self.host, self.port = parts.hostname or "", parts.port or 80
         except ValueError:
             parts = urlsplit("")
-        if parts.scheme != "http" or not self.host or parts.path.strip("/") or parts.query or parts.fragment:
+        if parts.scheme != "http" or not is_name(self.host) or parts.path.strip("/") or parts.query or parts.fragment:
             faults.append("proxy must look like http://PROXY:3128 or http://USER:PASSWORD@PROXY:3128")
         elif parts.username is not None:
             pair = unquote(parts.username) + ":" + unquote(parts.password or "")
             self.credentials = "Basic " + _base64(pair.encode("utf-8"))
+
+
+def is_name(host: str) -> bool:
+    """Say whether DNS can be asked for the name, or it is an address: no part is empty or longer than 63 characters."""
+    return re.match(r"[^.]{1,63}(\.[^.]{1,63})*\.?\Z", host) is not None
 
 
 def _is_loopback(host: str) -> bool:
@@ -384,7 +394,7 @@ def load_settings(path: str, member: str) -> Settings:
     """Read agent.ini. Raises Stop with every fault found in it."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:  # editors of Windows begin a file with a byte order mark
             parser.read_file(file)
     except OSError as error:
         advice = "name the file with --config; it must be readable by uid %d" % os.geteuid()
@@ -397,6 +407,8 @@ def load_settings(path: str, member: str) -> Settings:
     values = dict(OPTIONAL)
     for name, value in parser.items("agent"):
         values[name] = (value if name in VERBATIM else re.split(r"(?:^|\s);", value)[0]).strip()
+        if "\0" in value:
+            raise Stop(EXIT_USAGE, "configuration", "%s: %s has a NUL character; write the file anew" % (path, name))
     unknown = sorted(set(values) - set(REQUIRED) - set(OPTIONAL))
     if unknown:
         known = ", ".join(REQUIRED + tuple(OPTIONAL))
@@ -546,10 +558,16 @@ class PrimaryCheck:
     def _ask_page(self) -> tuple:
         from urllib.parse import urlsplit
 
-        parts = urlsplit(self._check)
+        try:
+            parts = urlsplit(self._check)
+            where = parts.hostname or "", parts.port
+        except ValueError as error:
+            raise CannotRun(describe(error)) from error
+        if not is_name(where[0]):
+            raise CannotRun("%s names no host" % self._check)
         path = (parts.path or "/") + ("?" + parts.query if parts.query else "")
         context = self._context() if parts.scheme == "https" else None
-        connection = open_connection(context, parts.hostname, parts.port, CHECK_LIMIT_S)
+        connection = open_connection(context, *where, CHECK_LIMIT_S)
         try:
             connection.request("GET", path, headers={"Connection": "close"})
             status = connection.getresponse().status

@@ -65,7 +65,17 @@ def test_qlist_tells_by_field_12(serve: Serve, node: Node, role: str, state: str
 
 
 @pytest.mark.parametrize(
-    "check", ["/nowhere/iris qlist IRIS", "unbalanced 'quote", "env iris-is-not-here qlist IRIS", "sh -c 'exit 127'"]
+    "check",
+    [
+        "/nowhere/iris qlist IRIS",
+        "unbalanced 'quote",
+        "env iris-is-not-here qlist IRIS",
+        "sh -c 'exit 127'",
+        "http://[::1/primary",
+        "http://127.0.0.1:port/primary",
+        "https:///primary",
+        "http://pg..example/primary",
+    ],
 )
 def test_check_that_cannot_run_is_said_loudly_and_once(serve: Serve, tmp_path: pathlib.Path, check: str) -> None:
     """It would be unknown for ever: log, stderr and result say so, and the claim goes on."""

@@ -389,6 +389,8 @@ def test_long_failure_is_logged_once(tmp_path: pathlib.Path) -> None:
         (lambda folder: (folder / "agent.ini").write_text(INI.replace("https:", "http:")), "url must look like"),
         (lambda folder: (folder / "key").write_text("c2hvcnQ="), "no key of 32 bytes"),
         (lambda folder: (folder / "key").write_text("%%%"), "no key of 32 bytes"),
+        (lambda folder: (folder / "key").write_text(KEY_TEXT, encoding="utf-16"), "no key of 32 bytes"),
+        (lambda folder: (folder / "key").write_text(KEY_TEXT, encoding="utf-8-sig"), "no key of 32 bytes"),
         (lambda folder: (folder / "key").unlink(), "no key of 32 bytes"),
     ],
 )

@@ -435,7 +435,7 @@ def _encode(a: list[Value]) -> str:
 
 def _decode(a: list[Value]) -> str:
     try:
-        return base64.b64decode(text(a[0])).decode("latin-1")
+        return base64.b64decode(text(a[0]).encode("latin-1")).decode("latin-1")  # passes over what is no base64, as IRIS may
     except ValueError as error:
         raise IrisError("<ILLEGAL VALUE>") from error
 
