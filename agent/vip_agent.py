@@ -47,6 +47,7 @@ CONNECT_LIMIT_S = 10.0
 FIRST_LOOK_S = 2.0  # for each of several urls but the last, in the first round
 ADDRESS_LEAD_S = 0.5  # silent for so long, an address gets the next one beside it
 ANSWER_LIMIT_S = 210.0  # the controller answers within 200 s in any case
+TURN_LIMIT_S = 240.0  # longer than any attempt, primary_check and connecting included
 CHECK_LIMIT_S = 5.0
 NOT_PRIMARY_YET_S = 600.0  # CheckBecomePrimaryOK runs before IRIS calls itself primary
 STATUS_DEADLINE_S = 30.0
@@ -219,11 +220,12 @@ class Log:
             return True
         try:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-            descriptor = os.open(self._path, flags, 0o640)
+            folder = os.stat(os.path.dirname(self._path))
+            foreign = os.geteuid() == 0 and folder.st_uid != 0  # run by hand as root: a link there is none of root's
+            descriptor = os.open(self._path, flags | (os.O_NOFOLLOW if foreign else 0), 0o640)
             try:
-                if os.geteuid() == 0 and os.fstat(descriptor).st_size == 0:
-                    # First run by hand as root: the log must stay writable for the user that IRIS runs as.
-                    folder = os.stat(os.path.dirname(os.path.abspath(self._path)))
+                if foreign and os.fstat(descriptor).st_size == 0:
+                    # The log must stay writable for the user that IRIS runs as.
                     os.fchown(descriptor, folder.st_uid, folder.st_gid)
                 os.write(descriptor, line.encode("utf-8", "backslashreplace"))
             finally:
@@ -309,9 +311,9 @@ class Settings:
             faults.append("retry_min_s must be above 0 and at most retry_max_s")
 
     def _check_files(self, faults: list) -> None:
-        for name in ("key_file", "ca_file", "log_file"):  # a detached agent has another working directory
-            if not os.path.isabs(getattr(self, name) or "/"):
-                faults.append("%s must be an absolute path" % name)
+        files = {"key_file": self.key_file, "ca_file": self.ca_file, "log_file": self.log_file}
+        # A detached agent has another working directory.
+        faults += ["%s must be an absolute path" % name for name, path in files.items() if not os.path.isabs(path or "/")]
         if self.ca_file and not os.access(self.ca_file, os.R_OK):
             faults.append("ca_file %s cannot be read; name a PEM file, or nothing for the system's" % self.ca_file)
 
@@ -510,7 +512,7 @@ class PrimaryCheck:
     def __init__(self, check: str, context) -> None:
         self._check = check
         self._context = context  # makes the TLS context for an https:// page
-        self._process = None
+        self._process = self._page = None
         self.port = None  # of the superserver, if `iris qlist` tells it
         self._began = steady()
         self._task = Task(self._ask)
@@ -548,7 +550,9 @@ class PrimaryCheck:
         return judge_check(words, self._process.wait(), output)
 
     def _end(self) -> None:
-        """Kill a command that still runs, with its children."""
+        """Kill a command that still runs, with its children; hang up on a page that still answers."""
+        if self._page is not None and self._task.is_alive():
+            hang_up(self._page)
         if self._process is not None and self._task.is_alive():
             try:
                 os.killpg(self._process.pid, 9)
@@ -567,7 +571,7 @@ class PrimaryCheck:
             raise CannotRun("%s names no host" % self._check)
         path = (parts.path or "/") + ("?" + parts.query if parts.query else "")
         context = self._context() if parts.scheme == "https" else None
-        connection = open_connection(context, *where, CHECK_LIMIT_S)
+        self._page = connection = open_connection(context, *where, CHECK_LIMIT_S)
         try:
             connection.request("GET", path, headers={"Connection": "close"})
             status = connection.getresponse().status
@@ -975,6 +979,7 @@ class Claim:
         self._has_been_primary = False
         self._tls = None
         self._lean_tls = not settings.ca_file
+        self.turn_limit_s = TURN_LIMIT_S
 
     def run(self) -> Stop:
         """Try until the claim is decided. Returns the Stop that says how, exit code 0 included."""
@@ -1068,8 +1073,11 @@ class Claim:
         """Make one attempt in turn. Returns the answer that asks for another, None if there was none; raises Stop."""
         turn = Turn(self.settings)
         try:
-            if not self.dry_run and not turn.take(self._remaining()):
-                raise self._too_late()
+            if not self.dry_run and not turn.take(self._remaining(self.turn_limit_s)):
+                if self.ends is not None and steady() >= self.ends:
+                    raise self._too_late()
+                # Whoever has the turn is frozen. At worst the controller says claim-replayed, and that is tried again.
+                self.log.write("claim.out_of_turn", waited_s=self.turn_limit_s)
             self.attempts += 1
             try:
                 answer = self._attempt()
@@ -1506,6 +1514,7 @@ class Doctor:
         self._answer = {}
         self._verdict, self._port = UNKNOWN, None
         self._addresses = []
+        self._controllers = []  # their addresses, or the proxy's
         self._vips = options.vip
 
     def run(self) -> None:
@@ -1531,7 +1540,7 @@ class Doctor:
             if self._check("tcp", self._network, settings, url) and secret is not None:
                 self._check("signature", self._signature, settings, secret, url)
         self._check("primary-check", self._primary_check, settings)
-        self._check("vip-address", self._vip_addresses, settings)
+        self._check("vip-address", self._vip_addresses)
         for check in (self._cloud_init, self._nm_cloud_setup, self._cloud_netconfig):
             self._check(check.__name__[1:].replace("_", "-"), check)
 
@@ -1581,6 +1590,7 @@ class Doctor:
             why = "no answer in 5 s" if isinstance(error, TimedOut) else error.strerror or str(error)
             self._say("fail", "dns", "%s: %s; check url, proxy and this node's DNS" % (goal.host, why))
             return False
+        self._controllers += [address[4][0] for address in found if not _is_loopback(address[4][0])]
         self._say("ok", "dns", "%s has %d address%s" % (goal.host, len(found), "" if len(found) == 1 else "es"))
         said = [(address[4][0], task.result(4.0)) for address, task in [(one, Task(connect_once, one, 3.0)) for one in found]]
         failed = ["%s: %s" % one for one in said if one[1]]
@@ -1647,7 +1657,7 @@ class Doctor:
         advice = "" if definite else "; give an absolute path and run it by hand as IRIS's user: %s" % settings.primary_check
         self._say("ok" if definite else "fail", "primary-check", "%s (%s)%s" % (self._verdict, why, advice))
 
-    def _vip_addresses(self, settings: Settings) -> None:
+    def _vip_addresses(self) -> None:
         """Look for each VIP on this node's interfaces, and at who would send with it."""
         from ipaddress import ip_address
 
@@ -1671,7 +1681,7 @@ class Doctor:
                 )
             self._at_boot(vip)
             self._path_probe(vip)
-        self._check("vip-source", self._source, settings)
+        self._check("vip-source", self._source)
 
     def _place(self, name: str, address: str, prefix: int, flags: int) -> None:
         whole = 128 if ":" in address else 32
@@ -1718,12 +1728,12 @@ class Doctor:
             advice = "IRIS must listen on every address (or name another port with --port)"
             self._say("fail", "path-probe", "%s port %d: %s; %s" % (vip, port, describe(error), advice))
 
-    def _source(self, settings: Settings) -> None:
+    def _source(self) -> None:
         """Ask the kernel, without sending anything, whom this node's traffic would come from."""
-        goal = [settings.proxy] if settings.proxy else settings.urls
-        goals = [AZURE] + [url.host for url in goal if not _is_loopback(url.host)] + self._options.peer
+        goals = [AZURE] + self._controllers + self._options.peer
         goals += [neighbour for vip in self._vips for neighbour in neighbours(self._addresses, vip)]
-        wrong = sorted({"%s for %s" % (source_towards(to), to) for to in goals if source_towards(to) in self._vips})
+        sources = {to: source_towards(to) for to in goals}
+        wrong = sorted("%s for %s" % (source, to) for to, source in sources.items() if source in self._vips)
         if wrong:
             advice = "Azure drops that when the VIP is elsewhere; find who set it on the NIC, and see vip-prefix"
             self._say("fail", "vip-source", "the VIP would be the source: %s; %s" % (", ".join(wrong), advice))
@@ -1849,15 +1859,15 @@ def local_addresses() -> list:
 
 
 def source_towards(to: str) -> str:
-    """Return the address that a packet to there would come from; "" if there is no way. Nothing is sent."""
+    """Return the address that a packet to there would come from; "" if there is no way, or no name. Nothing is sent."""
     import socket
 
     try:
-        family, kind, protocol, _, where = socket.getaddrinfo(to, 9, 0, socket.SOCK_DGRAM)[0]
+        family, kind, protocol, _, where = Task(socket.getaddrinfo, to, 9, 0, socket.SOCK_DGRAM).result(5.0)[0]
         with socket.socket(family, kind, protocol) as sock:
             sock.connect(where)
             return sock.getsockname()[0]
-    except OSError:
+    except (OSError, UnicodeError, TimedOut):
         return ""
 
 
