@@ -82,6 +82,15 @@ FINAL = {
 """End the claim: the reply, the exit code, the outcome."""
 
 
+LOST, BUSY = Reply(0, drop=True), problem(503, "busy")
+EXPIRED = problem(401, "signature-expired", Date="Mon, 21 Sep 2026 15:13:20 GMT")
+TURNS = {
+    "each-in-turn": ([LOST, BUSY, BUSY, LOST, moved()], "ABABA", [False, True, True, True]),
+    "clock-first": ([EXPIRED, BUSY, moved()], "AAB", [False, True]),
+}
+"""Of two urls: the answers, which of the urls is asked, and whether there is a wait before the next attempt."""
+
+
 @dataclass(frozen=True)
 class Wait:
     """A Retry-After, by the time of its arrival, and the seconds that follow from it."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.agent.answers import AGAIN, ARRIVED, CLOCKS, FINAL, FOREIGN, NO_DATES, RESULTS, STEPS, WAITS, Wait, check_clock
+from tests.agent.answers import AGAIN, ARRIVED, CLOCKS, FINAL, FOREIGN, NO_DATES, RESULTS, STEPS, TURNS, WAITS, Wait, check_clock
 from tests.agent.objectscript.language import Variable
 from tests.agent.objectscript.library import Iris, Received, Sent
 from tests.agent.scripted import KEY_TEXT, Reply, Request, moved, problem, signature_of
@@ -131,16 +131,20 @@ def test_request_is_that_of_the_agent(tmp_path: pathlib.Path) -> None:
     assert ages == sorted(set(ages))
 
 
-def test_several_urls_are_tried_in_turn(tmp_path: pathlib.Path) -> None:
-    """An attempt without an answer of the controller is followed by one at the next url; its own answer is not."""
-    lost, busy = Reply(0, drop=True), problem(503, "busy")
-    more = "url = https://one.example/api https://two.example:8443/x/api/"
-    iris = make_iris(tmp_path, [lost, busy, busy, lost, moved()], more)
+@pytest.mark.parametrize(("replies", "asked", "waits"), TURNS.values(), ids=TURNS)
+def test_several_urls_are_tried_in_turn(tmp_path: pathlib.Path, replies: list[Reply], asked: str, waits: list[bool]) -> None:
+    """As by the agent: each attempt takes the next one, in the first round without a wait and with a short look."""
+    iris = make_iris(tmp_path, replies, "url = https://a.example/api https://b.example:8443/x/api/")
 
     claim(iris)
 
-    assert [sent.host for sent in iris.sent] == [f"{name}.example" for name in ("one", "two", "two", "two", "one")]
-    assert (iris.sent[1].port, iris.sent[1].path) == (8443, "/x/api/mirrors/PROD/claims")
+    assert [sent.host for sent in iris.sent] == [f"{name.lower()}.example" for name in asked]
+    assert {(sent.host, sent.port, sent.path) for sent in iris.sent} == {
+        ("a.example", 443, "/api/mirrors/PROD/claims"),
+        ("b.example", 8443, "/x/api/mirrors/PROD/claims"),
+    }
+    assert [pause > 0 for pause in iris.hung] == waits
+    assert [sent.open_timeout for sent in iris.sent][: asked.index("B") + 1] == [2] * asked.index("B") + [10]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ class Sent:
     body: bytes
     proxy: str
     at: Decimal
+    open_timeout: int
 
 
 @dataclass(frozen=True)
@@ -309,7 +310,8 @@ class _Request:
             f"{self.ProxyServer}:{self.ProxyPort} {self.ProxyAuthorization}".strip() if self.ProxyServer else "",
         )
         body = self.EntityBody.content.encode("latin-1")
-        iris.sent.append(Sent(text(self.Server), int(number(self.Port)), path, headers, body, proxy, iris.now))
+        opening = int(number(self.OpenTimeout))
+        iris.sent.append(Sent(text(self.Server), int(number(self.Port)), path, headers, body, proxy, iris.now, opening))
         received = iris.answer(iris.sent[-1])
         if received.failed:
             return "0 " + received.failed
