@@ -152,6 +152,8 @@ def test_several_urls_are_tried_in_turn(tmp_path: pathlib.Path, replies: list[Re
     [
         ("http://proxy.example:3128", "proxy.example:3128"),
         ("http://proxy.example:3128/", "proxy.example:3128"),
+        ("http://proxy.example", "proxy.example:80"),
+        ("http://pat:s%40c%C3%A4@proxy.example:3128", "proxy.example:3128 Basic cGF0OnNAY8Ok"),
         ("http://pat:secret@proxy.example:3128", "proxy.example:3128 Basic cGF0OnNlY3JldA=="),
         ("", ""),
     ],

@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import re
+import urllib.parse
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -352,6 +353,8 @@ def _justify(a: list[Value]) -> str:
 def _convert(a: list[Value]) -> str:
     if [text(one) for one in a[1:]] == ["O", "UTF8"]:
         return text(a[0]).encode().decode("latin-1")
+    if [text(one) for one in a[1:]] == ["I", "URL"]:  # %C3 is $CHAR(195)
+        return urllib.parse.unquote_to_bytes(text(a[0]).encode("latin-1")).decode("latin-1")
     assert a[1] == "L"
     return text(a[0]).lower()
 
