@@ -1499,6 +1499,7 @@ NETWORK_GLOBS = (
     "/etc/netplan/*.yaml", "/etc/NetworkManager/system-connections/*", "/etc/sysconfig/network/ifcfg-*",
     "/etc/sysconfig/network-scripts/ifcfg-*", "/etc/network/interfaces", "/etc/network/interfaces.d/*", "/etc/systemd/network/*",
 )  # fmt: skip
+CLOUD_INIT_GLOBS = ["/usr/lib/python3*/%s-packages/cloudinit/sources/DataSourceAzure.py" % kind for kind in ("dist", "site")]
 IFF_LOOPBACK, IFF_NOARP = 0x8, 0x80
 
 
@@ -1744,12 +1745,13 @@ class Doctor:
         netplan = config_lines(["/etc/netplan/50-cloud-init.yaml"])
         listed = [line for _, line in netplan if any(has_address(line, vip) for vip in self._vips)]
         files = list(config_lines(["/etc/cloud/cloud.cfg", "/etc/cloud/cloud.cfg.d/*.cfg"]))
-        off = [
-            line
-            for _, line in files
-            if re.search(r"apply_network_config(_for_secondary_ips)?['\"]?\s*:\s*(false|no|off)\b", line, re.I)
-        ]
+        off = [line for _, line in files if re.search(r"apply_network_config['\"]?\s*:\s*(false|no|off)\b", line, re.I)]
         off += [line for _, line in files if re.search(r"\bconfig\s*:\s*['\"]?disabled", line)]
+        newer = r"apply_network_config_for_secondary_ips['\"]?\s*:\s*(false|no|off)\b"
+        unheard = [line for _, line in files if re.search(newer, line, re.I)]
+        source = list(config_lines(CLOUD_INIT_GLOBS))
+        if not source or any("apply_network_config_for_secondary_ips" in line for _, line in source):
+            off, unheard = off + unheard, []
         switch = (
             "datasource: {Azure: {apply_network_config_for_secondary_ips: false}} in /etc/cloud/cloud.cfg.d/95-mirror-vip.cfg"
         )
@@ -1760,6 +1762,9 @@ class Doctor:
             self._say("ok", "cloud-init", "is not in use")
         elif off:
             self._say("ok", "cloud-init", off[0].strip())
+        elif unheard:
+            advice = "{apply_network_config: false} there, or a newer cloud-init"
+            self._say("fail", "cloud-init", "is too old for %s; %s" % (unheard[0].strip(), advice))
         else:
             harm = "at the next boot it sets a VIP that is here with the subnet's prefix, first in line"
             self._say("fail", "cloud-init", "%s; set %s" % (harm, switch))
