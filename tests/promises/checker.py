@@ -691,10 +691,10 @@ class _Judge:
                 denied = any(trace.denied_reads for trace in self.journal.traces if trace.node is commit.trace.node)
                 if ready and trapped and not denied:
                     yield f"I9 {name} says ready, where the VIP may not be attached"
-                # A process that was paused tells what it saw before.
-                if ("is frozen" in detail and ended) or (
-                    "in state Failed" in detail and (not looks or looks[-1].state != "Failed")
-                ):
+                # What nobody can look at now is told as an earlier look of any instance showed it.
+                found = old.readiness.members.get(member) if old.readiness else None
+                failed = (looks and looks[-1].state == "Failed") or (found and "in state Failed" in found.wrong.get("nic", ""))
+                if ("is frozen" in detail and ended) or ("in state Failed" in detail and not failed):
                     yield f"I9 {name} says {detail[:80]}, which was not so"
 
     def lists(self) -> Iterator[str]:
