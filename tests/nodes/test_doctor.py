@@ -241,7 +241,10 @@ def test_switch_that_is_set_is_believed(subnet: Azure, node: Member, plant: tupl
 
 @pytest.mark.parametrize(
     ("switch", "source"),
-    [(SECONDARY_OFF, "'apply_network_config_for_secondary_ips': True"), ("datasource: {Azure: {apply_network_config: false}}", "")],
+    [
+        (SECONDARY_OFF, "'apply_network_config_for_secondary_ips': True"),
+        ("datasource: {Azure: {apply_network_config: false}}", ""),
+    ],
     ids=["new-and-known", "old"],
 )
 def test_switch_that_cloud_init_knows_is_believed(subnet: Azure, node: Member, switch: str, source: str) -> None:
