@@ -200,6 +200,8 @@ def print_result(result: dict) -> None:
 class Log:
     """Appends lines to the log file; falls back to syslog, and to silence, rather than stop a claim."""
 
+    _nobody_reads = False  # syslog has not taken a line in time
+
     def __init__(self, path: str, *, without=()) -> None:
         self._path = path
         self._without = without  # names of events that are not worth a line
@@ -240,15 +242,25 @@ class Log:
         self._syslog("%s: %s" % (name, sentence))
         complain(sentence)
 
-    @staticmethod
-    def _syslog(line: str) -> None:
+    @classmethod
+    def _syslog(cls, line: str) -> None:
+        """Send a line, within a second: syslog(3) waits for ever where nobody takes it, as on a node whose disk is full."""
+        if cls._nobody_reads:
+            return
         try:
-            import syslog
-
-            syslog.openlog(PROGRAM, syslog.LOG_PID, syslog.LOG_DAEMON)
-            syslog.syslog(syslog.LOG_WARNING, line)
+            Task(to_syslog, line).result(1.0)
+        except TimedOut:
+            cls._nobody_reads = True
         except Exception:  # there may be no syslog module or service; the claim goes on
             pass
+
+
+def to_syslog(line: str) -> None:
+    """Send a line to the node's syslog."""
+    import syslog
+
+    syslog.openlog(PROGRAM, syslog.LOG_PID, syslog.LOG_DAEMON)
+    syslog.syslog(syslog.LOG_WARNING, line)
 
 
 def _word(value: object) -> str:
