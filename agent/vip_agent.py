@@ -1791,9 +1791,17 @@ class Doctor:
             self._say("ok", "nm-cloud-setup", "is not in use")
 
     def _cloud_netconfig(self) -> None:
+        from ipaddress import ip_address, ip_interface
+
         files = ["/etc/default/cloud-netconfig", "/etc/sysconfig/network/ifcfg-*"]
         off = [path for path, line in config_lines(files) if re.search(r"CLOUD_NETCONFIG_MANAGE=['\"]?no", line)]
-        if enabled("cloud-netconfig.timer") and not off:
+        near = set()  # the NICs that the VIP could be added to
+        for name, address, prefix, _ in self._addresses:
+            network = ip_interface("%s/%d" % (address, prefix)).network
+            near |= {"ifcfg-" + name for vip in self._vips if ip_address(vip) in network}
+        places = [(path, line) for path, line in config_lines(files) if os.path.basename(path) in near]
+        on = [path for path, line in places if re.search(r"CLOUD_NETCONFIG_MANAGE=['\"]?yes", line)]
+        if enabled("cloud-netconfig.timer") and (on or not off):
             advice = "CLOUD_NETCONFIG_MANAGE='no' in /etc/sysconfig/network/ifcfg-eth0, or /etc/default/cloud-netconfig"
             self._say("warn", "cloud-netconfig", "adds a VIP that is here with the subnet's prefix each minute; %s" % advice)
         else:

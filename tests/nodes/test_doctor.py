@@ -207,6 +207,13 @@ FAULTS: dict[str, tuple[Fault, set[str]]] = {
         file("/etc/default/cloud-netconfig", "# CLOUD_NETCONFIG_MANAGE='no'\n", "cloud-netconfig.timer"),
         {"CLOUD-NETCONFIG"},
     ),
+    "cloud-netconfig that is off in one place and on for the NIC": (
+        both(
+            file("/etc/default/cloud-netconfig", "CLOUD_NETCONFIG_MANAGE='no'\n", "cloud-netconfig.timer"),
+            file("/etc/sysconfig/network/ifcfg-eth0", "CLOUD_NETCONFIG_MANAGE='yes'\n"),
+        ),
+        {"CLOUD-NETCONFIG"},
+    ),
 }
 
 
@@ -234,6 +241,15 @@ def test_planted_fault_is_found_by_name(subnet: Azure, node: Member, fault: str)
 def test_switch_that_is_set_is_believed(subnet: Azure, node: Member, plant: tuple[str, ...]) -> None:
     """Each of the switches of docs/nodes.md ends its check with ok."""
     with file(*plant)(subnet, node):
+        found = verdicts(node.agent("doctor"))
+
+    assert (found["fail"], found["warn"]) == (set(), set())
+
+
+def test_another_nic_may_be_managed(subnet: Azure, node: Member) -> None:
+    """cloud-netconfig sets the addresses of a NIC in another subnet: that is no VIP."""
+    off = file("/etc/sysconfig/network/ifcfg-eth0", "CLOUD_NETCONFIG_MANAGE='no'\n", "cloud-netconfig.timer")
+    with both(off, file("/etc/sysconfig/network/ifcfg-eth1", "CLOUD_NETCONFIG_MANAGE='yes'\n"))(subnet, node):
         found = verdicts(node.agent("doctor"))
 
     assert (found["fail"], found["warn"]) == (set(), set())
