@@ -15,15 +15,16 @@ AZ := .venv-az/.installed
 TYPED := $(wildcard vipcore function_app.py simulator serve demo bench infra trail tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve simulator test test-agent test-served test-vipcore test-others test-fast fast-swap fast-others interop soak bench packages package smoke check format lock clean
+.PHONY: help setup demo play serve simulator test test-agent test-served test-vipcore test-others test-fast fast-swap fast-others interop soak bench packages package smoke check format lock clean
 
 help:
 	@echo 'make demo       one failover, start to end, on this machine: simulated Azure, real Table service, real agent'
+	@echo 'make play       the same world to play with: a menu of commands to paste, from a move to a broken right'
 	@echo 'make test       every test but interop and soak;  make test ROOM=swap  one folder: swap, ledger, simulator, promises, agent, ...'
 	@echo 'make test-fast  the tests that need no server, on two cores'
 	@echo 'make interop    the real az and the published SDK against the simulated Azure'
 	@echo 'make soak       the long runs'
-	@echo 'make check      format, lint, types, import directions, the floor of the agent'
+	@echo 'make check      format, lint, types, import directions, the floor of the agent; links, code and prose of the pages'
 	@echo 'make serve      the Function app on http://127.0.0.1:$${PORT:-7071}/api, settings from the environment'
 	@echo 'make simulator  the simulated Azure alone'
 	@echo 'make package    the zip that Azure runs, in build/;  make smoke  what only a deployed app can answer (infra/README.md)'
@@ -35,7 +36,10 @@ help:
 setup: $(VENV) $(NODE)
 
 demo: $(VENV) $(NODE)
-	@$(PY) -m demo
+	@exec $(PY) -m demo
+
+play: $(VENV) $(NODE)
+	@exec $(PY) -m demo.play
 
 serve: $(VENV)
 	@exec $(PY) -m serve
@@ -55,10 +59,10 @@ SUITE := $(PY) -m pytest -m 'not interop and not soak'
 SIDE_BY_SIDE = $(MAKE) -j4 --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 # The tests of agents and of served apps mostly wait; the others compute. Four lanes keep two cores busy.
-APART := tests/agent/ tests/nodes/ tests/infra/ tests/served/ tests/vipcore/
+APART := tests/agent/ tests/demo/ tests/nodes/ tests/infra/ tests/served/ tests/vipcore/
 
 test-agent:
-	@$(SUITE) tests/agent tests/nodes tests/infra
+	@$(SUITE) tests/agent tests/nodes tests/infra tests/demo
 
 test-served test-vipcore: test-%:
 	@$(SUITE) tests/$*
@@ -66,7 +70,7 @@ test-served test-vipcore: test-%:
 test-others:
 	@$(SUITE) $(filter-out $(APART) tests/interop/ tests/__pycache__/,$(wildcard tests/*/))
 
-test-fast: $(VENV)
+test-fast: $(VENV) $(NODE)
 	@$(SIDE_BY_SIDE) fast-swap fast-others
 
 FAST := $(PY) -m pytest -q -m 'not interop and not soak and not slow'
@@ -103,11 +107,13 @@ package: $(VENV)
 smoke: $(VENV)
 	@$(PY) -m infra.smoke $(ARGS)
 
-check: $(VENV)
+CHECKED := $(foreach name,imports layers citations blocks prose,tests/repository/test_$(name).py)
+
+check: $(VENV) $(NODE)
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy $(TYPED)
-	$(PY) -m pytest -q tests/repository/test_imports.py tests/repository/test_layers.py
+	$(PY) -m pytest -q $(CHECKED)
 	$(if $(wildcard agent/vip_agent.py),.venv/bin/vermin --quiet --no-tips --no-parse-comments --violations --target=3.6- agent/vip_agent.py)
 
 format: $(VENV)

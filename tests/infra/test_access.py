@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from infra import access, azd, mirrors, rights
 from infra.check.cases import FOLDER, OTHER

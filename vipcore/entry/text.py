@@ -172,7 +172,7 @@ def _holder(shown: Json, now: Instant) -> str:
 
 
 def _stops(shown: Json, now: Instant) -> Iterator[str]:
-    """What an operator must know before anything else, with the line to paste. `$API` and `$KEY` are as in README.md."""
+    """What an operator must know before anything else, with the line to paste. `$API` and `$KEY` are as in docs/operations.md."""
     name, placement = shown["mirror"], shown["placement"]
     if frozen := shown["frozen"]:
         until = f" until {instants.clock(frozen['until'])} UTC" if frozen["until"] else ""
