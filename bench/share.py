@@ -1,7 +1,7 @@
 """A process held to a share of a core, as an instance of Azure is: by a cgroup where one can be made (root), else by stopping it.
 
 The Linux scheduler gives a group its share of every tenth of a second and then lets it wait for the next one. Without rights a
-thread here does the same with SIGSTOP and SIGCONT, which is coarser by two or three milliseconds.
+thread here does the same with SIGSTOP and SIGCONT, which is coarser, and on a busy machine gives less than the share.
 """
 
 import contextlib
@@ -55,7 +55,10 @@ def of_core(share: float, *, plain: bool = False) -> Iterator[Held]:
 def _group(share: float) -> Path | None:
     """A new cgroup with this limit, or None where this user may make none."""
     period, quota = round(PERIOD_S * 1e6), round(PERIOD_S * 1e6 * share)
-    for root, limits in ((V2, {"cpu.max": f"{quota} {period}"}), (V1, {"cpu.cfs_period_us": period, "cpu.cfs_quota_us": quota})):
+    # The weight keeps neighbours on a busy machine from taking what the share promises.
+    v2 = {"cpu.max": f"{quota} {period}", "cpu.weight": 10_000}
+    v1 = {"cpu.cfs_period_us": period, "cpu.cfs_quota_us": quota, "cpu.shares": 262_144}
+    for root, limits in ((V2, v2), (V1, v1)):
         if not (root / "cgroup.procs").exists():
             continue
         group = root / f"mirror-vip-bench-{os.getpid()}-{quota}"
