@@ -29,7 +29,8 @@ async def measure(folder: Path, *, starts: int, swaps: int, mirrors: int, seed: 
     section = Section(name="small")
     await _memory(section, folder, swaps=swaps, seed=seed, say=say)
     await _cold(section, folder, starts=starts, seed=seed, say=say)
-    await asyncio.to_thread(_at_once, section, folder, mirrors=mirrors, seed=seed, say=say)
+    # Not in a thread: an interrupt must end the child, too.
+    _at_once(section, folder, mirrors=mirrors, seed=seed, say=say)
     return section
 
 
