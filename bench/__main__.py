@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from bench import agents, cold, fleet, load, overlap, plot, status, swaps, warm
+from bench import agents, cold, fleet, load, overlap, plot, small, status, swaps, warm
 from bench.numbers import Goal, Section, markdown_table, text_table
 from bench.swaps import Say
 
@@ -39,6 +39,11 @@ def parts(folder: Path, *, full: bool, seed: int, say: Say) -> dict[str, Callabl
         "overlap": lambda: asyncio.run(overlap.measure(folder, full=full, seed=seed, say=say)),
         "status": lambda: asyncio.run(status.measure(folder, runs=10 * many, seed=seed, say=say)),
         "load": lambda: load.measure(folder, mirrors=1_000 if full else 300, seed=seed, say=say),
+        "small": lambda: asyncio.run(
+            small.measure(
+                folder, starts=3 if full else 2, swaps=1_000 if full else 300, mirrors=1_000 if full else 100, seed=seed, say=say
+            )
+        ),
         "fleet": lambda: fleet.measure(full=full, seed=seed, say=say),
     }
 
@@ -51,7 +56,9 @@ def main(words: Sequence[str]) -> int:
     how.add_argument(
         "--full", action="store_true", help="more runs, 1,000 swaps in one process, outages of 10,000 mirrors: about 40 minutes"
     )
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="some of: agent cold confirmed swaps overlap status load fleet")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="some of: agent cold confirmed swaps overlap status load small fleet"
+    )
     parser.add_argument("--seed", type=int, default=1)
     found = parser.parse_args(words)
     # SIGTERM ends it like Ctrl-C does: everything it started is ended first.

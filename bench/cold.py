@@ -11,12 +11,12 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench import client, harness, others
+from bench import client, harness, others, share
 from bench.numbers import Goal, Section, p50
 from bench.swaps import Say
 from serve import azurite
@@ -55,21 +55,13 @@ async def measure(folder: Path, *, runs: int, bare_runs: int, seed: int, say: Sa
     (empty / "function_app.py").write_text(EMPTY_APP)
     (empty / "host.json").write_text('{"version": "2.0"}')
     found: dict[str, list[Start]] = {}
-    with contextlib.ExitStack() as stack:
-        table = stack.enter_context(azurite.running())
-        azure = stack.enter_context(harness.azure(folder, harness.fleet(1), seed=seed, switches={}, name="azure-cold"))
-        document = harness.document([0], 1)
-        with harness.app(folder, azure, table, document, name="cold") as app:
-            async with client.session() as session:  # the table and the mirror's head are there: a cold start is no first use
-                name = others.mirror(0, azure).name
-                await client.claim(session, app.url, name, f"{name}-A")
-        ours = harness.app_environment(azure, table, folder / "cold.json", "cold")
+    async with standing(folder, "cold", seed=seed) as (ours, name):
         for compiled, times in ((True, runs), (False, bare_runs)):
             words = "with bytecode" if compiled else "without bytecode"
             say(f"cold start {words}: {times} starts of each app")
             for _ in range(times):
                 for app_name, environment in (("empty", {**harness.plain(), "PORT": "0", "APP_DIR": str(empty)}), ("ours", ours)):
-                    start = await asyncio.to_thread(_start, environment, app_name, name, compiled=compiled)
+                    start = await asyncio.to_thread(start_once, environment, app_name, name, compiled=compiled)
                     found.setdefault(f"{app_name}, {words}", []).append(start)
     _report(section, found)
     say("cold start: imports")
@@ -85,10 +77,25 @@ async def measure(folder: Path, *, runs: int, bare_runs: int, seed: int, say: Sa
     return section
 
 
-def _start(environment: Mapping[str, str], app: str, name: str, *, compiled: bool) -> Start:
-    """One start of `python -m serve`, its first answer, and its end."""
+@contextlib.asynccontextmanager
+async def standing(folder: Path, label: str, *, seed: int) -> AsyncIterator[tuple[dict[str, str], str]]:
+    """The environment of an app with one mirror, and the mirror's name. Table and head are there, so a start is no first use."""
+    with contextlib.ExitStack() as stack:
+        table = stack.enter_context(azurite.running())
+        azure = stack.enter_context(harness.azure(folder, harness.fleet(1), seed=seed, switches={}, name=f"azure-{label}"))
+        name = others.mirror(0, azure).name
+        with harness.app(folder, azure, table, harness.document([0], 1), name=label) as app:
+            async with client.session() as session:
+                await client.claim(session, app.url, name, f"{name}-A")
+        yield harness.app_environment(azure, table, folder / f"{label}.json", label), name
+
+
+def start_once(environment: Mapping[str, str], app: str, name: str, *, compiled: bool, held: share.Held | None = None) -> Start:
+    """One start of `python -m serve`, its first answer, and its end; `held` is the share of a core that it gets."""
     with tempfile.TemporaryDirectory() as nowhere, _spawned({**environment, **_bytecode(nowhere, compiled=compiled)}) as process:
         began = process_began = time.perf_counter()
+        if held:
+            held.hold(process)
         assert process.stdout is not None
         line = process.stdout.readline().decode()
         ready_s = time.perf_counter() - process_began

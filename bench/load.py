@@ -7,6 +7,7 @@ simulated Azure and Azurite are other processes. The mirrors are spread over 50 
 import asyncio
 import gc
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
-from bench import client, harness
+from bench import client, harness, share
 from bench.numbers import Goal, Section, p50, p99
 from bench.swaps import Say
 from serve import azurite
@@ -35,17 +36,7 @@ def measure(folder: Path, *, mirrors: int, seed: int, say: Say) -> Section:
     """Run the child and tell what it found."""
     say(f"{mirrors:,} swaps at once in one process, operations of {OPERATION_S} s, claims at {PER_S:g} a second")
     section = Section(name="load")
-    document = fleet_document(mirrors)
-    path = folder / "load.json"
-    path.write_text(json.dumps(document))
-    world = worlds.fleet(mirrors, SUBSCRIPTIONS)
-    switches = {"latency": f"fixed:{OPERATION_S}", "history_max": 1}
-    with azurite.running() as table, harness.azure(folder, world, seed=seed, switches=switches, name="azure-load") as azure:
-        settings = folder / "load-settings.json"
-        settings.write_text(json.dumps(harness.app_environment(azure, table, path, "load")))
-        words = [sys.executable, "-m", "bench.load", str(settings), str(mirrors)]
-        done = subprocess.run(words, cwd=ROOT, env=harness.plain(), stdout=subprocess.PIPE, timeout=LIMIT_S, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
+    found = run(folder, "load", mirrors=mirrors, operation_s=OPERATION_S, seed=seed, limit_s=LIMIT_S)
     delays = found.pop("delays_s")
     rows = [
         ("swaps, all moved", f"{found['moved']} of {mirrors}"),
@@ -63,6 +54,31 @@ def measure(folder: Path, *, mirrors: int, seed: int, say: Say) -> Section:
     section.raw |= {**found, "delay_p50_s": p50(delays), "delay_p99_s": p99(delays), "delay_max_s": max(delays)}
     section.goals.append(Goal(what="memory per concurrent swap", limit=200, measured=found["kib_per_swap"], unit="KiB"))
     return section
+
+
+def run(
+    folder: Path, name: str, *, mirrors: int, operation_s: int, seed: int, limit_s: float, held: share.Held | None = None
+) -> dict[str, Any]:
+    """What the child found; `held` is the share of a core that it gets."""
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(fleet_document(mirrors)))
+    world = worlds.fleet(mirrors, SUBSCRIPTIONS)
+    switches = {"latency": f"fixed:{operation_s}", "history_max": 1}
+    with azurite.running() as table, harness.azure(folder, world, seed=seed, switches=switches, name=f"azure-{name}") as azure:
+        settings = folder / f"{name}-settings.json"
+        settings.write_text(json.dumps(harness.app_environment(azure, table, path, name)))
+        words = [sys.executable, "-m", "bench.load", str(settings), str(mirrors)]
+        with subprocess.Popen(words, cwd=ROOT, env=harness.plain(), stdout=subprocess.PIPE) as child:
+            try:
+                if held:
+                    held.hold(child)
+                said, _ = child.communicate(timeout=limit_s)
+            finally:
+                child.kill()
+    if child.returncode:
+        raise RuntimeError(f"bench.load ended with {child.returncode}")
+    found: dict[str, Any] = json.loads(said)
+    return found
 
 
 def fleet_document(mirrors: int) -> dict[str, Any]:
@@ -127,6 +143,7 @@ async def _child(settings: dict[str, str], mirrors: int) -> dict[str, Any]:
             highest = max(highest, _rss_kib())
 
     watching = asyncio.ensure_future(watch())
+    events = _Events()
     cpu, began = time.process_time(), time.perf_counter()
     answers = await asyncio.gather(*(one(number) for number in range(1, mirrors)), return_exceptions=True)
     took_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu
@@ -139,10 +156,32 @@ async def _child(settings: dict[str, str], mirrors: int) -> dict[str, Any]:
         "refusals": dict(refusals),
         "most": most,
         "took_s": took_s,
+        "accepted_s": events.last.get("claim.accepted", began) - began,
+        "placed_s": events.last.get("swap.completed", began) - began,
+        "events": dict(events.count),
         "cpu_s": cpu_s,
         "kib_per_swap": (highest - before) / mirrors,
         "delays_s": delays,
     }
+
+
+class _Events(logging.Handler):
+    """How often the app's log told of each event, and when last; as in Azure, lines of INFO are written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count: Counter[str] = Counter()
+        self.last: dict[str, float] = {}
+        logger = logging.getLogger("mirror_vip")
+        logger.setLevel(logging.INFO)
+        logger.addHandler(self)
+        logger.propagate = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line of the log."""
+        event = record.getMessage().partition(" ")[0]
+        self.count[event] += 1
+        self.last[event] = time.perf_counter()
 
 
 def _rss_kib() -> int:

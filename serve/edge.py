@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote
 
-# Documented limits of the platform; which status its front end answers with is not, so these are Kestrel's.
-URL_CHARACTERS_MAX: Final = 8192
-QUERY_CHARACTERS_MAX: Final = 4096
-BODY_BYTES_MAX: Final = 210 * 1024 * 1024
+# Kestrel's limit on the request line. The documented ones on url and query stand in IIS's configuration only.
+LINE_BYTES_MAX: Final = 8192
+BODY_BYTES_MAX: Final = 100 * 1024 * 1024
+"""What FUNCTIONS_REQUEST_BODY_SIZE_LIMIT replaces."""
+
 # Letters and digits are always safe; everything else becomes %XX in upper case.
 SAFE_IN_PATH: Final = "/:@!$&()*+,;=~-._'"
 
@@ -22,10 +23,10 @@ class Target:
     path: str
     query: str
 
-    def url(self, host: str) -> str:
+    def url(self, host: str, scheme: str = "http") -> str:
         """The url that the function sees: the decoded path escaped anew, so the client's own spelling is gone."""
         escaped = "%2F".join(quote(part, safe=SAFE_IN_PATH) for part in self.path.split("%2F"))
-        return f"http://{host}{escaped}" + (f"?{self.query}" if self.query else "")
+        return f"{scheme}://{host}{escaped}" + (f"?{self.query}" if self.query else "")
 
     def parameters(self) -> dict[str, str]:
         """The query as `req.params` has it: empty values dropped, repeats joined with a comma."""
@@ -35,13 +36,16 @@ class Target:
         return values
 
 
-def target(raw: str) -> Target:
-    """Decode a request target as Kestrel does: percent-decoding all but `%2F`, then removing dot segments."""
+def target(raw: str, *, front_end: bool = False) -> Target:
+    """Decode a request target as Kestrel does: percent-decoding all but `%2F`, then removing dot segments.
+
+    Where App Service's front end stands before it, `%2F` has become `/` on the way.
+    """
     path, _, query = raw.partition("?")
     if not path.startswith("/"):
         # The absolute form, `http://host/path`, that proxies send.
         path = "/" + path.partition("://")[2].partition("/")[2]
-    decoded = "%2F".join(unquote(part, errors="strict") for part in re.split("%2[Ff]", path))
+    decoded = ("/" if front_end else "%2F").join(unquote(part, errors="strict") for part in re.split("%2[Ff]", path))
     return Target(path=_without_dot_segments(decoded), query=query)
 
 
@@ -62,9 +66,11 @@ def body_bytes(sent: Mapping[str, str]) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def key_sent(sent: Mapping[str, str], query: Mapping[str, str]) -> str:
-    """The function key of a request: the header first, else `?code=`; empty if there is none."""
-    return sent.get("x-functions-key", "") if "x-functions-key" in sent else query.get("code", "")
+def key_sent(raw: Iterable[tuple[bytes, bytes]], query: str) -> str:
+    """The function key of a request: the first of its header lines, else the first `?code=`; empty if there is none."""
+    lines = (value.decode("latin-1") for name, value in raw if name.lower() == b"x-functions-key")
+    codes = (value for name, value in parse_qsl(query, keep_blank_values=True) if name.lower() == "code")
+    return next(lines, next(codes, ""))
 
 
 def opens(key: str, accepted: Iterable[str]) -> bool:

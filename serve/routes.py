@@ -1,8 +1,8 @@
 """Route templates as ASP.NET reads them: parsed once, matched against a decoded path. Pure.
 
 The rules are those of facts about host 4.1037: case-insensitive literals, optional `{x?}`, catch-all `{*x}`, inline
-constraints; where several templates match, the most specific wins, segment by segment: literal, constrained, plain,
-optional, catch-all. What this file does not know (default values, several parameters in one segment, constraints of
+constraints. Where several templates match, the host takes the first in the order of its functions' names, however
+specific another one is. What this file does not know (default values, several parameters in one segment, constraints of
 numbers and dates) is refused when the app starts, never matched wrongly.
 """
 
@@ -23,13 +23,12 @@ class TemplateError(ValueError):
 
 
 class Kind(enum.IntEnum):
-    """What a segment is; the lower value wins where two templates match the same path."""
+    """What a segment is; from OPTIONAL on it may be absent."""
 
     LITERAL = 1
-    CONSTRAINED = 2
-    PLAIN = 3
-    OPTIONAL = 4
-    CATCH_ALL = 5
+    PLAIN = 2
+    OPTIONAL = 3
+    CATCH_ALL = 4
 
 
 Constraint = Callable[[str], bool]
@@ -46,15 +45,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """A parsed template; templates sort by precedence through `order`."""
+    """A parsed template."""
 
     source: str
     segments: tuple[Segment, ...]
-
-    @property
-    def order(self) -> tuple[int, ...]:
-        """Sorts the most specific template first."""
-        return tuple(segment.kind for segment in self.segments)
 
     def match(self, path: str) -> dict[str, str] | None:
         """The route values for a decoded path without its prefix, or None. Absent optional parameters are left out."""
@@ -118,8 +112,7 @@ def _segment(source: str, part: str) -> Segment:
     tests = tuple(_constraint(source, text) for text in constraints)
     if catch_all:
         return Segment(kind=Kind.CATCH_ALL, text=name, constraints=tests)
-    kind = Kind.OPTIONAL if optional else Kind.CONSTRAINED if tests else Kind.PLAIN
-    return Segment(kind=kind, text=name, constraints=tests)
+    return Segment(kind=Kind.OPTIONAL if optional else Kind.PLAIN, text=name, constraints=tests)
 
 
 def _constraint(source: str, text: str) -> Constraint:

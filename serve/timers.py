@@ -45,7 +45,7 @@ def schedule_of(function: Function, app_settings: Mapping[str, str]) -> schedule
 async def keep(function: Function, when: schedule.Schedule, *, clock: Clock, run: Run) -> None:
     """Run the function at its times until canceled.
 
-    A run that lasts past the next time does not overlap it: the times it covered are skipped, as in the real host.
+    A run that lasts past the next time does not overlap it: one run follows at once for all the times it covered.
     """
     last: datetime | None = None
     if function.trigger.get("runOnStartup"):
@@ -57,4 +57,6 @@ async def keep(function: Function, when: schedule.Schedule, *, clock: Clock, run
         while (remaining_s := (upcoming - clock.now()).total_seconds()) > 0:
             await clock.sleep_s(min(remaining_s, 60.0))
         await run(function, last=last, upcoming=when.after(upcoming), past_due=False)
-        last, upcoming = upcoming, when.after(clock.now())
+        last, upcoming = upcoming, when.after(upcoming)
+        if upcoming <= clock.now():
+            upcoming = clock.now()

@@ -156,7 +156,9 @@ def _http_answer(value: Any) -> HttpAnswer:
     sent = [(name, header.value) for name, header in fields["headers"].items()]
     # The runtime hands cookies over parsed; each is a header of its own.
     sent += [("set-cookie", str(cookie).partition(": ")[2]) for cookie in fields.get("cookies") or ()]
-    return HttpAnswer(status=int(fields["status_code"].value), headers=sent, body=fields["body"].value or b"")
+    status = str(fields["status_code"].value)
+    # The host takes a status that it can't parse for 200.
+    return HttpAnswer(status=int(status) if status.isdecimal() else 200, headers=sent, body=fields["body"].value or b"")
 
 
 def _function(metadata: Any) -> Function:

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final
 
 from vipcore import instants
@@ -25,6 +25,22 @@ BURST: Final = 30.0
 PER_S: Final = 1.0
 FLUSH_S: Final = 60.0
 
+AT_ONCE: Final = 30
+"""So many claims are begun without a look at the event loop (docs/adr/0022)."""
+
+LOOK_S: Final = 0.001
+LATE_S_MAX: Final = 0.2
+"""A loop that comes back later than this has enough to do: whatever is begun now makes calls under way miss their time."""
+
+QUEUE_S_MAX: Final = 100.0
+
+
+async def late_s() -> float:
+    """How much later than asked for the event loop comes back."""
+    began = asyncio.get_running_loop().time()
+    await asyncio.sleep(LOOK_S)
+    return asyncio.get_running_loop().time() - began - LOOK_S
+
 
 class Admission:
     """What this process knows of those who ask: the turns of each key, who was heard, and failed authentications by code.
@@ -32,14 +48,27 @@ class Admission:
     The failures are written down at most once a minute, in a row of this instance.
     """
 
-    __slots__ = ("_buckets", "_counts", "_flushed_at", "_instance", "_store", "_writing", "heard")
+    __slots__ = (
+        "_buckets",
+        "_counts",
+        "_door",
+        "_flushed_at",
+        "_instance",
+        "_late_s",
+        "_store",
+        "_under_way",
+        "_writing",
+        "heard",
+    )
 
-    def __init__(self, store: Store, instance: str) -> None:
-        self._store, self._instance = store, instance
+    def __init__(self, store: Store, instance: str, late_s: Callable[[], Awaitable[float]] = late_s) -> None:
+        self._store, self._instance, self._late_s = store, instance, late_s
         self._buckets: dict[str, tuple[float, float]] = {}
         """Key id -> (how many requests it still has, at which loop second). Bounded by the number of configured keys."""
         self._counts: Counter[str] = Counter()
         self._writing: set[asyncio.Task[None]] = set()
+        self._door = asyncio.Lock()
+        self._under_way = 0
         self.heard: dict[tuple[str, str], Instant] = {}
         """(mirror, member) -> when its agent was last heard from and that was written down, a dry claim included."""
         self._flushed_at = float("-inf")
@@ -52,6 +81,26 @@ class Admission:
         if level < 1.0:
             raise Refusal("too-many-requests", f"More than {PER_S:g} request a second with key {key_id}; wait a moment.")
         self._buckets[key_id] = (level - 1.0, now)
+
+    @asynccontextmanager
+    async def admitted(self) -> AsyncIterator[None]:
+        """Around the work of a claim: waits in the order of arrival while the process has more to do than it can.
+
+        On a quarter of a core a thousand claims at once would each be so slow that their calls time out, are made again, and
+        none comes to its end. Raises Refusal `busy` after QUEUE_S_MAX.
+        """
+        if self._under_way >= AT_ONCE:
+            try:
+                async with asyncio.timeout(QUEUE_S_MAX), self._door:
+                    while await self._late_s() > LATE_S_MAX:
+                        pass
+            except TimeoutError as exc:
+                raise Refusal("busy", "More claims are here than this instance can begin; try the same again.") from exc
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
 
     def hear(self, mirror: str, member: str, at: Instant) -> None:
         """A signed request of this member came. It is written down at most once a minute, and nobody waits for that."""

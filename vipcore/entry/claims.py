@@ -40,12 +40,15 @@ async def claim(controller: Controller, http_request: signatures.HttpRequest, mi
         if not bodies.is_dry_run(http_request.body):
             await _refuse_unread(controller, key, refusal, caller)
         raise
-    controller.admission.hear(asked.mirror, asked.member, arrived)
     mirror = controller.mirror(asked.mirror)
     if asked.dry_run:
+        controller.admission.hear(asked.mirror, asked.member, arrived)
         return await _planned(controller, asked)
+    # Made before the wait, so that the wait is part of the request's time.
     request = Request(mirror=mirror, member=asked.member, began=asked.began, caller=caller, claim=asked)
-    return (await carry_out(controller, request)).view()
+    async with controller.admission.admitted():
+        controller.admission.hear(asked.mirror, asked.member, arrived)
+        return (await carry_out(controller, request)).view()
 
 
 def _check_addressed(key: Key, asked: Claim, mirror_name: str) -> None:

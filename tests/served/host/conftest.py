@@ -27,6 +27,7 @@ def serve_app(tmp_path_factory: pytest.TempPathFactory) -> Serve:
             "APP_DIR": str(APP),
             "TICK_SCHEDULE": "0 0 0 1 1 *",
             "AzureWebJobs.off.Disabled": "true",
+            "AzureWebJobs.off_keyed.Disabled": "1",
             **settings,
         }
         return process.running("serve", environment=environment, log=log)

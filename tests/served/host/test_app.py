@@ -1,6 +1,8 @@
 """Our app as it is served: Microsoft's runtime, Azurite, the simulated Azure, the real agent; from outside, over HTTP."""
 
 import contextlib
+import http.client
+import itertools
 import json
 import signal
 import subprocess
@@ -11,6 +13,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,6 +21,7 @@ from demo import harness
 from demo.harness import Harness
 from serve import process
 from trail import chain, sources
+from vipcore.entry import openapi
 
 AGENT: Final = Path(__file__).resolve().parents[3] / "agent" / "vip_agent.py"
 Answer = tuple[int, Mapping[str, str], Any]
@@ -209,3 +213,56 @@ def test_killed_driver_is_succeeded(tmp_path: Path) -> None:
         rows = read(served.table)
         assert chain.check(reversed(rows)).fault == ""
         assert [row["Event"] for row in rows][-1] in {"swap.completed", "claim.confirmed"}
+
+
+def test_no_two_routes_fit_one_path() -> None:
+    """The host asks routes by their functions' names, so no path may fit two of a method. None begins with the host's words."""
+    described: dict[str, dict[str, Any]] = openapi.document()["paths"]
+    found = [(method, path.strip("/").split("/")) for path, methods in described.items() for method in methods]
+
+    assert len(found) == 13
+    for (method, parts), (other_method, others) in itertools.combinations(found, 2):
+        both = zip(parts, others, strict=False)
+        apart = any(one != other and "{" not in one + other for one, other in both)
+        assert method != other_method or len(parts) != len(others) or apart, (parts, others)
+    assert not [parts for _, parts in found if parts[0].startswith(("admin", "runtime"))]
+
+
+def test_described_routes_are_those_that_are_served(served_app: Harness) -> None:
+    """What the test above looks at is what the host has: each described path answers, if only that a key is wanted."""
+    for path, methods in openapi.document()["paths"].items():
+        for method in methods:
+            asked = f"{served_app.api}/{path.strip('/').replace('{mirror}', 'NONE')}"
+            assert ask(asked, method.upper(), key="wrong")[0] in {200, 401}, (method, path)
+
+
+def test_body_over_the_hosts_limit_never_reaches_the_app(served_app: Harness) -> None:
+    """The host answers 500 and nothing to more than 100 MiB, announced alone; what it lets through, the app refuses with 413."""
+    address = urlsplit(served_app.api)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
+    with contextlib.closing(connection):
+        connection.putrequest("POST", f"{address.path}/mirrors/PROD/claims")
+        connection.putheader("Content-Length", str(100 * 1024 * 1024 + 1))
+        connection.endheaders()
+        answer = connection.getresponse()
+        assert (answer.status, answer.getheader("x-correlation-id"), answer.read()) == (500, None, b"")
+    assert operator(served_app, "POST", "mirrors/PROD/claims", b" " * 100_000)[2]["code"] == "body-too-large"
+
+
+def test_app_behind_app_services_front_end(tmp_path: Path, served_app: Harness) -> None:
+    """Where the front end decodes `%2F` and headers name host and scheme, claims are good, and signature and key are wanted."""
+    settings = {**served_app.settings, "SERVE_FRONT_END": "true"}
+    primary(served_app, "MIRRORA")
+    with process.running("serve", environment=settings, log=tmp_path / "log") as behind:
+        config = tmp_path / "behind.ini"
+        config.write_text(served_app.agents["MIRRORA"].read_text().replace(served_app.api, behind.url))
+        assert claim(config)["exit"] == 0
+        refused = ask(
+            f"{behind.url}/mirrors/PROD%2Fclaims", "POST", body={}, headers={"DISGUISED-HOST": "x", "X-Forwarded-Proto": "https"}
+        )
+        keyed = ask(f"{behind.url}/mirrors/PROD%2Faudit", key=served_app.function_key)
+    plain = ask(f"{served_app.api}/mirrors/PROD%2Faudit", key=served_app.function_key)
+
+    assert (refused[0], refused[2]["code"]) == (401, "signature-missing")
+    assert keyed[2]["records"]
+    assert (plain[0], plain[2]["code"]) == (404, "mirror-unknown")

@@ -9,6 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator
+from http.client import HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,13 +27,10 @@ def send(client: HttpClient, lines: list[tuple[str, str]], path: str, body: byte
     head = [f"{method} {path} HTTP/1.1", f"Host: {parts.netloc}", "Connection: close", *(f"{n}: {v}" for n, v in lines)]
     with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=30) as connection:
         connection.sendall("\r\n".join(head).encode() + f"\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-        raw = b""
-        while chunk := connection.recv(65536):
-            raw += chunk
-    top, _, content = raw.partition(b"\r\n\r\n")
-    status, *rest = top.decode("latin-1").split("\r\n")
-    headers = dict(line.split(": ", 1) for line in rest)
-    return Reply(status=int(status.split()[1]), headers={k.lower(): v for k, v in headers.items()}, body=content)
+        with HTTPResponse(connection) as answer:
+            answer.begin()
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+            return Reply(status=answer.status, headers=headers, body=answer.read())
 
 
 def trails(client: HttpClient) -> dict[tuple[str, str], str]:

@@ -127,7 +127,7 @@ class Claimant:
         try:
             timeout = aiohttp.ClientTimeout(total=ANSWER_LIMIT_S, sock_connect=10)
             async with session.post(url + path, data=data, headers=headers, timeout=timeout) as answer:
-                said = await answer.json(content_type=None) if answer.content_length else {}
+                said = json.loads(await answer.read() or b"{}")
                 self.answers.append(str(said.get("code") or answer.status))
                 return answer.status, said, float(answer.headers.get("Retry-After", 0))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

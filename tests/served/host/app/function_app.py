@@ -1,6 +1,7 @@
 """A tiny Function app whose functions show what the host handed over, one per rule of its edge."""
 
 import asyncio
+import atexit
 import json
 import logging
 import os
@@ -10,6 +11,16 @@ import azure.functions as func
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 ticks = {"plain": 0}
+
+
+def _last_words() -> None:
+    """What no app may count on: code that runs when the process ends."""
+    with Path(os.environ["LAST_WORDS"]).open("a") as file:
+        file.write("said\n")
+
+
+if "LAST_WORDS" in os.environ:
+    atexit.register(_last_words)
 
 
 def _shown(req: func.HttpRequest) -> func.HttpResponse:
@@ -59,7 +70,7 @@ async def keyed(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse("in")
 
 
-@app.route(route="admin-only", methods=["GET"], auth_level=func.AuthLevel.ADMIN)
+@app.route(route="masters-only", methods=["GET"], auth_level=func.AuthLevel.ADMIN)
 async def admin_only(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse("in")
 
@@ -79,13 +90,27 @@ async def off(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse("never")
 
 
+@app.route(route="off-keyed", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+async def off_keyed(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse("for the master")
+
+
+@app.route(route="no-status", methods=["GET"])
+async def no_status(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse("fine", status_code="none")  # type: ignore[arg-type]
+
+
 @app.route(route="slow", methods=["GET"])
 async def slow(req: func.HttpRequest) -> func.HttpResponse:
     """Answer once the file that SLOW_UNTIL names is there; tells that it runs by another one."""
     until = Path(os.environ["SLOW_UNTIL"])
     until.with_suffix(".running").touch()
-    while not until.exists():
-        await asyncio.sleep(0.02)
+    try:
+        while not until.exists():
+            await asyncio.sleep(0.02)
+    except BaseException:
+        _last_words()
+        raise
     return func.HttpResponse("done")
 
 
