@@ -111,7 +111,7 @@ def tell(screen: Screen, at_s: float, word: str, sentence: str) -> None:
 def show_trail(screen: Screen, rows: list[dict[str, Any]]) -> None:
     """The audit rows, a line each."""
     screen.line()
-    screen.line(screen.paint("bold", "The audit trail, read back from the table"))
+    screen.line(screen.paint("bold", "The audit trail, read back by a program that shares no code with the app"))
     for row in rows:
         outcome = row.get("Outcome") or ""
         if row["Event"] == "nic.write":

@@ -1,4 +1,4 @@
-# What demo/menu.txt uses, for bash and zsh; `make play` puts the variables before it. API and KEY are what an operator has,
+# What demo/menu.txt uses, for bash; `make play` puts the variables before it. API and KEY are what an operator has,
 # AZURE steers the simulated Azure (simulator/README.md).
 
 status() { curl -sS -H "$KEY" "$API/mirrors/PROD?format=text"; }

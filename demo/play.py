@@ -105,10 +105,11 @@ def show(screen: Screen, folder: Path, standing: Harness) -> None:
     screen.line("  The page of it, with the key of this run:")
     screen.line(f"  {page(standing)}")
     screen.line()
-    screen.line("In another terminal, this line first:")
+    screen.line("In another terminal (bash, with curl) paste this line first. It brings variables,")
+    screen.line("and short functions around curl and the agent; `type move` shows one.")
     screen.line(f"  . {shlex.quote(str(folder / 'env'))}")
-    screen.line("Then what you like; from top to bottom the answers are those below each command,")
-    screen.line("behind #, with ... and … for more. Times and ids are yours.")
+    screen.line("Then paste what you like. The answer stands below, behind #; ... and … are what is")
+    screen.line("left out here, and times and ids are yours. It fits if you go from top to bottom.")
     screen.line()
     for line in MENU.read_text(encoding="utf-8").splitlines():
         colour = "dim" if line.startswith("  #") else "" if COMMAND.match(line) else "bold"
