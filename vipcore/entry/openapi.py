@@ -107,7 +107,7 @@ ROUTES: Final = (
     ),
     Route(
         "/health/mirrors", "get_health_mirrors", "For monitors: 503 where something is wrong with any mirror, and what.",
-        "MirrorsHealth", _STORED, also=(503,),
+        "MirrorsHealth", _ALWAYS, also=(503,),
     ),
     Route(
         "/reconcile", "post_reconcile", "Run a pass of the timer now, over all that is decided.", "Passed", _STORED,
@@ -124,7 +124,10 @@ ROUTES: Final = (
                 _PAGE,
             ),
             _parameter("before", "Only rows below this seq: the `next` of the page before.", _PAGE),
-            _parameter("format", "As CSV, the `Link` header leads to the next page.", {"enum": ["json", "csv"]}),
+            _parameter(
+                "format", "As CSV, or as text for a terminal, the `Link` header leads to the next page.",
+                {"enum": ["json", "csv", "text"]},
+            ),
         ),
         or_text="text/csv",
     ),

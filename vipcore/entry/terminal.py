@@ -1,0 +1,78 @@
+"""Lines of a terminal: what came from outside made harmless, broken at COLUMNS, and lines that a shell takes. Pure."""
+
+import json
+import re
+import shlex
+import textwrap
+import unicodedata
+from collections.abc import Iterable
+from typing import Final
+
+from vipcore import instants
+from vipcore.entry.bodies import Text
+from vipcore.instants import Instant
+from vipcore.model import brief
+
+COLUMNS: Final = 100
+_COMMAND: Final = re.compile(r"\(az [^()]+\)")
+_KEPT: Final = "\0"
+_PAD: Final = "\ue000"
+"""Stands behind a character of two columns while lines are broken; `plain` leaves none of its kind in a text."""
+
+
+def answer(lines: Iterable[str]) -> Text:
+    """These lines as an answer."""
+    return Text("".join(f"{line}\n" for line in lines), "text/plain")
+
+
+def plain(text: object) -> str:
+    """What came from outside, on one line and without anything that a terminal would obey; resource ids by their last parts."""
+    return brief("".join(c if c.isprintable() else " " for c in " ".join(str(text).split())))
+
+
+def wrapped(text: str, indent: str = "", first: str | None = None, most: int | None = None) -> list[str]:
+    """The text in lines that fit, `most` of them; `first`: what the first one begins with, if that is not `indent`."""
+    first = indent if first is None else first
+    whole = _COMMAND.sub(lambda found: found[0].replace(" ", _KEPT), plain(text))  # a line to paste is not broken
+    padded = "".join(c + _PAD * (width(c) - 1) for c in whole)
+    columns = COLUMNS - (_PAD in padded)  # a line may end between a character and its pad
+    wrapper = textwrap.TextWrapper(columns, first, indent, max_lines=most, placeholder=" ...")
+    lines = wrapper.wrap(padded)
+    return [line.replace(_KEPT, " ").replace(_PAD, "") for line in lines] or [first.rstrip()]
+
+
+def width(text: str) -> int:
+    """How many columns of a terminal it takes; a combining character counts as one."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def to_paste(whole: str, broken: str) -> list[str]:
+    """A line to paste, or, where that is too wide, the same in pieces that a shell puts together again."""
+    return [whole] if width(whole) <= COLUMNS else broken.split("\n")
+
+
+def move_to(mirror: str, member: str, *, force: bool = False) -> list[str]:
+    """The line to paste that moves the VIP to the member, whose name may be anything. `$API` and `$KEY` are as in README.md."""
+    fields = {"to": member, "operator": "YOU", "reason": "WHY", **({"force": True} if force else {})}
+    body = json.dumps(fields, ensure_ascii=not str(member).isprintable())
+    curl, url, quoted = '  curl -H "$KEY"', f"$API/mirrors/{mirror}/moves", shlex.quote(body)
+    split = quoted.replace('", "operator"', '",\n"operator"')
+    if any(width(line) > COLUMNS - len("    -d ") for line in split.split("\n")):
+        split = "\\\n".join(map(shlex.quote, _pieces(body)))
+    return to_paste(f"{curl} {url} -d {quoted}", f"{curl} \\\n    {url} \\\n    -d {split}")
+
+
+def _pieces(text: str) -> list[str]:
+    """The text in pieces that fit, each quoted for a shell."""
+    pieces = [""]
+    for c in text:
+        if width(shlex.quote(pieces[-1] + c)) > COLUMNS - len("    -d \\"):
+            pieces.append("")
+        pieces[-1] += c
+    return pieces
+
+
+def ago(at: str, now: Instant, *, long: bool = True) -> str:
+    """`2026-11-28 02:10:11 UTC (49 min ago)`, or only the last part of it."""
+    past = instants.length(max(0, int((now - instants.from_text(at)).total_seconds())))
+    return f"{instants.clock(at)} UTC ({past} ago)" if long else f"{past} ago"
