@@ -36,7 +36,7 @@ async def confirm(controller: Controller, request: Request, head: Head, observed
         if unchanged and (last := request.repeat(newest, what, now)):
             return request.left_out(after, last.left_out + 1), []
         after = request.told(after, what, now)
-        said = _reason(request) or "The VIP is there already; no NIC was written."
+        said = _joined("The VIP is there already; no NIC was written.", _reason(request))
         if not same:
             # Only the first of the two rows tells how many were left out, and why contradicting pages did not stop it.
             accepted = _accepted_row(request, newest, operation_id, "decided", remark)

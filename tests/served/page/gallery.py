@@ -22,6 +22,7 @@ FOLDER: Final = Path(__file__).resolve().parents[3] / "docs" / "screenshots"
 PASSES: Final = 10
 """Of the timer, so that each mirror of the fleet has been looked at."""
 
+DONE: Final = "Succeeded"
 PHONE: Final[dict[str, Any]] = {"width": 390, "height": 844, "phone": True}
 FIRST: Final[dict[str, Any]] = {"whole": False}
 """What is seen without scrolling."""
@@ -48,7 +49,11 @@ def by_hand(app: HttpClient, mirror: Mirror) -> None:
         body["properties"]["ipConfigurations"] = [one for one in found if nic == mirror.nic_b or one not in moving]
         answer = exchange(settings["VIP_ARM_ENDPOINT"], "PUT", path, headers=headers, body=json.dumps(body).encode())
         assert answer.status in (200, 201), answer
-        time.sleep(1)
+        deadline = time.monotonic() + 30
+        while (
+            exchange(settings["VIP_ARM_ENDPOINT"], "GET", path, headers=headers).json["properties"]["provisioningState"] != DONE
+        ):
+            assert time.monotonic() < deadline
 
 
 class Photographer:
