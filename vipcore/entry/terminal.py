@@ -27,13 +27,17 @@ def answer(lines: Iterable[str]) -> Text:
 
 def plain(text: object) -> str:
     """What came from outside, on one line and without anything that a terminal would obey; resource ids by their last parts."""
-    return brief("".join(c if c.isprintable() else " " for c in " ".join(str(text).split())))
+    line = " ".join(str(text).split())
+    return brief(line if line.isprintable() else "".join(c if c.isprintable() else " " for c in line))
 
 
 def wrapped(text: str, indent: str = "", first: str | None = None, most: int | None = None) -> list[str]:
     """The text in lines that fit, `most` of them; `first`: what the first one begins with, if that is not `indent`."""
     first = indent if first is None else first
-    whole = _COMMAND.sub(lambda found: found[0].replace(" ", _KEPT), plain(text))  # a line to paste is not broken
+    shown = plain(text)
+    if shown.isascii() and len(first) + len(shown) <= COLUMNS:
+        return [(first + shown).rstrip()]  # of a thousand mirrors nearly every line
+    whole = _COMMAND.sub(lambda found: found[0].replace(" ", _KEPT), shown)  # a line to paste is not broken
     padded = "".join(c + _PAD * (width(c) - 1) for c in whole)
     columns = COLUMNS - (_PAD in padded)  # a line may end between a character and its pad
     wrapper = textwrap.TextWrapper(columns, first, indent, max_lines=most, placeholder=" ...")
