@@ -50,20 +50,19 @@ def width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def to_paste(whole: str, broken: str) -> list[str]:
-    """A line to paste, or, where that is too wide, the same in pieces that a shell puts together again."""
-    return [whole] if width(whole) <= COLUMNS else broken.split("\n")
+def to_paste(*forms: str) -> list[str]:
+    """A line to paste: the first of its forms that fits. The later ones are in pieces that a shell puts together again."""
+    broken = [form.split("\n") for form in forms]
+    return next((lines for lines in broken if all(width(line) <= COLUMNS for line in lines)), broken[-1])
 
 
 def move_to(mirror: str, member: str, *, force: bool = False) -> list[str]:
     """The line to paste that moves the VIP to the member, whose name may be anything. `$API` and `$KEY` are as in README.md."""
     fields = {"to": member, "operator": "YOU", "reason": "WHY", **({"force": True} if force else {})}
-    body = json.dumps(fields, ensure_ascii=not str(member).isprintable())
+    body = json.dumps(fields, ensure_ascii=not str(member).isprintable(), separators=(",", ":"))
     curl, url, quoted = '  curl -H "$KEY"', f"$API/mirrors/{mirror}/moves", shlex.quote(body)
-    split = quoted.replace('", "operator"', '",\n"operator"')
-    if any(width(line) > COLUMNS - len("    -d ") for line in split.split("\n")):
-        split = "\\\n".join(map(shlex.quote, _pieces(body)))
-    return to_paste(f"{curl} {url} -d {quoted}", f"{curl} \\\n    {url} \\\n    -d {split}")
+    apart, pieces = f"{curl} \\\n    {url} \\\n    -d ", "\\\n".join(map(shlex.quote, _pieces(body)))
+    return to_paste(f"{curl} {url} -d {quoted}", f"{curl} {url} \\\n    -d {quoted}", f"{apart}{quoted}", f"{apart}{pieces}")
 
 
 def _pieces(text: str) -> list[str]:

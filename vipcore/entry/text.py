@@ -4,7 +4,7 @@ It shows what `status` and `moves` give, and reads nothing else of a mirror but 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -19,6 +19,10 @@ from vipcore.model import Json, Seen
 from vipcore.swap.plan import FAILED
 
 FORMATS: Final = ("json", "text")
+_PHASES: Final = {
+    "accepted": "nobody has taken it up yet", "detach": "the first write is on its way", "attach": "the last write is on its way",
+    "verify": "all is written, and is being looked at", "waiting": "it waits for its next try", "takeover": "its next try is due",
+}  # fmt: skip
 
 
 class Form(NamedTuple):
@@ -131,16 +135,25 @@ def _stops(shown: Json, now: Instant) -> Iterator[str]:
         path, query = f'"$API/mirrors/{name}/freeze', '?operator=YOU&reason=WHY"'
         curl = '  curl -X DELETE -H "$KEY"'
         yield from to_paste(f"{curl} {path}{query}", f"{curl} \\\n    {path}\\\n{query}")
+    if claim := shown["recorded_claim"]:
+        when = ago(claim["recorded_at"], now)
+        yield from wrapped(f"A claim of {claim['member']}, to be primary, WAITS since {when}: {claim['code']}.")
     if shown["drift"]:
         yield from wrapped(f"DRIFT: {shown['drift']}")
     progress = shown["in_progress"]
     if desired and not progress and (placement["state"] == "split" or desired not in (placement["members"] or (desired,))):
-        here = f" If it belongs there, name {placement['members'][0]} instead." if placement["state"] == "placed" else ""
-        yield from wrapped(f"To bring it to {desired}:{here}")
+        here = f" (name {placement['members'][0]} instead if it belongs there)" if placement["state"] == "placed" else ""
+        yield from wrapped(f"To bring it to {desired}{here}:")
         yield from move_to(name, desired, force=is_frozen)
-    if progress and progress["last_error"] and progress["last_error"]["code"] in NEEDS_SOMEBODY:
-        yield "It will not mend itself: remove the cause of the last try's end (below), then ask for it now:"
+    if _is_stuck(progress):
+        error, since = progress["last_error"], ago(progress["since"], now)
+        yield from wrapped(f"STUCK since {since} on its way to {progress['to']}: {error['code']}: {error['detail']}")
+        again = f" (tried again at {progress['retry_at'][11:19]} UTC)" if progress["retry_at"] else ""
+        yield f"It will not mend itself. Remove that cause{again}, then ask for it now:"
         yield from move_to(name, progress["to"], force=is_frozen)
+        if others := [one["name"] for one in shown["members"] if one["movable"] and one["name"] != progress["to"]]:
+            yield from wrapped(f"Or, where IRIS can be primary on {others[0]}, bring it there; that would work now:")
+            yield from move_to(name, others[0], force=is_frozen)
     elif placement["state"] == "unplaced" and is_frozen:
         yield "Nothing attaches it until the freeze is lifted."
     elif placement["state"] == "unplaced" and not desired:
@@ -149,6 +162,11 @@ def _stops(shown: Json, now: Instant) -> Iterator[str]:
     elif placement["state"] == "unplaced":
         yield "The timer attaches it within a minute; this asks for it now:"
         yield '  curl -X POST -H "$KEY" $API/reconcile -d ""'
+
+
+def _is_stuck(progress: Json | None) -> bool:
+    """Whether a swap is under way that somebody must help."""
+    return bool(progress and progress["last_error"] and progress["last_error"]["code"] in NEEDS_SOMEBODY)
 
 
 def _primary(members: list[Json]) -> str:
@@ -168,27 +186,30 @@ def _failover(shown: Json, member: Json, now: Instant) -> Iterator[str]:
     said_at = member["last_heard_at"]
     heard = f"its agent was heard {ago(said_at, now, long=False)}" if said_at else "its agent was never heard"
     yield from wrapped(f"to {name}: {verdict}; NIC {nic}; {heard}", indent=" " * 6, first="  ")
+    progress = shown["in_progress"]
+    told = progress["last_error"]["detail"] if _is_stuck(progress) else ""
     for reason in member["reasons"]:
-        yield from wrapped(reason, indent=" " * 8, first="      - ")
-    if member["ready"] is False and member["movable"] and not holds:
+        short = f"{reason.removesuffix(told).rstrip(' :')}, as said above." if told and reason.endswith(told) else reason
+        yield from wrapped(short, indent=" " * 8, first="      - ")
+    if member["ready"] is False and member["movable"] and not holds and not _is_stuck(progress):
         yield "      By hand it would work, once IRIS has made this member primary:"
         yield from move_to(shown["mirror"], member["name"], force=bool(shown["frozen"]))
 
 
 def _under_way(shown: Json, now: Instant) -> Iterator[str]:
-    progress, recorded = shown["in_progress"], shown["recorded_claim"]
-    if progress is None and recorded is None:
+    progress = shown["in_progress"]
+    if progress is None:
         yield "Nothing is under way."
-    if progress:
-        of = f"from {progress['from']} to {progress['to']}" if progress["from"] else f"to {progress['to']}"
-        yield from wrapped(f"A swap {of} is under way since {ago(progress['since'], now)}; phase: {progress['phase']}.")
-        if error := progress["last_error"]:
-            again = f" Next try at {progress['retry_at'][11:19]} UTC." if progress["retry_at"] else ""
-            tries = f"{progress['failures']} failed; the last" if progress["failures"] else "The last"
-            yield from wrapped(f"{tries} try ended with {error['code']}: {error['detail']}{again}", indent="  ")
-    if recorded:
-        when = ago(recorded["recorded_at"], now)
-        yield from wrapped(f"A claim of {recorded['member']} waits since {when}, because of {recorded['code']}.")
+        return
+    of = f"from {progress['from']} to {progress['to']}" if progress["from"] else f"to {progress['to']}"
+    doing = _PHASES.get(progress["phase"], progress["phase"])
+    yield from wrapped(f"A swap {of} is under way since {ago(progress['since'], now)}: {doing}.")
+    again = f" The next is at {progress['retry_at'][11:19]} UTC." if progress["retry_at"] else ""
+    failed = f"{progress['failures']} {'try' if progress['failures'] == 1 else 'tries'} failed"
+    if _is_stuck(progress):
+        yield from wrapped(f"{failed}, the last as said above.{again}", indent="  ")
+    elif error := progress["last_error"]:
+        yield from wrapped(f"{failed}, the last with {error['code']}: {error['detail']}{again}", indent="  ")
 
 
 # -- all mirrors, and a dry run ----------------------------------------------------------------------------------------------
@@ -197,18 +218,32 @@ def _under_way(shown: Json, now: Instant) -> Iterator[str]:
 def _of_mirrors(listed: list[Json], now: Instant) -> Iterator[str]:
     wrong = {one["mirror"]: found for one in listed if (found := health.wrong(one, now))}
     dark = {one["mirror"] for one in listed if (one.get("placement") or {}).get("state") == Seen.UNPLACED.value}
+    out = {name for name, found in wrong.items() if any(one.severity == health.OUTAGE for one in found)}
     need = f"in need of somebody: {len(wrong)}" if wrong else "all are well"
-    need += f" (VIP on no NIC: {len(dark)})" if dark else ""
+    need += f" (outages: {len(out)})" if out else ""
     yield f"Mirrors: {len(listed)}, {need}. It is {instants.clock(instants.to_text(now))} UTC."
-    for one in sorted(listed, key=lambda one: (one["mirror"] not in dark, one["mirror"] not in wrong, one["mirror"])):
+
+    def urgency(one: Json) -> tuple[object, ...]:
+        return tuple(one["mirror"] not in worse for worse in (dark, out, wrong)), one["mirror"]
+
+    for one in sorted(listed, key=urgency):
         mark = "!" if one["mirror"] in wrong else " "
         placement = one.get("placement")
         seen = f"; seen {ago(one['seen_at'], now, long=False)}" if placement else ""
         where = _holder({"last_swap": None, **one}, now) if placement else "nobody knows where the VIP is."
         yield from wrapped(f"{one['mirror']}: {where[:-1]}{seen}.", indent="    ", first=f"{mark} ")
-        for reason in wrong.get(one["mirror"], ()):
-            of = f"{reason.member}: " if reason.member else ""
-            yield from wrapped(f"{of}{reason.reason}", indent=" " * 6, first="    - ")
+        yield from _reasons(wrong.get(one["mirror"], ()), (one.get("in_progress") or {}).get("last_error"))
+
+
+def _reasons(wrong: Sequence[health.Wrong], error: Json | None) -> Iterator[str]:
+    """Each reason once, with all whom it is about; what the swap says of its last try, its member need not say again."""
+    about: dict[str, list[str]] = {}
+    for one in wrong:
+        if one.member is None or error is None or not one.reason.endswith(error["detail"]):
+            about.setdefault(one.reason, []).extend([one.member] if one.member else [])
+    for reason, members in about.items():
+        of = f"{', '.join(members)}: " if members else ""
+        yield from wrapped(f"{of}{reason}", indent=" " * 6, first="    - ", most=4)
 
 
 def _of_dry_run(name: str, to: str, planned: Json) -> Iterator[str]:

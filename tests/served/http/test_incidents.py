@@ -169,7 +169,7 @@ INCIDENTS: list[tuple[Incident, Told]] = [
         page=("Swap stuck", "The NIC of {a} is in state Failed."),
     )),
     (frozen, Told(
-        text=("FROZEN by pat", "freeze?operator=YOU", "A claim of {a} waits", "By hand it would work"),
+        text=("FROZEN by pat", "freeze?operator=YOU", "A claim of {a}, to be primary, WAITS", "By hand it would work"),
         health=("", "outage", "A claim of {a}, to be primary, waits"),
         log=("INFO", "frozen", "Reason: patch"),
         row=("frozen", "", "Reason: patch"),
@@ -183,7 +183,7 @@ INCIDENTS: list[tuple[Incident, Told]] = [
         page=("Not ready", "VIP_KEY_M00001_A"),
     )),
     (stuck_swap, Told(
-        text=("A swap from {b} to {a} is under way", "try ended with azure-denied: Grant Microsoft", "It will not mend itself"),
+        text=("A swap from {b} to {a} is under way", "to {a}: azure-denied: Grant Microsoft", "It will not mend itself"),
         health=("", "outage", "The last try ended with azure-denied: Grant Microsoft"),
         log=("WARNING", "swap.failed", "Swap {b} to {a} failed after"),
         row=("swap.failed", "{a}", "Grant Microsoft.Network/networkInterfaces/write"),

@@ -87,7 +87,7 @@ INCIDENTS: list[tuple[Incident, str | None, str, str]] = [  # that of the whole 
     (missing_right, "MIRRORA", "grant Microsoft.Network/networkInterfaces/write", "  to MIRRORA: NO"),
     (frozen, "MIRRORA", "until the freeze is lifted", "FROZEN by op"),
     (disabled_key, "MIRRORA", "No key of MIRRORA can be used", "  to MIRRORA: NO"),
-    (stuck_swap, None, "The last try ended with azure-denied", "A swap from MIRRORB to MIRRORA is under way"),
+    (stuck_swap, None, "The last try ended with azure-denied", "STUCK since"),
     (moved_by_hand, None, "somebody moved it by hand", "DRIFT: The VIP is on MIRRORA; desired is MIRRORB"),
 ]
 
