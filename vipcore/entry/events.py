@@ -13,8 +13,8 @@ EVENTS: Final = 5
 READ: Final = 60
 """How many of the newest rows are read for the last events: a swap that is stuck has three for each try."""
 
-_TITLES: Final = ("SEQ", "AT (UTC)", "EVENT", "MEMBER", "OUTCOME", "TOOK", "BY")
-_WIDEST: Final = (10, 19, 17, 24, 14, 9, 24)
+_TITLES: Final = ("SEQ", "AT (UTC)", "EVENT", "MEMBER", "OUTCOME", "TOOK")
+_WIDEST: Final = (10, 19, 17, 24, 14, 9)
 """Columns of the table at most; what is wider pushes the rest of its row to the right."""
 
 
@@ -51,12 +51,12 @@ def lines(event: Event) -> Iterator[str]:
     _, at, *told, by = _cells(row)
     again = f"  ({event.times} times since {event.first_at[11:19]})" if event.times > 1 else ""
     yield from wrapped("  ".join(part for part in (at[5:], *told, f"by {by}") if part) + again, indent=" " * 8, first="  ")[:2]
-    yield from _sentence(row, indent=" " * 8)
+    yield from wrapped(str(row["detail"]), indent=" " * 8, most=2) if row.get("detail") else ()
 
 
 def table(mirror: str, rows: Sequence[Json], link: str | None) -> Iterator[str]:
     """A page of the trail, newest first: a line for each row, and its sentence. `link`: the query of the next page, if any."""
-    cells = [_cells(row) for row in rows]
+    cells = [_cells(row)[:-1] for row in rows]
     widths = [min(most, max(width(line[n]) for line in (_TITLES, *cells))) for n, most in enumerate(_WIDEST)]
     if not rows:
         yield f"{mirror}: no row of the trail is of that period."
@@ -64,19 +64,15 @@ def table(mirror: str, rows: Sequence[Json], link: str | None) -> Iterator[str]:
         yield _line(_TITLES, widths)
     for row, line in zip(rows, cells, strict=True):
         yield _line(line, widths)
-        yield from _sentence(row, indent=" " * 4)
+        yield from wrapped(f"by {row.get('actor', '')}: {row.get('detail', '')}", indent=" " * 4, most=2)
     if link:
         url = f"$API/mirrors/{mirror}/audit"
         yield "Older rows:"
         yield from to_paste(f'  curl -H "$KEY" "{url}{link}"', f'  curl -H "$KEY" \\\n    "{url}\\\n{link}"')
 
 
-def _sentence(row: Json, indent: str) -> list[str]:
-    """The row's Detail in two lines at most. All of it is in the JSON and in the CSV."""
-    return wrapped(str(row["detail"]), indent=indent, most=2) if row.get("detail") else []
-
-
 def _cells(row: Json) -> tuple[str, ...]:
+    """What a row's columns show, in the order of the titles, and by whom it is."""
     of, who, ms, at = row.get("from_member"), row.get("member", ""), row.get("duration_ms"), str(row.get("at", ""))
     took = f"{ms / 1000:.1f} s" if isinstance(ms, int) else ""
     shown = (row.get("seq", ""), f"{at[:10]} {at[11:19]}", row.get("event", ""), f"{of} -> {who}" if of else who)

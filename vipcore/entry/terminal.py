@@ -40,7 +40,7 @@ def wrapped(text: str, indent: str = "", first: str | None = None, most: int | N
     whole = _COMMAND.sub(lambda found: found[0].replace(" ", _KEPT), shown)  # a line to paste is not broken
     padded = "".join(c + _PAD * (width(c) - 1) for c in whole)
     columns = COLUMNS - (_PAD in padded)  # a line may end between a character and its pad
-    wrapper = textwrap.TextWrapper(columns, first, indent, max_lines=most, placeholder=" ...")
+    wrapper = textwrap.TextWrapper(columns, first, indent, max_lines=most, placeholder=" ...", break_on_hyphens=False)
     lines = wrapper.wrap(padded)
     return [line.replace(_KEPT, " ").replace(_PAD, "") for line in lines] or [first.rstrip()]
 

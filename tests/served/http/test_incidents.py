@@ -24,7 +24,6 @@ KEYLESS: Final = "M00001"
 """The mirror whose A side has a key that the app cannot use."""
 
 MIRRORS: Final = 24
-REFUSED: Final = {"kind": "answer", "name": "AuthorizationFailed"}
 MISSING: Final = "grant Microsoft.Network/networkInterfaces/write"
 
 
@@ -67,7 +66,9 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
 
 def refuse(app: HttpClient, nic: str) -> None:
     """From now on Azure refuses every write of that NIC."""
-    app.azure("POST", "scripts", {"match": {"method": "PUT", "name": nic}, "fault": REFUSED, "times": 1000})
+    words = {"scope": f"{http_client.NETWORK}/networkInterfaces/{nic}"}
+    fault = {"kind": "answer", "name": "AuthorizationFailed", "words": words}
+    app.azure("POST", "scripts", {"match": {"method": "PUT", "name": nic}, "fault": fault, "times": 1000})
 
 
 def missing_right(app: HttpClient, mirror: Mirror) -> None:

@@ -352,13 +352,13 @@ async def test_the_trail_as_text_is_a_table_that_fits() -> None:
     assert isinstance(said, Text)
     assert said.media_type == "text/plain"
     title, *lines = said.text.splitlines()
-    assert title.split() == ["SEQ", "AT", "(UTC)", "EVENT", "MEMBER", "OUTCOME", "TOOK", "BY"]
+    assert title.split() == ["SEQ", "AT", "(UTC)", "EVENT", "MEMBER", "OUTCOME", "TOOK"]
     told = [line for line in lines if line[:1].isdigit()]
     last = (await harness.head()).seq
     assert [int(line.split()[0]) for line in told] == [last, last - 1, last - 2]
     assert told[0][title.index("EVENT") :].startswith("swap.completed ")
     assert told[0][title.index("MEMBER") :].startswith("MIRRORB -> MIRRORA ")
-    assert "Every VIP is on the NIC of MIRRORA" in lines[1]
+    assert lines[1].startswith("    by key:key-MIRRORA: Every VIP is on the NIC of MIRRORA")
     link = f"?from=2020-01-01T00%3A00%3A00%2B01%3A00&limit=3&format=text&before={last - 2}"
     assert lines[-4:] == ["Older rows:", '  curl -H "$KEY" \\', '    "$API/mirrors/PROD/audit\\', f'{link}"']
     assert said.headers == {"Link": f'<{link}>; rel="next"'}
