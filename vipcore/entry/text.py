@@ -15,7 +15,7 @@ from vipcore.entry.bodies import Text
 from vipcore.entry.terminal import ago, move_to, to_paste, wrapped
 from vipcore.errors import NEEDS_SOMEBODY, Refusal, Unreachable
 from vipcore.instants import Instant
-from vipcore.model import Json, Seen
+from vipcore.model import Json, Seen, said_once
 from vipcore.swap.plan import FAILED
 
 FORMATS: Final = ("json", "text")
@@ -189,8 +189,7 @@ def _failover(shown: Json, member: Json, now: Instant) -> Iterator[str]:
     progress = shown["in_progress"]
     told = progress["last_error"]["detail"] if _is_stuck(progress) else ""
     for reason in member["reasons"]:
-        short = f"{reason.removesuffix(told).rstrip(' :')}, as said above." if told and reason.endswith(told) else reason
-        yield from wrapped(short, indent=" " * 8, first="      - ")
+        yield from wrapped(said_once(reason, told), indent=" " * 8, first="      - ")
     if member["ready"] is False and member["movable"] and not holds and not _is_stuck(progress):
         yield "      By hand it would work, once IRIS has made this member primary:"
         yield from move_to(shown["mirror"], member["name"], force=bool(shown["frozen"]))

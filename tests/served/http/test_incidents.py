@@ -174,7 +174,7 @@ INCIDENTS: list[tuple[Incident, Told]] = [
         health=("", "outage", "A claim of {a}, to be primary, waits"),
         log=("INFO", "frozen", "Reason: patch"),
         row=("frozen", "", "Reason: patch"),
-        page=("Frozen", "A claim of {a} waits"),
+        page=("Frozen", "By hand a move would work, once IRIS has made this member primary."),
     )),
     (disabled_key, Told(
         text=("to {a}: NO", "VIP_KEY_M00001_A", "By hand it would work"),

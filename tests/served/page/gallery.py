@@ -72,6 +72,7 @@ class Photographer:
 
 async def take_all(folder: Path) -> None:
     """All of them."""
+    folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as table, tempfile.TemporaryDirectory() as logs:
         service = table.enter_context(azurite.running())
         with http_client.opened(Path(logs), service.connection_string) as app, browser.running() as chromium:
@@ -98,7 +99,8 @@ async def _take(photographer: Photographer, table: contextlib.ExitStack) -> None
     body = {"reason": "Storage firmware in zone 1, ticket 4711", "operator": "pat", "until": "2099-01-01T06:00:00Z"}
     assert app.operator("PUT", f"/mirrors/{frozen.name}/freeze", body).status == 200
     by_hand(app, drifted)
-    fault = {"kind": "answer", "name": "AuthorizationFailed"}
+    words = {"scope": f"{http_client.NETWORK}/networkInterfaces/{stuck.nic_b}"}
+    fault = {"kind": "answer", "name": "AuthorizationFailed", "words": words}
     refused = {"match": {"method": "PUT", "name": stuck.nic_b}, "fault": fault, "times": 99}
     app.azure("POST", "scripts", refused)
     assert app.claim(stuck, stuck.b).status >= 500
