@@ -1,5 +1,5 @@
 # Needs python3 >= 3.11, make and the package registries; no root, no Docker, no Azure account.
-# Every target first makes the environment it needs (.venv, node_modules, .venv-az) from the lock files.
+# Every target first makes the environment it needs (.venv, node_modules, .venv-az, .venv-checkov) from the lock files.
 
 SHELL := /bin/sh
 PYTHON ?= python3
@@ -11,19 +11,21 @@ export PYTHONDONTWRITEBYTECODE :=
 VENV := .venv/.installed
 NODE := node_modules/.installed
 AZ := .venv-az/.installed
+CHECKOV := .venv-checkov/.installed
 # What mypy and ruff look at; a part that does not exist (yet) is left out. The agent has its own floor and its own check.
 TYPED := $(wildcard vipcore function_app.py simulator serve demo bench infra trail tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve simulator test test-agent test-served test-vipcore test-others test-fast fast-swap fast-others interop soak bench packages package smoke check format lock clean
+.PHONY: help setup demo play serve simulator test test-agent test-served test-vipcore test-others test-fast fast-swap fast-others interop soak bench packages package smoke check format lock clean
 
 help:
 	@echo 'make demo       one failover, start to end, on this machine: simulated Azure, real Table service, real agent'
+	@echo 'make play       the same world to play with: a menu of commands to paste, from a move to a broken right'
 	@echo 'make test       every test but interop and soak;  make test ROOM=swap  one folder: swap, ledger, simulator, promises, agent, ...'
 	@echo 'make test-fast  the tests that need no server, on two cores'
-	@echo 'make interop    the real az and the published SDK against the simulated Azure'
+	@echo 'make interop    the real az and the published SDK against the simulated Azure, Checkov on infra/'
 	@echo 'make soak       the long runs'
-	@echo 'make check      format, lint, types, import directions, the floor of the agent'
+	@echo 'make check      format, lint, types, imports, the floor of the agent; what infra/*.bicep would deploy; the pages'
 	@echo 'make serve      the Function app on http://127.0.0.1:$${PORT:-7071}/api, settings from the environment'
 	@echo 'make simulator  the simulated Azure alone'
 	@echo 'make package    the zip that Azure runs, in build/;  make smoke  what only a deployed app can answer (infra/README.md)'
@@ -35,7 +37,10 @@ help:
 setup: $(VENV) $(NODE)
 
 demo: $(VENV) $(NODE)
-	@$(PY) -m demo
+	@exec $(PY) -m demo
+
+play: $(VENV) $(NODE)
+	@exec $(PY) -m demo.play
 
 serve: $(VENV)
 	@exec $(PY) -m serve
@@ -55,10 +60,10 @@ SUITE := $(PY) -m pytest -m 'not interop and not soak'
 SIDE_BY_SIDE = $(MAKE) -j4 --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 # The tests of agents and of served apps mostly wait; the others compute. Four lanes keep two cores busy.
-APART := tests/agent/ tests/nodes/ tests/infra/ tests/served/ tests/vipcore/
+APART := tests/agent/ tests/demo/ tests/nodes/ tests/infra/ tests/served/ tests/vipcore/
 
 test-agent:
-	@$(SUITE) tests/agent tests/nodes tests/infra
+	@$(SUITE) tests/agent tests/nodes tests/infra tests/demo
 
 test-served test-vipcore: test-%:
 	@$(SUITE) tests/$*
@@ -66,7 +71,7 @@ test-served test-vipcore: test-%:
 test-others:
 	@$(SUITE) $(filter-out $(APART) tests/interop/ tests/__pycache__/,$(wildcard tests/*/))
 
-test-fast: $(VENV)
+test-fast: $(VENV) $(NODE)
 	@$(SIDE_BY_SIDE) fast-swap fast-others
 
 FAST := $(PY) -m pytest -q -m 'not interop and not soak and not slow'
@@ -78,7 +83,7 @@ fast-others:
 	@$(FAST) $(filter-out tests/vipcore/adapters/ tests/vipcore/swap/,$(wildcard tests/vipcore/*/)) tests/repository \
 		tests/promises/test_unseen.py $(ARGS)
 
-interop: $(VENV) $(NODE) $(AZ)
+interop: $(VENV) $(NODE) $(AZ) $(CHECKOV)
 	$(PY) -m pytest -m interop tests/interop $(ARGS)
 
 soak: $(VENV) $(NODE)
@@ -103,11 +108,14 @@ package: $(VENV)
 smoke: $(VENV)
 	@$(PY) -m infra.smoke $(ARGS)
 
-check: $(VENV)
+CHECKED := $(foreach name,imports layers citations blocks prose,tests/repository/test_$(name).py)
+
+check: $(VENV) $(NODE)
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy $(TYPED)
-	$(PY) -m pytest -q tests/repository/test_imports.py tests/repository/test_layers.py
+	$(PY) -m pytest -q $(CHECKED)
+	$(PY) -m infra.check
 	$(if $(wildcard agent/vip_agent.py),.venv/bin/vermin --quiet --no-tips --no-parse-comments --violations --target=3.6- agent/vip_agent.py)
 
 format: $(VENV)
@@ -143,6 +151,12 @@ $(AZ): requirements-az.txt
 	@.venv-az/bin/python -m compileall -q -j 0 .venv-az/lib >/dev/null || true
 	@touch $@
 
+$(CHECKOV): requirements-checkov.txt
+	@echo 'creating .venv-checkov and installing the locked checkov (about a minute)'
+	@test -x .venv-checkov/bin/python || $(PYTHON) -m venv .venv-checkov
+	@.venv-checkov/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes -r requirements-checkov.txt
+	@touch $@
+
 # --- the lock files: `make lock` after a change of a requirements*.in ----------------------------------------------
 
 LOCK = .venv-lock/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --no-emit-index-url -q
@@ -154,7 +168,8 @@ lock:
 	$(LOCK) --python-version 3.13 --no-deps -o requirements-runtime.txt requirements-runtime.in
 	$(LOCK) --python-version 3.11 -o requirements-node.txt requirements-node.in
 	$(LOCK) --python-version 3.11 -o requirements-az.txt requirements-az.in
+	$(LOCK) --python-version 3.11 -o requirements-checkov.txt requirements-checkov.in
 
 clean:
-	rm -rf build .venv .venv-az .venv-lock node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build .venv .venv-az .venv-checkov .venv-lock node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

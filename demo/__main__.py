@@ -1,143 +1,164 @@
-"""`python -m demo`: MIRRORA holds the VIP and dies; MIRRORB becomes primary; its agent claims; the VIP moves.
+"""`python -m demo`: MIRRORA has the VIP and dies; MIRRORB becomes primary; its agent claims; the VIP moves.
 
 Exit code 0 if the VIP moved and the audit trail holds, 1 otherwise.
 """
 
 import argparse
 import json
-import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 import time
-import urllib.error
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from demo import harness, show
-from demo.harness import MEMBERS, MIRROR, Harness
-from serve.azurite import AzuriteError
-from serve.process import ProcessError
+from demo import agents, ending, harness, timeline
+from demo.ending import NotAsPromisedError
+from demo.harness import MEMBERS, MIRROR, VIP_ADDRESS, Harness
+from demo.show import Screen, cell_s
+from demo.timeline import Timeline
 from trail import chain, sources
 
-AGENT: Final = Path(__file__).resolve().parent.parent / "agent" / "vip_agent.py"
-SEED: Final = 5  # two operations of ordinary length
-DEADLINE_S: Final = 300
-PROGRESS_EVERY_S: Final = 5.0
+if TYPE_CHECKING:
+    from azure.data.tables import TableClient
 
-
-class DemoError(RuntimeError):
-    """Something did not come out as promised; the message says what."""
+ROOT: Final = Path(__file__).resolve().parent.parent
+MEASURED: Final = ROOT / "bench" / "results" / "swaps.json"
+LOOK_EVERY_S: Final = 0.1
 
 
 def main(words: list[str]) -> int:
-    """Play it, and say where the logs are if it fails."""
+    """Play it; the exit code."""
     asked = arguments(words)
-    # SIGTERM ends it like Ctrl-C does: everything it started is ended first.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    folder = Path(tempfile.mkdtemp(prefix="mirror-vip-demo-"))
-    try:
-        show.heading("Setting up")
-        with harness.standing(folder, seed=asked.seed, latency=asked.latency, say=show.line) as standing:
-            play(standing)
-    except (DemoError, ProcessError, AzuriteError, urllib.error.URLError) as fault:
-        print(f"\ndemo: {fault}\nThe logs are in {folder}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\ndemo: interrupted", file=sys.stderr)
-        return 130
-    shutil.rmtree(folder)
-    return 0
+    return ending.run("demo", lambda screen, folder: play(screen, folder, asked), interrupted=ending.INTERRUPTED)
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
     """The seed of the simulated Azure, and how long its NIC operations take."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
-    parser.add_argument("--seed", type=int, default=SEED, help="another one gives other times (default %(default)s)")
-    parser.add_argument("--latency", default="modern", help="modern, 2022, 2019 or fixed:SECONDS (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=5, help="another one gives other times where they vary (default %(default)s)")
+    parser.add_argument(
+        "--latency", type=harness.latency, default="fixed:8", help="fixed:SECONDS, modern, 2022 or 2019 (default %(default)s)"
+    )
     return parser.parse_args(words)
 
 
-def play(standing: Harness) -> None:
-    """The story. Raises DemoError where it ends otherwise than it should."""
-    show.heading("MIRRORA is primary; its agent claims what it has")
-    show.line(f"VIP 10.0.0.254 before: {show.holder(standing.status())}")
-    answer = claim(standing, "MIRRORA", "startup")
-    show.line(f"answer: {answer['outcome']} in {answer['total_ms'] / 1000:.2f} s, and no NIC was written")
+def play(screen: Screen, folder: Path, asked: argparse.Namespace) -> None:
+    """The story. Raises NotAsPromisedError where it ends otherwise than it should."""
+    screen.line(screen.paint("bold", "Mirror VIP: one failover, on this machine"))
+    screen.line("  real:       the Function app, its table (Azurite), the agents")
+    screen.line("  simulated:  Azure's network, and the mirror")
+    screen.line()
+    began = time.monotonic()
+    with harness.standing(folder, seed=asked.seed, latency=asked.latency, say=lambda what: starting(screen, what)) as standing:
+        before = agents.claim(standing, "MIRRORA", "startup")
+        if before["outcome"] != "confirmed" or timeline.accepted(standing):
+            raise NotAsPromisedError(f"the first claim was not just confirmed: {before['outcome']}")
+        screen.line(f"  All is up after {time.monotonic() - began:.1f} s. MIRRORA is primary and has the VIP, {VIP_ADDRESS}.")
+        screen.line()
+        with sources.open_table(harness.TABLE_NAME, connection=standing.table) as table:
+            seen, answer = failover(screen, standing, table)
+            rows = [*sources.rows(table, MIRROR)][::-1]
+        show_trail(screen, rows)
+        check(answer, standing, rows)
+    show_seconds(screen, seen, asked.latency)
+    verdict = "the VIP is on MIRRORB; each NIC write is in the trail, which is intact"
+    screen.line(f"{screen.paint('green', 'PASSED')}  {verdict}")
 
-    show.heading("MIRRORA dies; MIRRORB becomes primary; ^ZMIRROR starts its agent")
+
+def starting(screen: Screen, what: str) -> None:
+    """What is being started, where a line can move."""
+    screen.check_reader()
+    screen.live(f"  starting: {what}")
+
+
+def failover(screen: Screen, standing: Harness, table: "TableClient") -> tuple[dict[str, float], dict[str, Any]]:
+    """MIRRORA dies; print what happens as it happens. The seconds at which it did, and the agent's answer."""
+    began = time.time()
     standing.set_page("MIRRORA", "refuse")
     standing.set_page("MIRRORB", "primary")
-    began = time.monotonic()
-    answer = claim(standing, "MIRRORB", "NotifyBecomePrimary")
-    elapsed_s = time.monotonic() - began
-    after = standing.status()
-    show.line(f"answer: {answer['outcome']} from {answer['from']} to {answer['holder']}, epoch {answer['epoch']}")
-    show.line(f"VIP 10.0.0.254 after:  {show.holder(after)}")
-    show.line(f"the network delivers it to {standing.carrier()}")
+    seen = Timeline(standing, table, began)
 
-    show.heading(f"Phases ({elapsed_s:.1f} s from the agent's start to its end)")
-    show.table(("phase", "ms"), [(phase["name"], phase["ms"]) for phase in answer["phases"]])
+    def told(now: float) -> None:
+        for at_s, stage in seen.news(now):
+            tell(screen, at_s, stage.word, stage.sentence)
 
-    show.heading("NIC writes that the simulated Azure received")
-    show_writes(standing)
-
-    show.heading("Audit trail, read with azure-data-tables")
-    with sources.open_table(harness.TABLE_NAME, connection=standing.table) as client:
-        rows = [*sources.rows(client, MIRROR)][::-1]
-    show.table(("seq", "at (UTC)", "event", "epoch", "member", "took", "outcome"), [show.event(row) for row in rows])
-    check(answer, after, standing, rows)
-    show.line(f"{len(rows)} rows, none missing; every hash recomputed and equal, the last one {rows[-1]['Hash'][:16]}...")
-
-
-def claim(standing: Harness, member: str, event: str) -> dict[str, Any]:
-    """Run the real agent as `^ZMIRROR` does; the controller's answer. Raises DemoError unless the VIP is there."""
-    command = [sys.executable, str(AGENT), "--config", str(standing.agents[member])]
-    command += ["claim", "--event", event, "--deadline", str(DEADLINE_S)]
-    began = time.monotonic()
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as agent:
-        try:
-            said = wait(agent, began)
-        finally:
-            agent.kill()
-    if agent.returncode:
-        raise DemoError(f"the agent of {member} ended with {agent.returncode}: {said.strip()}")
-    answer: dict[str, Any] = json.loads(said)["answer"]
-    return answer
+    tell(screen, 0.0, "died", "MIRRORA; IRIS makes MIRRORB primary, which starts its agent")
+    with agents.claiming(standing, "MIRRORB", "NotifyBecomePrimary") as running:
+        while running.poll() is None:
+            now = time.time()
+            told(now)
+            waited_s = now - began
+            until = {"red": seen.at_s.get("attached", waited_s), "green": waited_s}
+            bar = screen.bar(until, cell_s(waited_s), room=True)
+            screen.live(f"{waited_s:7.1f} s  ", bar, f"  {seen.next.awaited}")
+            screen.check_reader()
+            time.sleep(LOOK_EVERY_S)
+        ended = time.time()
+        answer = agents.answered(running, "MIRRORB")
+    told(ended)
+    if seen.next is not timeline.STAGES[-1]:
+        raise NotAsPromisedError(f"the agent has its answer, and this was not seen: {seen.next.sentence}")
+    at_s, stage = seen.proven(ended)
+    tell(screen, at_s, stage.word, stage.sentence)
+    return seen.at_s, answer
 
 
-def wait(agent: "subprocess.Popen[str]", began: float) -> str:
-    """What the agent prints, with a line of progress every few seconds until then."""
-    while True:
-        try:
-            return agent.communicate(timeout=PROGRESS_EVERY_S)[0]
-        except subprocess.TimeoutExpired:
-            show.line(f"... {time.monotonic() - began:3.0f} s, the agent waits for the VIP")
+def tell(screen: Screen, at_s: float, word: str, sentence: str) -> None:
+    """One line of the timeline."""
+    colour = {"died": "red", "attached": "green", "proven": "green"}.get(word, "yellow")
+    screen.line(f"{at_s:7.1f} s  {screen.paint(colour, f'{word:<8}')}  {sentence}")
 
 
-def show_writes(standing: Harness) -> None:
-    """Each PUT on a NIC: when, which, what it carried, and how it was answered."""
-    rows = []
-    for asked in standing.writes():
-        at = datetime.fromtimestamp(asked["at"], UTC).strftime("%H:%M:%S.%f")[:12]
-        nic = asked["target"].partition("?")[0].rpartition("/")[2]
-        sent = json.loads(asked["request_body"])["properties"]["ipConfigurations"]
-        carried = ", ".join(configuration["name"] for configuration in sent)
-        rows.append((at, nic, carried, f"{asked['status']} {asked['code']}".strip(), asked["request_id"]))
-    show.table(("at (UTC)", "NIC", "ip configurations sent", "answer", "ARM's request id"), rows)
+def show_trail(screen: Screen, rows: list[dict[str, Any]]) -> None:
+    """The audit rows, a line each."""
+    screen.line()
+    screen.line(screen.paint("bold", "The audit trail, read back from the table"))
+    for row in rows:
+        outcome = row.get("Outcome") or ""
+        if row["Event"] == "nic.write":
+            outcome += f" by Azure as {str(row.get('ArmRequestIds'))[:8]}…"
+        screen.line(f"  {row['Seq']:>3}  {row['At'][11:23]}  {row['Event']:<15}  {row.get('Member') or '':<7}  {outcome}")
 
 
-def check(answer: dict[str, Any], after: dict[str, Any], standing: Harness, rows: list[dict[str, Any]]) -> None:
-    """Hold what was shown against what is promised. Raises DemoError."""
-    placed = {"state": "placed", "members": ["MIRRORB"]}
-    if answer["outcome"] != "moved" or after["placement"] != placed:
-        raise DemoError(f"the VIP did not move: {answer['outcome']}, {after['placement']}")
+def show_seconds(screen: Screen, seen: dict[str, float], latency: str) -> None:
+    """How long it took, and how long `az` takes where that has been measured under the same conditions."""
+    az = measured_az(latency)
+    bars = {"without VIP": {"red": seen["attached"]}, "until proven": {"red": seen["attached"], "green": seen["proven"]}}
+    bars |= {"az, measured": {"yellow": az["took_s"]}} if az else {}
+    scale = cell_s(max(max(until.values()) for until in bars.values()))
+    screen.line()
+    screen.line(screen.paint("bold", "Seconds"))
+    for name, until in bars.items():
+        screen.line(f"  {name:<12}  {max(until.values()):5.1f}  {screen.bar(until, scale)}")
+    if az:
+        screen.line("  az: the commands `az network nic ip-config delete` and `create`, until the")
+        screen.line(f"  second ends; not run now but by `make bench`, on {az['at'][:10]}, where Azure's")
+        screen.line(f"  operations take {az['operation_s']} s, as here (bench/results/swaps.md).")
+    screen.line()
+
+
+def measured_az(latency: str) -> dict[str, Any]:
+    """The bench's figure for `az` where Azure's operations take as long as here, or nothing."""
+    found = json.loads(MEASURED.read_bytes())
+    for run in found["runs"]:
+        # base-4 is the simulated Azure's `Retry-After` here, too.
+        if (run["way"], run["retry_after"], f"fixed:{run['operation_s']}") == ("az", "base-4", latency):
+            return {**run, "at": found["at"]}
+    return {}
+
+
+def check(answer: dict[str, Any], standing: Harness, rows: list[dict[str, Any]]) -> None:
+    """Hold what was shown against what is promised. Raises NotAsPromisedError."""
+    placement = standing.status()["placement"]
+    if answer["outcome"] != "moved" or placement != {"state": "placed", "members": ["MIRRORB"]}:
+        raise NotAsPromisedError(f"the VIP did not move: {answer['outcome']}, {placement}")
     if standing.carrier() != MEMBERS["MIRRORB"]:
-        raise DemoError("the simulated network does not deliver the VIP to MIRRORB's NIC")
+        raise NotAsPromisedError("the simulated network does not deliver the VIP to MIRRORB's NIC")
+    stated = " ".join(str(row.get("ArmRequestIds")) for row in rows if row["Event"] == "nic.write")
+    for asked in timeline.accepted(standing):
+        if asked["request_id"] not in stated:
+            raise NotAsPromisedError(f"Azure accepted the write {asked['request_id']}, and the trail has no row of it")
     if fault := chain.check(reversed(rows)).fault:
-        raise DemoError(f"the audit trail is broken: {fault}")
+        raise NotAsPromisedError(f"the audit trail is broken: {fault}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""What the demo runs on: the simulated Azure, Azurite, the served app, and a configured agent for each member."""
+"""What the demo and the playground run on: the simulated Azure, Azurite, the served app, a configured agent for each member."""
 
 import base64
 import contextlib
+import http.client
 import json
 import os
+import re
 import secrets
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ VIP_ADDRESS: Final = "10.0.0.254"
 PUBLIC_IP: Final = "my_vip_ip"
 TABLE_NAME: Final = "MirrorVip"
 REQUEST_TIMEOUT_S: Final = 30.0
+_LATENCY: Final = re.compile(r"modern|2022|2019|fixed:\d+(\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class Harness:
     api: str
     function_key: str
     agents: Mapping[str, Path]
+    app: process.Server
     settings: Mapping[str, str]  # of the app, for whoever runs another instance of it
 
     def status(self) -> dict[str, Any]:
@@ -47,48 +50,68 @@ class Harness:
         """The NIC on which the simulated network delivers the VIP's packets now; empty if it is on none."""
         return str(_json("GET", f"{self.simulator}/simulator/carrier/{VIP_ADDRESS}")["carrier"])
 
+    def operations(self) -> list[dict[str, Any]]:
+        """Azure's asynchronous operations so far: `resource`, `started_at`, and `finished_at` (null while it runs)."""
+        found: list[dict[str, Any]] = _json("GET", f"{self.simulator}/simulator/operations")["value"]
+        return found
+
     def writes(self) -> list[dict[str, Any]]:
         """Every write to a NIC that the simulated Azure has received, oldest first."""
         history = _json("GET", f"{self.simulator}/simulator/history")["value"]
         return [asked for asked in history if asked["method"] == "PUT" and "/networkinterfaces/" in _path(asked)]
 
 
+def latency(text: str) -> str:
+    """A latency that the simulated Azure knows, for argparse. Raises ValueError."""
+    if not _LATENCY.fullmatch(text):
+        raise ValueError(text)
+    return text
+
+
 @contextlib.contextmanager
-def standing(folder: Path, *, seed: int, latency: str, say: Callable[[str], None]) -> Iterator[Harness]:
+def standing(
+    folder: Path, *, seed: int, latency: str, say: Callable[[str], None], settings: Mapping[str, str] | None = None
+) -> Iterator[Harness]:
     """Start it all, in this order, and end it in the opposite one, each process by its id, whatever happens.
 
-    `folder` takes configurations and logs; `latency` is the simulator's switch of that name. Raises process.ProcessError
-    or azurite.AzuriteError if a part does not start.
+    `folder` takes configurations and logs; `latency` is the simulator's switch of that name; `settings` are the app's, besides
+    or instead of those made here. `say` is told what is being started. Raises process.ProcessError or azurite.AzuriteError if a
+    part does not start.
     """
     plain = {"PATH": os.environ["PATH"]}
     with contextlib.ExitStack() as stack:
+        say("simulated Azure")
         log = folder / "simulator.log"
         arguments = ["--port", "0", "--seed", str(seed), "--switches", json.dumps({"latency": latency})]
         simulated = stack.enter_context(process.running("simulator", environment=plain, log=log, arguments=arguments))
-        say(f"simulated Azure   {simulated.url}  (seed {seed}, latency {latency})")
+        say("Table service (Azurite)")
         service = stack.enter_context(azurite.running())
-        say(f"Table service     {service.endpoint}  (Azurite)")
         secret_of = {member: base64.b64encode(secrets.token_bytes(32)).decode() for member in MEMBERS}
-        settings = {
+        made = {
             **plain,
             **_exported(log),
             "PORT": "0",
             "FUNCTIONS_KEY": secrets.token_urlsafe(24),
+            "FUNCTIONS_MASTER_KEY": secrets.token_urlsafe(24),
+            # Whoever ends this has seen enough: a swap that is under way would be waited for.
+            "SERVE_DRAIN_S": "1",
             "VIP_TABLE": service.connection_string,
             "VIP_TABLE_NAME": TABLE_NAME,
             "VIP_MIRRORS": json.dumps(_mirrors_document(simulated.url)),
             **{f"VIP_KEY_{member}_1": secret for member, secret in secret_of.items()},
+            **(settings or {}),
         }
-        app = stack.enter_context(process.running("serve", environment=settings, log=folder / "app.log"))
-        say(f"Function app      {app.url}  (Microsoft's worker runtime)")
+        say("Function app")
+        app = stack.enter_context(process.running("serve", environment=made, log=folder / "app.log"))
         servers = {"the simulated Azure": simulated, "the Function app": app}
         stack.enter_context(_blaming(servers))
         yield Harness(
             simulator=simulated.url,
             table=service.connection_string,
             api=app.url,
-            function_key=settings["FUNCTIONS_KEY"],
-            settings=settings,
+            function_key=made["FUNCTIONS_KEY"],
+            app=app,
+            settings=made,
             agents={member: _agent(folder, member, secret_of[member], app.url, simulated.url) for member in MEMBERS},
         )
 
@@ -98,7 +121,7 @@ def _blaming(servers: Mapping[str, process.Server]) -> Iterator[None]:
     """Where something can't be reached since its server has ended, say that instead."""
     try:
         yield
-    except urllib.error.URLError as fault:
+    except (OSError, http.client.HTTPException) as fault:
         for name, server in servers.items():
             if (code := server.process.poll()) is not None:
                 raise process.ProcessError(f"{name} ended with {code} while it was needed") from fault

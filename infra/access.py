@@ -34,8 +34,8 @@ def documents(azure: Azure, found: Sequence[Mirror]) -> dict[str, Any]:
 
 
 def raw(azure: Azure, resource_id: str) -> Any:
-    """A network resource as Resource Manager shows it."""
-    return azure.az("rest", "--method", "get", "--url", f"{azure.arm()}{resource_id}?api-version=2024-05-01")
+    """A network resource as Resource Manager shows it; az puts the address of its cloud before the id."""
+    return azure.az("rest", "--method", "get", "--url", f"{resource_id}?api-version=2024-05-01")
 
 
 def warnings(azure: Azure, found: Sequence[Mirror], nics: Mapping[str, Any]) -> Iterator[str]:
@@ -60,8 +60,9 @@ def warnings(azure: Azure, found: Sequence[Mirror], nics: Mapping[str, Any]) -> 
     for group in sorted({nic_id.split("/providers/")[0] for nic_id in nics}):
         parts = group.split("/")
         for lock in azure.az("lock", "list", "--subscription", parts[2], "--resource-group", parts[4]) or ():
-            if lock.get("level") == "ReadOnly":
-                yield f"the lock {lock.get('name')} on {group} is read-only: Azure refuses every swap until it is removed"
+            on = str(lock.get("id", "")).lower().partition("/providers/microsoft.authorization/locks/")[0]
+            if lock.get("level") == "ReadOnly" and any(f"{nic_id}/".startswith(f"{on}/") for nic_id in nics):
+                yield f"the lock {lock.get('name')} on {on} is read-only: Azure refuses every swap until it is removed"
 
 
 def table(grants: Sequence[rights.Grant]) -> str:

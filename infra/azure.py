@@ -25,6 +25,16 @@ class Lost(RuntimeError):
     """No answer came: the request may have taken effect."""
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer: followed, it would take the token along to whatever host it names."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Follow none."""
+
+
+_OPENER: Final = urllib.request.build_opener(_NoRedirects)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A reply of HTTP."""
@@ -120,7 +130,7 @@ class Azure:
             sent["authorization"] = f"Bearer {self.token(resource)}"
         request = urllib.request.Request(url, data, sent, method=method)  # noqa: S310  # https, as just checked
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:  # noqa: S310
+            with _OPENER.open(request, timeout=TIMEOUT_S) as reply:
                 return Answer(reply.status, {k.lower(): v for k, v in reply.headers.items()}, reply.read())
         except urllib.error.HTTPError as reply:
             return Answer(reply.code, {k.lower(): v for k, v in reply.headers.items()}, reply.read())

@@ -13,26 +13,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from infra import mirrors
 from infra.azure import Answer, Azure, Failure, Lost
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-VAULT: Final = "https://vault.azure.net"
 _RIGHTS: Final = "take the role Key Vault Secrets Officer on the vault (deployerId of main.bicep gives it), and wait five minutes"
 
 
 def secret(azure: Azure, name: str) -> tuple[str, bool]:
     """The secret's value, and whether it was made now. Raises Failure."""
-    url = f"{azure.output('MIRROR_VIP_VAULT').rstrip('/')}/secrets/{name}?api-version=7.4"
+    vault = azure.output("MIRROR_VIP_VAULT")
+    url = f"{vault.rstrip('/')}/secrets/{name}?api-version=7.4"
     for _ in range(3):
         try:
-            shown = azure.ask("GET", url, resource=VAULT)
+            shown = azure.ask("GET", url, resource=audience(vault))
             if shown.status == 200:
                 return str(shown.json()["value"]), False
             if shown.status == 404:
                 value = base64.b64encode(secrets.token_bytes(32)).decode()
-                shown = azure.ask("PUT", url, resource=VAULT, body={"value": value})
+                shown = azure.ask("PUT", url, resource=audience(vault), body={"value": value})
                 if shown.status == 200:
                     return value, True
         except Lost:
@@ -48,6 +49,11 @@ def secret(azure: Azure, name: str) -> tuple[str, bool]:
             raise Failure(f"the vault says of {name}: {shown.said}")
         azure.wait()
     raise Failure(f"the vault did not answer for {name}; run this again")
+
+
+def audience(vault: str) -> str:
+    """Whom a token for a vault is for, in its cloud: `https://kv1.vault.azure.net/` -> `https://vault.azure.net`."""
+    return f"https://{str(urlsplit(vault).hostname).partition('.')[2]}"
 
 
 def write_file(path: Path, value: str) -> bool:

@@ -138,6 +138,11 @@ var clouds = {
   AzureUSGovernment: 'usgov'
   AzureChinaCloud: 'china'
 }
+var siteDomains = {
+  AzureCloud: 'azurewebsites.net'
+  AzureUSGovernment: 'azurewebsites.us'
+  AzureChinaCloud: 'chinacloudsites.cn'
+}
 var innerAccess = empty(privateEndpointSubnetId) ? 'Enabled' : 'Disabled'
 
 module identity 'modules/identity.bicep' = {
@@ -285,12 +290,12 @@ module network 'modules/network.bicep' = if (!empty(privateEndpointSubnetId)) {
       {
         group: 'vault'
         id: vault.outputs.id
-        zone: 'privatelink.vaultcore.azure.net'
+        zone: 'privatelink${replace(environment().suffixes.keyvaultDns, '.vault.', '.vaultcore.')}'
       }
       {
         group: 'sites'
         id: app.outputs.id
-        zone: 'privatelink.azurewebsites.net'
+        zone: 'privatelink.${siteDomains[environment().name]}'
       }
     ]
   }

@@ -69,8 +69,12 @@ def running(*, port: int = 0, directory: Path | None = None) -> Iterator[Azurite
                 yield Azurite(pid=process.pid, port=chosen)
                 return
             # Somebody else may have taken the port between our look and Azurite's bind; then another one is tried.
+            if port and _is_taken(port):
+                raise AzuriteError(
+                    f"port {port} is in use by another program; name another one (0: a free one), or end that program"
+                )
             if port or attempt == START_ATTEMPTS:
-                raise AzuriteError(f"Azurite did not start on port {chosen}")
+                raise AzuriteError(f"Azurite did not start on port {chosen}; `node {SCRIPT}` by hand says why")
         finally:
             _stop(process)
 
@@ -100,7 +104,7 @@ def install() -> None:
         node()
     except AzuriteError:
         _say("no usable Node here; installing one from PyPI (60 MB)")
-        locked = ["install", "--require-hashes", "-r", "requirements-node.txt"]
+        locked = ["install", "--quiet", "--require-hashes", "-r", "requirements-node.txt"]
         subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", *locked], cwd=ROOT, check=True)
     binary, npm = node()
     _say(f"installing Azurite from package-lock.json with Node {_node_text(binary)} (about 20 s)")
@@ -111,6 +115,7 @@ def install() -> None:
         cwd=ROOT,
         check=True,
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,  # how many packages were added; faults go to stderr
         env=_with_node_first(binary),
     )
 
@@ -175,6 +180,16 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+        return False
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -205,6 +220,9 @@ def main(arguments: list[str]) -> int:
         if arguments == ["--install"]:
             install()
             return 0
+        if arguments and not (len(arguments) == 1 and arguments[0].isascii() and arguments[0].isdigit()):
+            print("usage: python -m serve.azurite [PORT | --install]", file=sys.stderr)
+            return 2
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from simulator import worlds
 from simulator.cloud import Cloud
@@ -52,6 +54,13 @@ def _announce(edge: Edge, seed: int) -> None:
     print(f"ready {edge.url}", flush=True)
 
 
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f'--switches is not JSON, such as \'{{"latency": "fixed:3"}}\': {error}') from error
+
+
 async def _serve(found: argparse.Namespace, cloud: Cloud) -> None:
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
@@ -65,16 +74,20 @@ def main(words: list[str]) -> int:
     """Serve until a signal arrives. Returns 0, or 2 for unusable arguments."""
     found = _arguments(words)
     try:
-        switches = switched(Switches(), json.loads(found.switches))
+        switches = switched(Switches(), _json(found.switches))
         clock = ScaledClock(found.scale)
         cloud = Cloud(_world(found), seed=found.seed, now=clock, switches=switches)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        print(f"simulator: --world {error.filename}: {error.strerror}", file=sys.stderr)
+        return USAGE_ERROR
+    except ValueError as error:
         print(f"simulator: {error}", file=sys.stderr)
         return USAGE_ERROR
     try:
         asyncio.run(_serve(found, cloud))
     except OSError as error:
-        print(f"simulator: {error}", file=sys.stderr)
+        taken = error.errno == errno.EADDRINUSE
+        print(f"simulator: {error}{'; name another port with --port (0: a free one)' if taken else ''}", file=sys.stderr)
         return USAGE_ERROR
     return 0
 

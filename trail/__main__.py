@@ -40,10 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             found = _in_table(asked, known, newest)
     except (AzureError, OSError, ValueError) as exc:
-        said, _, _ = str(exc).partition("\n")
+        said = str(exc).partition("\n")[0]
+        if isinstance(exc, OSError) and exc.filename:
+            said = f"{exc.filename}: {exc.strerror}"
         _stop(f"cannot look: {said or type(exc).__name__}")
     if not found.rows and not found.fault:
-        _stop(f"no rows: nothing there is of a mirror {asked.mirror}; check the names")
+        _stop(f"no rows of a mirror {asked.mirror} are there; check the names of mirror, table and account")
     print(_sentence(asked.mirror, found, copy=bool(asked.copy), keyed=len(known) > 1))
     if newest:
         print()

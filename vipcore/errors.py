@@ -1,45 +1,47 @@
 """What can go wrong, named by what the caller may conclude; one class per conclusion.
 
-`Refusal` and its children end a request: each carries a `code` (docs/codes.md) and a sentence an operator can act on. Status and
-`Retry-After` of a code stand here and nowhere else. `Stale`, `NotSent` and `NoReply` are between a port and its caller and never
-reach a request.
+`Refusal` and its children end a request: each carries a `code` (docs/codes.md) and a sentence an operator can act on. Status,
+`Retry-After` and title of a code stand here and nowhere else. `Stale`, `NotSent` and `NoReply` are between a port and its caller
+and never reach a request.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-_CODES: Final[Mapping[str, tuple[int, int | None]]] = {
-    "body-invalid": (400, None),
-    "signature-missing": (401, None),
-    "signature-invalid": (401, None),
-    "signature-expired": (401, None),
-    "claim-replayed": (401, None),
-    "key-not-for-member": (403, None),
-    "mirror-unknown": (404, None),
-    "member-unknown": (404, None),
-    "claim-superseded": (409, None),
-    "move-superseded": (409, None),
-    "peer-still-primary": (409, 2),
-    "claimant-not-primary": (409, 2),
-    "flapping": (409, 60),
-    "address-taken": (409, 10),
-    "body-too-large": (413, None),
-    "mirror-frozen": (423, 15),
-    "too-many-requests": (429, 1),
-    "configuration-invalid": (500, None),
-    "internal": (500, None),
-    "azure-denied": (502, 30),
-    "azure-failed": (502, 5),
-    "busy": (503, 2),
-    "azure-throttled": (503, 10),
-    "outcome-unknown": (503, 2),
-    "storage-unavailable": (503, 2),
-    "identity-unavailable": (503, 5),
+_CODES: Final[Mapping[str, tuple[int, int | None, str]]] = {
+    "body-invalid": (400, None, "The request's body or query is not valid"),
+    "signature-missing": (401, None, "The claim is not signed"),
+    "signature-invalid": (401, None, "The claim's signature is not valid"),
+    "signature-expired": (401, None, "The claim's signature is too old, or from a clock that is ahead"),
+    "claim-replayed": (401, None, "This signed claim, or a later one, was accepted before"),
+    "key-not-for-member": (403, None, "The key is for another member or mirror"),
+    "mirror-unknown": (404, None, "The mirrors document has no such mirror"),
+    "member-unknown": (404, None, "The mirror has no such member"),
+    "claim-superseded": (409, None, "A later decision for another member is in force"),
+    "move-superseded": (409, None, "A later decision for another member is in force"),
+    "peer-still-primary": (409, 2, "Another member's status page says that it is primary"),
+    "claimant-not-primary": (409, 2, "The member's own status page does not say that it is primary"),
+    "flapping": (409, 60, "The VIP has changed its holder too often in a short time"),
+    "address-taken": (409, 10, "Something else has the VIP's address"),
+    "body-too-large": (413, None, "The request's body is too large"),
+    "mirror-frozen": (423, 15, "The mirror is frozen by an operator"),
+    "too-many-requests": (429, 1, "Too many requests with this key"),
+    "configuration-invalid": (500, None, "A setting, or the mirrors document, is faulty"),
+    "internal": (500, None, "A defect of the controller"),
+    "azure-denied": (502, 30, "The controller's identity lacks a right in Azure"),
+    "azure-failed": (502, 5, "Azure refused, or failed"),
+    "busy": (503, 2, "Not finished yet; ask again"),
+    "azure-throttled": (503, 10, "Azure's rate limits leave no room now; ask again"),
+    "outcome-unknown": (503, 2, "A write to Azure got no answer; ask again"),
+    "storage-unavailable": (503, 2, "The Table service cannot be used now"),
+    "identity-unavailable": (503, 5, "The controller's identity got no token"),
 }
-"""Per code its HTTP status, and the seconds to wait where trying again makes sense; None: final for that request."""
+"""Per code its HTTP status; the seconds to wait where trying again makes sense, None: final for that request; and what it says
+in a few words, the same at each occurrence (RFC 9457)."""
 
-STATUS_OF_CODE: Final[Mapping[str, int]] = {code: status for code, (status, _) in _CODES.items()}
-RETRY_AFTER_S: Final[Mapping[str, int]] = {code: wait_s for code, (_, wait_s) in _CODES.items() if wait_s is not None}
+STATUS_OF_CODE: Final[Mapping[str, int]] = {code: status for code, (status, _, _) in _CODES.items()}
+RETRY_AFTER_S: Final[Mapping[str, int]] = {code: wait_s for code, (_, wait_s, _) in _CODES.items() if wait_s is not None}
+TITLE_OF_CODE: Final[Mapping[str, str]] = {code: title for code, (_, _, title) in _CODES.items()}
 
 
 NEEDS_SOMEBODY: Final = frozenset({

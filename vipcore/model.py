@@ -48,7 +48,7 @@ class Vip:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Mirror:
-    """One mirror as the mirrors document defines it (README.md, "Settings"): at least one member and one VIP."""
+    """One mirror as the mirrors document defines it (docs/settings.md): at least one member and one VIP."""
 
     name: str
     members: tuple[Member, ...]

@@ -7,6 +7,16 @@ from typing import Any, Final, NoReturn
 DEPTH_MAX: Final = 64
 """Deeper values are refused: what walks them later recurses, and nothing we take is deeper than a handful."""
 
+_SENTENCES: Final = {
+    "type": "must be of type {}",
+    "enum": "must be one of {}",
+    "minimum": "must be {} or more",
+    "maximum": "must be {} or less",
+    **dict.fromkeys(("minItems", "minProperties"), "has too few entries: {} or more are needed"),
+    **dict.fromkeys(("maxItems", "maxProperties"), "has too many entries: {} at most"),
+}
+"""By a schema's keyword, what its violation is told as, with the keyword's value."""
+
 Place = tuple[str | int, ...]
 """Where something stands in a value: the names and indexes that lead to it."""
 
@@ -34,6 +44,32 @@ def parts(value: Any) -> Iterable[tuple[str | int, Any]]:
     if isinstance(value, dict):
         return value.items()
     return enumerate(value) if isinstance(value, list) else ()
+
+
+def told(error: Any, *, names: bool = False) -> str:
+    """What a jsonschema error found wrong and what is wanted, as the end of a sentence, bounded.
+
+    What is wanted is the schema's own `description`, so that an editor says the same. The value is not shown, and
+    an unknown field's name only where `names` says so: somebody may have put a secret where it does not belong.
+    """
+    wanted, schema = error.validator_value, error.schema
+    if "propertyNames" in error.absolute_schema_path:
+        return f"the name {str(error.instance)[:80]!r} must be {_described(schema)}"
+    if error.validator == "additionalProperties":
+        known = schema.get("properties", {})
+        unknown = ", ".join(repr(name[:40]) for name in sorted(error.instance) if name not in known) if names else ""
+        return f"has a field that is not known here{unknown and ': '}{unknown[:160]} (known: {', '.join(known)})"
+    if error.validator == "required":
+        return f"lacks the field {error.message.partition(' is a required')[0]}"
+    sentence = _SENTENCES.get(error.validator)
+    listed = ", ".join(wanted) if isinstance(wanted, list) else wanted
+    return sentence.format(listed) if sentence else f"must be {_described(schema)}"
+
+
+def _described(schema: Any) -> str:
+    """What a schema says that is wanted, to go on a sentence with."""
+    text: str = schema["description"].rstrip(".")
+    return text[0].lower() + text[1:] if text.startswith(("A ", "An ")) else text
 
 
 def duplicates(value: Any, at: Place = ()) -> list[Place]:

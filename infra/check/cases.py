@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra.check import rules, types
-from infra.check.evaluate import World, evaluate
+from infra.check.evaluate import GROUP, World, evaluate
+from infra.check.values import Scope
 
 FOLDER: Final = Path(__file__).resolve().parents[1]
 OTHER: Final = "/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/rg-iris/providers/Microsoft.Network"
@@ -32,6 +33,7 @@ ACCESS: Final[list[dict[str, str]]] = [
     {"id": f"{OTHER}/applicationGateways/w", "role": "mirror-vip-join"},
     {"id": f"{OTHER}/virtualNetworkTaps/t", "role": "mirror-vip-join"},
 ]
+SUBSCRIPTION: Final = Scope("subscription", f"/subscriptions/{GROUP.subscription}")
 FIRST_TABLE: Final = "https://stfirstaudit.table.core.windows.net/"
 OTHER_WRITER: Final = "00000000-0000-0000-0000-0000000000ee"
 _SMALL: Final[Mapping[str, Any]] = {"environmentName": "mvip", "mirrors": MIRRORS, "access": ACCESS}
@@ -59,7 +61,12 @@ CASES: Final[Mapping[str, Mapping[str, Any]]] = {
         "workspaceId": "/subscriptions/00000000-0000-0000-0000-000000000009/resourceGroups/rg-log/providers"
         "/Microsoft.OperationalInsights/workspaces/all",
     },
-    "usgov": {**_SMALL, "location": "usgovvirginia", "zoneRedundant": False},
+    "usgov": {
+        **_SMALL,
+        "location": "usgovvirginia",
+        "zoneRedundant": False,
+        "privateEndpointSubnetId": f"{OTHER}/virtualNetworks/v/subnets/pe",
+    },
 }
 CLOUDS: Final = {"usgov": "AzureUSGovernment"}
 
@@ -83,10 +90,14 @@ def granted(world: World) -> set[tuple[str, str]]:
 
 def faults(folder: Path = FOLDER) -> Iterator[str]:
     """Everything that is wrong with the templates in this folder; a later layer is not asked where an earlier one objects."""
-    for name in sorted(set(_parameters(folder / "main.bicep")) - deployed("standard", folder).parameters.keys()):
-        yield f"main.bicep: param {name} has no description"
+    apart = evaluate(folder / "access.bicep", {"principalId": "p", "grants": ACCESS}, scope=SUBSCRIPTION)
+    standard = deployed("standard", folder)
+    for file, world in (("main.bicep", standard), ("access.bicep", apart)):
+        for name in sorted(set(_parameters(folder / file)) - world.parameters.keys()):
+            yield f"{file}: param {name} has no description"
+    yield from (f"{fault} [access.bicep alone]" for fault in apart.faults)
     for case, parameters in CASES.items():
-        world = deployed(case, folder)
+        world = standard if case == "standard" else deployed(case, folder)
         found = [*world.faults] or [fault for resource in world.resources for fault in types.check(resource)]
         found = found or list(rules.check(world))
         wanted = {(one["id"], one["role"].rpartition("-")[2]) for one in parameters["access"]}

@@ -1,20 +1,20 @@
 """Evaluate our dialect of Bicep: a template and its parameters -> every resource with every value, and every fault.
 
 The dialect (docs/adr/0019): no imports, registry modules, user-defined types, spread, functions of our own, asserts; no call at
-the start of an element of an array (the parser reads `[ subscription().id ]` as two); comments above what they explain; no
-function that functions.py lacks. Anything else is a fault. A value that is known only when deployed may be a property, never a
-name, a module's scope, a condition or the rows of a loop.
+the start of an element of an array (the parser reads `[ subscription().id ]` as two); no condition in a loop (pycep reads none:
+filter its rows); a line for each row; comments above what they explain; no function that functions.py lacks. Anything else is a
+fault. A value that is known only when deployed may be a property, never a name, a module's scope, a condition or the rows of a
+loop.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.check.expressions import Expressions, Local
 from infra.check.functions import PURE, scoped
-from infra.check.syntax import broken, names_in, parsed, parts, text
+from infra.check.syntax import complaints, name_counts, parsed, parts, text
 from infra.check.values import Module, Resource, Scope, Unknown, given, is_late
 
 if TYPE_CHECKING:
@@ -75,9 +75,10 @@ class Template(Expressions):
     # -- a file --------------------------------------------------------------------------------------------------------
     def run(self, parameters: Mapping[str, Any]) -> None:
         """Evaluate all of it."""
-        root = parsed(self.path.read_bytes())
-        if root.has_error:
-            self.fault(next(broken(root), root), "syntax error")
+        source = self.path.read_bytes()
+        root = parsed(source)
+        if errors := complaints(source):
+            self.world.faults += [f"{self.path.name}:{line}: {what}" for line, what in errors]
             return
         statements = parts(root)
         self._check_scope(root, statements)
@@ -106,7 +107,7 @@ class Template(Expressions):
             if statement.type == "output_declaration":
                 output, _, value = parts(statement)
                 self.outputs[text(output)] = self.value(value, {})
-        counted = Counter(names_in(root))
+        counted = name_counts(self.path.read_bytes())
         for name in sorted(name for name in checked if counted[name] < 2):
             self.fault(root, f"{name} is never used")
 

@@ -63,9 +63,11 @@ class Expressions(ABC):
 
     def _array(self, node: Node, local: Local) -> list[Any]:
         items = parts(node)
-        for one, after in pairwise(items):
-            if one.end_point == after.start_point:
-                self.fault(one, "a call at the start of an element: bind it to a var")
+        torn = [one for one, after in pairwise(items) if one.end_point == after.start_point]
+        for one in torn:
+            self.fault(one, "a call at the start of an element: bind it to a var")
+        if torn:
+            return []
         return [self.value(one, local) for one in items]
 
     def _string(self, node: Node, local: Local) -> Any:

@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from infra.check.values import Scope
 
-CLOUDS: Final[Mapping[str, str]] = {
-    "AzureCloud": "core.windows.net",
-    "AzureUSGovernment": "core.usgovcloudapi.net",
-    "AzureChinaCloud": "core.chinacloudapi.cn",
+CLOUDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "AzureCloud": {"storage": "core.windows.net", "keyvaultDns": ".vault.azure.net"},
+    "AzureUSGovernment": {"storage": "core.usgovcloudapi.net", "keyvaultDns": ".vault.usgovcloudapi.net"},
+    "AzureChinaCloud": {"storage": "core.chinacloudapi.cn", "keyvaultDns": ".vault.azure.cn"},
 }
+"""What `environment().suffixes` has in each cloud, of what our templates use."""
 TENANT: Final = "11111111-1111-1111-1111-111111111111"
 
 
@@ -83,7 +84,7 @@ def scoped(scope: Scope, cloud: str) -> Mapping[str, Callable[..., Any]]:
 
     return {
         "deployment": deployment,
-        "environment": lambda: {"name": cloud, "suffixes": {"storage": CLOUDS[cloud]}},
+        "environment": lambda: {"name": cloud, "suffixes": CLOUDS[cloud]},
         "resourceGroup": resource_group,
         "resourceId": lambda kind, name: f"{scope.id}/providers/{kind}/{name}",
         "subscription": subscription,

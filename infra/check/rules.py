@@ -104,12 +104,14 @@ HARDENED: Final[Mapping[str, Mapping[str, Any]]] = {
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies": {"allow": False},
     "Microsoft.Insights/components": {"DisableLocalAuth": True},
 }  # fmt: skip
-NAMES: Final = {
-    "Microsoft.Storage/storageAccounts": r"[a-z0-9]{3,24}",
-    "Microsoft.KeyVault/vaults": r"[a-zA-Z][a-zA-Z0-9-]{1,22}[a-zA-Z0-9]",
-    "Microsoft.Web/sites": r"[a-zA-Z0-9][a-zA-Z0-9-]{0,58}[a-zA-Z0-9]",
-    "Microsoft.Insights/scheduledQueryRules": r"[^*<>%&:\\?/#{}]{1,260}",
+SITE: Final = {"minTlsVersion": "1.2", "scmMinTlsVersion": "1.2", "ftpsState": "Disabled", "http20Enabled": True}
+WATCHED: Final = {
+    "Microsoft.Storage/storageAccounts/tableServices": {"StorageWrite", "StorageDelete"},
+    "Microsoft.KeyVault/vaults": {"AuditEvent"},
 }
+"""What must tell the workspace who touched it, and by which categories; the alert table-touched sees nothing else."""
+SITE_NAME: Final = r"[a-zA-Z0-9][a-zA-Z0-9-]{0,58}[a-zA-Z0-9]"
+"""Azure's types have the forms of other names, and none of a site's."""
 
 
 def check(world: World) -> Iterator[str]:
@@ -151,6 +153,34 @@ def hardened(world: World) -> Iterator[str]:
             for name, value in wanted.items():
                 if one.body.get("properties", {}).get(name) != value:
                     yield f"{one.where}: {name} must be {value}"
+
+
+def site(world: World) -> Iterator[str]:
+    """The site takes no old TLS and no FTP, and has one identity: for itself, for its secrets, and for its package."""
+    for one in world.of("Microsoft.Web/sites"):
+        properties = one.body["properties"]
+        for name, value in SITE.items():
+            if properties["siteConfig"].get(name) != value:
+                yield f"{one.where}: siteConfig.{name} must be {value}"
+        own = list(one.body["identity"].get("userAssignedIdentities", ()))
+        package = properties["functionAppConfig"]["deployment"]["storage"]["authentication"]
+        for what, used in (
+            ("keyVaultReferenceIdentity", properties.get("keyVaultReferenceIdentity")),
+            ("the package's identity", package.get("userAssignedIdentityResourceId")),
+        ):
+            if [str(used)] != own:
+                yield f"{one.where}: {what} is not the app's one identity"
+
+
+def watched(world: World) -> Iterator[str]:
+    """Writes to the table and uses of the vault are in the workspace."""
+    settings = world.of("Microsoft.Insights/diagnosticSettings")
+    for kind, wanted in WATCHED.items():
+        for one in world.of(kind):
+            told = [setting for setting in settings if setting.parent_or_scope is one]
+            logs = {log["category"] for setting in told for log in setting.body["properties"]["logs"] if log["enabled"] is True}
+            for category in sorted(wanted - logs):
+                yield f"{one.where}: {category} is not told to the workspace"
 
 
 def outputs(world: World) -> Iterator[str]:
@@ -202,11 +232,10 @@ def agrees_with_the_app(world: World) -> Iterator[str]:
 
 
 def names(world: World) -> Iterator[str]:
-    """Names fit Azure's rules for their type, and no two resources are the same."""
-    for kind, pattern in NAMES.items():
-        for one in world.of(kind):
-            if not re.fullmatch(pattern, str(one.name)):
-                yield f"{one.where}: Azure does not take the name {one.name}"
+    """A site's name is one that Azure takes, and no two resources are the same."""
+    for one in world.of("Microsoft.Web/sites"):
+        if not re.fullmatch(SITE_NAME, str(one.name)):
+            yield f"{one.where}: Azure does not take the name {one.name}"
     seen: set[str] = set()
     for one in world.resources:
         if not one.existing and str(one.id).lower() in seen and "roleDefinitions" not in one.type:
@@ -236,5 +265,5 @@ def closed(world: World) -> Iterator[str]:
 
 
 RULES: Final[tuple[Callable[[World], Iterator[str]], ...]] = (
-    settings, hardened, outputs, role_ids, actions, agrees_with_the_app, names, zones, closed,
+    settings, hardened, site, watched, outputs, role_ids, actions, agrees_with_the_app, names, zones, closed,
 )  # fmt: skip

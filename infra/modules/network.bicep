@@ -7,13 +7,15 @@ param networkId string
 param zones object
 param targets array
 
-resource zone 'Microsoft.Network/privateDnsZones@2024-06-01' = [for item in targets: if (!contains(objectKeys(zones), item.zone)) {
+var made = filter(targets, item => !contains(objectKeys(zones), item.zone))
+
+resource zone 'Microsoft.Network/privateDnsZones@2024-06-01' = [for item in made: {
   name: item.zone
   location: 'global'
   tags: tags
 }]
 
-resource link 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [for item in targets: if (!contains(objectKeys(zones), item.zone)) {
+resource link 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [for item in made: {
   name: '${item.zone}/${environmentName}'
   location: 'global'
   tags: tags

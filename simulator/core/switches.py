@@ -143,7 +143,7 @@ def switched(switches: Switches, changes: Mapping[str, Any]) -> Switches:
     values: dict[str, Any] = {}
     for name, value in changes.items():
         if name not in fields:
-            raise ValueError(f"there is no switch {name!r}")
+            raise ValueError(f"there is no switch {name!r}; simulator/README.md lists them")
         old = getattr(switches, name)
         if name == "grants":
             values[name] = tuple(Grant(scope=item["scope"], actions=tuple(item["actions"])) for item in value)

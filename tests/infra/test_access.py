@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
+from jsonschema import Draft202012Validator
 
 from infra import access, azd, mirrors, rights
 from infra.check.cases import FOLDER, OTHER
@@ -14,6 +15,37 @@ from tests.infra.fakes import Fakes
 
 SUBNET: Final = f"{OTHER}/virtualNetworks/v/subnets/s"
 ADDRESS: Final = f"{OTHER}/publicIPAddresses/p"
+
+
+HOOK: Final = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["shell", "run"],
+    "properties": {"shell": {"enum": ["sh", "pwsh"]}, "run": {"type": "string"}},
+}
+ON_POSIX: Final = {"type": "object", "additionalProperties": False, "required": ["posix"], "properties": {"posix": HOOK}}
+AZURE_YAML: Final = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["name", "infra", "hooks"],
+    "properties": {
+        "name": {"type": "string", "minLength": 2, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"},
+        "infra": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["provider", "path", "module"],
+            "properties": {"provider": {"enum": ["bicep"]}, "path": {"type": "string"}, "module": {"type": "string"}},
+        },
+        "hooks": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["preprovision", "postprovision"],
+            "properties": {"preprovision": ON_POSIX, "postprovision": ON_POSIX},
+        },
+    },
+}
+"""What azd's own schema (schemas/v1.0/azure.yaml.json of Azure/azure-dev, ae35809) has of the parts that azure.yaml uses; closed
+where that one is open, so that a misspelt part is found."""
 
 
 def nic(name: str, *, subnet: str = SUBNET, **properties: Any) -> dict[str, Any]:
@@ -32,9 +64,14 @@ def shown(fakes: Fakes, *documents: dict[str, Any], address: dict[str, Any], loc
     """What `az` answers."""
     path = fakes.az_log.parent / "answers.json"
     answers = json.loads(path.read_text())
-    found: list[tuple[str, Any]] = [(f"rest {fakes.url}{one['id']}?api-version=2024-05-01", one) for one in documents]
-    found += [(f"rest {fakes.url}{ADDRESS}?api-version=2024-05-01", address), ("lock list", locks or [])]
+    found: list[tuple[str, Any]] = [(f"rest {one['id']}?api-version=2024-05-01", one) for one in documents]
+    found += [(f"rest {ADDRESS}?api-version=2024-05-01", address), ("lock list", locks or [])]
     path.write_text(json.dumps([*found, *answers]))
+
+
+def lock(name: str, scope: str) -> dict[str, str]:
+    """A read-only lock, as `az lock list` shows it."""
+    return {"id": f"{scope}/providers/Microsoft.Authorization/locks/{name}", "level": "ReadOnly", "name": name}
 
 
 def listed(document: Path, *arguments: str) -> tuple[int, Path]:
@@ -76,15 +113,24 @@ def test_document_too_large_for_a_setting_is_told(fakes: Fakes, document: Path) 
 
 
 def test_what_will_hurt_is_warned_of(fakes: Fakes, document: Path) -> None:
-    """Different subnets, a zonal or Basic public IP, a read-only lock: each in a sentence; the list is written all the same."""
+    """Different subnets, a zonal or Basic public IP, a read-only lock on a NIC or above: each in a sentence; no other lock."""
     basic = {"zones": ["1"], "sku": {"name": "Basic"}}
-    shown(fakes, nic("a"), nic("b", subnet=f"{SUBNET}2"), address=basic, locks=[{"level": "ReadOnly", "name": "frozen"}])
+    locks = [
+        lock("frozen", OTHER.partition("/providers/")[0]),
+        lock("own", f"{OTHER}/networkInterfaces/a"),
+        lock("other", f"{OTHER}/networkInterfaces/a-database-s"),
+        {**lock("kept", OTHER.partition("/providers/")[0]), "level": "CanNotDelete"},
+    ]
+    shown(fakes, nic("a"), nic("b", subnet=f"{SUBNET}2"), address=basic, locks=locks)
 
     code, out = listed(document, "--check-only")
 
     said = fakes.printed()
     assert (code, out.exists()) == (0, False)
-    assert [word for word in ("different subnets", "of one zone", "Basic SKU", "lock frozen") if word not in said] == []
+    assert [
+        word for word in ("different subnets", "of one zone", "Basic SKU", "lock frozen", "lock own") if word not in said
+    ] == []
+    assert [word for word in ("lock other", "lock kept") if word in said] == []
 
 
 def test_reference_of_an_unknown_kind_is_an_error(fakes: Fakes, document: Path) -> None:
@@ -121,7 +167,7 @@ def test_sample_document_can_be_deployed(name: str) -> None:
 
 
 def test_azd_gets_the_same_parameters(tmp_path: Path, document: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file that azd reads has both documents, and names that main.bicep has; azure.yaml runs our own scripts."""
+    """The file that azd reads has both documents, and names that main.bicep has."""
     (tmp_path / "access.json").write_text("[]")
 
     monkeypatch.setenv("MIRROR_VIP_PROFILE", "lean")
@@ -136,8 +182,29 @@ def test_azd_gets_the_same_parameters(tmp_path: Path, document: Path, monkeypatc
     chosen = [given[name]["value"] for name in ("profile", "alertEmails", "deployAccess")]
     assert chosen == ["lean", ["a@example.org", "b@example.org"], False]
     assert set(azd.chosen({})) == set()
-    hooks = yaml.safe_load((FOLDER.parent / "azure.yaml").read_text())["hooks"]
-    for hook in hooks.values():
+
+
+@pytest.mark.parametrize("missing", ["access.json", "mirrors.json"])
+def test_azd_gets_nothing_of_half_a_step(
+    tmp_path: Path, document: Path, missing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the list, or the document, azd's first hook ends with a sentence, and azd with it."""
+    (tmp_path / "access.json").write_text("[]")
+    (tmp_path / missing).unlink()
+
+    assert azd.main([], tmp_path) == 1
+
+    assert missing in capsys.readouterr().err
+    assert not (tmp_path / "main.parameters.json").exists()
+
+
+def test_azure_yaml_is_what_azd_reads() -> None:
+    """Its parts are those of azd's schema, it names main.bicep, and its hooks run scripts that are there."""
+    whole = yaml.safe_load((FOLDER.parent / "azure.yaml").read_text())
+
+    assert list(Draft202012Validator(AZURE_YAML).iter_errors(whole)) == []
+    assert (FOLDER.parent / whole["infra"]["path"] / f"{whole['infra']['module']}.bicep").exists()
+    for hook in whole["hooks"].values():
         for module in [word for word in hook["posix"]["run"].split() if word.startswith("infra.")]:
             assert (FOLDER / f"{module.removeprefix('infra.')}.py").exists()
     assert shutil.which("make")

@@ -23,7 +23,7 @@ from tests.promises.harness import START, Harness, Node
 from tests.promises.helpers import ALWAYS, ATTACH, NIC_A, NIC_B, agent, refused, switch, timer
 from tests.promises.loop import run
 from tests.vipcore.manual_changes import by_hand, drop
-from vipcore.adapters.log import level_of, line
+from vipcore.adapters.log import EVENTS, level_of, line
 from vipcore.arm.port import ArmReply, ArmRequest
 from vipcore.ledger.audit import row_key
 from vipcore.settings.document import Fault
@@ -34,6 +34,13 @@ RULES: Final[dict[str, dict[str, Any]]] = {
 }
 OURS: Final = "00000000-0000-0000-0000-00000000001d"
 """The object id of the app's identity."""
+
+TILES: Final[dict[str, str]] = {
+    item["content"]["title"]: item["content"]["query"]
+    for item in json.loads((ROOT / "infra" / "workbook.json").read_text())["items"]
+    if "query" in item["content"]
+}
+"""The queries of the page in the portal."""
 
 Story = Callable[[Harness, Node], Awaitable[None]]
 
@@ -263,8 +270,14 @@ def test_microsofts_parser_accepts_the_queries() -> None:
     """Every name is one of a table's columns, and every operand has a type that its operator takes."""
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     queries = {f"page {index}": text for index, text in enumerate(re.findall(r"```kusto\n(.+?)```", page, re.DOTALL))}
-    queries |= {name: rule["query"] for name, rule in RULES.items()}
-    wrong = {"misspelt": 'AppTraces | where Mesage has_cs "x"', "mistyped": "AppTraces | where Message >= 2"}
+    queries |= {name: rule["query"] for name, rule in RULES.items()} | TILES
+    wrong = {
+        "column misspelt": RULES["timer-silent"]["query"].replace("Name ==", "Nmae =="),
+        "table misspelt": RULES["drift"]["query"].replace("AppTraces", "AppTrace"),
+        "function misspelt": TILES["Seconds of a swap"].replace("percentile(", "percentil("),
+        "mistyped": "AppTraces | where Message >= 2",
+    }
+    assert not set(wrong.values()) & set(queries.values())
     asked = json.dumps({"columns": kql.COLUMNS, "queries": {**queries, **wrong}})
     ran = subprocess.run(
         [str(azurite.node()[0]), "tests/infra/kql.cjs"], cwd=ROOT, input=asked, capture_output=True, text=True, check=False
@@ -274,6 +287,30 @@ def test_microsofts_parser_accepts_the_queries() -> None:
 
     assert {name: faults for name, faults in said.items() if faults} == {name: said[name] for name in wrong}
     assert all(said[name] for name in wrong)
+
+
+def test_page_in_the_portal_finds_what_the_app_writes() -> None:
+    """Each line that a tile of the workbook looks for is written on some day, with every field that it takes out."""
+    found: list[str] = []
+
+    async def frozen(_: Harness, node: Node) -> None:
+        await node.freeze()
+        await refused(node.claim("MIRRORB"))
+
+    async def main() -> None:
+        for story in (good_day, moved_by_hand, frozen):
+            tables, _ = await told(story)
+            found.extend(row["Message"] for row in tables["AppTraces"])
+
+    run(main())
+    for title, query in TILES.items():
+        begins = re.findall(r'startswith "([^"]+)"', query)
+        holds = re.findall(r'has_cs "([^"]+)"', query)
+        fields = re.findall(r'extract\("([^"]+)"', query)
+        assert all(begin.strip() in EVENTS for begin in begins), title
+        lines = [line for line in found if line.startswith(tuple(begins)) and all(one in line for one in holds)]
+        for field in fields:
+            assert any(re.search(field, line) for line in lines), (title, field)
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule["name"])

@@ -78,6 +78,17 @@ def test_no_token_travels_in_the_clear(fakes: Fakes) -> None:
     assert fakes.commands() == []
 
 
+def test_no_token_follows_a_redirect(service: Fakes, zip_file: Path, document: Path) -> None:
+    """The deployment service sends us elsewhere, as one that wants another login does: nobody there is asked."""
+    service.headers["location"] = f"{service.url}/elsewhere"
+    service.replies["POST", "/api/publish"] = [(302, None)]
+
+    assert deployed(zip_file, document) == 1
+
+    assert [path for _, path, _ in service.asked if "elsewhere" in path] == []
+    assert "refused the package: 302" in service.printed()
+
+
 @pytest.mark.parametrize("first", [(409, {"message": "another deployment"}), (429, None), (503, None), LOST], ids=str)
 def test_what_passes_is_tried_again(service: Fakes, zip_file: Path, document: Path, first: tuple[int, Any]) -> None:
     """A deployment under way, a busy service, a lost reply: the same package again does no harm."""
@@ -141,6 +152,19 @@ def test_package_that_is_not_what_was_built_is_not_deployed(service: Fakes, zip_
     assert deployed(zip_file, document) == 1
     zip_file.with_suffix(".zip.sha256").unlink()
     assert deployed(zip_file, document) == 1
+    assert service.asked == []
+
+
+def test_package_that_is_missing_or_of_no_version_is_told(service: Fakes, zip_file: Path, document: Path, tmp_path: Path) -> None:
+    """What to do, before anything is asked of Azure."""
+    assert deployed(tmp_path / "mirror-vip-9.zip", document) == 1
+    assert "run make package" in service.printed()
+    other = zip_file.rename(tmp_path / "app.zip")
+    zip_file.with_suffix(".zip.sha256").rename(tmp_path / "app.zip.sha256")
+
+    assert deployed(other, document) == 1
+
+    assert "is not named mirror-vip-VERSION.zip" in service.printed()
     assert service.asked == []
 
 

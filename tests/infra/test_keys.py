@@ -145,6 +145,19 @@ def test_rotation_makes_the_next_key_and_says_what_to_do(fakes: Fakes, document:
     assert made(fakes, document, "--rotate", "nobody-1") == 1
 
 
+@pytest.mark.parametrize(
+    ("vault", "audience"),
+    [
+        ("https://kv1.vault.azure.net/", "https://vault.azure.net"),
+        ("https://kv1.vault.usgovcloudapi.net/", "https://vault.usgovcloudapi.net"),
+        ("https://kv1.vault.azure.cn/", "https://vault.azure.cn"),
+    ],
+)
+def test_token_is_for_the_vaults_of_its_cloud(vault: str, audience: str) -> None:
+    """Another cloud's vaults do not take a token for the public ones."""
+    assert keys.audience(vault) == audience
+
+
 def test_dry_run_asks_nothing(fakes: Fakes, document: Path) -> None:
     """It says what would be made."""
     assert made(fakes, document, "--dry-run") == 0

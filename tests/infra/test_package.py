@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import zipfile
 from pathlib import Path
 from typing import Final
@@ -98,3 +99,12 @@ def test_build_that_cannot_be_says_why(tmp_path: Path, pin: str) -> None:
 
     with pytest.raises(package.PackageError, match="could not be installed"):
         package.stage(tmp_path / "out", locks=[lock])
+
+
+def test_python_that_makes_no_bytecode_is_an_error(tmp_path: Path) -> None:
+    """Of another version, or none at all: a package without bytecode is made on request alone."""
+    (tmp_path / "function_app.py").write_text("")
+
+    for python in (*([sys.executable] if sys.version_info[:2] != (3, 13) else []), "/bin/false"):
+        with pytest.raises(package.PackageError, match="made no bytecode of Python 3"):
+            package.compile_all(tmp_path, python)

@@ -14,34 +14,14 @@ import pytest
 from infra import rights
 from infra.check.cases import FOLDER, MIRRORS, deployed
 from infra.check.evaluate import evaluate
-from simulator import worlds
 from simulator.core.switches import Grant
 from simulator.network.documents import shown_nic
-from simulator.state.world import WorldPlain, WorldPublicIp
-from tests.promises.harness import SUB, Harness
+from tests.infra import worlds
+from tests.promises.harness import Harness
 from tests.promises.loop import run
 from vipcore.entry import moves
 from vipcore.errors import Refusal
-from vipcore.model import Json
 
-NETWORK: Final = f"/subscriptions/{SUB}/resourceGroups/rg/providers/Microsoft.Network"
-SUBNET: Final = f"{NETWORK}/virtualNetworks/vnet/subnets/default"
-REFERENCES: Final[dict[str, Any]] = {
-    "publicIPAddress": {"id": f"{NETWORK}/publicIPAddresses/own"},
-    "loadBalancerBackendAddressPools": [{"id": f"{NETWORK}/loadBalancers/lb/backendAddressPools/pool"}],
-    "loadBalancerInboundNatRules": [{"id": f"{NETWORK}/loadBalancers/lb/inboundNatRules/rule"}],
-    "applicationSecurityGroups": [{"id": f"{NETWORK}/applicationSecurityGroups/asg"}],
-    "applicationGatewayBackendAddressPools": [{"id": f"{NETWORK}/applicationGateways/gw/backendAddressPools/pool"}],
-    "gatewayLoadBalancer": {"id": f"{NETWORK}/loadBalancers/glb/frontendIPConfigurations/front"},
-    "virtualNetworkTaps": [{"id": f"{NETWORK}/virtualNetworkTaps/tap"}],
-}
-KINDS: Final = {
-    "asg": "applicationSecurityGroups",
-    "lb": "loadBalancers",
-    "glb": "loadBalancers",
-    "gw": "applicationGateways",
-    "tap": "virtualNetworkTaps",
-}
 SILENT: Final = {
     "Microsoft.Authorization/permissions/read",
     "Microsoft.Network/publicIPAddresses/read",
@@ -49,33 +29,6 @@ SILENT: Final = {
     "Microsoft.Network/virtualNetworks/subnets/read",
 }
 """Rights of reads: denied, they stop nothing, and the checks say that they could not look."""
-
-
-def built(*, lost: bool = False) -> Harness:
-    """A mirror whose holder refers to all that there is; `lost`: its VIP is on no NIC."""
-
-    def configuration(name: str, address: str, **more: Any) -> Json:
-        fixed = {"privateIPAddress": address, "privateIPAllocationMethod": "Static", "subnet": {"id": SUBNET}}
-        return {"name": name, "properties": {**fixed, **more}}
-
-    world = worlds.default()
-    vip = configuration("vip", "10.0.0.254", publicIPAddress={"id": f"{NETWORK}/publicIPAddresses/my_vip_ip"}, primary=False)
-    body = [configuration("ipconfig1", "10.0.0.4", primary=True, **REFERENCES), *([] if lost else [vip])]
-    holder = replace(world.nics[0], document={"properties": {"ipConfigurations": body}})
-    if lost:
-        world = replace(world, nics=(holder, replace(world.nics[1], state="Failed")))
-    others = (
-        WorldPlain(type=f"Microsoft.Network/{kind}", name=name, document={"sku": {"name": "Standard"}})
-        for name, kind in KINDS.items()
-    )
-    return Harness(
-        world=replace(
-            world,
-            nics=(holder, *world.nics[1:]),
-            public_ips=(*world.public_ips, WorldPublicIp(name="own")),
-            others=(*world.others, *others),
-        )
-    )
 
 
 def listed(harness: Harness) -> list[rights.Grant]:
@@ -106,7 +59,7 @@ async def story(grants: list[Grant]) -> list[str]:
     """What fails of a claim and a move back; of a VIP that is on no NIC, claimed for a Failed NIC; and of the dry runs before."""
     failed = list[str]()
     for lost in (False, True):
-        harness = built(lost=lost)
+        harness = Harness(world=worlds.connected(lost=lost))
         harness.cloud.switches = replace(harness.cloud.switches, grants=tuple(grants))
         node = harness.node("n")
         asked = json.dumps({"to": "MIRRORB", "reason": "look", "operator": "op", "dry_run": True}).encode()
@@ -141,7 +94,7 @@ def whole() -> list[Grant]:
     made: list[Grant] = []
 
     async def main() -> None:
-        made.extend(granted(listed(built())))
+        made.extend(granted(listed(Harness(world=worlds.connected()))))
 
     run(main())
     return made

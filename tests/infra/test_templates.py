@@ -48,6 +48,80 @@ PLANTS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
     ("module output missing", "main.bicep", "storage.outputs.tableEndpoint", "storage.outputs.tableUri", "no 'tableUri'"),
     ("brace lost", "modules/vault.bicep", "output uri string", "}\noutput uri string", "syntax error"),
     (
+        "two properties on a line",
+        "modules/vault.bicep",
+        "    tenantId: tenant().tenantId\n",
+        "    tenantId: tenant().tenantId enableSoftDelete: true\n",
+        "needs a line of its own",
+    ),
+    ("escape that is none", "main.bicep", "The default of Azure", "The \\default of Azure", "has an escape that is none"),
+    ("comparison with one sign", "main.bicep", "= profile != 'lean'", "= profile = 'lean'", "says pycep"),
+    ("decorator of nothing", "modules/vault.bicep", "output uri string", "@secure()\n// output uri string", "says pycep"),
+    (
+        "call at the start of an element",
+        "modules/alerts.bicep",
+        "  people.id\n",
+        "  resourceGroup().id\n",
+        "a call at the start of an element",
+    ),
+    ("module that is not there", "main.bicep", "'modules/worm.bicep'", "'modules/wrom.bicep'", "there is no module"),
+    (
+        "type outside of the dialect",
+        "modules/vault.bicep",
+        "param deleteLocks bool",
+        "param deleteLocks yesOrNo",
+        "yesOrNo is outside of the dialect",
+    ),
+    ("property twice", "modules/vault.bicep", "    enableSoftDelete: true\n", "    enableSoftDelete: true\n" * 2, "stands twice"),
+    (
+        "object as text",
+        "modules/vault.bicep",
+        "    sku: {\n      family: 'A'\n      name: 'standard'\n    }\n",
+        "    sku: 'standard'\n",
+        "an object is wanted",
+    ),
+    (
+        "array as text",
+        "modules/alerts.bicep",
+        "    scopes: [\n      workspaceId\n    ]\n",
+        "    scopes: workspaceId\n",
+        "an array is wanted",
+    ),
+    ("text as number", "modules/vault.bicep", "      name: 'standard'", "      name: 1", "1 is none of"),
+    ("child of no kind that there is", "modules/app.bicep", "name: 'ftp'", "name: 'ftps'", "'ftps' is none of"),
+    ("child without its parent", "modules/storage.bicep", "  parent: tables\n", "", "needs a parent"),
+    (
+        "nested that is not there",
+        "modules/storage.bicep",
+        "host::blobs::packages",
+        "host::blobs::package",
+        "has no nested package",
+    ),
+    ("function of the wrong kind", "main.bicep", "objectKeys(mirrors.keys)", "objectKeys(length(1))", "length: "),
+    ("limit below", "main.bicep", "param retentionInDays int = 365", "param retentionInDays int = 7", "below 30"),
+    (
+        "role where it does not belong",
+        "modules/storage.bicep",
+        "= '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'",
+        "= 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'",
+        "Storage Blob Data Owner does not belong on",
+    ),
+    (
+        "one thing twice",
+        "modules/alerts.bicep",
+        "name: '${environmentName}-${item.name}'",
+        "name: environmentName",
+        "is made twice",
+    ),
+    ("name of a site", "main.bicep", "name: 'func-${", "name: 'func_${", "Azure does not take the name func_"),
+    (
+        "resource that is only known to exist",
+        "modules/grant.bicep",
+        "networkInterfaces@2025-05-01' existing =",
+        "networkInterfaces@2025-05-01' =",
+        "only the name of",
+    ),
+    (
         "late value as a module's scope",
         "access.bicep",
         "resourceGroup(split(item.id, '/')[2], split(item.id, '/')[4])",
@@ -113,6 +187,36 @@ PLANTS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
         "enablePurgeProtection: true",
         "enablePurgeProtection: false",
         "must be True",
+    ),
+    ("old TLS", "modules/app.bicep", "minTlsVersion: '1.2'", "minTlsVersion: '1.0'", "siteConfig.minTlsVersion must be 1.2"),
+    ("FTP", "modules/app.bicep", "ftpsState: 'Disabled'", "ftpsState: 'FtpsOnly'", "siteConfig.ftpsState must be Disabled"),
+    (
+        "secrets read by no identity",
+        "modules/app.bicep",
+        "    keyVaultReferenceIdentity: identityId\n",
+        "",
+        "keyVaultReferenceIdentity is not the app's one identity",
+    ),
+    (
+        "package read by another identity",
+        "modules/app.bicep",
+        "userAssignedIdentityResourceId: identityId",
+        "userAssignedIdentityResourceId: clientId",
+        "the package's identity is not the app's one identity",
+    ),
+    (
+        "writes to the table told to nobody",
+        "modules/storage.bicep",
+        "        category: 'StorageWrite'\n        enabled: true",
+        "        category: 'StorageWrite'\n        enabled: false",
+        "StorageWrite is not told to the workspace",
+    ),
+    (
+        "uses of the vault told to nobody",
+        "modules/vault.bicep",
+        "  name: 'to-workspace'\n  scope: vault\n",
+        "  name: 'to-workspace'\n",
+        "AuditEvent is not told to the workspace",
     ),
     ("group of no function", "modules/app.bicep", "function:reconcile_timer", "function:reconcile", "no such function"),
     (
@@ -250,6 +354,37 @@ def test_second_controller_shares_the_first_one_s_table() -> None:
 
     assert [one.body["properties"]["principalId"] for one in roles][1:] == [OTHER_WRITER]
     assert OTHER_WRITER in str(alert.body["properties"]["criteria"]["allOf"][0]["query"])
+
+
+def test_what_must_not_be_deleted_is_locked() -> None:
+    """The trail, the keys and the log; not where tests say otherwise, nor on a workspace of somebody else."""
+
+    def locked(case: str) -> set[str]:
+        found = [one.parent_or_scope for one in deployed(case).of("Microsoft.Authorization/locks")]
+        return {str(one.name)[-5:] if "storage" in one.type.lower() else one.type for one in found if one}
+
+    assert locked("standard") == {"audit", "Microsoft.KeyVault/vaults", "Microsoft.OperationalInsights/workspaces"}
+    assert locked("rights apart") == {"audit", "Microsoft.KeyVault/vaults"}
+    assert locked("lean") == set()
+
+
+def test_private_zones_are_those_of_their_cloud() -> None:
+    """Names by Microsoft's table of private DNS zones; one that is given is not made."""
+    made = {
+        case: {str(one.name) for one in deployed(case).of("Microsoft.Network/privateDnsZones")} for case in ("network", "usgov")
+    }
+
+    assert made["network"] == {
+        "privatelink.blob.core.windows.net",
+        "privatelink.table.core.windows.net",
+        "privatelink.vaultcore.azure.net",
+    }
+    assert made["usgov"] == {
+        "privatelink.blob.core.usgovcloudapi.net",
+        "privatelink.table.core.usgovcloudapi.net",
+        "privatelink.vaultcore.usgovcloudapi.net",
+        "privatelink.azurewebsites.us",
+    }
 
 
 def test_cases_cover_every_module() -> None:

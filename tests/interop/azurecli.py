@@ -37,8 +37,19 @@ class Cli:
 
     def __call__(self, *arguments: str) -> Answer:
         """Run one command to its end; raises subprocess.TimeoutExpired after two minutes."""
-        environment = {
-            "PATH": os.environ["PATH"],
+        return self.run(str(AZ), *arguments)
+
+    def run(self, *command: str) -> Answer:
+        """Run a program that finds this az on its PATH."""
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.environment(), capture_output=True, text=True, timeout=_LIMIT_S, check=False
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def environment(self) -> dict[str, str]:
+        """That of a machine where this az is logged in."""
+        return {
+            "PATH": f"{AZ.parent}:{os.environ['PATH']}",
             "HOME": str(self.config),
             "LANG": "C.UTF-8",
             "AZURE_CONFIG_DIR": str(self.config),
@@ -53,7 +64,3 @@ class Cli:
             "AZURE_CORE_ENABLE_BROKER_ON_WINDOWS": "false",
             "AZURE_AUTO_UPGRADE_ENABLE": "false",
         }
-        done = subprocess.run(
-            [str(AZ), *arguments], env=environment, capture_output=True, text=True, timeout=_LIMIT_S, check=False
-        )
-        return Answer(done.returncode, done.stdout, done.stderr)

@@ -101,11 +101,17 @@ def _lines(stream: IO[str], into: "queue.Queue[str]") -> None:
 
 
 @pytest.fixture
-def azure(tmp_path: Path) -> Iterator[Azure]:
+def world() -> dict[str, Any]:
+    """What is in Azure at the start; a module of tests may have another one."""
+    return _world()
+
+
+@pytest.fixture
+def azure(tmp_path: Path, world: dict[str, Any]) -> Iterator[Azure]:
     """A new simulated Azure for every test."""
-    world = tmp_path / "world.json"
-    world.write_text(json.dumps(_world()))
-    words = ["--port", "0", "--tls-port", "0", "--tls-dir", str(tmp_path / "tls"), "--world", str(world)]
+    path = tmp_path / "world.json"
+    path.write_text(json.dumps(world))
+    words = ["--port", "0", "--tls-port", "0", "--tls-dir", str(tmp_path / "tls"), "--world", str(path)]
     (tmp_path / "tls").mkdir()
     process = subprocess.Popen(
         [sys.executable, "-m", "simulator", *words, "--switches", '{"latency": "fixed:1.5"}'],

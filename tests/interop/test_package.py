@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,52 +25,52 @@ MISSING: Final = (
 
 
 def debian() -> Path | None:
-    """A Debian 13 in a folder, which has Python 3.13; made once, as root, with debootstrap."""
-    if os.geteuid() or shutil.which("debootstrap") is None:
-        return None
-    if not (DEBIAN / "made").exists():
+    """The Python 3.13 of a Debian 13 in a folder, with its own libraries; made once, as root, with debootstrap."""
+    command = DEBIAN / "python3.13"
+    if not command.exists():
+        if os.geteuid() or shutil.which("debootstrap") is None:
+            return None
         shutil.rmtree(DEBIAN, ignore_errors=True)
         DEBIAN.parent.mkdir(exist_ok=True)
-        command = ["debootstrap", "--variant=minbase", "--include=python3", "trixie", str(DEBIAN)]
-        if subprocess.run(command, capture_output=True, check=False).returncode:
+        made = ["debootstrap", "--variant=minbase", "--include=python3", "trixie", str(DEBIAN)]
+        if subprocess.run(made, capture_output=True, check=False).returncode:
             return None
-        (DEBIAN / "made").touch()
-    return DEBIAN
+        libraries = f"{DEBIAN}/usr/lib/x86_64-linux-gnu"
+        loader = f"{libraries}/ld-linux-x86-64.so.2 --library-path {libraries}"
+        command.write_text(f'#!/bin/sh\nexec {loader} {DEBIAN}/usr/bin/python3.13 "$@"\n')
+        command.chmod(0o755)
+    return command
 
 
-def compiled_and_started(folder: Path, root: Path | None, command: Sequence[str]) -> object:
-    """Bytecode first, as `make package` does, then the start; paths are as the command sees them."""
-    inside = folder / "app" if root is None else Path("/") / folder.relative_to(root) / "app"
-    for source in (packages.START, packages.WORKER):
-        shutil.copy(source, folder)
-    tools = inside.parent
-    subprocess.run([*command, "-m", "compileall", "-q", str(inside)], capture_output=True, check=False)
-    return packages.started(
-        command, str(inside), start=str(tools / packages.START.name), worker=str(tools / packages.WORKER.name)
-    )
-
-
-def test_package_starts_under_azures_python(tmp_path: Path) -> None:
-    """Python 3.13, Microsoft's runtime 1.3.0 and every SDK come out of the zip, and the app answers."""
-    own, root = package.interpreter(), None
-    if own is None and (root := debian()) is None:
+@pytest.fixture(scope="module")
+def python() -> str:
+    """A Python 3.13, or a skip that nobody overlooks."""
+    found = package.interpreter() or debian()
+    if found is None:
         warnings.warn(MISSING, stacklevel=1)
         pytest.skip(MISSING)
-    folder = tmp_path if root is None else root / "package"
-    shutil.rmtree(folder, ignore_errors=True)
-    package.stage(folder / "staged")
-    package.write_zip(folder / "staged", folder / "package.zip")
-    shutil.rmtree(folder / "staged")
-    packages.unpacked(folder / "package.zip", folder / "app")
-    command = [own] if own else [shutil.which("chroot") or "chroot", str(root), "/usr/bin/python3.13"]
+    return str(found)
 
-    found = compiled_and_started(folder, root, command)
 
-    assert isinstance(found, dict)
+def test_package_starts_under_azures_python(python: str, tmp_path: Path) -> None:
+    """Two builds with bytecode are the same; Microsoft's runtime 1.3.0 and every SDK come out of the zip; the app answers."""
+    for out in ("first", "second"):
+        assert package.main(["--out", str(tmp_path / out), "--python", python]) == 0
+    archive = tmp_path / "first" / f"mirror-vip-{VERSION}.zip"
+    app = packages.unpacked(archive, tmp_path / "app")
+
+    found = packages.started([python], str(app))
+
+    assert archive.read_bytes() == (tmp_path / "second" / archive.name).read_bytes()
     assert (found["python"], found["runtime"]) == ("3.13", "1.3.0")
-    assert "/app/.python_packages/" in found["runtime_from"]
+    assert found["runtime_from"].startswith(str(app))
+    assert found["app_from"].startswith(str(app))
     assert (found["status"], found["health"], found["version"]) == (200, {"status": "ok"}, VERSION)
     assert {"post_claim", "reconcile_timer"} <= set(found["functions"])
+    sources = {path.relative_to(app) for path in app.rglob("*.py")}
+    bytecode = {path.relative_to(app).parent.parent / f"{path.name.split('.')[0]}.py" for path in app.rglob("*.cpython-313.pyc")}
+    assert bytecode <= sources
+    assert sources - bytecode == set()
 
 
 def test_package_starts_from_itself_alone(tmp_path: Path) -> None:

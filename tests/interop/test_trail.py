@@ -1,4 +1,4 @@
-"""The README's line for an auditor without Python: the real az on a trail in Azurite."""
+"""The line of docs/trail.md for an auditor without Python: the real az on a trail in Azurite."""
 
 import asyncio
 import os
@@ -39,10 +39,10 @@ def az(config: Path, words: list[str]) -> str:
     return subprocess.run([str(AZ), *words], env=environment, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
-def test_the_readmes_line_prints_a_table(azurite: str, tmp_path: Path) -> None:
+def test_the_line_of_the_page_prints_a_table(azurite: str, tmp_path: Path) -> None:
     """It shows numbers as numbers, the newest row first; what az prints as JSON is a copy that verifies. (I8)"""
     asyncio.run(written(azurite))
-    (line,) = re.findall(r"^az (storage entity query .+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    (line,) = re.findall(r"^az (storage entity query .+)$", (ROOT / "docs" / "trail.md").read_text(), re.MULTILINE)
     words = shlex.split(line.replace("--account-name ACCOUNT --auth-mode login", f"--connection-string '{azurite}'"))
 
     head, _, *rows = az(tmp_path, words).splitlines()

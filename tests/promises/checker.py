@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -390,7 +390,7 @@ class _Judge:
         for commit in self.by_mirror[mirror]:
             before, after = commit.before, commit.after
             if before.lease and after.lease and before.lease.owner != after.lease.owner and before.swap:
-                owed.update(dict.fromkeys(before.swap.maybe_in_flight, commit.at))
+                owed.update(dict.fromkeys(self._may_be_written(before), commit.at))
             if after.swap is None:
                 owed.clear()
                 continue
@@ -402,9 +402,15 @@ class _Judge:
                 unread = nic in commit.unread or commit.trace.looks.get(nic, frozenset()) is None or nic in commit.trace.gone
                 if landed or unread or nics[member].lower() not in self.harness.cloud.nics:
                     del owed[member]
-                elif member not in after.swap.maybe_in_flight:
+                elif member not in self._may_be_written(after):
                     yield f"I2 trace {commit.trace.number} forgot at {commit.at:.1f} s that a dead driver may write {nic}"
                     del owed[member]
+
+    def _may_be_written(self, head: Head) -> Collection[str]:
+        """The members whose NICs the driver that the head knows may have a write in flight to."""
+        if head.lease and head.lease.of_lost_head:
+            return [member.name for member in self.mirrors[head.mirror].members]
+        return head.swap.maybe_in_flight if head.swap else ()
 
     def _settled(self, put: Put, at: float) -> bool:
         """Whether the sender knew by then that this write cannot happen any more, or has happened."""
@@ -437,7 +443,7 @@ class _Judge:
             before = commit.before
             if before.lease is None or before.swap is None:
                 continue
-            for member in before.swap.maybe_in_flight:
+            for member in self._may_be_written(before):
                 nic = next(m.nic_id for m in self.mirrors[before.mirror].members if m.name == member).rsplit("/", 1)[-1]
                 written = any(p.nic == nic and p.status in (200, 201) and p.sent >= commit.at for p in trace.puts)
                 moved = self._etag_moved(trace, nic, commit.at)
@@ -685,10 +691,10 @@ class _Judge:
                 denied = any(trace.denied_reads for trace in self.journal.traces if trace.node is commit.trace.node)
                 if ready and trapped and not denied:
                     yield f"I9 {name} says ready, where the VIP may not be attached"
-                # A process that was paused tells what it saw before.
-                if ("is frozen" in detail and ended) or (
-                    "in state Failed" in detail and (not looks or looks[-1].state != "Failed")
-                ):
+                # What nobody can look at now is told as an earlier look of any instance showed it.
+                found = old.readiness.members.get(member) if old.readiness else None
+                failed = (looks and looks[-1].state == "Failed") or (found and "in state Failed" in found.wrong.get("nic", ""))
+                if ("is frozen" in detail and ended) or ("in state Failed" in detail and not failed):
                     yield f"I9 {name} says {detail[:80]}, which was not so"
 
     def lists(self) -> Iterator[str]:
@@ -844,9 +850,8 @@ class _Judge:
             yield f"I1 {name} says {new.swap}; it was {before.swap}"
         if (new.frozen and new.frozen[:2]) != (before.frozen and before.frozen[:2]):
             yield f"I7 {name} says {new.frozen}; it was {before.frozen}"
-        exact = before.lease is None or before.lease.owner != "unknown"  # a rebuilt head names more than need be
-        if exact and before.swap and new.swap and set(before.swap.maybe_in_flight) - set(new.swap.maybe_in_flight):
-            yield f"I2 {name} forgot writes to the NICs of {before.swap.maybe_in_flight}"
+        if new.swap and not (new.lease and new.lease.of_lost_head):
+            yield f"I2 {name} does not say that any NIC may be written"
         for earlier in self.by_mirror[new.mirror]:
             signed = earlier.trace.signed if earlier.at < commit.at and earlier.trace.kind == "claim" else None
             if signed and any(event in SPENDS for event in _events(earlier)) and new.replay_marks.get(signed[0], "") < signed[1]:

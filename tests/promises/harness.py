@@ -488,6 +488,8 @@ class _Transport:
         before = [put for put in trace.puts if put.mirror == mirror]
         nics = {nic_name(member.nic_id) for member in harness.mirror(mirror).members}
         known_at = trace.known_at.get(mirror, -1.0)
+        # A pass of the timer reads a shared NIC for several mirrors: one of the reads may fail beside another's.
+        read = {get.nic for get in _just_now(trace, harness.loop.time())}
         put = Put(
             number=len(harness.journal.puts),
             trace=trace,
@@ -499,7 +501,7 @@ class _Transport:
             head=trace.heads.get(mirror),
             head_known_at=known_at,
             heard_since_last=not before or known_at > before[-1].sent,
-            unread=tuple(name for name, look in trace.looks.items() if look is None and name in nics),
+            unread=tuple(name for name, look in trace.looks.items() if look is None and name in nics - read),
             located=_located(trace, harness.loop.time()),
         )
         trace.puts.append(put)
@@ -548,11 +550,15 @@ _JUST_NOW_S = 1.0
 def _located(trace: Trace, now: float) -> frozenset[str]:
     """What this trace has seen on a NIC, or has itself taken from where it saw it: an address is on one NIC at most."""
     seen = {name for look in trace.looks.values() if look for name in look}
-    seen |= {fact.name.lower() for get in trace.gets[-8:] if now - get.heard <= _JUST_NOW_S for fact in get.doc.facts}
+    seen |= {fact.name.lower() for get in _just_now(trace, now) for fact in get.doc.facts}
     for put in trace.puts:
         if put.before is not None and put.status in (200, 201):
             seen |= {fact.name.lower() for fact in put.before.facts}
     return frozenset(seen)
+
+
+def _just_now(trace: Trace, now: float) -> list[Get]:
+    return [get for get in trace.gets[-8:] if now - get.heard <= _JUST_NOW_S]
 
 
 def nic_name(nic_id: str) -> str:

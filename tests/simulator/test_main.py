@@ -66,13 +66,15 @@ async def test_unusable_arguments_are_one_clear_line_and_exit_code_2(words: tupl
 
     assert process.returncode == 2
     assert b"Traceback" not in errors
+    assert words[0].lstrip("-").rstrip("es").encode() in errors
 
 
 async def test_a_taken_port_is_one_clear_line() -> None:
-    """A port that is in use ends the command with exit code 2 and a message."""
+    """A port that is in use ends the command with exit code 2 and a message that says how to name another one."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         process = await _start("--port", str(other.getsockname()[1]))
         errors = await _errors_of(process)
 
     assert process.returncode == 2
     assert b"Traceback" not in errors
+    assert b"--port" in errors

@@ -147,7 +147,7 @@ async def test_the_table_is_verified_to_its_head(
         assert [line.split()[0] for line in printed.splitlines()[2:]] == ["Seq", "30", "29", "28"]
 
         code, said, _ = await asyncio.to_thread(run, capsys, "TEST", *asked[1:])
-        assert (code, said) == (2, "trail: no rows: nothing there is of a mirror TEST; check the names")
+        assert (code, said) == (2, "trail: no rows of a mirror TEST are there; check the names of mirror, table and account")
         monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite)
         assert (await asyncio.to_thread(run, capsys, "PROD", "--table", ledger.table.name))[0] == 0
 

@@ -60,6 +60,8 @@ def name_now(mirror: Mirror, head: Head, name: str) -> str | None:
 
 def in_flight(mirror: Mirror, head: Head) -> set[str]:
     """The members, by their names of today, whose NICs an earlier driver may still write."""
+    if head.lease and head.lease.of_lost_head:
+        return {member.name for member in mirror.members}
     left = head.swap.maybe_in_flight if head.swap else ()
     return {name for one in left if (name := name_now(mirror, head, one))}
 

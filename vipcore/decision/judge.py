@@ -68,7 +68,7 @@ async def refuse(controller: Controller, request: Request, head: Head, refusal: 
         after, detail = request.told(after, what, now), request.counted(refusal.detail, newest)
         rows = [request.entry(f"{request.kind}.refused", outcome=refusal.code, detail=detail)]
         if kept:
-            rows.append(request.entry("claim.recorded", outcome=refusal.code, detail="Kept as the mirror's pending claim."))
+            rows.append(request.entry("claim.recorded", outcome=refusal.code, detail="Recorded: the timer judges it again."))
         return after, rows
 
     begins = holds and rules.hold_began(head, request.mirror, request.member, now) is None

@@ -232,7 +232,8 @@ def _seen(before: Readiness, observed: Observed, looks: Mapping[str, Look], now:
     looked = {name: one for name, one in looks.items() if one.wrong is not None}
     members = {name: found for name, found in before.members.items() if name in looks}
     members |= {name: Found(now - instants.seconds(one.age_s), cut(one.wrong or {}, len(looks))) for name, one in looked.items()}
-    after, seen = before._replace(looked_at=now, members=members), observed.placement()
+    looked_at = now if len(looked) == len(looks) else before.looked_at
+    after, seen = before._replace(looked_at=looked_at, members=members), observed.placement()
     return after if seen.state is Seen.UNKNOWN else after._replace(seen_at=now, placement=seen.state.value, holders=seen.members)
 
 

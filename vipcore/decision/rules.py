@@ -61,7 +61,9 @@ def contradiction(mirror: Mirror, member: str, event: str, pages: Pages) -> Refu
     if peer is not None:
         return Refusal("peer-still-primary", f"The status page of {peer} says that it is primary.")
     if event == "watch" and own is not Page.PRIMARY:
-        return Refusal("claimant-not-primary", f"A watch claim needs the status page of {member} to say primary.")
+        return Refusal(
+            "claimant-not-primary", f"A watch claim needs the status page of {member} (its status_url) to say primary."
+        )
     if own is Page.NOT_PRIMARY and event != "CheckBecomePrimaryOK":
         return Refusal("claimant-not-primary", f"The status page of {member} says that it is not primary.")
     return None

@@ -10,7 +10,7 @@ import jsonschema
 
 from vipcore import instants, strictjson
 from vipcore.entry.signatures import Signed
-from vipcore.errors import Refusal
+from vipcore.errors import TITLE_OF_CODE, Refusal
 from vipcore.instants import Instant
 from vipcore.model import Claim, Move
 
@@ -30,9 +30,17 @@ class Text(NamedTuple):
 
 _END: Final = "(?![\\s\\S])"  # `$` would let a trailing newline through
 _NO_CONTROLS: Final = "[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]"
-TEXT: Final = {"type": "string", "maxLength": 256, "pattern": f"^{_NO_CONTROLS}*{_END}"}
-_NAME: Final = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": f"^{_NO_CONTROLS}*{_END}"}
-_INSTANT: Final = {"type": "string", "format": "date-time", "maxLength": 40}
+TEXT: Final = {
+    "description": "A text of at most 256 characters, none of them a control character.",
+    "type": "string", "maxLength": 256, "pattern": f"^{_NO_CONTROLS}*{_END}",
+}  # fmt: skip
+_NAME: Final = {
+    "description": "A name of 1 to 64 characters, none of them a control character.",
+    "type": "string", "minLength": 1, "maxLength": 64, "pattern": f"^{_NO_CONTROLS}*{_END}",
+}  # fmt: skip
+_INSTANT: Final = {
+    "description": "A time as 2026-12-01T06:00:00Z.", "type": "string", "format": "date-time", "maxLength": 40,
+}  # fmt: skip
 _ISSUED_AT: Final = f"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}\\.[0-9]{{6}}Z{_END}"
 _UUID: Final = f"^[0-9a-fA-F]{{8}}(-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}}{_END}"
 _BOOLEAN: Final = {"type": "boolean"}
@@ -48,8 +56,13 @@ CLAIM: Final = _closed(
     ("evidence", "dry_run"),
     mirror=_NAME,
     member=_NAME,
-    claim_id={"type": "string", "format": "uuid", "pattern": _UUID},
-    issued_at={"type": "string", "format": "date-time", "pattern": _ISSUED_AT},
+    claim_id={"description": "A UUID.", "type": "string", "format": "uuid", "pattern": _UUID},
+    issued_at={
+        "description": "A time in UTC with six decimals, as 2026-11-23T00:29:16.412000Z.",
+        "type": "string",
+        "format": "date-time",
+        "pattern": _ISSUED_AT,
+    },
     age_ms={"type": "integer", "minimum": 0, "maximum": 2**53 - 1},
     event={"enum": list(EVENTS)},
     evidence={"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}},
@@ -130,43 +143,12 @@ def _checked(schema: Mapping[str, Any], body: bytes) -> dict[str, Any]:
     found = jsonschema.Draft202012Validator(schema).iter_errors(data)
     errors = sorted(found, key=lambda error: list(map(str, error.absolute_path)))
     if errors:
-        sentences = [f"{strictjson.pointer(e.absolute_path) or '/'}: {_sentence(e)}" for e in errors[:8]]
+        sentences = [f"{strictjson.pointer(e.absolute_path) or '/'}: {strictjson.told(e)}" for e in errors[:8]]
         raise Refusal("body-invalid", "; ".join(sentences) + ".")
     return data
 
 
-def _sentence(error: jsonschema.ValidationError) -> str:
-    """What is wrong without showing the value back: it may be long, or not meant for a log."""
-    wanted: Any = error.validator_value
-    match error.validator:
-        case "additionalProperties":
-            schema: Any = error.schema
-            known = ", ".join(schema.get("properties", ())) or "flat values"
-            return f"has a field that is not known here (known: {known})"
-        case "required":
-            return error.message[:100]
-        case "type":
-            return f"must be of type {wanted}"
-        case "enum":
-            return f"must be one of {', '.join(wanted)}"
-        case _:
-            return f"does not have the required form ({error.validator})"
-
-
 PROBLEM_TYPE: Final = "application/problem+json"
-_TITLES: Final = {
-    400: "The request does not have the required form",
-    401: "The request is not authenticated",
-    403: "The key does not speak for this mirror and member",
-    404: "No such thing",
-    409: "The state of the mirror does not allow it",
-    413: "The body is too large",
-    423: "The mirror is frozen",
-    429: "Too many requests",
-    500: "The controller cannot serve this",
-    502: "Azure refused",
-    503: "Not possible now; try the same again",
-}
 
 
 def problem(refusal: Refusal, correlation_id: str, url: str) -> dict[str, Any]:
@@ -176,7 +158,7 @@ def problem(refusal: Refusal, correlation_id: str, url: str) -> dict[str, Any]:
     """
     return {
         "type": f"urn:mirror-vip:problem:{refusal.code}",
-        "title": _TITLES[refusal.status],
+        "title": TITLE_OF_CODE[refusal.code],
         "status": refusal.status,
         "detail": refusal.detail,
         "instance": "/" + url.partition("://")[2].partition("/")[2].partition("?")[0].partition("#")[0][:512],

@@ -127,7 +127,7 @@ def _holder(shown: Json, now: Instant) -> str:
 
 
 def _stops(shown: Json, now: Instant) -> Iterator[str]:
-    """What an operator must know before anything else, with the line to paste. `$API` and `$KEY` are as in README.md."""
+    """What an operator must know before anything else, with the line to paste. `$API` and `$KEY` are as in docs/operations.md."""
     name, placement, desired, is_frozen = shown["mirror"], shown["placement"], shown["desired"], bool(shown["frozen"])
     if frozen := shown["frozen"]:
         until = f" until {instants.clock(frozen['until'])} UTC" if frozen["until"] else ""

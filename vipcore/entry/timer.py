@@ -66,24 +66,24 @@ class Turn(NamedTuple):
     """What a pass knows of a mirror.
 
     `outlived`: its work item, if no request that wrote it could still commit when `head` was read. `look`: whether it is its turn
-    to have its placement compared with desired.
+    to have its placement compared with desired. `in_vain`: when Azure's limit of reads last left it no turn (seconds since 1970).
     """
 
     mirror: Mirror
     head: Head
     outlived: WorkItem | None
     look: bool
+    in_vain: float
 
     @property
     def due(self) -> float:
         """Since when it has waited for the timer (seconds since 1970): who has waited longest is read first.
 
-        A swap that has failed before counts as later: among many that hang, one that may end is not kept waiting.
+        What was tried in vain before counts as later: among many that hang, one that may end is not kept waiting.
         """
         swap = self.head.swap
-        if swap is None or not swap.failures:
-            return self.head.began.timestamp()
-        return swap.retry_at.timestamp() + FAILED_S
+        failed = swap.retry_at.timestamp() if swap and swap.failures else 0.0
+        return max([self.head.began.timestamp(), *(at + FAILED_S for at in (failed, self.in_vain) if at)])
 
 
 class Passed(NamedTuple):
@@ -107,6 +107,8 @@ class Timer:
         """The items that the last pass read, and when (loop seconds) this process first saw each."""
         self._marks: dict[str, frozenset[str]] = {}
         """Mirror -> what its head said when a pass last read it."""
+        self._in_vain: dict[str, float] = {}
+        """Mirror -> when a turn of it last ended for want of reads; only those whose last turn did."""
         self._told_at = float("-inf")
 
     async def run_pass(self, correlation_id: str) -> Passed:
@@ -198,7 +200,10 @@ class Timer:
             controller.log("head.damaged", mirror=name, detail="Delete this mirror's head row: it is rebuilt from the trail.")
         looked = {name for name, head in heads.items() if name in swept or (whole and head.desired is not None)}
         turns = {name: head for name, head in heads.items() if name in chosen or name in looked}
-        return [Turn(mirrors[name], head, outlived.get(name), name in looked) for name, head in turns.items()]
+        return [
+            Turn(mirrors[name], head, outlived.get(name), name in looked, self._in_vain.get(name, 0.0))
+            for name, head in turns.items()
+        ]
 
     async def _have_turn(self, turn: Turn, caller: Caller, after_s: float) -> Done | None:
         """What was done. The trail is looked at afterwards, whatever came of it: no repair waits for that."""
@@ -228,6 +233,7 @@ class Timer:
         """What was done; None where it was refused, or could not be done now."""
         ORDER.set((BACKGROUND, turn.due))
         name = turn.mirror.name
+        self._in_vain.pop(name, None)
         log = partial(self.controller.log, mirror=name, correlation=caller.correlation_id)
         try:
             await asyncio.sleep(after_s)
@@ -241,6 +247,7 @@ class Timer:
         except HeadChanged:
             log("timer.overtaken", detail="Somebody else decided meanwhile; a later pass looks again.")
         except TimeoutError:
+            self._in_vain[name] = self.controller.clock.now().timestamp()
             log("timer.later", detail="Azure's limit of reads left this mirror no turn; a later pass looks again.")
         except Unreachable as exc:
             log("timer.later", detail=f"The table did not serve this mirror; a later pass looks again: {exc}")

@@ -25,12 +25,20 @@ LEASE_MARGIN_S: Final = 2.0
 
 _T = TypeVar("_T")
 
+OF_LOST_HEAD: Final = "unknown"
+"""The owner of the lease that a rebuilt head has (ledger/rebuild.py)."""
+
 
 class Lease(NamedTuple):
     """The right to drive until an instant. A lease that ran out (rather than being released) may leave a write behind."""
 
     owner: str
     until: Instant
+
+    @property
+    def of_lost_head(self) -> bool:
+        """Whether it stands for that of a head that was lost: its owner may have a write in flight to any member's NIC."""
+        return self.owner == OF_LOST_HEAD
 
 
 class Swap(NamedTuple):

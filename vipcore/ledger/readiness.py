@@ -25,8 +25,8 @@ class Found(NamedTuple):
 
 
 class Readiness(NamedTuple):
-    """`looked_at`: when the last look was made, whatever it told. `placement`, `holders`: where the VIPs were at `seen_at`, empty
-    where no look told.
+    """`looked_at`: when a look last saw all members; after one that did not, the next comes soon. `placement`, `holders`: where
+    the VIPs were at `seen_at`, empty where no look told.
 
     `told`: member -> the names of what was in its way when a row last told of it; empty for one that was ready.
     """

@@ -2,8 +2,8 @@
 
 Invariant: head and rows change in one transaction, so the newest row says which seq and hash the head must have, the highest
 Epoch is the mirror's, and the newest acceptance or confirmation names the member that is desired. Nothing is guessed: what no row
-tells is dropped. A swap without an end counts as one whose driver's lease ran out just now: the next driver rewrites the NICs of
-every member that its rows name, and a driver that is alive finds another owner at its next commit.
+tells is dropped. A swap without an end counts as one whose driver's lease ran out just now, with a write in flight to any NIC:
+the next driver rewrites the NICs of all members, and a driver that is alive finds another owner at its next commit.
 
 The rebuilt head is committed like any other, with the row `head.rebuilt`. If we die before that, the next commit that meets the
 newer rows, or the timer's sweep, does it again. docs/adr/0014-a-head-can-be-rebuilt.md says what it costs.
@@ -19,7 +19,7 @@ from typing import Final
 from vipcore import instants
 from vipcore.instants import Instant
 from vipcore.ledger.audit import Entry, Row
-from vipcore.ledger.head import OTHER_KEYS, REPLAY_MARKS_MAX, Frozen, Head, LastSwap, Lease, Swap
+from vipcore.ledger.head import OF_LOST_HEAD, OTHER_KEYS, REPLAY_MARKS_MAX, Frozen, Head, LastSwap, Lease, Swap
 from vipcore.model import Epoch
 
 ROWS_MAX: Final = 20_000
@@ -55,7 +55,7 @@ def rebuilt(head: Head, rows: Sequence[Row], now: Instant) -> tuple[Head, Entry]
         head_hash=newest.hash,
         alg=_text(newest, "Alg"),
         replay_marks=_marks(head, rows),
-        lease=Lease(owner="unknown", until=now) if swap else None,
+        lease=Lease(owner=OF_LOST_HEAD, until=now) if swap else None,
         swap=swap,
         last_swap=_last_swap(completed, now) if completed else head.last_swap,
         wrote_at=now,
@@ -103,11 +103,7 @@ def _swap(head: Head, rows: Sequence[Row], now: Instant) -> Swap | None:
             actor=_text(own[-1], "Actor"),
             begun=from_member is not None,
         )
-    if swap is None:
-        return None
-    named = {_text(row, column) for row in since_end for column in ("Member", "FromMember")} - {""}
-    named |= set(head.swap.maybe_in_flight if head.swap else ())
-    return swap._replace(maybe_in_flight=tuple(sorted(named)), retry_at=instants.NEVER)
+    return swap._replace(retry_at=instants.NEVER) if swap else None
 
 
 def _marks(head: Head, rows: Sequence[Row]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The `curl` line of each action, ready to paste into a shell. Pure.
 
-`$KEY` stands for the header with the operator's function key, as in README.md; no line holds a secret. What comes from outside
-(names of members) is quoted for the shell.
+`$KEY` stands for the header with the operator's function key, as in docs/operations.md; no line holds a secret. What comes
+from outside (names of members) is quoted for the shell.
 """
 
 import json

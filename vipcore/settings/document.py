@@ -81,7 +81,7 @@ def read(text: str) -> Document:
         members = spec.get("members") if isinstance(spec, dict) else None
         # One of a faulty mirror may well be meant: the mirror answers for itself.
         if spec is None or (isinstance(members, dict) and member not in members):
-            what = f"names member {member!r} of mirror {name!r}, which is not defined"
+            what = f"names member {member!r} of mirror {name!r}, which the document does not define"
             by_key[key_id] = [Fault(strictjson.pointer(("keys", key_id)), what)]
     return Document(
         mirrors={name: mirror for name, mirror in mirrors.items() if name not in by_mirror},
@@ -96,7 +96,12 @@ def read(text: str) -> Document:
 
 @cache
 def _validator() -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(json.loads((Path(__file__).parents[1] / "mirrors.schema.json").read_bytes()))
+    return jsonschema.Draft202012Validator(schema())
+
+
+def schema() -> Any:
+    """The document's JSON Schema, the file that an editor uses too."""
+    return json.loads((Path(__file__).parents[1] / "mirrors.schema.json").read_bytes())
 
 
 def _misshapen(data: Any, twice: Set[Place]) -> Iterator[tuple[Place, Fault]]:
@@ -104,30 +109,13 @@ def _misshapen(data: Any, twice: Set[Place]) -> Iterator[tuple[Place, Fault]]:
     for place in sorted(twice, key=str):
         yield place, Fault(strictjson.pointer(place), "the name stands twice in its object")
     for error in _validator().iter_errors(data):
-        place, fault = tuple(error.absolute_path), Fault(strictjson.pointer(error.absolute_path) or "/", _sentence(error))
+        place, fault = (
+            tuple(error.absolute_path),
+            Fault(strictjson.pointer(error.absolute_path) or "/", strictjson.told(error, names=True)),
+        )
         # A fault of a mirror's or a key's own name is reported at the parent, but belongs to what has that name.
         own = len(place) == 1 and "propertyNames" in error.absolute_schema_path
         yield (*place, str(error.instance)) if own else place, fault
-
-
-_SENTENCES: Final = {
-    "type": "must be of type {}",
-    "enum": "must be one of {}",
-    **dict.fromkeys(("minItems", "minProperties", "minLength", "minimum"), "must be {} or more"),
-    **dict.fromkeys(("maxItems", "maxProperties", "maxLength", "maximum"), "must be {} or less"),
-}
-
-
-def _sentence(error: jsonschema.ValidationError) -> str:
-    """What is wrong, in one bounded sentence. Values are not shown: someone may have put a secret where it does not belong."""
-    if "propertyNames" in error.absolute_schema_path:
-        return f"the name {str(error.instance)[:80]!r} does not have the required form"
-    if error.validator == "additionalProperties":
-        schema: Any = error.schema
-        return f"{error.message[:200]} (known here: {', '.join(schema.get('properties', ()))})"
-    if error.validator == "required":
-        return error.message[:200]
-    return _SENTENCES.get(str(error.validator), "does not have the required form").format(error.validator_value)
 
 
 def _sound(value: Any, at: Place, faults: Iterable[Fault], kind: type = dict) -> dict[Any, Any]:
@@ -165,7 +153,7 @@ def _mirror(name: str, spec: Any, defaults: Mapping[str, str], known: Iterable[F
     for index, entry in _sound(whole.get("vips"), (*at, "vips"), known, kind=list).items():
         address, public = _address(entry["private_ip"]), entry.get("public_ip") or None
         if address is None:
-            fault(f"{entry['private_ip']!r} is not an IPv4 or IPv6 address for a VIP", "vips", index, "private_ip")
+            fault(f"{entry['private_ip']!r} is not an IPv4 or IPv6 address that a NIC can have", "vips", index, "private_ip")
             continue
         public_id = public and full_id(public, "publicIPAddresses", "vips", index, "public_ip")
         if public_id or not public:
@@ -175,7 +163,7 @@ def _mirror(name: str, spec: Any, defaults: Mapping[str, str], known: Iterable[F
     urls |= {("members", member, "status_url"): entry.get("status_url") for member, entry in entries.items()}
     for place, url in urls.items():
         if url and not _askable(url):
-            fault("names no host, or no port that can be asked", *place)
+            fault("must name a host, and with tcp:// a port, such as tcp://10.0.0.254:1972", *place)
     options = {one: spec[one] for one in ("path_probe", "hold_s", "follow_primary", "strategy") if one in spec}
     return Mirror(name=name, members=tuple(members), vips=tuple(vips), **options), faults
 

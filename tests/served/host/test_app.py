@@ -108,7 +108,7 @@ def test_trail_verifies_for_the_app_and_for_an_auditor(served_app: Harness) -> N
 
 
 def test_operator_moves_freezes_and_reads(served_app: Harness) -> None:
-    """The operator's routes do what the README's `curl` lines say."""
+    """The operator's routes do what the `curl` lines of docs/operations.md say."""
     move = {"to": "MIRRORA", "reason": "test", "operator": "pat", "force": True}
     frozen = {"reason": "test", "operator": "pat"}
     primary(served_app, "MIRRORA")

@@ -1,4 +1,5 @@
 import os
+import socket
 import uuid
 from pathlib import Path
 
@@ -58,6 +59,14 @@ def test_two_at_once_get_ports_of_their_own() -> None:
     """Several may run side by side, for tests that want a service of their own."""
     with azurite.running() as first, azurite.running() as second:
         assert first.port != second.port
+
+
+def test_taken_port_is_said_to_be_taken() -> None:
+    """A port that another program has is the reason that is told, and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        with pytest.raises(AzuriteError, match=f"port {taken} is in use by another program"), azurite.running(port=taken):
+            pass
 
 
 def fake_node(folder: Path, version: str) -> None:

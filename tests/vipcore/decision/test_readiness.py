@@ -121,6 +121,22 @@ async def test_what_could_not_be_looked_at_changes_nothing(fault: Any) -> None:
 
 
 @virtual
+async def test_a_look_that_saw_nothing_is_made_again_soon() -> None:
+    """The end of a freeze is told once rights can be read, and not when the next look would have been due. (I9)"""
+    harness = Harness()
+    node = harness.node("n1")
+    await node.freeze()
+    harness.cloud.script(Match(method="GET", kind="permissions"), fault=Status(status=503), times=ALWAYS)
+    await timer(node, 60.0)
+    await node.unfreeze()
+    cured(harness)
+
+    await timer(node, 60.0)
+
+    assert [outcome for _, outcome in await told(harness)] == ["not-ready", "not-ready", "ready", "ready"]
+
+
+@virtual
 async def test_a_missing_right_that_cannot_be_looked_at_again_is_still_missing() -> None:
     """A reading that fails for a moment does not make a member ready whose right was seen to be missing. (I9)"""
     harness = Harness()

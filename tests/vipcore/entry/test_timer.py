@@ -512,9 +512,9 @@ async def test_the_line_comes_where_the_table_is_away() -> None:
     assert [event for event, _ in node.log].count("timer.skipped") == 20
 
 
-def test_a_lost_vip_beside_many_mirrors_that_hang() -> None:
-    """A VIP that is lost while the operations of 300 mirrors of its subscription hang is attached within 60 s. (I1)"""
-    count = 300
+@pytest.mark.parametrize("count", [500, pytest.param(1000, marks=pytest.mark.soak)])
+def test_a_lost_vip_beside_many_mirrors_that_hang(count: int) -> None:
+    """A VIP that is lost while the operations of so many mirrors of its subscription hang is attached within 60 s. (I1)"""
 
     async def story() -> float:
         fleet = Fleet(count + 1, 1, switches=Switches(latency="fixed:600", throttling="both", history_max=1), timer=False)
@@ -535,7 +535,9 @@ def test_a_lost_vip_beside_many_mirrors_that_hang() -> None:
         assert any(fact.name == "vip" for fact in cloud.nic_named(lost.nic_b).doc.facts)
         return fleet.loop.time() - began
 
-    assert run(story()) <= 60.0
+    took = run(story())
+    print(f"{count} mirrors that hang: attached after {took:.0f} s")
+    assert took <= 60.0
 
 
 async def unfinished(fleet: Fleet, name: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vipcore.entry import bodies
 from vipcore.settings import document
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
@@ -215,7 +216,7 @@ def test_a_fault_hides_no_other() -> None:
     found = read(data)
 
     told = "\n".join(str(fault) for fault in found.faults)
-    assert "'colour' was unexpected" in told
+    assert "/mirrors/A: has a field that is not known here: 'colour' (known: members, vips," in told
     assert "/mirrors/A/vips/1/private_ip: 'nowhere' is not" in told
     assert "the NIC of member 'A2' is also another member's" in told
     assert "public IP 'pipb' is also mirror 'B''s" in told
@@ -421,3 +422,48 @@ def test_any_text_is_a_document_or_a_fault(text: str) -> None:
     found = document.read(text)
 
     assert found.fatal == (not found.mirrors and bool(found.faults)) or not found.faults
+
+
+TOLD: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "subscription": (
+        lambda d: d["defaults"].update(subscription_id="my subscription"),
+        "/defaults/subscription_id: must be a subscription's id, such as 00000000-0000-0000-0000-000000000000",
+    ),
+    "one member": (
+        lambda d: d["mirrors"]["A"]["members"].pop("A2"),
+        "/mirrors/A/members: has too few entries: 2 or more are needed",
+    ),
+    "no NIC": (lambda d: d["mirrors"]["A"]["members"]["A1"].clear(), "/mirrors/A/members/A1: lacks the field 'nic'"),
+    "name of a mirror": (
+        lambda d: d["mirrors"].update({"A B": d["mirrors"].pop("A")}),
+        "/mirrors: the name 'A B' must be 1 to 63 letters, digits, _ and -, the first a letter or a digit",
+    ),
+    "strategy": (lambda d: d["mirrors"]["A"].update(strategy="fast"), "/mirrors/A/strategy: must be one of auto, put, atomic"),
+    "hold": (lambda d: d["mirrors"]["A"].update(hold_s=-1), "/mirrors/A/hold_s: must be 0 or more"),
+    "probe without a port": (
+        lambda d: d["mirrors"]["A"].update(path_probe="tcp://10.0.0.254"),
+        "/mirrors/A/path_probe: must name a host, and with tcp:// a port, such as tcp://10.0.0.254:1972",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "sentence"), TOLD.values(), ids=TOLD)
+def test_a_fault_says_what_is_wanted(change: Callable[[dict[str, Any]], object], sentence: str) -> None:
+    """Whoever wrote the document mends it by the sentence alone."""
+    assert sentence in [str(fault) for fault in edited(change).faults]
+
+
+@pytest.mark.parametrize(
+    "schema", [document.schema(), bodies.CLAIM, bodies.MOVE, bodies.FREEZE], ids=["document", "claim", "move", "freeze"]
+)
+def test_every_form_that_a_schema_demands_is_described(schema: Any) -> None:
+    """What is told where a text has not its form is the schema's description, so none is without one."""
+    keywords = {"pattern", "minLength", "maxLength", "const", "format"}
+
+    def walk(part: Any, at: str) -> list[str]:
+        inner = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+        own = isinstance(part, dict) and part.get("type", "string") == "string" and keywords & part.keys()
+        lacking = [at] if own and "description" not in part else []
+        return lacking + [one for key, value in inner for one in walk(value, f"{at}/{key}")]
+
+    assert walk(schema, "") == []
