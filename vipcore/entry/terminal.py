@@ -57,7 +57,7 @@ def to_paste(*forms: str) -> list[str]:
 
 
 def move_to(mirror: str, member: str, *, force: bool = False) -> list[str]:
-    """The line to paste that moves the VIP to the member, whose name may be anything. `$API` and `$KEY` are as in docs/operations.md."""
+    """The line to paste that moves the VIP to the member, whose name may be anything. `$API`, `$KEY`: see docs/operations.md."""
     fields = {"to": member, "operator": "YOU", "reason": "WHY", **({"force": True} if force else {})}
     body = json.dumps(fields, ensure_ascii=not str(member).isprintable(), separators=(",", ":"))
     curl, url, quoted = '  curl -H "$KEY"', f"$API/mirrors/{mirror}/moves", shlex.quote(body)
