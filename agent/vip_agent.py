@@ -47,6 +47,7 @@ CONNECT_LIMIT_S = 10.0
 FIRST_LOOK_S = 2.0  # for each of several urls but the last, in the first round
 ADDRESS_LEAD_S = 0.5  # silent for so long, an address gets the next one beside it
 ANSWER_LIMIT_S = 210.0  # the controller answers within 200 s in any case
+TURN_LIMIT_S = 240.0  # longer than any attempt, primary_check and connecting included
 CHECK_LIMIT_S = 5.0
 NOT_PRIMARY_YET_S = 600.0  # CheckBecomePrimaryOK runs before IRIS calls itself primary
 STATUS_DEADLINE_S = 30.0
@@ -118,20 +119,31 @@ class WallClock:
         """Adopt the Date header of an authenticated answer if our clock is off by more than such a header can tell.
 
         `spent`: the controller has accepted a claim of the last attempt's time or a later one, so time must not go back
-        behind it. Otherwise it has refused that time as none of its own, and a clock that was ahead goes back.
+        behind it. Otherwise it has refused that time as none of its own. Then a clock that was ahead goes back, and so do
+        the times of earlier attempts: the controller has accepted none that is later than its own.
         """
-        from email.utils import mktime_tz, parsedate_tz
-
-        parsed = parsedate_tz(date or "")
-        if parsed is None:
+        seconds = date_seconds(date)
+        if seconds is None:
             return False
-        middle = mktime_tz(parsed) + 0.5  # the header has whole seconds only
-        if abs(middle - self.now()) <= 1.0:
+        middle = seconds + 0.5  # the header has whole seconds only
+        ahead = not spent and self._last_us > (middle + 1.0) * 1000000  # by a clock that may have been set right since
+        if abs(middle - self.now()) <= 1.0 and not ahead:
             return False
         self._offset = middle - steady()
         if not spent:
-            self._last_us = self._before_us
+            self._last_us = min(self._before_us, int(middle * 1000000))
         return True
+
+
+def date_seconds(text: str):
+    """Return an HTTP date as seconds since 1970; None for what is no date, or none of a year that a calendar has."""
+    from email.utils import mktime_tz, parsedate_tz
+
+    try:
+        parsed = parsedate_tz(text or "")
+        return None if parsed is None else mktime_tz(parsed)
+    except (ValueError, OverflowError, LookupError, TypeError):
+        return None
 
 
 class Task(threading.Thread):
@@ -188,6 +200,8 @@ def print_result(result: dict) -> None:
 class Log:
     """Appends lines to the log file; falls back to syslog, and to silence, rather than stop a claim."""
 
+    _nobody_reads = False  # syslog has not taken a line in time
+
     def __init__(self, path: str, *, without=()) -> None:
         self._path = path
         self._without = without  # names of events that are not worth a line
@@ -208,11 +222,12 @@ class Log:
             return True
         try:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-            descriptor = os.open(self._path, flags, 0o640)
+            folder = os.stat(os.path.dirname(self._path))
+            foreign = os.geteuid() == 0 and folder.st_uid != 0  # run by hand as root: a link there is none of root's
+            descriptor = os.open(self._path, flags | (os.O_NOFOLLOW if foreign else 0), 0o640)
             try:
-                if os.geteuid() == 0 and os.fstat(descriptor).st_size == 0:
-                    # First run by hand as root: the log must stay writable for the user that IRIS runs as.
-                    folder = os.stat(os.path.dirname(os.path.abspath(self._path)))
+                if foreign and os.fstat(descriptor).st_size == 0:
+                    # The log must stay writable for the user that IRIS runs as.
                     os.fchown(descriptor, folder.st_uid, folder.st_gid)
                 os.write(descriptor, line.encode("utf-8", "backslashreplace"))
             finally:
@@ -227,15 +242,25 @@ class Log:
         self._syslog("%s: %s" % (name, sentence))
         complain(sentence)
 
-    @staticmethod
-    def _syslog(line: str) -> None:
+    @classmethod
+    def _syslog(cls, line: str) -> None:
+        """Send a line, within a second: syslog(3) waits for ever where nobody takes it, as on a node whose disk is full."""
+        if cls._nobody_reads:
+            return
         try:
-            import syslog
-
-            syslog.openlog(PROGRAM, syslog.LOG_PID, syslog.LOG_DAEMON)
-            syslog.syslog(syslog.LOG_WARNING, line)
+            Task(to_syslog, line).result(1.0)
+        except TimedOut:
+            cls._nobody_reads = True
         except Exception:  # there may be no syslog module or service; the claim goes on
             pass
+
+
+def to_syslog(line: str) -> None:
+    """Send a line to the node's syslog."""
+    import syslog
+
+    syslog.openlog(PROGRAM, syslog.LOG_PID, syslog.LOG_DAEMON)
+    syslog.syslog(syslog.LOG_WARNING, line)
 
 
 def _word(value: object) -> str:
@@ -298,6 +323,9 @@ class Settings:
             faults.append("retry_min_s must be above 0 and at most retry_max_s")
 
     def _check_files(self, faults: list) -> None:
+        files = {"key_file": self.key_file, "ca_file": self.ca_file, "log_file": self.log_file}
+        # A detached agent has another working directory.
+        faults += ["%s must be an absolute path" % name for name, path in files.items() if not os.path.isabs(path or "/")]
         if self.ca_file and not os.access(self.ca_file, os.R_OK):
             faults.append("ca_file %s cannot be read; name a PEM file, or nothing for the system's" % self.ca_file)
 
@@ -344,6 +372,8 @@ class Url:
             faults.append("url must end in /api")
         elif not re.match(r"[\x21-\x7e]+\Z", text):
             faults.append("url must be printable ASCII")
+        elif not is_name(self.host):
+            faults.append("url must name a host, not %s" % self.host)
 
 
 class Proxy:
@@ -358,11 +388,16 @@ class Proxy:
             self.host, self.port = parts.hostname or "", parts.port or 80
         except ValueError:
             parts = urlsplit("")
-        if parts.scheme != "http" or not self.host or parts.path.strip("/") or parts.query or parts.fragment:
+        if parts.scheme != "http" or not is_name(self.host) or parts.path.strip("/") or parts.query or parts.fragment:
             faults.append("proxy must look like http://PROXY:3128 or http://USER:PASSWORD@PROXY:3128")
         elif parts.username is not None:
             pair = unquote(parts.username) + ":" + unquote(parts.password or "")
             self.credentials = "Basic " + _base64(pair.encode("utf-8"))
+
+
+def is_name(host: str) -> bool:
+    """Say whether DNS can be asked for the name, or it is an address: no part is empty or longer than 63 characters."""
+    return re.match(r"[^.]{1,63}(\.[^.]{1,63})*\.?\Z", host) is not None
 
 
 def _is_loopback(host: str) -> bool:
@@ -373,7 +408,7 @@ def load_settings(path: str, member: str) -> Settings:
     """Read agent.ini. Raises Stop with every fault found in it."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:  # editors of Windows begin a file with a byte order mark
             parser.read_file(file)
     except OSError as error:
         advice = "name the file with --config; it must be readable by uid %d" % os.geteuid()
@@ -386,6 +421,8 @@ def load_settings(path: str, member: str) -> Settings:
     values = dict(OPTIONAL)
     for name, value in parser.items("agent"):
         values[name] = (value if name in VERBATIM else re.split(r"(?:^|\s);", value)[0]).strip()
+        if "\0" in value:
+            raise Stop(EXIT_USAGE, "configuration", "%s: %s has a NUL character; write the file anew" % (path, name))
     unknown = sorted(set(values) - set(REQUIRED) - set(OPTIONAL))
     if unknown:
         known = ", ".join(REQUIRED + tuple(OPTIONAL))
@@ -487,7 +524,7 @@ class PrimaryCheck:
     def __init__(self, check: str, context) -> None:
         self._check = check
         self._context = context  # makes the TLS context for an https:// page
-        self._process = None
+        self._process = self._page = None
         self.port = None  # of the superserver, if `iris qlist` tells it
         self._began = steady()
         self._task = Task(self._ask)
@@ -525,7 +562,9 @@ class PrimaryCheck:
         return judge_check(words, self._process.wait(), output)
 
     def _end(self) -> None:
-        """Kill a command that still runs, with its children."""
+        """Kill a command that still runs, with its children; hang up on a page that still answers."""
+        if self._page is not None and self._task.is_alive():
+            hang_up(self._page)
         if self._process is not None and self._task.is_alive():
             try:
                 os.killpg(self._process.pid, 9)
@@ -535,10 +574,16 @@ class PrimaryCheck:
     def _ask_page(self) -> tuple:
         from urllib.parse import urlsplit
 
-        parts = urlsplit(self._check)
+        try:
+            parts = urlsplit(self._check)
+            where = parts.hostname or "", parts.port
+        except ValueError as error:
+            raise CannotRun(describe(error)) from error
+        if not is_name(where[0]):
+            raise CannotRun("%s names no host" % self._check)
         path = (parts.path or "/") + ("?" + parts.query if parts.query else "")
         context = self._context() if parts.scheme == "https" else None
-        connection = open_connection(context, parts.hostname, parts.port, CHECK_LIMIT_S)
+        self._page = connection = open_connection(context, *where, CHECK_LIMIT_S)
         try:
             connection.request("GET", path, headers={"Connection": "close"})
             status = connection.getresponse().status
@@ -809,10 +854,8 @@ class Answer:
         text = (self.headers.get("Retry-After") or "").strip()
         if re.match(r"\d{1,9}\Z", text):
             return min(float(text), most_s)
-        from email.utils import mktime_tz, parsedate_tz
-
-        parsed = parsedate_tz(text) if text else None
-        return 0.0 if parsed is None else max(0.0, min(mktime_tz(parsed) - now, most_s))
+        seconds = date_seconds(text)
+        return 0.0 if seconds is None else max(0.0, min(seconds - now, most_s))
 
 
 def printable(text: str) -> str:
@@ -948,6 +991,7 @@ class Claim:
         self._has_been_primary = False
         self._tls = None
         self._lean_tls = not settings.ca_file
+        self.turn_limit_s = TURN_LIMIT_S
 
     def run(self) -> Stop:
         """Try until the claim is decided. Returns the Stop that says how, exit code 0 included."""
@@ -1041,8 +1085,11 @@ class Claim:
         """Make one attempt in turn. Returns the answer that asks for another, None if there was none; raises Stop."""
         turn = Turn(self.settings)
         try:
-            if not self.dry_run and not turn.take(self._remaining()):
-                raise self._too_late()
+            if not self.dry_run and not turn.take(self._remaining(self.turn_limit_s)):
+                if self.ends is not None and steady() >= self.ends:
+                    raise self._too_late()
+                # Whoever has the turn is frozen. At worst the controller says claim-replayed, and that is tried again.
+                self.log.write("claim.out_of_turn", waited_s=self.turn_limit_s)
             self.attempts += 1
             try:
                 answer = self._attempt()
@@ -1464,6 +1511,7 @@ NETWORK_GLOBS = (
     "/etc/netplan/*.yaml", "/etc/NetworkManager/system-connections/*", "/etc/sysconfig/network/ifcfg-*",
     "/etc/sysconfig/network-scripts/ifcfg-*", "/etc/network/interfaces", "/etc/network/interfaces.d/*", "/etc/systemd/network/*",
 )  # fmt: skip
+CLOUD_INIT_GLOBS = ["/usr/lib/python3*/%s-packages/cloudinit/sources/DataSourceAzure.py" % kind for kind in ("dist", "site")]
 IFF_LOOPBACK, IFF_NOARP = 0x8, 0x80
 
 
@@ -1479,6 +1527,7 @@ class Doctor:
         self._answer = {}
         self._verdict, self._port = UNKNOWN, None
         self._addresses = []
+        self._controllers = []  # their addresses, or the proxy's
         self._vips = options.vip
 
     def run(self) -> None:
@@ -1504,7 +1553,7 @@ class Doctor:
             if self._check("tcp", self._network, settings, url) and secret is not None:
                 self._check("signature", self._signature, settings, secret, url)
         self._check("primary-check", self._primary_check, settings)
-        self._check("vip-address", self._vip_addresses, settings)
+        self._check("vip-address", self._vip_addresses)
         for check in (self._cloud_init, self._nm_cloud_setup, self._cloud_netconfig):
             self._check(check.__name__[1:].replace("_", "-"), check)
 
@@ -1554,6 +1603,7 @@ class Doctor:
             why = "no answer in 5 s" if isinstance(error, TimedOut) else error.strerror or str(error)
             self._say("fail", "dns", "%s: %s; check url, proxy and this node's DNS" % (goal.host, why))
             return False
+        self._controllers += [address[4][0] for address in found if not _is_loopback(address[4][0])]
         self._say("ok", "dns", "%s has %d address%s" % (goal.host, len(found), "" if len(found) == 1 else "es"))
         said = [(address[4][0], task.result(4.0)) for address, task in [(one, Task(connect_once, one, 3.0)) for one in found]]
         failed = ["%s: %s" % one for one in said if one[1]]
@@ -1597,12 +1647,10 @@ class Doctor:
             )
 
     def _clock(self, answer: Answer) -> None:
-        from email.utils import mktime_tz, parsedate_tz
-
-        parsed = parsedate_tz(answer.headers.get("Date") or "")
-        if parsed is None:
+        seconds = date_seconds(answer.headers.get("Date"))
+        if seconds is None:
             return
-        off = answer.at - (mktime_tz(parsed) + 0.5)
+        off = answer.at - (seconds + 0.5)
         level = "ok" if abs(off) < 2.5 else "warn" if abs(off) < 30 else "fail"
         advice = "" if level == "ok" else "; claims go by the controller's time all the same, but mend it (chronyc tracking)"
         self._say(
@@ -1622,7 +1670,7 @@ class Doctor:
         advice = "" if definite else "; give an absolute path and run it by hand as IRIS's user: %s" % settings.primary_check
         self._say("ok" if definite else "fail", "primary-check", "%s (%s)%s" % (self._verdict, why, advice))
 
-    def _vip_addresses(self, settings: Settings) -> None:
+    def _vip_addresses(self) -> None:
         """Look for each VIP on this node's interfaces, and at who would send with it."""
         from ipaddress import ip_address
 
@@ -1646,7 +1694,7 @@ class Doctor:
                 )
             self._at_boot(vip)
             self._path_probe(vip)
-        self._check("vip-source", self._source, settings)
+        self._check("vip-source", self._source)
 
     def _place(self, name: str, address: str, prefix: int, flags: int) -> None:
         whole = 128 if ":" in address else 32
@@ -1693,12 +1741,12 @@ class Doctor:
             advice = "IRIS must listen on every address (or name another port with --port)"
             self._say("fail", "path-probe", "%s port %d: %s; %s" % (vip, port, describe(error), advice))
 
-    def _source(self, settings: Settings) -> None:
+    def _source(self) -> None:
         """Ask the kernel, without sending anything, whom this node's traffic would come from."""
-        goal = [settings.proxy] if settings.proxy else settings.urls
-        goals = [AZURE] + [url.host for url in goal if not _is_loopback(url.host)] + self._options.peer
+        goals = [AZURE] + self._controllers + self._options.peer
         goals += [neighbour for vip in self._vips for neighbour in neighbours(self._addresses, vip)]
-        wrong = sorted({"%s for %s" % (source_towards(to), to) for to in goals if source_towards(to) in self._vips})
+        sources = {to: source_towards(to) for to in goals}
+        wrong = sorted("%s for %s" % (source, to) for to, source in sources.items() if source in self._vips)
         if wrong:
             advice = "Azure drops that when the VIP is elsewhere; find who set it on the NIC, and see vip-prefix"
             self._say("fail", "vip-source", "the VIP would be the source: %s; %s" % (", ".join(wrong), advice))
@@ -1709,12 +1757,13 @@ class Doctor:
         netplan = config_lines(["/etc/netplan/50-cloud-init.yaml"])
         listed = [line for _, line in netplan if any(has_address(line, vip) for vip in self._vips)]
         files = list(config_lines(["/etc/cloud/cloud.cfg", "/etc/cloud/cloud.cfg.d/*.cfg"]))
-        off = [
-            line
-            for _, line in files
-            if re.search(r"apply_network_config(_for_secondary_ips)?['\"]?\s*:\s*(false|no|off)\b", line, re.I)
-        ]
+        off = [line for _, line in files if re.search(r"apply_network_config['\"]?\s*:\s*(false|no|off)\b", line, re.I)]
         off += [line for _, line in files if re.search(r"\bconfig\s*:\s*['\"]?disabled", line)]
+        newer = r"apply_network_config_for_secondary_ips['\"]?\s*:\s*(false|no|off)\b"
+        unheard = [line for _, line in files if re.search(newer, line, re.I)]
+        source = list(config_lines(CLOUD_INIT_GLOBS))
+        if not source or any("apply_network_config_for_secondary_ips" in line for _, line in source):
+            off, unheard = off + unheard, []
         switch = (
             "datasource: {Azure: {apply_network_config_for_secondary_ips: false}} in /etc/cloud/cloud.cfg.d/95-mirror-vip.cfg"
         )
@@ -1725,6 +1774,9 @@ class Doctor:
             self._say("ok", "cloud-init", "is not in use")
         elif off:
             self._say("ok", "cloud-init", off[0].strip())
+        elif unheard:
+            advice = "{apply_network_config: false} there, or a newer cloud-init"
+            self._say("fail", "cloud-init", "is too old for %s; %s" % (unheard[0].strip(), advice))
         else:
             harm = "at the next boot it sets a VIP that is here with the subnet's prefix, first in line"
             self._say("fail", "cloud-init", "%s; set %s" % (harm, switch))
@@ -1739,9 +1791,17 @@ class Doctor:
             self._say("ok", "nm-cloud-setup", "is not in use")
 
     def _cloud_netconfig(self) -> None:
+        from ipaddress import ip_address, ip_interface
+
         files = ["/etc/default/cloud-netconfig", "/etc/sysconfig/network/ifcfg-*"]
         off = [path for path, line in config_lines(files) if re.search(r"CLOUD_NETCONFIG_MANAGE=['\"]?no", line)]
-        if enabled("cloud-netconfig.timer") and not off:
+        near = set()  # the NICs that the VIP could be added to
+        for name, address, prefix, _ in self._addresses:
+            network = ip_interface("%s/%d" % (address, prefix)).network
+            near |= {"ifcfg-" + name for vip in self._vips if ip_address(vip) in network}
+        places = [(path, line) for path, line in config_lines(files) if os.path.basename(path) in near]
+        on = [path for path, line in places if re.search(r"CLOUD_NETCONFIG_MANAGE=['\"]?yes", line)]
+        if enabled("cloud-netconfig.timer") and (on or not off):
             advice = "CLOUD_NETCONFIG_MANAGE='no' in /etc/sysconfig/network/ifcfg-eth0, or /etc/default/cloud-netconfig"
             self._say("warn", "cloud-netconfig", "adds a VIP that is here with the subnet's prefix each minute; %s" % advice)
         else:
@@ -1824,15 +1884,15 @@ def local_addresses() -> list:
 
 
 def source_towards(to: str) -> str:
-    """Return the address that a packet to there would come from; "" if there is no way. Nothing is sent."""
+    """Return the address that a packet to there would come from; "" if there is no way, or no name. Nothing is sent."""
     import socket
 
     try:
-        family, kind, protocol, _, where = socket.getaddrinfo(to, 9, 0, socket.SOCK_DGRAM)[0]
+        family, kind, protocol, _, where = Task(socket.getaddrinfo, to, 9, 0, socket.SOCK_DGRAM).result(5.0)[0]
         with socket.socket(family, kind, protocol) as sock:
             sock.connect(where)
             return sock.getsockname()[0]
-    except OSError:
+    except (OSError, UnicodeError, TimedOut):
         return ""
 
 

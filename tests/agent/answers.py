@@ -82,6 +82,15 @@ FINAL = {
 """End the claim: the reply, the exit code, the outcome."""
 
 
+LOST, BUSY = Reply(0, drop=True), problem(503, "busy")
+EXPIRED = problem(401, "signature-expired", Date="Mon, 21 Sep 2026 15:13:20 GMT")
+TURNS = {
+    "each-in-turn": ([LOST, BUSY, BUSY, LOST, moved()], "ABABA", [False, True, True, True]),
+    "clock-first": ([EXPIRED, BUSY, moved()], "AAB", [False, True]),
+}
+"""Of two urls: the answers, which of the urls is asked, and whether there is a wait before the next attempt."""
+
+
 @dataclass(frozen=True)
 class Wait:
     """A Retry-After, by the time of its arrival, and the seconds that follow from it."""
@@ -107,6 +116,8 @@ WAITS = {
         (OURS, "Mon, 21 Sep 2026 14:13:30 GMT", 10),
         (OURS, "Mon, 21 Sep 2026 14:13:10 GMT", 0),
         (OURS, "Mon, 21 Sep 2026 15:13:20 GMT", 300),
+        (OURS, "Fri, 31 Dec 99999 23:59:59 GMT", 0),
+        (THEIRS, "01 Jan 999999999999999999999999999999 00:00:00 GMT", 0),
         (THEIRS, "7", 7),
         (THEIRS, "3600", 30),
         (THEIRS, "Mon, 21 Sep 2026 15:13:20 GMT", 30),
@@ -115,6 +126,13 @@ WAITS = {
 
 CLOCKS = [(ahead_s, spent) for ahead_s in (0, 0.3, -0.3, 3, -3, 7200, -7200, 400 * 86400) for spent in (False, True)]
 """How far a member's clock is ahead of the controller's, and whether the refused time was one that had been spent."""
+
+
+NO_DATES = ["", "soon", "Mon, 21 Foo 2026 14:13:20 GMT", "Fri, 31 Dec 99999 23:59:59 GMT", f"01 Jan {'9' * 30} 00:00:00 GMT"]
+"""A Date from which no time can be taken."""
+
+STEPS = [(steps_back, off_s) for steps_back in (False, True) for off_s in (7200, 400 * 86400)]
+"""Attempts that nobody answered, by a clock that is ahead; whether the clock is set right before the next one, and how far."""
 
 
 def check_clock(ahead_s: float, spent: bool, changed: bool, before: float, after: float, true: float) -> None:

@@ -240,10 +240,12 @@ class Ended:
 
 
 RESOLVER = """
-import json, runpy, socket, sys
+import json, runpy, socket, sys, time
 known, sys.argv = json.loads(sys.argv[1]), sys.argv[2:]
 genuine = socket.getaddrinfo
 def getaddrinfo(host, *rest, **more):
+    if known.get(host, "") is None:
+        time.sleep(987)
     return [found for address in known.get(host, [host]) for found in genuine(address, *rest, **more)]
 socket.getaddrinfo = getaddrinfo
 runpy.run_path(sys.argv[0], run_name="__main__")
@@ -253,11 +255,11 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @dataclass
 class Node:
-    """A folder with agent.ini and a key, as on a mirror member. `hosts`: what its DNS knows, by name."""
+    """A folder with agent.ini and a key, as on a mirror member. `hosts`: what its DNS knows, by name; None: it hangs."""
 
     folder: pathlib.Path
     settings: dict[str, str]
-    hosts: dict[str, list[str]] = field(default_factory=dict)
+    hosts: dict[str, list[str] | None] = field(default_factory=dict)
 
     @property
     def config(self) -> pathlib.Path:

@@ -171,6 +171,25 @@ def test_page_behind_a_dead_first_address_is_asked(serve: Serve, stack: ExitStac
     assert ended.result["elapsed_ms"] < 2000
 
 
+def test_dns_that_hangs_does_not_hold_up_the_deadline(tmp_path: pathlib.Path) -> None:
+    """A look-up has no time limit of its own; the claim's deadline ends it."""
+    node = make_node(tmp_path, "https://app.example/api")
+    node.hosts = {"app.example": None}
+
+    assert node.run("claim", "--deadline", "0.5").code == 5
+
+
+def test_dns_that_hangs_costs_doctor_5_s(tmp_path: pathlib.Path) -> None:
+    """It says so by `dns`, asks no second time, and looks at all the rest."""
+    node = make_node(tmp_path, "https://app.example/api")
+    node.hosts = {"app.example": None}
+
+    ended = node.run("doctor", "--vip", "192.0.2.1")
+
+    assert "fail dns             app.example: no answer in 5 s" in ended.stdout
+    assert "ok   vip-source " in ended.stdout
+
+
 def test_deadline_bounds_all_addresses(serve: Serve, stack: ExitStack, tmp_path: pathlib.Path) -> None:
     """Dead addresses only: exit 5 when the deadline has passed."""
     controller = serve([moved()])

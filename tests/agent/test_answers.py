@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.agent.answers import ARRIVED, CLOCKS, FOREIGN, HTML, JSON, WAITS, Wait, check_clock
+from tests.agent.answers import ARRIVED, CLOCKS, FOREIGN, HTML, JSON, NO_DATES, STEPS, WAITS, Wait, check_clock
 from tests.agent.scripted import Controller, Node, Reply, Request, make_node, moved, problem
 from tests.agent.test_vectors import load_agent
 from vipcore.errors import STATUS_OF_CODE
@@ -104,6 +104,43 @@ def test_clock_is_corrected_by_the_controllers_date(ahead_s: float, spent: bool)
 
     later, fraction = clock.issue()
     check_clock(ahead_s, spent, changed, second + microsecond / 1e6, later + fraction / 1e6, true)
+
+
+@pytest.mark.parametrize("date", NO_DATES)
+def test_what_is_no_date_corrects_nothing(date: str) -> None:
+    """A missing or odd Date leaves the clock alone."""
+    assert not load_agent().WallClock().correct(date, spent=False)
+
+
+@pytest.mark.parametrize("header", ["Retry-After", "Date"])
+def test_odd_date_ends_no_claim(serve: Serve, tmp_path: pathlib.Path, header: str) -> None:
+    """A year that no calendar has is what a broken clock or proxy may send: the claim goes on."""
+    expired = problem(401, "signature-expired")
+    controller = serve([Reply(401, expired.body, {**expired.headers, header: "Fri, 31 Dec 99999 23:59:59 GMT"}), moved()])
+
+    ended = make_node(tmp_path, controller.url).run("claim")
+
+    assert (ended.code, ended.result["attempts"]) == (0, 2)
+
+
+@pytest.mark.parametrize(("steps_back", "ahead_s"), STEPS)
+def test_clock_that_was_ahead_for_several_attempts_is_left_behind(steps_back: bool, ahead_s: float) -> None:
+    """Attempts that reached nobody do not keep the claim in the future, whoever sets the clock right: Date, or the node."""
+    wrong = ahead_s if steps_back else 0.0
+
+    class NodesClock(load_agent().WallClock):  # type: ignore[misc]
+        def now(self) -> float:
+            return float(super().now() + wrong)
+
+    clock, true = NodesClock(), time.time() - (0.0 if steps_back else ahead_s)
+    for _ in range(3):
+        clock.issue()
+    wrong = 0.0
+    clock.issue()
+
+    assert clock.correct(formatdate(true, usegmt=True), spent=False)
+
+    assert abs(clock.issue()[0] - true) < 3
 
 
 def test_foreign_answer_does_not_set_the_clock(serve: Serve, tmp_path: pathlib.Path) -> None:

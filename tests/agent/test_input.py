@@ -58,10 +58,13 @@ def test_wrong_arguments_are_named(node: Node, arguments: list[str], words: list
         ("url", "ftp://app.example.org/api", ["https://"]),
         ("url", "https://app.example.org/api http://10.0.0.1/api", ["https://"]),
         ("url", "; none yet", ["url is missing"]),
+        ("url", "https://app..example.org/api", ["url must name a host"]),
+        ("url", f"https://{'a' * 64}.example.org/api", ["url must name a host"]),
         ("proxy", "https://proxy.example.org:3128", ["proxy must look like http://"]),
         ("proxy", "proxy.example.org:3128", ["proxy must look like http://"]),
         ("proxy", "http://proxy.example.org:port", ["proxy must look like http://"]),
         ("proxy", "http://proxy.example.org:3128", ["proxy must be on this machine"]),
+        ("proxy", "http://proxy..example.org:3128", ["proxy must look like http://"]),
         ("mirror", "PROD/claims", ["mirror"]),
         ("mirror", "", ["mirror is missing"]),
         ("member", "m" * 65, ["64"]),
@@ -70,6 +73,11 @@ def test_wrong_arguments_are_named(node: Node, arguments: list[str], words: list
         ("retry_min_s", "0", ["retry_min_s"]),
         ("ca_file", "/nowhere/ca.pem", ["/nowhere/ca.pem"]),
         ("key_file", "/nowhere/key", ["/nowhere/key", "cannot be read"]),
+        ("key_file", "mirrora-1.key", ["key_file must be an absolute path"]),
+        ("ca_file", "ca.pem", ["ca_file must be an absolute path"]),
+        ("log_file", "agent.log", ["log_file must be an absolute path"]),
+        ("key_file", "/etc/\0", ["NUL"]),
+        ("log_file", "/var/\0", ["NUL"]),
         ("key_path", "/etc/key", ["unknown setting key_path"]),
     ],
 )
@@ -103,7 +111,21 @@ def test_all_faults_are_told_at_once(node: Node) -> None:
     assert_usage(node.run("claim"), "mirror", "deadline_s", "url")
 
 
-@pytest.mark.parametrize("text", ["", "url = x\n", "[agent\n", "[other]\nurl = x\n", "[agent]\nurl = x\nurl = y\n"])
+@pytest.mark.parametrize("change", [b"\xef\xbb\xbf%s", b"\xef\xbb\xbf; a comment\n%s"], ids=["bom", "bom-and-comment"])
+def test_file_of_a_windows_editor_is_understood(serve: Serve, tmp_path: pathlib.Path, change: bytes) -> None:
+    """Lines end in CR LF, and a byte order mark comes first."""
+    node = make_node(tmp_path, serve([moved()]).url)
+    path = tmp_path / "windows.ini"
+    path.write_bytes(change % node.config.read_bytes().replace(b"\n", b"\r\n"))
+
+    assert node.run("claim", "--config", str(path)).code == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "url = x\n", "[agent\n", "[other]\nurl = x\n", "[agent]\nurl = x\nurl = y\n", "\0" * 99],
+    ids=["empty", "no-section", "open", "other-section", "twice", "zeros-of-a-crash"],
+)
 def test_file_that_is_no_configuration_is_named(node: Node, text: str) -> None:
     """A broken INI file is told by its path."""
     path = node.folder / "broken.ini"

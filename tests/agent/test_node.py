@@ -1,6 +1,7 @@
 """The agent on its node: turns, sudden death, the background, and a log that cannot be written."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.agent.scripted import Controller, Node, Reply, end_of, eventually, make_node, moved, problem, signature_of
+from tests.agent.test_vectors import load_agent
 
 Serve = Callable[..., Controller]
 
@@ -127,6 +129,36 @@ def test_full_disk_does_not_stop_the_claim(serve: Serve, tmp_path: pathlib.Path)
     with pathlib.Path("/dev/full").open("w") as full:
         process = subprocess.Popen(node.words("claim"), stdout=full, stderr=full)
         assert process.wait(20) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes what others could not")
+def test_root_follows_no_link_in_the_folder_of_iriss_user(serve: Serve, tmp_path: pathlib.Path) -> None:
+    """Who owns the log's folder must not choose which file root makes or gives away when it runs the agent by hand."""
+    folder, target = tmp_path / "log", tmp_path / "cron.d"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    (folder / "agent.log").symlink_to(target)
+    node = make_node(tmp_path, serve([moved()]).url, log_file=str(folder / "agent.log"))
+
+    ended = node.run("claim")
+
+    assert (ended.code, target.exists()) == (0, False)
+
+
+def test_stopped_agent_does_not_keep_the_turn_for_ever(serve: Serve, tmp_path: pathlib.Path) -> None:
+    """A process that is frozen in its attempt keeps its lock; after a while others go on beside it, and the log says so."""
+    agent = load_agent()
+    node = make_node(tmp_path, serve([moved()]).url)
+    what = {"event": "manual", "dry_run": False, "evidence": None, "force": False, "deadline_s": 0}
+    settings = agent.load_settings(str(node.config), "")
+    claim = agent.Claim(settings, agent.load_key(settings.key_file), agent.Log(settings.log_file), agent.steady(), **what)
+    claim.turn_limit_s = 0.2
+    with lock_of(node).open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+        assert claim.run().exit_code == 0
+
+    assert " claim.out_of_turn " in node.log
 
 
 def test_closed_streams_do_not_stop_the_claim(serve: Serve, tmp_path: pathlib.Path) -> None:

@@ -1,8 +1,11 @@
 """primary_check: who may claim, and what ends a claim."""
 
 import pathlib
+import socket
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -65,7 +68,17 @@ def test_qlist_tells_by_field_12(serve: Serve, node: Node, role: str, state: str
 
 
 @pytest.mark.parametrize(
-    "check", ["/nowhere/iris qlist IRIS", "unbalanced 'quote", "env iris-is-not-here qlist IRIS", "sh -c 'exit 127'"]
+    "check",
+    [
+        "/nowhere/iris qlist IRIS",
+        "unbalanced 'quote",
+        "env iris-is-not-here qlist IRIS",
+        "sh -c 'exit 127'",
+        "http://[::1/primary",
+        "http://127.0.0.1:port/primary",
+        "https:///primary",
+        "http://pg..example/primary",
+    ],
 )
 def test_check_that_cannot_run_is_said_loudly_and_once(serve: Serve, tmp_path: pathlib.Path, check: str) -> None:
     """It would be unknown for ever: log, stderr and result say so, and the claim goes on."""
@@ -117,6 +130,26 @@ def test_check_that_hangs_is_unknown_after_5_s(serve: Serve, node: Node) -> None
     assert 5.0 <= time.monotonic() - began < 10
     process = pathlib.Path("/proc", (node.folder / "pid").read_text().strip())
     eventually(lambda: not process.exists() or "\nState:\tZ" in (process / "status").read_text())
+
+
+def test_page_that_answers_byte_by_byte_is_hung_up_on() -> None:
+    """After 5 s the answer is unknown, and no connection is left behind: `watch` asks four times a minute, for ever."""
+    left = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            while True:
+                connection.sendall(b"H")
+                threading.Event().wait(0.2)
+        left.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=drip, args=(listener,), daemon=True).start()
+        check = load_agent().PrimaryCheck(f"http://127.0.0.1:{listener.getsockname()[1]}/primary", None)
+
+        assert check.verdict()[0] == "unknown"
+        assert left.wait(2)
 
 
 def test_force_skips_the_check(serve: Serve, tmp_path: pathlib.Path) -> None:

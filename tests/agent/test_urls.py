@@ -13,8 +13,9 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from tests.agent.answers import TURNS
 from tests.agent.authority import Authority
-from tests.agent.scripted import Controller, Reply, dead, make_node, moved, planned, problem, serving
+from tests.agent.scripted import Controller, Reply, Request, dead, make_node, moved, planned, problem, serving
 
 Serve = Callable[..., Controller]
 
@@ -62,6 +63,27 @@ def test_attempts_go_to_the_controllers_in_turn(serve: Serve, tmp_path: pathlib.
     assert ended.result["attempts"] == 4
     assert (len(first.requests), len(second.requests)) == (2, 2)
     assert len({request.body["claim_id"] for request in first.requests + second.requests}) == 1
+
+
+@pytest.mark.parametrize(("replies", "asked", "waits"), TURNS.values(), ids=TURNS)
+def test_urls_take_turns(serve: Serve, tmp_path: pathlib.Path, replies: list[Reply], asked: str, waits: list[bool]) -> None:
+    """The table that ^ZVIPSend is held to as well."""
+    left, order = list(replies), []
+
+    def answering(name: str) -> Callable[[Request], Reply]:
+        def answer(_: Request) -> Reply:
+            order.append(name)
+            return left.pop(0)
+
+        return answer
+
+    urls = " ".join(serve(answering(name)).url for name in "AB")
+    node = make_node(tmp_path, urls, retry_min_s="0.2", retry_max_s="0.2")
+
+    ended = node.run("claim")
+
+    assert (ended.code, "".join(order)) == (0, asked)
+    assert ["in_s=0.0" not in line for line in node.log.splitlines() if " claim.retry " in line] == waits
 
 
 def test_certificate_that_is_not_trusted_ends_the_claim_only_where_all_show_one(serve: Serve, tmp_path: pathlib.Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.agent.answers import AGAIN, ARRIVED, CLOCKS, FINAL, FOREIGN, RESULTS, WAITS, Wait, check_clock
+from tests.agent.answers import AGAIN, ARRIVED, CLOCKS, FINAL, FOREIGN, NO_DATES, RESULTS, STEPS, TURNS, WAITS, Wait, check_clock
 from tests.agent.objectscript.language import Variable
 from tests.agent.objectscript.library import Iris, Received, Sent
 from tests.agent.scripted import KEY_TEXT, Reply, Request, moved, problem, signature_of
@@ -131,16 +131,20 @@ def test_request_is_that_of_the_agent(tmp_path: pathlib.Path) -> None:
     assert ages == sorted(set(ages))
 
 
-def test_several_urls_are_tried_in_turn(tmp_path: pathlib.Path) -> None:
-    """An attempt without an answer of the controller is followed by one at the next url; its own answer is not."""
-    lost, busy = Reply(0, drop=True), problem(503, "busy")
-    more = "url = https://one.example/api https://two.example:8443/x/api/"
-    iris = make_iris(tmp_path, [lost, busy, busy, lost, moved()], more)
+@pytest.mark.parametrize(("replies", "asked", "waits"), TURNS.values(), ids=TURNS)
+def test_several_urls_are_tried_in_turn(tmp_path: pathlib.Path, replies: list[Reply], asked: str, waits: list[bool]) -> None:
+    """As by the agent: each attempt takes the next one, in the first round without a wait and with a short look."""
+    iris = make_iris(tmp_path, replies, "url = https://a.example/api https://b.example:8443/x/api/")
 
     claim(iris)
 
-    assert [sent.host for sent in iris.sent] == [f"{name}.example" for name in ("one", "two", "two", "two", "one")]
-    assert (iris.sent[1].port, iris.sent[1].path) == (8443, "/x/api/mirrors/PROD/claims")
+    assert [sent.host for sent in iris.sent] == [f"{name.lower()}.example" for name in asked]
+    assert {(sent.host, sent.port, sent.path) for sent in iris.sent} == {
+        ("a.example", 443, "/api/mirrors/PROD/claims"),
+        ("b.example", 8443, "/x/api/mirrors/PROD/claims"),
+    }
+    assert [pause > 0 for pause in iris.hung] == waits
+    assert [sent.open_timeout for sent in iris.sent][: asked.index("B") + 1] == [2] * asked.index("B") + [10]
 
 
 @pytest.mark.parametrize(
@@ -148,6 +152,8 @@ def test_several_urls_are_tried_in_turn(tmp_path: pathlib.Path) -> None:
     [
         ("http://proxy.example:3128", "proxy.example:3128"),
         ("http://proxy.example:3128/", "proxy.example:3128"),
+        ("http://proxy.example", "proxy.example:80"),
+        ("http://pat:s%40c%C3%A4@proxy.example:3128", "proxy.example:3128 Basic cGF0OnNAY8Ok"),
         ("http://pat:secret@proxy.example:3128", "proxy.example:3128 Basic cGF0OnNlY3JldA=="),
         ("", ""),
     ],
@@ -256,7 +262,24 @@ def test_clock_is_corrected_as_the_agent_does(ahead_s: float, spent: bool, fract
     check_clock(ahead_s, spent, bool(changed), before, issue(), float(iris.now))
 
 
-@pytest.mark.parametrize("date", ["", "soon", "Mon, 21 Foo 2026 14:13:20 GMT", "Mon, 41 Sep 2026 14:13:20 GMT"])
+@pytest.mark.parametrize(("steps_back", "ahead_s"), STEPS)
+def test_clock_that_was_ahead_for_several_attempts_is_left_behind(steps_back: bool, ahead_s: float) -> None:
+    """As for the agent: whoever sets the clock right, the claim does not stay in the future."""
+    iris = Iris("ZVIPSend")
+    iris.clock_error = Decimal(str(ahead_s))
+    clock, second, micro = Variable(), Variable(), Variable()
+    for _ in range(3):
+        iris.call("Now^ZVIPSend", clock, second, micro)
+    iris.clock_error = Decimal(0) if steps_back else iris.clock_error
+    iris.call("Now^ZVIPSend", clock, second, micro)
+
+    assert iris.call("Correct^ZVIPSend", formatdate(int(iris.now), usegmt=True), 0, clock) == 1
+
+    iris.call("Now^ZVIPSend", clock, second, micro)
+    assert abs(second[()] - iris.now) < 3
+
+
+@pytest.mark.parametrize("date", [*NO_DATES, "Mon, 41 Sep 2026 14:13:20 GMT"])
 def test_what_is_no_date_corrects_nothing(date: str) -> None:
     """A missing or odd Date leaves the clock alone."""
     assert Iris("ZVIPSend").call("Correct^ZVIPSend", date, 0, Variable()) == 0
@@ -372,6 +395,8 @@ def test_long_failure_is_logged_once(tmp_path: pathlib.Path) -> None:
         (lambda folder: (folder / "agent.ini").write_text(INI.replace("https:", "http:")), "url must look like"),
         (lambda folder: (folder / "key").write_text("c2hvcnQ="), "no key of 32 bytes"),
         (lambda folder: (folder / "key").write_text("%%%"), "no key of 32 bytes"),
+        (lambda folder: (folder / "key").write_text(KEY_TEXT, encoding="utf-16"), "no key of 32 bytes"),
+        (lambda folder: (folder / "key").write_text(KEY_TEXT, encoding="utf-8-sig"), "no key of 32 bytes"),
         (lambda folder: (folder / "key").unlink(), "no key of 32 bytes"),
     ],
 )

@@ -143,6 +143,8 @@ NIC_FIRST = f"ip address del 10.0.0.4/24 dev eth0; ip address add {VIP}/24 dev e
 NIC_AGAIN = "ip address flush dev eth0 scope global; ip address add 10.0.0.4/24 dev eth0; ip route replace default via 10.0.0.1;"
 NIC_AGAIN += "ip -6 address add fd00::4/64 dev eth0 nodad; ip -6 route replace default via fd00::1"
 CLOUD = "/etc/cloud/cloud.cfg"
+AZURE = "/usr/lib/python3/dist-packages/cloudinit/sources/DataSourceAzure.py"
+SECONDARY_OFF = "datasource: {Azure: {apply_network_config_for_secondary_ips: false}}\n"
 NM = "/usr/lib/systemd/system/nm-cloud-setup.service.d/10-azure.conf"
 
 # The fault, and which checks say so (and none else). A name in capitals is a warning.
@@ -195,10 +197,21 @@ FAULTS: dict[str, tuple[Fault, set[str]]] = {
         {"vip-source"},
     ),
     "cloud-init without its switch": (file(CLOUD, "datasource_list: [ Azure ]\n# apply_network_config: false\n"), {"cloud-init"}),
+    "cloud-init that is too old for its switch": (
+        both(file(CLOUD, SECONDARY_OFF), file(AZURE, "BUILTIN_DS_CONFIG = {'apply_network_config': True}\n")),
+        {"cloud-init"},
+    ),
     "the VIP in netplan by cloud-init": (file("/etc/netplan/50-cloud-init.yaml", f"addresses:\n- {VIP}/24\n"), {"cloud-init"}),
     "nm-cloud-setup": (file(NM, "[Service]\nEnvironment=NM_CLOUD_SETUP_AZURE=yes\n", "nm-cloud-setup.timer"), {"nm-cloud-setup"}),
     "cloud-netconfig": (
         file("/etc/default/cloud-netconfig", "# CLOUD_NETCONFIG_MANAGE='no'\n", "cloud-netconfig.timer"),
+        {"CLOUD-NETCONFIG"},
+    ),
+    "cloud-netconfig that is off in one place and on for the NIC": (
+        both(
+            file("/etc/default/cloud-netconfig", "CLOUD_NETCONFIG_MANAGE='no'\n", "cloud-netconfig.timer"),
+            file("/etc/sysconfig/network/ifcfg-eth0", "CLOUD_NETCONFIG_MANAGE='yes'\n"),
+        ),
         {"CLOUD-NETCONFIG"},
     ),
 }
@@ -217,7 +230,7 @@ def test_planted_fault_is_found_by_name(subnet: Azure, node: Member, fault: str)
 @pytest.mark.parametrize(
     "plant",
     [
-        (CLOUD, "datasource: {Azure: {apply_network_config_for_secondary_ips: false}}\n"),
+        (CLOUD, SECONDARY_OFF),
         (CLOUD, "datasource:\n  Azure:\n    apply_network_config: no\n"),
         (CLOUD, "network: {config: disabled}\n"),
         (NM, "#Environment=NM_CLOUD_SETUP_AZURE=yes\n", "nm-cloud-setup.timer"),
@@ -228,6 +241,31 @@ def test_planted_fault_is_found_by_name(subnet: Azure, node: Member, fault: str)
 def test_switch_that_is_set_is_believed(subnet: Azure, node: Member, plant: tuple[str, ...]) -> None:
     """Each of the switches of docs/nodes.md ends its check with ok."""
     with file(*plant)(subnet, node):
+        found = verdicts(node.agent("doctor"))
+
+    assert (found["fail"], found["warn"]) == (set(), set())
+
+
+def test_another_nic_may_be_managed(subnet: Azure, node: Member) -> None:
+    """cloud-netconfig sets the addresses of a NIC in another subnet: that is no VIP."""
+    off = file("/etc/sysconfig/network/ifcfg-eth0", "CLOUD_NETCONFIG_MANAGE='no'\n", "cloud-netconfig.timer")
+    with both(off, file("/etc/sysconfig/network/ifcfg-eth1", "CLOUD_NETCONFIG_MANAGE='yes'\n"))(subnet, node):
+        found = verdicts(node.agent("doctor"))
+
+    assert (found["fail"], found["warn"]) == (set(), set())
+
+
+@pytest.mark.parametrize(
+    ("switch", "source"),
+    [
+        (SECONDARY_OFF, "'apply_network_config_for_secondary_ips': True"),
+        ("datasource: {Azure: {apply_network_config: false}}", ""),
+    ],
+    ids=["new-and-known", "old"],
+)
+def test_switch_that_cloud_init_knows_is_believed(subnet: Azure, node: Member, switch: str, source: str) -> None:
+    """What a cloud-init knows stands in its source; the older switch is known to all."""
+    with both(file(CLOUD, switch), file(AZURE, f"BUILTIN_DS_CONFIG = {{{source}}}\n"))(subnet, node):
         found = verdicts(node.agent("doctor"))
 
     assert (found["fail"], found["warn"]) == (set(), set())

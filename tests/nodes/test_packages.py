@@ -22,6 +22,7 @@ SHIPPED = {
     "/etc/mirror-vip/agent.ini",
     "/etc/logrotate.d/mirror-vip",
     "/usr/share/doc/mirror-vip-agent/nodes.md",
+    "/usr/share/doc/mirror-vip-agent/clients.md",
 }
 
 

@@ -17,7 +17,7 @@ from simulator.core.history import Exchange
 from tests.promises.harness import START, Harness
 from tests.promises.journal import Change, Commit, Put, Trace
 from vipcore.errors import Refusal
-from vipcore.ledger.head import Head
+from vipcore.ledger.head import OF_LOST_HEAD, Head
 from vipcore.model import Mirror, Outcome, Page
 
 LEFT_S = 4.0
@@ -408,7 +408,7 @@ class _Judge:
 
     def _may_be_written(self, head: Head) -> Collection[str]:
         """The members whose NICs the driver that the head knows may have a write in flight to."""
-        if head.lease and head.lease.of_lost_head:
+        if head.lease and head.lease.owner == OF_LOST_HEAD:
             return [member.name for member in self.mirrors[head.mirror].members]
         return head.swap.maybe_in_flight if head.swap else ()
 
@@ -850,7 +850,7 @@ class _Judge:
             yield f"I1 {name} says {new.swap}; it was {before.swap}"
         if (new.frozen and new.frozen[:2]) != (before.frozen and before.frozen[:2]):
             yield f"I7 {name} says {new.frozen}; it was {before.frozen}"
-        if new.swap and not (new.lease and new.lease.of_lost_head):
+        if new.swap and not (new.lease and new.lease.owner == OF_LOST_HEAD):
             yield f"I2 {name} does not say that any NIC may be written"
         for earlier in self.by_mirror[new.mirror]:
             signed = earlier.trace.signed if earlier.at < commit.at and earlier.trace.kind == "claim" else None

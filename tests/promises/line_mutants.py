@@ -492,7 +492,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "a rebuilt head takes no NIC for written",
         2,
-        _of((document.in_flight, "if head.lease and head.lease.of_lost_head:", "if False:")),
+        _of((document.in_flight, "if head.lease and head.lease.owner == OF_LOST_HEAD:", "if False:")),
     ),
     ("a rebuilt head forgets its freeze", 7, _of((rebuild.rebuilt, "_frozen(head, rows, now)", "None"))),
     (

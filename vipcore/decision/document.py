@@ -20,7 +20,7 @@ from dataclasses import replace
 from vipcore.decision.controller import Controller
 from vipcore.instants import Instant, seconds
 from vipcore.ledger.audit import Caller, Entry
-from vipcore.ledger.head import Document, Head
+from vipcore.ledger.head import OF_LOST_HEAD, Document, Head
 from vipcore.model import Epoch, Member, Mirror, Unreadable
 from vipcore.swap.plan import Observed
 
@@ -60,7 +60,7 @@ def name_now(mirror: Mirror, head: Head, name: str) -> str | None:
 
 def in_flight(mirror: Mirror, head: Head) -> set[str]:
     """The members, by their names of today, whose NICs an earlier driver may still write."""
-    if head.lease and head.lease.of_lost_head:
+    if head.lease and head.lease.owner == OF_LOST_HEAD:
         return {member.name for member in mirror.members}
     left = head.swap.maybe_in_flight if head.swap else ()
     return {name for one in left if (name := name_now(mirror, head, one))}

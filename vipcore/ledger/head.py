@@ -26,7 +26,7 @@ LEASE_MARGIN_S: Final = 2.0
 _T = TypeVar("_T")
 
 OF_LOST_HEAD: Final = "unknown"
-"""The owner of the lease that a rebuilt head has (ledger/rebuild.py)."""
+"""The owner of a rebuilt head's lease (ledger/rebuild.py): a write may be in flight to any member's NIC."""
 
 
 class Lease(NamedTuple):
@@ -34,11 +34,6 @@ class Lease(NamedTuple):
 
     owner: str
     until: Instant
-
-    @property
-    def of_lost_head(self) -> bool:
-        """Whether it stands for that of a head that was lost: its owner may have a write in flight to any member's NIC."""
-        return self.owner == OF_LOST_HEAD
 
 
 class Swap(NamedTuple):

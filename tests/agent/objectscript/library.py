@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import re
+import urllib.parse
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class Sent:
     body: bytes
     proxy: str
     at: Decimal
+    open_timeout: int
 
 
 @dataclass(frozen=True)
@@ -309,7 +311,8 @@ class _Request:
             f"{self.ProxyServer}:{self.ProxyPort} {self.ProxyAuthorization}".strip() if self.ProxyServer else "",
         )
         body = self.EntityBody.content.encode("latin-1")
-        iris.sent.append(Sent(text(self.Server), int(number(self.Port)), path, headers, body, proxy, iris.now))
+        opening = int(number(self.OpenTimeout))
+        iris.sent.append(Sent(text(self.Server), int(number(self.Port)), path, headers, body, proxy, iris.now, opening))
         received = iris.answer(iris.sent[-1])
         if received.failed:
             return "0 " + received.failed
@@ -350,6 +353,8 @@ def _justify(a: list[Value]) -> str:
 def _convert(a: list[Value]) -> str:
     if [text(one) for one in a[1:]] == ["O", "UTF8"]:
         return text(a[0]).encode().decode("latin-1")
+    if [text(one) for one in a[1:]] == ["I", "URL"]:  # %C3 is $CHAR(195)
+        return urllib.parse.unquote_to_bytes(text(a[0]).encode("latin-1")).decode("latin-1")
     assert a[1] == "L"
     return text(a[0]).lower()
 
@@ -435,7 +440,7 @@ def _encode(a: list[Value]) -> str:
 
 def _decode(a: list[Value]) -> str:
     try:
-        return base64.b64decode(text(a[0])).decode("latin-1")
+        return base64.b64decode(text(a[0]).encode("latin-1")).decode("latin-1")  # passes over what is no base64, as IRIS may
     except ValueError as error:
         raise IrisError("<ILLEGAL VALUE>") from error
 
