@@ -24,6 +24,11 @@ def brief(text: str) -> str:
     return _ID.sub("", text)
 
 
+def said_once(reason: str, told: str) -> str:
+    """A reason whose end has been told already, without that end. `told`: that text, or nothing."""
+    return f"{reason.removesuffix(told).rstrip(' :')}, as said above." if told and reason.endswith(told) else reason
+
+
 class Member(NamedTuple):
     """A mirror member: its IRIS system name, its NIC (full resource id), its status page if it has one."""
 

@@ -36,7 +36,7 @@ async def confirm(controller: Controller, request: Request, head: Head, observed
         if unchanged and (last := request.repeat(newest, what, now)):
             return request.left_out(after, last.left_out + 1), []
         after = request.told(after, what, now)
-        said = _reason(request) or "The VIP is there already; no NIC was written."
+        said = _joined("The VIP is there already; no NIC was written.", _reason(request))
         if not same:
             # Only the first of the two rows tells how many were left out, and why contradicting pages did not stop it.
             accepted = _accepted_row(request, newest, operation_id, "decided", remark)
@@ -141,9 +141,13 @@ def _with_swap(
 
 
 def _accepted_row(request: Request, before: Head, operation_id: str, outcome: str, remark: str | None, **columns: Any) -> Entry:
-    detail = _joined(_reason(request), f"Desired was {before.desired or 'nobody'}.", _dropped(request, before), remark)
+    detail = _joined(_reason(request), _before(before), _dropped(request, before), remark)
     detail = request.counted(detail, before)
     return request.entry(f"{request.kind}.accepted", operation_id=operation_id, outcome=outcome, detail=detail, **columns)
+
+
+def _before(before: Head) -> str:
+    return f"Until now {before.desired} was to have the VIP." if before.desired else "It is the mirror's first decision."
 
 
 def _reason(request: Request) -> str | None:

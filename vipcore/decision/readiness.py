@@ -36,6 +36,9 @@ from vipcore.swap.plan import FAILED, Observed
 LOOK_S: Final = 480.0
 """How old a look may grow before a mirror that the timer is at for another reason is looked at."""
 
+_OF_CLAIMS: Final = frozenset({"frozen", "flapping", "key"})
+"""What stops a claim and not an operator's move."""
+
 _PASSING: Final = frozenset({Cause.THROTTLED, Cause.TRANSIENT, Cause.LOCKED})
 """What Azure answers for a moment: it says nothing about the NIC."""
 
@@ -52,11 +55,15 @@ class Look(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """`ready` None: nobody could look. `reasons`: sentences; `at`: when the oldest reading for it was made, None: never."""
+    """`ready` None: nobody could look. `reasons`: sentences; `at`: when the oldest reading for it was made, None: never.
+
+    `movable`: the same for an operator's move, with force where the mirror is frozen; a move needs no key, and does not flap.
+    """
 
     ready: bool | None
     reasons: tuple[str, ...]
     at: Instant | None
+    movable: bool | None = None
 
 
 async def look(controller: Controller, head: Head, observed: Observed) -> dict[str, Look]:
@@ -150,7 +157,8 @@ def verdict(controller: Controller, head: Head, name: str, now: Instant, seen: L
         wrong, at = (found.wrong, found.at) if found else (None, None)
         unsure = () if found else ("Nobody has been able to look at its NIC yet.",)
     ready = False if stands or wrong else None if wrong is None else True
-    return Verdict(ready, (*stands.values(), *(wrong or {}).values(), *unsure), at)
+    movable = False if wrong or stands.keys() - _OF_CLAIMS else None if wrong is None else True
+    return Verdict(ready, (*stands.values(), *(wrong or {}).values(), *unsure), at, movable)
 
 
 def last_seen(head: Head) -> tuple[Placement, Instant] | None:

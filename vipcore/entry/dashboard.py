@@ -103,7 +103,7 @@ async def _refused(controller: Controller, request: Request, refusal: Refusal, a
 async def _overview(controller: Controller, query: Mapping[str, str], api: str) -> Filled:
     """All mirrors. Raises Refusal."""
     listed, now = (await status.mirrors(controller))["mirrors"], controller.clock.now()
-    wrong = {one["mirror"]: [found["reason"] for found in health.wrong(one, now)] for one in listed}
+    wrong = {one["mirror"]: [found.reason for found in health.wrong(one, now)] for one in listed}
     said = {one["mirror"]: _primary(controller, one["mirror"]) for one in listed}
     shown = overview.overview(listed, wrong, said, Asked.of(query), now)
     busy = REFRESH_BUSY_S if shown.counts["swapping"] else REFRESH_S

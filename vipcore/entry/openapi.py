@@ -48,8 +48,8 @@ class Route(NamedTuple):
     parameters: Sequence[Schema] = ()
     also: Sequence[int] = ()
     """More statuses with that answer."""
-    or_text: str | None = None
-    """The media type of an answer that is no JSON."""
+    or_text: Sequence[str] = ()
+    """The media types of answers that are no JSON."""
     conflicts: Sequence[str] = ()
     """Codes that come with 409 here."""
 
@@ -83,7 +83,7 @@ ROUTES: Final = (
         "/mirrors/{mirror}/moves", "post_move", takes="Move", answer="MoveAnswer",
         codes=(*_SWAP, "mirror-unknown", "member-unknown", "move-superseded"),
         says="An operator moves the VIP, or asks with dry_run what a move would do.",
-        parameters=(_FORM,), or_text="text/plain",
+        parameters=(_FORM,), or_text=("text/plain",),
     ),
     Route(
         "/mirrors/{mirror}/freeze", "put_freeze", takes="Freeze", answer="FreezeAnswer",
@@ -99,15 +99,15 @@ ROUTES: Final = (
     ),
     Route(
         "/mirrors", "get_mirrors", "All mirrors, from what is stored; no NIC is read.", "Mirrors", (*_STORED, "body-invalid"),
-        parameters=(_FORM,), or_text="text/plain",
+        parameters=(_FORM,), or_text=("text/plain",),
     ),
     Route(
         "/mirrors/{mirror}", "get_mirror", "One mirror, its placement and readiness from fresh reads.", "MirrorStatus",
-        (*_ALWAYS, "mirror-unknown", "body-invalid"), parameters=(_FORM,), or_text="text/plain",
+        (*_ALWAYS, "mirror-unknown", "body-invalid"), parameters=(_FORM,), or_text=("text/plain",),
     ),
     Route(
         "/health/mirrors", "get_health_mirrors", "For monitors: 503 where something is wrong with any mirror, and what.",
-        "MirrorsHealth", _STORED, also=(503,),
+        "MirrorsHealth", _ALWAYS, also=(503,),
     ),
     Route(
         "/reconcile", "post_reconcile", "Run a pass of the timer now, over all that is decided.", "Passed", _STORED,
@@ -124,9 +124,12 @@ ROUTES: Final = (
                 _PAGE,
             ),
             _parameter("before", "Only rows below this seq: the `next` of the page before.", _PAGE),
-            _parameter("format", "As CSV, the `Link` header leads to the next page.", {"enum": ["json", "csv"]}),
+            _parameter(
+                "format", "As CSV, or as text for a terminal, the `Link` header leads to the next page.",
+                {"enum": ["json", "csv", "text"]},
+            ),
         ),
-        or_text="text/csv",
+        or_text=("text/csv", "text/plain"),
     ),
     Route(
         "/mirrors/{mirror}/audit/verify", "get_verify", "Recompute the hash chain of the trail.", "Verdict",
@@ -149,7 +152,7 @@ ROUTES: Final = (
             _parameter("to", "Only rows before this time, in UTC.", _TEXT),
             _parameter("before", "Only rows below this seq.", _PAGE),
         ),
-        or_text="text/html", also=(404, 500, 503),
+        or_text=("text/html",), also=(404, 500, 503),
     ),
     Route("/openapi.json", "get_openapi", "This document.", "Description", _ALWAYS, keyed=False),
     Route("/health", "get_health", "Whether the app is configured.", "Health", (), keyed=False, also=(503,)),
@@ -201,8 +204,7 @@ def _operation(route: Route) -> dict[str, Any]:
 
 def _responses(route: Route) -> dict[str, Any]:
     content = {"application/json": {"schema": ref(route.answer)}} if route.answer else {}
-    if route.or_text:
-        content[route.or_text] = {"schema": _TEXT}
+    content |= {media_type: {"schema": _TEXT} for media_type in route.or_text}
     found: dict[str, Any] = {"200": {"description": "Done.", "headers": _HEADERS, "content": content}}
     for number in route.also:
         found[str(number)] = {**found["200"], "description": "As the body says."}

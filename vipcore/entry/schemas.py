@@ -78,6 +78,7 @@ _MEMBER: Final = _object(
     vips=_or_null(_NAMES),
     primary={"type": ["boolean", "null"]},
     ready=_READY,
+    movable=_READY,
     reasons=_NAMES,
     checked_at=_or_null(_AT),
     last_heard_at=_or_null(_AT),
@@ -137,7 +138,9 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     },
     "MirrorsHealth": _object(
         status={"enum": ["ok", "failing"]},
-        wrong={"type": "array", "items": _object(mirror=TEXT, member=_or_null(TEXT), reason=TEXT)},
+        wrong={"type": "array", "items": _object(
+            mirror=TEXT, member=_or_null(TEXT), severity={"enum": ["outage", "warning"]}, reason=TEXT
+        )},
     ),
     "Passed": _object(attended=COUNT, driven=COUNT, refused=COUNT, left=COUNT),
     "Health": _object(status={"enum": ["ok", "degraded", "misconfigured"]}),

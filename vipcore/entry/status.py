@@ -139,7 +139,8 @@ async def mirror(controller: Controller, name: str, correlation_id: str, *, away
     for member in found.members:
         seen = _member_view(controller, head, member, observed, looks[member.name], said.get(member.name, Page.UNKNOWN))
         if away:
-            seen |= {"ready": False, "reasons": ["No claim can be carried out until the table answers again.", *seen["reasons"]]}
+            why = "No claim can be carried out until the table answers again."
+            seen |= {"ready": False, "movable": False, "reasons": [why, *seen["reasons"]]}
         at = max(filter(None, (heard.get(member.name), controller.admission.heard.get((name, member.name)))), default=None)
         members.append({**seen, "last_heard_at": instants.to_text(at) if at else None})
     return {**shown, "placement": _placement_view(observed.placement()), "members": members}
@@ -159,6 +160,7 @@ def _member_view(controller: Controller, head: Head, member: Member, observed: O
         "vips": None if unread else [vip.name for vip in observed.mirror.vips if shown and nic.carries(shown.document, vip)],
         "primary": None if page is Page.UNKNOWN else page is Page.PRIMARY,
         "ready": verdict.ready,
+        "movable": verdict.movable,
         "reasons": reasons,
         "checked_at": instants.to_text(verdict.at) if verdict.at else None,
     }

@@ -3,31 +3,26 @@
 It shows what `status` and `moves` give, and reads nothing else of a mirror but its newest rows.
 """
 
-import json
 import re
-import shlex
-import textwrap
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
 from vipcore import instants, strictjson
 from vipcore.decision.controller import Controller
-from vipcore.entry import health, moves, status
+from vipcore.entry import events, health, moves, status, terminal
 from vipcore.entry.bodies import Text
-from vipcore.errors import Refusal, Unreachable
+from vipcore.entry.terminal import ago, move_to, to_paste, wrapped
+from vipcore.errors import NEEDS_SOMEBODY, Refusal, Unreachable
 from vipcore.instants import Instant
-from vipcore.model import Json, Seen, brief
+from vipcore.model import Json, Seen, said_once
 from vipcore.swap.plan import FAILED
 
-COLUMNS: Final = 100
-EVENTS: Final = 5
 FORMATS: Final = ("json", "text")
-_COMMAND: Final = re.compile(r"\(az [^()]+\)")
-_KEPT: Final = "\0"
-_PAD: Final = "\ue000"
-"""Stands behind a character of two columns while lines are broken; `_plain` leaves none of its kind in a text."""
+_PHASES: Final = {
+    "accepted": "nobody has taken it up yet", "detach": "the first write is on its way", "attach": "the last write is on its way",
+    "verify": "all is written, and is being looked at", "waiting": "it waits for its next try", "takeover": "its next try is due",
+}  # fmt: skip
 
 
 class Form(NamedTuple):
@@ -55,7 +50,7 @@ def wanted(form: Form) -> bool:
 async def mirrors(controller: Controller, form: Form) -> Json | Text:
     """`GET /mirrors`. Raises Refusal."""
     as_text, listed = wanted(form), await status.mirrors(controller)
-    return _text(_of_mirrors(listed["mirrors"], controller.clock.now())) if as_text else listed
+    return terminal.answer(_of_mirrors(listed["mirrors"], controller.clock.now())) if as_text else listed
 
 
 async def mirror(controller: Controller, name: str, form: Form, correlation_id: str) -> Json | Text:
@@ -63,11 +58,11 @@ async def mirror(controller: Controller, name: str, form: Form, correlation_id: 
     as_text, shown = wanted(form), await status.mirror(controller, name, correlation_id)
     if not as_text:
         return shown
-    events: list[Json] = []
+    rows: list[Json] = []
     if "head" not in shown:
         with suppress(Unreachable):
-            events = [row.view() for row in await controller.ledger.newest_rows(name, before=None, limit=EVENTS)]
-    return _text(_of_mirror(shown, events, controller.clock.now()))
+            rows = [row.view() for row in await controller.ledger.newest_rows(name, before=None, limit=events.READ)]
+    return terminal.answer(_of_mirror(shown, rows, controller.clock.now()))
 
 
 async def move(controller: Controller, name: str, body: bytes, form: Form, correlation_id: str) -> Json | Text:
@@ -75,79 +70,39 @@ async def move(controller: Controller, name: str, body: bytes, form: Form, corre
     as_text, answer = wanted(form), await moves.move(controller, name, body, correlation_id)
     if not as_text or answer["outcome"] != "planned":
         return answer
-    return _text(_of_dry_run(name, strictjson.parse_strict(body)["to"], answer))
-
-
-def _text(lines: Iterable[str]) -> Text:
-    return Text("".join(f"{line}\n" for line in lines), "text/plain")
-
-
-def _plain(text: object) -> str:
-    """What came from outside, on one line and without anything that a terminal would obey; resource ids by their last parts."""
-    return brief("".join(c if c.isprintable() else " " for c in " ".join(str(text).split())))
-
-
-def _wrapped(text: str, indent: str = "", first: str | None = None) -> list[str]:
-    first = indent if first is None else first
-    whole = _COMMAND.sub(lambda found: found[0].replace(" ", _KEPT), _plain(text))  # a line to paste is not broken
-    padded = "".join(c + _PAD * (_width(c) - 1) for c in whole)
-    columns = COLUMNS - (_PAD in padded)  # a line may end between a character and its pad
-    lines = textwrap.wrap(padded, columns, initial_indent=first, subsequent_indent=indent)
-    return [line.replace(_KEPT, " ").replace(_PAD, "") for line in lines] or [first.rstrip()]
-
-
-def _width(text: str) -> int:
-    """How many columns of a terminal it takes; a combining character counts as one."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-
-
-def _to_paste(whole: str, broken: str) -> list[str]:
-    """A line to paste, or, where that is too wide, the same in pieces that a shell puts together again."""
-    return [whole] if _width(whole) <= COLUMNS else broken.split("\n")
-
-
-def _move_to(mirror: str, member: str) -> list[str]:
-    """The line to paste that moves the VIP to the member, whose name may be anything."""
-    fields = {"to": member, "operator": "YOU", "reason": "WHY"}
-    body = shlex.quote(json.dumps(fields, ensure_ascii=not str(member).isprintable()))
-    curl, url, split = '  curl -H "$KEY"', f"$API/mirrors/{mirror}/moves", body.replace('", "operator"', '",\n"operator"')
-    return _to_paste(f"{curl} {url} -d {body}", f"{curl} \\\n    {url} \\\n    -d {split}")
-
-
-def _ago(at: str, now: Instant, *, long: bool = True) -> str:
-    """`2026-11-28 02:10:11 UTC (49 min ago)`, or only the last part of it."""
-    past = instants.length(max(0, int((now - instants.from_text(at)).total_seconds())))
-    return f"{instants.clock(at)} UTC ({past} ago)" if long else f"{past} ago"
+    return terminal.answer(_of_dry_run(name, strictjson.parse_strict(body)["to"], answer))
 
 
 # -- one mirror --------------------------------------------------------------------------------------------------------------
 
 
-def _of_mirror(shown: Json, events: list[Json], now: Instant) -> Iterator[str]:
+def _of_mirror(shown: Json, rows: list[Json], now: Instant) -> Iterator[str]:
     name, placement, desired = shown["mirror"], shown["placement"], shown["desired"]
-    yield from _wrapped(f"{name}: {_holder(shown, now)}")
+    yield from wrapped(f"{name}: {_holder(shown, now)}")
     if "head" in shown:
         why = f"The table is away, so only what Azure shows is known: {shown['head_detail']}. No claim can be carried out now."
-        yield from _wrapped(why)
+        yield from wrapped(why)
+        yield "Agents go on asking. Where IRIS has failed over, move the VIP by hand (docs/operations.md)."
     elif desired not in (None, *(placement["members"] or ())):
-        yield from _wrapped(f"It should be on {desired}.")
-    yield from _stops(shown, now)
-    yield from _wrapped(_primary(shown["members"]))
+        yield from wrapped(f"It should be on {desired}.")
+    if "head" not in shown:
+        yield from _stops(shown, now)
+    yield from wrapped(_primary(shown["members"]))
     yield ""
     yield "Would a failover work now?"
     for member in shown["members"]:
-        yield from _failover(member, now, holds=placement["state"] == "placed" and member["name"] in placement["members"])
+        yield from _failover(shown, member, now)
     if "head" in shown:
         return
     yield ""
     yield from _under_way(shown, now)
     yield ""
-    yield "Last events (UTC), the newest first:" if events else "No events are in the trail."
-    for row in events:
-        yield from _event(row)
-    if len(events) == EVENTS:
-        curl, url = '  ... all of them: curl -H "$KEY"', f'"$API/mirrors/{name}/audit?format=csv"'
-        yield from _to_paste(f"{curl} {url}", f"{curl} \\\n    {url}")
+    yield "Last events (UTC), the newest first:" if rows else "No events are in the trail."
+    for event in events.last(rows):
+        yield from events.lines(event)
+    if len(rows) > events.EVENTS:
+        curl, url = '  ... all of them: curl -H "$KEY"', f'"$API/mirrors/{name}/audit?format=text"'
+        yield from to_paste(f"{curl} {url}", f"{curl} \\\n    {url}")
 
 
 def _holder(shown: Json, now: Instant) -> str:
@@ -156,7 +111,7 @@ def _holder(shown: Json, now: Instant) -> str:
     names = ", ".join(placement["members"] or ())
     match placement["state"]:
         case "placed":
-            since = f" since {_ago(last['at'], now)}" if last and last["to"] == names else ""
+            since = f" since {ago(last['at'], now)}" if last and last["to"] == names else ""
             failed = any(one["name"] == names and one["provisioning_state"] == FAILED for one in shown.get("members", ()))
             but = ", but its NIC is FAILED in Azure: clients may not reach it" if failed else ""
             return f"{names} has the VIP{since}{but}."
@@ -173,25 +128,45 @@ def _holder(shown: Json, now: Instant) -> str:
 
 def _stops(shown: Json, now: Instant) -> Iterator[str]:
     """What an operator must know before anything else, with the line to paste. `$API` and `$KEY` are as in docs/operations.md."""
-    name, placement = shown["mirror"], shown["placement"]
+    name, placement, desired, is_frozen = shown["mirror"], shown["placement"], shown["desired"], bool(shown["frozen"])
     if frozen := shown["frozen"]:
         until = f" until {instants.clock(frozen['until'])} UTC" if frozen["until"] else ""
-        yield from _wrapped(f"FROZEN by {frozen['operator']} since {_ago(frozen['at'], now)}{until}: {frozen['reason']}")
+        yield from wrapped(f"FROZEN by {frozen['operator']} since {ago(frozen['at'], now)}{until}: {frozen['reason']}")
         path, query = f'"$API/mirrors/{name}/freeze', '?operator=YOU&reason=WHY"'
         curl = '  curl -X DELETE -H "$KEY"'
-        yield from _to_paste(f"{curl} {path}{query}", f"{curl} \\\n    {path}\\\n{query}")
+        yield from to_paste(f"{curl} {path}{query}", f"{curl} \\\n    {path}\\\n{query}")
+    if claim := shown["recorded_claim"]:
+        when = ago(claim["recorded_at"], now)
+        yield from wrapped(f"A claim of {claim['member']}, to be primary, WAITS since {when}: {claim['code']}.")
     if shown["drift"]:
-        yield from _wrapped(f"DRIFT: {shown['drift']}")
-    if shown["drift"] and placement["state"] == "placed":
-        yield from _wrapped(f"To bring it back to {shown['desired']} (or, with another name, to leave it there):")
-        yield from _move_to(name, shown["desired"])
+        yield from wrapped(f"DRIFT: {shown['drift']}")
     progress = shown["in_progress"]
-    if placement["state"] == "unplaced" and progress and progress["last_error"]:
-        yield "It will not mend itself: remove the cause of the last try's end (below), then ask for it now:"
-        yield from _move_to(name, progress["to"])
-    elif placement["state"] == "unplaced" and not shown["frozen"]:
+    if desired and not progress and (placement["state"] == "split" or desired not in (placement["members"] or (desired,))):
+        here = f" (name {placement['members'][0]} instead if it belongs there)" if placement["state"] == "placed" else ""
+        yield from wrapped(f"To bring it to {desired}{here}:")
+        yield from move_to(name, desired, force=is_frozen)
+    if _is_stuck(progress):
+        error, since = progress["last_error"], ago(progress["since"], now)
+        yield from wrapped(f"STUCK since {since} on its way to {progress['to']}: {error['code']}: {error['detail']}")
+        again = f" (tried again at {progress['retry_at'][11:19]} UTC)" if progress["retry_at"] else ""
+        yield f"It will not mend itself. Remove that cause{again}, then ask for it now:"
+        yield from move_to(name, progress["to"], force=is_frozen)
+        if others := [one["name"] for one in shown["members"] if one["movable"] and one["name"] != progress["to"]]:
+            yield from wrapped(f"Or, where IRIS can be primary on {others[0]}, bring it there; that would work now:")
+            yield from move_to(name, others[0], force=is_frozen)
+    elif placement["state"] == "unplaced" and is_frozen:
+        yield "Nothing attaches it until the freeze is lifted."
+    elif placement["state"] == "unplaced" and not desired:
+        yield "Nothing was ever decided for this mirror, so nothing attaches it. Name the member that is primary:"
+        yield from move_to(name, shown["members"][0]["name"])
+    elif placement["state"] == "unplaced":
         yield "The timer attaches it within a minute; this asks for it now:"
         yield '  curl -X POST -H "$KEY" $API/reconcile -d ""'
+
+
+def _is_stuck(progress: Json | None) -> bool:
+    """Whether a swap is under way that somebody must help."""
+    return bool(progress and progress["last_error"] and progress["last_error"]["code"] in NEEDS_SOMEBODY)
 
 
 def _primary(members: list[Json]) -> str:
@@ -202,41 +177,38 @@ def _primary(members: list[Json]) -> str:
     return "No status page tells who is primary." if silent else "No status page says primary."
 
 
-def _failover(member: Json, now: Instant, *, holds: bool) -> Iterator[str]:
-    """Whether a claim of this member would be carried out, and why not."""
-    name = member["name"] + (" (has it)" if holds else "")
+def _failover(shown: Json, member: Json, now: Instant) -> Iterator[str]:
+    """Whether a claim of this member would be carried out, and why not; whether an operator's move would."""
+    placement = shown["placement"]
+    holds = placement["state"] == "placed" and member["name"] in placement["members"]
+    name, nic = member["name"] + (" (has it)" if holds else ""), member["nic"].rpartition("/")[2]
     verdict = {True: "yes", False: "NO", None: "UNKNOWN"}[member["ready"]]
     said_at = member["last_heard_at"]
-    heard = f"; its agent was heard {_ago(said_at, now)}" if said_at else "; its agent was never heard"
-    yield from _wrapped(f"to {name}: {verdict}{heard}", indent=" " * 6, first="  ")
+    heard = f"its agent was heard {ago(said_at, now, long=False)}" if said_at else "its agent was never heard"
+    yield from wrapped(f"to {name}: {verdict}; NIC {nic}; {heard}", indent=" " * 6, first="  ")
+    progress = shown["in_progress"]
+    told = progress["last_error"]["detail"] if _is_stuck(progress) else ""
     for reason in member["reasons"]:
-        yield from _wrapped(reason, indent=" " * 8, first="      - ")
+        yield from wrapped(said_once(reason, told), indent=" " * 8, first="      - ")
+    if member["ready"] is False and member["movable"] and not holds and not _is_stuck(progress):
+        yield "      By hand it would work, once IRIS has made this member primary:"
+        yield from move_to(shown["mirror"], member["name"], force=bool(shown["frozen"]))
 
 
 def _under_way(shown: Json, now: Instant) -> Iterator[str]:
-    progress, recorded = shown["in_progress"], shown["recorded_claim"]
-    if progress is None and recorded is None:
+    progress = shown["in_progress"]
+    if progress is None:
         yield "Nothing is under way."
-    if progress:
-        of = f"from {progress['from']} to {progress['to']}" if progress["from"] else f"to {progress['to']}"
-        yield from _wrapped(f"A swap {of} is under way since {_ago(progress['since'], now)}; phase: {progress['phase']}.")
-        if error := progress["last_error"]:
-            again = f" Next try at {progress['retry_at'][11:19]} UTC." if progress["retry_at"] else ""
-            tries = f"{progress['failures']} failed; the last" if progress["failures"] else "The last"
-            yield from _wrapped(f"{tries} try ended with {error['code']}: {error['detail']}{again}", indent="  ")
-    if recorded:
-        when = _ago(recorded["recorded_at"], now)
-        yield from _wrapped(f"A claim of {recorded['member']} waits since {when}, because of {recorded['code']}.")
-
-
-def _event(row: Json) -> Iterator[str]:
-    """A row in four lines at most. Any value may be anything, since a forged row may be shown too."""
-    at, who, of, ms = str(row.get("at", "")), row.get("member", ""), row.get("from_member"), row.get("duration_ms")
-    moved = f"{of} -> {who}" if of else who
-    took = f"{ms / 1000:.1f} s" if isinstance(ms, int) else ""
-    parts = [at[5:10], at[11:19], str(row.get("event", "")), moved, row.get("outcome", ""), took, f"by {row.get('actor', '')}"]
-    yield from _wrapped("  ".join(str(part) for part in parts if part), indent=" " * 8, first="  ")[:2]
-    yield from _wrapped(str(row.get("detail", "")), indent=" " * 8)[:2] if row.get("detail") else ()
+        return
+    of = f"from {progress['from']} to {progress['to']}" if progress["from"] else f"to {progress['to']}"
+    doing = _PHASES.get(progress["phase"], progress["phase"])
+    yield from wrapped(f"A swap {of} is under way since {ago(progress['since'], now)}: {doing}.")
+    again = f" The next is at {progress['retry_at'][11:19]} UTC." if progress["retry_at"] else ""
+    failed = f"{progress['failures']} {'try' if progress['failures'] == 1 else 'tries'} failed"
+    if _is_stuck(progress):
+        yield from wrapped(f"{failed}, the last as said above.{again}", indent="  ")
+    elif error := progress["last_error"]:
+        yield from wrapped(f"{failed}, the last with {error['code']}: {error['detail']}{again}", indent="  ")
 
 
 # -- all mirrors, and a dry run ----------------------------------------------------------------------------------------------
@@ -245,26 +217,40 @@ def _event(row: Json) -> Iterator[str]:
 def _of_mirrors(listed: list[Json], now: Instant) -> Iterator[str]:
     wrong = {one["mirror"]: found for one in listed if (found := health.wrong(one, now))}
     dark = {one["mirror"] for one in listed if (one.get("placement") or {}).get("state") == Seen.UNPLACED.value}
+    out = {name for name, found in wrong.items() if any(one.severity == health.OUTAGE for one in found)}
     need = f"in need of somebody: {len(wrong)}" if wrong else "all are well"
-    need += f" (VIP on no NIC: {len(dark)})" if dark else ""
+    need += f" (outages: {len(out)})" if out else ""
     yield f"Mirrors: {len(listed)}, {need}. It is {instants.clock(instants.to_text(now))} UTC."
-    for one in sorted(listed, key=lambda one: (one["mirror"] not in dark, one["mirror"] not in wrong, one["mirror"])):
+
+    def urgency(one: Json) -> tuple[object, ...]:
+        return tuple(one["mirror"] not in worse for worse in (dark, out, wrong)), one["mirror"]
+
+    for one in sorted(listed, key=urgency):
         mark = "!" if one["mirror"] in wrong else " "
         placement = one.get("placement")
-        seen = f"; seen {_ago(one['seen_at'], now, long=False)}" if placement else ""
+        seen = f"; seen {ago(one['seen_at'], now, long=False)}" if placement else ""
         where = _holder({"last_swap": None, **one}, now) if placement else "nobody knows where the VIP is."
-        yield from _wrapped(f"{one['mirror']}: {where[:-1]}{seen}.", indent="    ", first=f"{mark} ")
-        for reason in wrong.get(one["mirror"], ()):
-            of = f"{reason['member']}: " if reason["member"] else ""
-            yield from _wrapped(f"{of}{reason['reason']}", indent=" " * 6, first="    - ")
+        yield from wrapped(f"{one['mirror']}: {where[:-1]}{seen}.", indent="    ", first=f"{mark} ")
+        yield from _reasons(wrong.get(one["mirror"], ()), (one.get("in_progress") or {}).get("last_error"))
+
+
+def _reasons(wrong: Sequence[health.Wrong], error: Json | None) -> Iterator[str]:
+    """Each reason once, with all whom it is about; what the swap says of its last try, its member need not say again."""
+    about: dict[str, list[str]] = {}
+    for one in wrong:
+        if one.member is None or error is None or not one.reason.endswith(error["detail"]):
+            about.setdefault(one.reason, []).extend([one.member] if one.member else [])
+    for reason, members in about.items():
+        of = f"{', '.join(members)}: " if members else ""
+        yield from wrapped(f"{of}{reason}", indent=" " * 6, first="    - ", most=4)
 
 
 def _of_dry_run(name: str, to: str, planned: Json) -> Iterator[str]:
     against = [check for check in planned["checks"] if check["ok"] is False]
     verdict = "would NOT work now" if against else "would work now" if planned["steps"] else "would change nothing"
-    yield from _wrapped(f"A move of {name} to {to} {verdict}.")
+    yield from wrapped(f"A move of {name} to {to} {verdict}.")
     for check in against:
-        yield from _wrapped(f"{check['name']}: {check['detail']}", indent="    ", first="  - ")
+        yield from wrapped(f"{check['name']}: {check['detail']}", indent="    ", first="  - ")
     yield ""
     yield "What it would write:" if planned["steps"] else "It would write no NIC."
     for number, step in enumerate(planned["steps"], 1):
@@ -272,9 +258,9 @@ def _of_dry_run(name: str, to: str, planned: Json) -> Iterator[str]:
         travels = sorted({one for names in step.get("carried", {}).values() for one in names})
         with_it = f", with {', '.join(travels)}" if travels else ""
         what = " ".join([step["action"], *step["vips"], side, step["member"]])
-        yield from _wrapped(f"{what} ({step['nic']}){with_it}", indent=" " * 5, first=f"  {number}. ")
+        yield from wrapped(f"{what} ({step['nic']}){with_it}", indent=" " * 5, first=f"  {number}. ")
     yield ""
     yield "What was looked at:"
     for check in planned["checks"]:
         mark = {True: "ok", False: "NO", None: "? "}[check["ok"]]
-        yield from _wrapped(f"{check['name']}: {check['detail']}", indent=" " * 6, first=f"  {mark}  ")
+        yield from wrapped(f"{check['name']}: {check['detail']}", indent=" " * 6, first=f"  {mark}  ")

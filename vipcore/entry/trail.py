@@ -7,12 +7,13 @@ runtime of requirements.txt). An auditor's question once a month is not worth th
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 from vipcore import instants
 from vipcore.decision.controller import Controller, storage_needed
+from vipcore.entry import events, terminal
 from vipcore.entry.bodies import Text
 from vipcore.errors import Refusal
 from vipcore.ledger import verify as verification
@@ -75,9 +76,9 @@ def _period(query: Mapping[str, str]) -> Period:
 async def answer(controller: Controller, name: str, query: Mapping[str, str]) -> Json | Text:
     """`GET /mirrors/{mirror}/audit?from=&to=&limit=&before=&format=`, newest first. Raises Refusal."""
     form = query.get("format") or "json"
-    if form not in ("json", "csv"):
-        raise Refusal("body-invalid", "?format= must be json or csv.")
-    return await (audit if form == "json" else audit_csv)(controller, name, query)
+    if form not in _FORMS:
+        raise Refusal("body-invalid", f"?format= must be one of {', '.join(_FORMS)}.")
+    return await _FORMS[form](controller, name, query)
 
 
 async def audit(controller: Controller, name: str, query: Mapping[str, str]) -> Json:
@@ -104,9 +105,33 @@ async def audit_csv(controller: Controller, name: str, query: Mapping[str, str])
                 break
     headers = {"Content-Disposition": f'attachment; filename="{name}-audit.csv"'}
     if after is not None:
-        rest = {name: query[name] for name in ("from", "to", "limit", "format") if name in query}  # no key, however it is spelled
-        headers["Link"] = f'<?{urlencode({**rest, "before": after})}>; rel="next"'
+        headers |= _leads_to(_next(query, after))
     return Text("\r\n".join([*lines, ""]), "text/csv", headers)
+
+
+async def audit_text(controller: Controller, name: str, query: Mapping[str, str]) -> Text:
+    """A page of the trail as a table for a terminal; its last line, and the `Link` header, lead to the next. Raises Refusal."""
+    page = await audit(controller, name, query)
+    link = _next(query, page["next"]) if page["next"] is not None else None
+    shown = terminal.answer(events.table(name, page["records"], link))
+    return shown._replace(headers=_leads_to(link)) if link else shown
+
+
+_FORMS: Final[Mapping[str, Callable[[Controller, str, Mapping[str, str]], Awaitable[Json | Text]]]] = {
+    "json": audit,
+    "csv": audit_csv,
+    "text": audit_text,
+}
+
+
+def _next(query: Mapping[str, str], before: int) -> str:
+    """The query of the page after this one; it holds no key, however that was spelled."""
+    rest = {name: query[name] for name in ("from", "to", "limit", "format") if name in query}
+    return "?" + urlencode({**rest, "before": before})
+
+
+def _leads_to(link: str) -> dict[str, str]:
+    return {"Link": f'<{link}>; rel="next"'}
 
 
 async def _start(ledger: Ledger, name: str, period: Period, query: Mapping[str, str]) -> int | None:

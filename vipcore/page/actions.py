@@ -41,6 +41,8 @@ def of_mirror(api_url: str, mirror: Mapping[str, Any]) -> list[Action]:
     names = [member["name"] for member in mirror["members"]]
     held = (mirror["placement"]["members"] or ()) if mirror["placement"]["state"] == "placed" else ()
     found: list[Action] = []
+    force = {"force": True} if mirror["frozen"] else {}
+    done = "Answers when the VIP is there." + (" With force, as the mirror is frozen." if force else "")
     for number, name in enumerate(names, 1):
         if name in held and len(held) < len(names):
             continue
@@ -49,9 +51,8 @@ def of_mirror(api_url: str, mirror: Mapping[str, Any]) -> list[Action]:
         found.append(
             Action(f"try-{number}", f"Try a move to {name}", _curl(f"{url}/moves?format=text", {**body, "dry_run": True}), why)
         )
-        found.append(
-            Action(f"move-{number}", f"Move the VIP to {name}", _curl(f"{url}/moves", body), "Answers when the VIP is there.")
-        )
+        key = f"force-{number}" if force else f"move-{number}"
+        found.append(Action(key, f"Move the VIP to {name}", _curl(f"{url}/moves", {**body, **force}), done))
     freeze = _curl(f"{url}/freeze", {"reason": "WHY", "operator": "YOU"}, method="PUT")
     thaw = _curl(f"{url}/freeze?operator=YOU&reason=WHY", method="DELETE")
     stops = [

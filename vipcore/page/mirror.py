@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from vipcore import instants
 from vipcore.instants import Instant
-from vipcore.model import Json
+from vipcore.model import Json, brief, said_once
 from vipcore.page import swaps, timeline, words
 from vipcore.page.swaps import Swap
 from vipcore.page.timeline import Bar, Tick
@@ -120,7 +120,7 @@ def _notices(status: Json, now: Instant) -> list[Notice]:
         text = f"{source} {progress['to']}, begun {since}; phase: {progress['phase']}."
         if error:
             again = f" Next try {words.ago(progress['retry_at'], now)}." if progress["retry_at"] else ""
-            text += f" {error['code']}: {error['detail']}{again}"
+            text += f" {error['code']}: {brief(error['detail'])}{again}"
         count = progress["failures"]
         tries = f"; {count} {'try has' if count == 1 else 'tries have'} failed" if count else ""
         found.append(Notice("swap", "bad" if error else "busy", f"A swap is under way{tries}", text))
@@ -138,6 +138,10 @@ def _notices(status: Json, now: Instant) -> list[Notice]:
 
 def _card(member: Json, status: Json, now: Instant) -> Card:
     ready, tone = _READY[member["ready"]]
+    error = status["in_progress"]["last_error"] if status["in_progress"] else None
+    reasons = [brief(said_once(reason, error["detail"] if error else "")) for reason in member["reasons"]]
+    if member["ready"] is False and member["movable"] and not member["vips"]:
+        reasons.append("By hand a move would work, once IRIS has made this member primary.")
     vips, nic_id = member["vips"], str(member["nic"])
     return Card(
         name=member["name"],
@@ -146,7 +150,7 @@ def _card(member: Json, status: Json, now: Instant) -> Card:
         ready=ready,
         tone=tone,
         primary=_PRIMARY[member["primary"]],
-        reasons=tuple(member["reasons"]),
+        reasons=tuple(reasons),
         nic=f"{nic_id.rpartition('/')[2]}: {member['provisioning_state'] or 'could not be read'}",
         nic_id=nic_id,
         vips="could not be read" if vips is None else ", ".join(vips) or "none",

@@ -262,10 +262,10 @@ class HttpClient:
         return found
 
 
-def fleet() -> list[Mirror]:
+def fleet(size: int = FLEET) -> list[Mirror]:
     """The mirrors of the fleet, with keys that nobody has seen before."""
     found = []
-    for number in range(FLEET):
+    for number in range(size):
         name = f"M{number:05d}"
         address = f"10.0.{(16 + number * 4 + 2) // 256}.{(16 + number * 4 + 2) % 256}"
         keys = {
@@ -304,10 +304,10 @@ def key_setting(key_id: str) -> str:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, table: str, *, environ: Mapping[str, str] | None = None) -> Iterator[HttpClient]:
+def opened(folder: Path, table: str, *, environ: Mapping[str, str] | None = None, size: int = FLEET) -> Iterator[HttpClient]:
     """Start the simulated Azure and the served app on Azurite's table; end both by their process ids."""
     plain = {"PATH": os.environ["PATH"]}
-    arguments = ["--port", "0", "--fleet", str(FLEET), "--switches", json.dumps({"latency": "fixed:0.2"})]
+    arguments = ["--port", "0", "--fleet", str(size), "--switches", json.dumps({"latency": "fixed:0.2"})]
     simulator_log = folder / "simulator.log"
     with process.running("simulator", environment=plain, log=simulator_log, arguments=arguments) as simulated:
         exported = dict(
@@ -315,7 +315,7 @@ def opened(folder: Path, table: str, *, environ: Mapping[str, str] | None = None
             for line in simulator_log.read_text().splitlines()
             if line.startswith("export ")
         )
-        mirrors = fleet()
+        mirrors = fleet(size)
         audit_key = base64.b64encode(secrets.token_bytes(32)).decode()
         key_texts = {key_setting(k): base64.b64encode(secret).decode() for m in mirrors for k, (_, secret) in m.keys.items()}
         settings = {

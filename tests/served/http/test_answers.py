@@ -183,6 +183,9 @@ def test_status_as_text(client: HttpClient, moved: Mirror) -> None:
             assert reply.headers["content-type"] == "text/plain; charset=utf-8"
             assert max(map(len, reply.body.decode().splitlines())) <= 100
     assert client.operator("GET", f"/mirrors/{moved.name}?format=text").body.decode().startswith(f"{moved.name}: {moved.b} has")
+    trail = client.operator("GET", f"/mirrors/{moved.name}/audit?format=text")
+    assert_described(trail, "get", "/mirrors/{mirror}/audit")
+    assert trail.body.decode().startswith("SEQ ")
     assert client.operator("GET", "/mirrors?format=xml").code == "body-invalid"
     assert client.raw("GET", "/mirrors/NOBODY", headers=accept).code == "mirror-unknown"
     dry = client.operator(

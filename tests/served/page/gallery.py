@@ -22,6 +22,7 @@ FOLDER: Final = Path(__file__).resolve().parents[3] / "docs" / "screenshots"
 PASSES: Final = 10
 """Of the timer, so that each mirror of the fleet has been looked at."""
 
+DONE: Final = "Succeeded"
 PHONE: Final[dict[str, Any]] = {"width": 390, "height": 844, "phone": True}
 FIRST: Final[dict[str, Any]] = {"whole": False}
 """What is seen without scrolling."""
@@ -48,7 +49,11 @@ def by_hand(app: HttpClient, mirror: Mirror) -> None:
         body["properties"]["ipConfigurations"] = [one for one in found if nic == mirror.nic_b or one not in moving]
         answer = exchange(settings["VIP_ARM_ENDPOINT"], "PUT", path, headers=headers, body=json.dumps(body).encode())
         assert answer.status in (200, 201), answer
-        time.sleep(1)
+        deadline = time.monotonic() + 30
+        while (
+            exchange(settings["VIP_ARM_ENDPOINT"], "GET", path, headers=headers).json["properties"]["provisioningState"] != DONE
+        ):
+            assert time.monotonic() < deadline
 
 
 class Photographer:
@@ -67,6 +72,7 @@ class Photographer:
 
 async def take_all(folder: Path) -> None:
     """All of them."""
+    folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as table, tempfile.TemporaryDirectory() as logs:
         service = table.enter_context(azurite.running())
         with http_client.opened(Path(logs), service.connection_string) as app, browser.running() as chromium:
@@ -93,7 +99,8 @@ async def _take(photographer: Photographer, table: contextlib.ExitStack) -> None
     body = {"reason": "Storage firmware in zone 1, ticket 4711", "operator": "pat", "until": "2099-01-01T06:00:00Z"}
     assert app.operator("PUT", f"/mirrors/{frozen.name}/freeze", body).status == 200
     by_hand(app, drifted)
-    fault = {"kind": "answer", "name": "AuthorizationFailed"}
+    words = {"scope": f"{http_client.NETWORK}/networkInterfaces/{stuck.nic_b}"}
+    fault = {"kind": "answer", "name": "AuthorizationFailed", "words": words}
     refused = {"match": {"method": "PUT", "name": stuck.nic_b}, "fault": fault, "times": 99}
     app.azure("POST", "scripts", refused)
     assert app.claim(stuck, stuck.b).status >= 500

@@ -55,5 +55,12 @@ def test_every_command_of_the_page_prints_what_the_page_says(tmp_path: Path) -> 
                     made.given(part)
                 elif not page.same(printed := made.run(part.command), part.printed):
                     wrong.append(f"{section.title}\n$ {part.command}{printed}instead of\n{part.printed}")
+        assert "\n".join(wrong) == ""
 
-    assert "\n".join(wrong) == ""
+        steps = [part for section in page.sections(page.PAGE.read_text(encoding="utf-8")) for part in section.parts]
+        loop = next(step.command for step in steps if isinstance(step, page.Step) and "year.csv" in step.command)
+        whole, rows = int(made.run(loop)), (tmp_path / "year.csv").read_text()
+        paged = int(made.run(loop.replace("format=csv", "format=csv&limit=7")))
+
+    assert whole == paged > 30, "the loop puts any number of pages together"
+    assert (tmp_path / "year.csv").read_text() == rows

@@ -53,5 +53,5 @@ async def test_an_accepted_claim_tells_what_was_left_out_before_it() -> None:
 
     told = [*await details(harness, "claim.accepted"), *await details(harness, "claim.refused")]
     assert [detail for detail in told if "counted" in detail] == [
-        "Desired was MIRRORB. 2 earlier ones like this were counted and not written."
+        "Until now MIRRORB was to have the VIP. 2 earlier ones like this were counted and not written."
     ]

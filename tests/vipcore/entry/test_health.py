@@ -16,17 +16,16 @@ from tests.vipcore.manual_changes import by_hand, drop, failed
 from vipcore.entry import health, text
 from vipcore.entry.bodies import Text
 from vipcore.entry.text import Form
-from vipcore.errors import Refusal
 from vipcore.settings.document import Fault
 
 
-async def wrong(node: Node) -> list[tuple[str | None, str]]:
-    """Member and reason of all that `/health/mirrors` calls wrong with PROD."""
+async def wrong(node: Node, severity: str | None = None) -> list[tuple[str | None, str]]:
+    """Member and reason of all that `/health/mirrors` calls wrong with PROD, of that severity."""
     answer = await health.mirrors(node.controller)
     body = json.loads(answer.text)
     assert (answer.status, body["status"]) == ((503, "failing") if body["wrong"] else (200, "ok"))
     assert answer.media_type == "application/json"
-    return [(one["member"], one["reason"]) for one in body["wrong"]]
+    return [(one["member"], one["reason"]) for one in body["wrong"] if severity in (None, one["severity"])]
 
 
 @virtual
@@ -82,13 +81,13 @@ async def moved_by_hand(harness: Harness, node: Node) -> None:
 
 
 Incident = Callable[[Harness, Node], Awaitable[None]]
-INCIDENTS: list[tuple[Incident, str | None, str, str]] = [
+INCIDENTS: list[tuple[Incident, str | None, str, str]] = [  # that of the whole mirror is an outage, a member's a warning
     (on_no_nic, None, "on no NIC", "PROD: the VIP is on NO NIC"),
     (failed_nic, "MIRRORA", "is in state Failed. A claim first writes it back", "  to MIRRORA: NO"),
     (missing_right, "MIRRORA", "grant Microsoft.Network/networkInterfaces/write", "  to MIRRORA: NO"),
     (frozen, "MIRRORA", "until the freeze is lifted", "FROZEN by op"),
     (disabled_key, "MIRRORA", "No key of MIRRORA can be used", "  to MIRRORA: NO"),
-    (stuck_swap, None, "The last try ended with azure-denied", "A swap from MIRRORB to MIRRORA is under way"),
+    (stuck_swap, None, "The last try ended with azure-denied", "STUCK since"),
     (moved_by_hand, None, "somebody moved it by hand", "DRIFT: The VIP is on MIRRORA; desired is MIRRORB"),
 ]
 
@@ -106,7 +105,8 @@ async def test_each_incident_of_a_night_is_told(incident: Incident, member: str 
     await incident(harness, node)
     await timer(node, 600.0)
 
-    assert any(one == member and reason in why for one, why in await wrong(node)), await wrong(node)
+    told = await wrong(node, "outage" if member is None else "warning")
+    assert any(one == member and reason in why for one, why in told), await wrong(node)
     shown = await text.mirror(node.controller, "PROD", Form("text"), "cid")
     every = await text.mirrors(node.controller, Form("text"))
     assert isinstance(shown, Text)
@@ -150,14 +150,22 @@ async def test_a_faulty_mirror_is_wrong() -> None:
 
 
 @virtual
-async def test_without_the_table_health_is_unknown() -> None:
-    """The heads cannot be read: 503, in the form of every error."""
+async def test_without_the_table_every_mirror_is_wrong() -> None:
+    """The heads cannot be read: 503 in the form that a monitor knows, with the reason, and Azure is not asked instead."""
     harness = Harness()
+    assert harness.config is not None
+    harness.config = replace(harness.config, faulty={"BAD": (Fault("/mirrors/BAD/hold_s", "must be 0 or more"),)})
     node = harness.node("n1")
     harness.table_away_until = 60.0
 
-    with pytest.raises(Refusal, match="storage-unavailable"):
-        await health.mirrors(node.controller)
+    answer = await health.mirrors(node.controller)
+
+    assert (answer.status, answer.media_type, len(harness.cloud.history)) == (503, "application/json", 0)
+    found = json.loads(answer.text)["wrong"]
+    assert [(one["mirror"], one["member"], one["severity"]) for one in found] == [
+        ("BAD", None, "outage"), ("PROD", None, "outage"),
+    ]  # fmt: skip
+    assert all("The Table service cannot be used now" in one["reason"] for one in found)
 
 
 def test_a_listed_mirror_with_everything_wrong_says_everything() -> None:
@@ -166,6 +174,7 @@ def test_a_listed_mirror_with_everything_wrong_says_everything() -> None:
         "mirror": "M",
         "desired": "A",
         "drift": None,
+        "recorded_claim": {"member": "B", "code": "flapping", "recorded_at": "2026"},
         "in_progress": {"to": "A", "since": "2026", "phase": "waiting", "last_error": None, "retry_at": None},
         "placement": {"state": "split", "members": ["A", "B"]},
         "ready": {"A": None, "B": False},
@@ -175,6 +184,7 @@ def test_a_listed_mirror_with_everything_wrong_says_everything() -> None:
 
     found = health.wrong(listed, START)
 
-    assert [(one["member"], one["reason"][:12]) for one in found] == [
-        (None, "Not every VI"), (None, "A swap to A "), ("A", "x"), ("B", "y"), ("B", "z"),
+    assert [(one.member, one.severity, one.reason[:12]) for one in found] == [
+        (None, "outage", "Not every VI"), (None, "warning", "A swap to A "), (None, "outage", "A claim of B"),
+        ("A", "warning", "x"), ("B", "warning", "y"), ("B", "warning", "z"),
     ]  # fmt: skip

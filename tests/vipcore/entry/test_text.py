@@ -15,7 +15,7 @@ from tests.promises.harness import Harness, Node
 from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, document, refused, switch, virtual
 from tests.vipcore.decision.pages import N, P, paged
 from tests.vipcore.manual_changes import by_hand, drop, failed
-from vipcore.entry import freezes, text
+from vipcore.entry import events, freezes, text
 from vipcore.entry.bodies import Text
 from vipcore.entry.text import Form
 from vipcore.errors import Refusal
@@ -82,8 +82,8 @@ async def test_the_text_of_a_mirror_at_rest() -> None:
         "Primary by the status pages: MIRRORB.",
         "",
         "Would a failover work now?",
-        "  to MIRRORA: yes; its agent was heard 2026-01-01 00:02:06 UTC (0 s ago)",
-        "  to MIRRORB (has it): yes; its agent was never heard",
+        "  to MIRRORA: yes; NIC mirrora290_z1; its agent was heard 0 s ago",
+        "  to MIRRORB (has it): yes; NIC mirrorb280_z2; its agent was never heard",
         "",
         "Nothing is under way.",
         "",
@@ -95,7 +95,7 @@ async def test_the_text_of_a_mirror_at_rest() -> None:
         "  01-01 00:00:00 nic.write MIRRORA accepted 0.0 s by key:key-MIRRORB",
         "        Azure accepted the detach of vip from the NIC of MIRRORA.",
         "  01-01 00:00:00 claim.accepted MIRRORA -> MIRRORB decided by key:key-MIRRORB",
-        "        Desired was nobody.",
+        "        It is the mirror's first decision.",
     ]
 
 
@@ -109,7 +109,7 @@ async def test_what_to_do_is_a_line_to_paste() -> None:
     await node.tick()
     moved = await shown(node)
     assert moved[:2] == ["PROD: MIRRORA has the VIP.", "It should be on MIRRORB."]
-    body = '{"to": "MIRRORB", "operator": "YOU", "reason": "WHY"}'
+    body = '{"to":"MIRRORB","operator":"YOU","reason":"WHY"}'
     assert f"  curl -H \"$KEY\" $API/mirrors/PROD/moves -d '{body}'" in moved
 
     await node.freeze()
@@ -132,7 +132,7 @@ async def test_a_placement_that_nobody_could_see() -> None:
     lines = await shown(harness.node("n1"))
 
     assert lines[0] == "PROD: NOBODY KNOWS where the VIP is: a NIC could not be read."
-    assert "  to MIRRORB: UNKNOWN; its agent was never heard" in lines
+    assert "  to MIRRORB: UNKNOWN; NIC mirrorb280_z2; its agent was never heard" in lines
 
 
 @virtual
@@ -201,7 +201,7 @@ async def test_lines_to_paste_mean_the_same_to_a_shell(name: str, member: str) -
     found["keys"] = {}
     harness = Harness(document=found)
     node = harness.node("n1")
-    for _ in range(text.EVENTS):
+    for _ in range(events.EVENTS + 1):
         await freezes.put(node.controller, name, b'{"reason": "x", "operator": "y"}', "cid")
     head = await node.controller.ledger.load_head(name)
     await harness.ledger.commit(replace(head, desired=member, drift="d"), [])
@@ -216,10 +216,10 @@ async def test_lines_to_paste_mean_the_same_to_a_shell(name: str, member: str) -
     assert thaw == ["-X", "DELETE", "-H", "k: v", f"http://a/api/mirrors/{name}/freeze?operator=YOU&reason=WHY"]
     *curl, body = arguments(lines[second:end])
     assert curl == ["-H", "k: v", f"http://a/api/mirrors/{name}/moves", "-d"]
-    assert json.loads(body) == {"to": member, "operator": "YOU", "reason": "WHY"}
+    assert json.loads(body) == {"to": member, "operator": "YOU", "reason": "WHY", "force": True}  # as the mirror is frozen
     rest = next(n for n, line in enumerate(lines) if line.startswith("  ... all of them:"))
     every = arguments(["\n".join(lines[rest:]).partition(":")[2]])
-    assert every == ["-H", "k: v", f"http://a/api/mirrors/{name}/audit?format=csv"]
+    assert every == ["-H", "k: v", f"http://a/api/mirrors/{name}/audit?format=text"]
 
 
 @pytest.mark.parametrize("forged", [{"DurationMs": "long"}, {"DurationMs": 1.5}, {"At": 5, "Event": True}, {"Detail": b"x"}])
@@ -327,7 +327,7 @@ async def test_a_vip_on_no_nic_comes_before_everything_else() -> None:
 
     lines = lines_of(await text.mirrors(node.controller, AS_TEXT))
 
-    assert lines[0] == "Mirrors: 2, in need of somebody: 2 (VIP on no NIC: 1). It is 2026-01-01 00:00:00 UTC."
+    assert lines[0] == "Mirrors: 2, in need of somebody: 2 (outages: 1). It is 2026-01-01 00:00:00 UTC."
     assert [line[:8] for line in lines if line.startswith("!")] == ["! PROD: ", "! ALSO: "]
 
 
@@ -341,3 +341,61 @@ async def test_a_holder_whose_nic_is_failed_is_not_called_well() -> None:
 
     assert lines[0] == "PROD: MIRRORA has the VIP, but its NIC is FAILED in Azure: clients may not reach it."
     assert any(f"(az network nic update -g rg -n {NIC_A})" in line for line in lines)
+
+
+@virtual
+async def test_where_a_claim_would_be_refused_and_a_move_would_not_the_move_is_told() -> None:
+    """A freeze and a lost key stop claims, not an operator: the line to paste is there, with force where the mirror is frozen."""
+    harness = Harness()
+    node = harness.node("n1")
+    await node.claim("MIRRORB")
+    kept = {key_id: key for key_id, key in node.controller.config.keys.items() if key.member != "MIRRORA"}
+    node.controller.config = replace(node.controller.config, keys=kept)
+    lines = await shown(node)
+    at = lines.index("      By hand it would work, once IRIS has made this member primary:")
+    assert lines[at + 1].endswith("""-d '{"to":"MIRRORA","operator":"YOU","reason":"WHY"}'""")
+
+    await node.freeze()
+    lines = await shown(node)
+    assert sum("By hand it would work" in line for line in lines) == 1, "the holder needs no move"
+    at = lines.index("      By hand it would work, once IRIS has made this member primary:")
+    asked = arguments(lines[at + 1 : at + 3])[-1]
+    assert json.loads(asked)["force"] is True
+
+    failed(harness, NIC_A)
+    await asyncio.sleep(70.0)
+    assert not any("By hand it would work" in line for line in await shown(node))
+
+
+@virtual
+async def test_retries_of_one_swap_are_one_event() -> None:
+    """Five events tell more than the last five rows of a swap that is tried again and again."""
+    harness = Harness()
+    node = harness.node("n1")
+    harness.cloud.script(Match(method="PUT", name=NIC_B), fault=Answer(name="AuthorizationFailed"), times=ALWAYS)
+    await refused(node.claim("MIRRORB"))
+    for _ in range(20):
+        await asyncio.sleep(30.0)
+        await node.tick()
+
+    lines = await shown(node)
+
+    told = " ".join(" ".join(lines).partition("Last events (UTC)")[2].split())
+    tries = sum(row.columns["Event"] == "swap.failed" for row in await harness.trail())
+    assert tries > 3
+    assert told.count("swap.failed") == 1
+    assert f"swap.failed MIRRORA -> MIRRORB azure-denied 0.1 s by reconciler ({tries} times since 00:00:03)" in told
+    assert "claim.accepted" in told
+    assert "swap.resumed" not in told
+
+
+@virtual
+async def test_a_vip_on_no_nic_without_a_decision_waits_for_somebody() -> None:
+    """Nobody has said where it belongs, so the text promises nothing of the timer."""
+    harness = Harness()
+    drop(harness, NIC_A)
+
+    lines = await shown(harness.node("n1"))
+
+    assert lines[1] == "Nothing was ever decided for this mirror, so nothing attaches it. Name the member that is primary:"
+    assert not any("within a minute" in line for line in lines)

@@ -337,3 +337,54 @@ async def test_a_period_or_a_format_that_is_none(query: dict[str, str]) -> None:
     """What is no instant with an offset, or no format that we have, is `body-invalid`."""
     with pytest.raises(Refusal, match="body-invalid"):
         await trail.answer(Harness().node("one").controller, "PROD", query)
+
+
+@virtual
+async def test_the_trail_as_text_is_a_table_that_fits() -> None:
+    """A line for each row, newest first, under one title; the last lines, and `Link`, lead to the page after it."""
+    harness = Harness()
+    controller = await moved(harness)
+
+    said = await trail.answer(
+        controller, "PROD", {"format": "text", "limit": "3", "from": "2020-01-01T00:00:00+01:00", "code": "k"}
+    )
+
+    assert isinstance(said, Text)
+    assert said.media_type == "text/plain"
+    title, *lines = said.text.splitlines()
+    assert title.split() == ["SEQ", "AT", "(UTC)", "EVENT", "MEMBER", "OUTCOME", "TOOK"]
+    told = [line for line in lines if line[:1].isdigit()]
+    last = (await harness.head()).seq
+    assert [int(line.split()[0]) for line in told] == [last, last - 1, last - 2]
+    assert told[0][title.index("EVENT") :].startswith("swap.completed ")
+    assert told[0][title.index("MEMBER") :].startswith("MIRRORB -> MIRRORA ")
+    assert lines[1].startswith("    by key:key-MIRRORA: Every VIP is on the NIC of MIRRORA")
+    link = f"?from=2020-01-01T00%3A00%3A00%2B01%3A00&limit=3&format=text&before={last - 2}"
+    assert lines[-4:] == ["Older rows:", '  curl -H "$KEY" \\', '    "$API/mirrors/PROD/audit\\', f'{link}"']
+    assert said.headers == {"Link": f'<{link}>; rel="next"'}
+
+
+@virtual
+async def test_a_forged_trail_as_text_moves_no_cursor() -> None:
+    """Values of any kind and length keep nobody from the rest, and no line is wider than a terminal."""
+    harness = Harness()
+    controller = await moved(harness)
+    rows = harness.ledger.rows["PROD"]
+    odd = {"Actor": "\x1b[2J" + "w" * 200, "Member": "\u93e1" * 64, "DurationMs": "x", "At": 5, "Detail": "\r" + "y " * 200}
+    rows[min(rows)].update(odd)
+
+    said = await trail.answer(controller, "PROD", {"format": "text"})
+
+    assert isinstance(said, Text)
+    lines = said.text.splitlines()
+    assert all(line.isprintable() and len(line) + line.count("\u93e1") <= 100 for line in lines)
+    assert sum(line[:1].isdigit() for line in lines) == len(rows)
+
+
+@virtual
+async def test_an_empty_trail_as_text_is_a_sentence() -> None:
+    """Nothing is told by silence."""
+    said = await trail.answer(Harness().node("one").controller, "PROD", {"format": "text"})
+
+    assert isinstance(said, Text)
+    assert said.text == "PROD: no row of the trail is of that period.\n"

@@ -58,6 +58,9 @@ def test_what_the_state_asks_for_comes_first() -> None:
     nobody = list(lines(actions.of_mirror(API, mirror("A", "B", state="unplaced"))))
 
     assert frozen[:3] == ["Lift the freeze", "Try a move to B", "Move the VIP to B"]
+    forced = lines(actions.of_mirror(API, mirror("A", "B", frozen={"reason": "x"})))["Move the VIP to B"]
+    assert json.loads(shlex.split(forced)[-1])["force"] is True, "a freeze stops any other move"
+    assert "force" not in lines(actions.of_mirror(API, mirror("A", "B")))["Move the VIP to B"]
     assert nobody[:4] == ["Try a move to A", "Move the VIP to A", "Try a move to B", "Move the VIP to B"]
 
 

@@ -59,7 +59,7 @@ def status(word: str) -> dict[str, Any]:
     }  # fmt: skip
     member = {
         "name": word, "nic": f"/x/{word}", "provisioning_state": word, "vips": [word], "primary": None, "ready": False,
-        "reasons": [word], "checked_at": AT, "last_heard_at": None,
+        "movable": None, "reasons": [word], "checked_at": AT, "last_heard_at": None,
     }  # fmt: skip
     return {
         "mirror": "PROD", "desired": word, "epoch": 3, "frozen": {"reason": word, "operator": word, "at": AT, "until": AT},

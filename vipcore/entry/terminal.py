@@ -1,0 +1,81 @@
+"""Lines of a terminal: what came from outside made harmless, broken at COLUMNS, and lines that a shell takes. Pure."""
+
+import json
+import re
+import shlex
+import textwrap
+import unicodedata
+from collections.abc import Iterable
+from typing import Final
+
+from vipcore import instants
+from vipcore.entry.bodies import Text
+from vipcore.instants import Instant
+from vipcore.model import brief
+
+COLUMNS: Final = 100
+_COMMAND: Final = re.compile(r"\(az [^()]+\)")
+_KEPT: Final = "\0"
+_PAD: Final = "\ue000"
+"""Stands behind a character of two columns while lines are broken; `plain` leaves none of its kind in a text."""
+
+
+def answer(lines: Iterable[str]) -> Text:
+    """These lines as an answer."""
+    return Text("".join(f"{line}\n" for line in lines), "text/plain")
+
+
+def plain(text: object) -> str:
+    """What came from outside, on one line and without anything that a terminal would obey; resource ids by their last parts."""
+    line = " ".join(str(text).split())
+    return brief(line if line.isprintable() else "".join(c if c.isprintable() else " " for c in line))
+
+
+def wrapped(text: str, indent: str = "", first: str | None = None, most: int | None = None) -> list[str]:
+    """The text in lines that fit, `most` of them; `first`: what the first one begins with, if that is not `indent`."""
+    first = indent if first is None else first
+    shown = plain(text)
+    if shown.isascii() and len(first) + len(shown) <= COLUMNS:
+        return [(first + shown).rstrip()]  # of a thousand mirrors nearly every line
+    whole = _COMMAND.sub(lambda found: found[0].replace(" ", _KEPT), shown)  # a line to paste is not broken
+    padded = "".join(c + _PAD * (width(c) - 1) for c in whole)
+    columns = COLUMNS - (_PAD in padded)  # a line may end between a character and its pad
+    wrapper = textwrap.TextWrapper(columns, first, indent, max_lines=most, placeholder=" ...", break_on_hyphens=False)
+    lines = wrapper.wrap(padded)
+    return [line.replace(_KEPT, " ").replace(_PAD, "") for line in lines] or [first.rstrip()]
+
+
+def width(text: str) -> int:
+    """How many columns of a terminal it takes; a combining character counts as one."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def to_paste(*forms: str) -> list[str]:
+    """A line to paste: the first of its forms that fits. The later ones are in pieces that a shell puts together again."""
+    broken = [form.split("\n") for form in forms]
+    return next((lines for lines in broken if all(width(line) <= COLUMNS for line in lines)), broken[-1])
+
+
+def move_to(mirror: str, member: str, *, force: bool = False) -> list[str]:
+    """The line to paste that moves the VIP to the member, whose name may be anything. `$API`, `$KEY`: see docs/operations.md."""
+    fields = {"to": member, "operator": "YOU", "reason": "WHY", **({"force": True} if force else {})}
+    body = json.dumps(fields, ensure_ascii=not str(member).isprintable(), separators=(",", ":"))
+    curl, url, quoted = '  curl -H "$KEY"', f"$API/mirrors/{mirror}/moves", shlex.quote(body)
+    apart, pieces = f"{curl} \\\n    {url} \\\n    -d ", "\\\n".join(map(shlex.quote, _pieces(body)))
+    return to_paste(f"{curl} {url} -d {quoted}", f"{curl} {url} \\\n    -d {quoted}", f"{apart}{quoted}", f"{apart}{pieces}")
+
+
+def _pieces(text: str) -> list[str]:
+    """The text in pieces that fit, each quoted for a shell."""
+    pieces = [""]
+    for c in text:
+        if width(shlex.quote(pieces[-1] + c)) > COLUMNS - len("    -d \\"):
+            pieces.append("")
+        pieces[-1] += c
+    return pieces
+
+
+def ago(at: str, now: Instant, *, long: bool = True) -> str:
+    """`2026-11-28 02:10:11 UTC (49 min ago)`, or only the last part of it."""
+    past = instants.length(max(0, int((now - instants.from_text(at)).total_seconds())))
+    return f"{instants.clock(at)} UTC ({past} ago)" if long else f"{past} ago"
