@@ -60,10 +60,10 @@ SUITE := $(PY) -m pytest -m 'not interop and not soak'
 SIDE_BY_SIDE = $(MAKE) -j4 --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 # The tests of agents and of served apps mostly wait; the others compute. Four lanes keep two cores busy.
-APART := tests/agent/ tests/demo/ tests/nodes/ tests/infra/ tests/served/ tests/vipcore/
+APART := tests/agent/ tests/demo/ tests/nodes/ tests/served/ tests/vipcore/
 
 test-agent:
-	@$(SUITE) tests/agent tests/nodes tests/infra tests/demo
+	@$(SUITE) tests/agent tests/nodes tests/demo
 
 test-served test-vipcore: test-%:
 	@$(SUITE) tests/$*

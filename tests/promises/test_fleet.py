@@ -1,6 +1,7 @@
 """A zone fails: many mirrors at once, under Azure's limits, with the production code on the virtual clock. No wall clock here."""
 
 import asyncio
+import functools
 from typing import Any
 
 import pytest
@@ -28,14 +29,20 @@ def outage(
     return run(story())
 
 
+@functools.cache
+def crowd() -> tuple[Fleet, list[Swapped]]:
+    """400 mirrors of one subscription: four times the burst that Azure allows."""
+    return outage(400)
+
+
 def assert_placed(fleet: Fleet, swaps: list[Swapped]) -> None:
     """Every mirror's VIP is on its B side and nowhere else, in `Succeeded`."""
     assert len(swaps) == fleet.mirrors
     states = {nic.name: nic.state for nic in fleet.cloud.nics.values()}
     assert set(states.values()) == {"Succeeded"}
+    shown = {nic.name for nic in fleet.cloud.nics.values() if any(fact.name == "vip" for fact in nic.doc.facts)}
     for number in range(fleet.mirrors):
         mirror = worlds.fleet_mirror(number, fleet.subscriptions)
-        shown = {nic.name for nic in fleet.cloud.nics.values() if any(fact.name == "vip" for fact in nic.doc.facts)}
         assert mirror.nic_b in shown
         assert mirror.nic_a not in shown
 
@@ -59,15 +66,15 @@ def test_a_hundred_mirrors_in_one_subscription(seed: int) -> None:
 
 
 def test_nobody_starves() -> None:
-    """With three times the burst that Azure allows, who asked first is served first, give or take a few."""
-    fleet, swaps = outage(300)
+    """With four times the burst that Azure allows, who asked first is served first, give or take a few."""
+    fleet, swaps = crowd()
 
     assert_placed(fleet, swaps)
     by_asking = sorted(swaps, key=lambda swap: swap.asked_at)
     place = {swap.mirror: index for index, swap in enumerate(sorted(swaps, key=lambda swap: swap.placed_at))}
     # The first hundred are at work at the same time, and within a time of looks their ends may be seen in any order.
     assert max(place[swap.mirror] - index for index, swap in enumerate(by_asking)) <= 120
-    assert max(swap.placed_at - swap.asked_at for swap in swaps) <= 1.5 * bound_s(300, 1, OPERATION_S)
+    assert max(swap.placed_at - swap.asked_at for swap in swaps) <= 1.5 * bound_s(400, 1, OPERATION_S)
 
 
 def test_subscriptions_do_not_wait_for_each_other() -> None:
@@ -90,7 +97,7 @@ def test_two_instances_share_what_azure_allows() -> None:
 
 def test_no_address_waits_for_the_next_five_minutes() -> None:
     """Where two instances use up a subscription's writes, a mirror is untouched or on its way: what is detached is attached."""
-    fleet, swaps = outage(700, instances=2)
+    fleet, swaps = outage(560, instances=2)
 
     assert_placed(fleet, swaps)
     assert max(fleet.dark_s()) <= 4 * OPERATION_S
@@ -98,7 +105,7 @@ def test_no_address_waits_for_the_next_five_minutes() -> None:
 
 def test_reads_are_left_out_when_they_are_scarce() -> None:
     """In a crowd a swap costs six reads at most, preflight, looks and proof included."""
-    fleet, _ = outage(400)
+    fleet, _ = crowd()
 
     assert reads(fleet) / 400 <= 6.0
 
