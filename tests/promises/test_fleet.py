@@ -97,7 +97,7 @@ def test_two_instances_share_what_azure_allows() -> None:
 
 def test_no_address_waits_for_the_next_five_minutes() -> None:
     """Where two instances use up a subscription's writes, a mirror is untouched or on its way: what is detached is attached."""
-    fleet, swaps = outage(560, instances=2)
+    fleet, swaps = outage(620, instances=2)
 
     assert_placed(fleet, swaps)
     assert max(fleet.dark_s()) <= 4 * OPERATION_S
