@@ -36,7 +36,7 @@ param otherWriters array = []
 @description('Object id of whoever runs infra/keys.py; it may then write secrets to the vault. Empty: nobody is given that right.')
 param deployerId string = ''
 
-@description('standard: zone redundant, small instances (about 21 USD a month idle). fleet: the same with 2,048 MB (about 85). lean: no zones, nothing waits (about 5), for tests.')
+@description('standard: zone redundant, small instances (about 40 USD a month idle). fleet: the same with 2,048 MB (about 104). lean: no zones, nothing waits (about 20), for tests. About 16 of each are the alert rules.')
 @allowed([
   'standard'
   'fleet'
@@ -46,6 +46,15 @@ param profile string = 'standard'
 
 @description('Spread instances and storage over zones. Needs a region that az functionapp list-flexconsumption-locations --zone-redundant true names.')
 param zoneRedundant bool = profile != 'lean'
+
+@description('Copies of the trail. Standard_GZRS, or without zones Standard_GRS: also in another region (docs/azure.md section 7).')
+@allowed([
+  'Standard_LRS'
+  'Standard_ZRS'
+  'Standard_GRS'
+  'Standard_GZRS'
+])
+param auditSku string = zoneRedundant ? 'Standard_ZRS' : 'Standard_LRS'
 
 @description('Python of the app. The deployed package is built for the same version.')
 @allowed([
@@ -81,10 +90,10 @@ param httpConcurrency int = 500
 @maxValue(1000)
 param maximumInstanceCount int = 40
 
-@description('Subnet for outbound traffic, delegated to Microsoft.App/environments. Empty: no virtual network.')
+@description('Subnet for outbound traffic, delegated to Microsoft.App/environments, /27 or larger, no underscore in its name. Empty: no virtual network.')
 param integrationSubnetId string = ''
 
-@description('Subnet for private endpoints. Empty: none, and storage and vault are reached by their public names.')
+@description('Subnet for private endpoints; needs integrationSubnetId too, else the app reaches neither storage nor vault. Empty: none, public names.')
 param privateEndpointSubnetId string = ''
 
 @description('Private DNS zones that exist already, name to id. Example: {"privatelink.azurewebsites.net": "/subscriptions/..."}.')
@@ -179,6 +188,7 @@ module storage 'modules/storage.bicep' = {
     workspaceId: monitor.outputs.workspaceId
     publicNetworkAccess: innerAccess
     zoneRedundant: zoneRedundant
+    auditSku: auditSku
     deleteLocks: deleteLocks
   }
 }

@@ -22,7 +22,13 @@ def secret_name(key_id: str) -> str:
 
 def read(path: Path) -> dict[str, Any]:
     """The document of a file. Raises DocumentError with all that the app, or Azure, would refuse."""
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as fault:
+        why = fault.strerror or fault
+        raise DocumentError(
+            f"{path} cannot be read ({why}): it is made in step 1 of infra/README.md, or name another file"
+        ) from None
     found = [f"{fault.where}: {fault.what}" for fault in document.read(text).faults]
     if found:
         raise DocumentError("\n".join(found))

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from infra import mirrors
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 SITE_PACKAGES: Final = Path(".python_packages/lib/site-packages")
 PLATFORM: Final = "x86_64-manylinux2014"
@@ -62,7 +64,7 @@ def pins(lock: Path) -> list[Pin]:
     ]
 
 
-def stage(folder: Path, *, python_version: str = PYTHON, locks: Sequence[Path] = (), mirrors: Path | None = None) -> None:
+def stage(folder: Path, *, python_version: str = PYTHON, locks: Sequence[Path] = (), document: Path | None = None) -> None:
     """Lay the package's files out in the folder, without bytecode. Raises PackageError."""
     for lock in locks or (ROOT / "requirements-package.txt",):
         _install(lock, folder / SITE_PACKAGES, python_version)
@@ -72,8 +74,8 @@ def stage(folder: Path, *, python_version: str = PYTHON, locks: Sequence[Path] =
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
         else:
             shutil.copy(source, folder / name)
-    if mirrors is not None:
-        shutil.copy(mirrors, folder / "mirrors.json")
+    if document is not None:
+        shutil.copy(document, folder / "mirrors.json")
 
 
 def _uv() -> str:
@@ -170,15 +172,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     path = options.out / f"mirror-vip-{version()}.zip"
     try:
+        if options.mirrors is not None:
+            mirrors.read(options.mirrors)
         with tempfile.TemporaryDirectory() as folder:
-            stage(Path(folder), mirrors=options.mirrors)
+            stage(Path(folder), document=options.mirrors)
             python = interpreter() if options.python is None else options.python
             if python:
                 compile_all(Path(folder), python)
             else:
                 print("warning: no python3.13 here, so the package has no bytecode: each cold start takes about 3 s longer")
             sha256 = write_zip(Path(folder), path)
-    except (PackageError, OSError) as fault:
+    except (PackageError, OSError, mirrors.DocumentError) as fault:
         print(f"no package was made: {fault}", file=sys.stderr)
         return 1
     path.with_suffix(".zip.sha256").write_text(f"{sha256}  {path.name}\n", encoding="utf-8")

@@ -52,6 +52,7 @@ CASES: Final[Mapping[str, Mapping[str, Any]]] = {
         "deployerId": "00000000-0000-0000-0000-0000000000dd",
     },
     "second controller": {**_SMALL, "tableUrl": FIRST_TABLE},
+    "two regions": {**_SMALL, "auditSku": "Standard_GZRS"},
     "two subscriptions": {**_SMALL, "access": [*ACCESS, {"id": f"{THIRD}/networkInterfaces/c", "role": "mirror-vip-nic"}]},
     "rights apart": {
         **_SMALL,
@@ -65,6 +66,7 @@ CASES: Final[Mapping[str, Mapping[str, Any]]] = {
         **_SMALL,
         "location": "usgovvirginia",
         "zoneRedundant": False,
+        "integrationSubnetId": f"{OTHER}/virtualNetworks/v/subnets/out",
         "privateEndpointSubnetId": f"{OTHER}/virtualNetworks/v/subnets/pe",
     },
 }

@@ -249,7 +249,7 @@ def zones(world: World) -> Iterator[str]:
         if not plan.body["properties"]["zoneRedundant"]:
             continue
         for account in world.of("Microsoft.Storage/storageAccounts"):
-            if account.body["sku"]["name"] != "Standard_ZRS":
+            if account.body["sku"]["name"] not in ("Standard_ZRS", "Standard_GZRS"):
                 yield f"{account.where}: the plan is zone redundant, and this account is not"
         for site in world.of("Microsoft.Web/sites"):
             for group in site.body["properties"]["functionAppConfig"]["scaleAndConcurrency"]["alwaysReady"]:
@@ -258,8 +258,10 @@ def zones(world: World) -> Iterator[str]:
 
 
 def closed(world: World) -> Iterator[str]:
-    """An app without public access has a private endpoint."""
+    """An app without public access has a private endpoint, and one that reaches its accounts through such has a network."""
     for site in world.of("Microsoft.Web/sites"):
+        if world.of("Microsoft.Network/privateEndpoints") and not site.body["properties"].get("virtualNetworkSubnetId"):
+            yield f"{site.where}: its accounts and its vault are private, and it is in no network: set integrationSubnetId"
         if site.body["properties"]["publicNetworkAccess"] == "Disabled" and not world.of("Microsoft.Network/privateEndpoints"):
             yield f"{site.where}: publicNetworkAccess is Disabled and there is no private endpoint: nobody could call the app"
 

@@ -7,6 +7,7 @@ param otherWriters array
 param workspaceId string
 param publicNetworkAccess string
 param zoneRedundant bool
+param auditSku string
 param deleteLocks bool
 
 var blobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
@@ -52,7 +53,7 @@ resource audit 'Microsoft.Storage/storageAccounts@2024-01-01' = {
   tags: tags
   kind: 'StorageV2'
   sku: {
-    name: zoneRedundant ? 'Standard_ZRS' : 'Standard_LRS'
+    name: auditSku
   }
   properties: {
     allowSharedKeyAccess: false

@@ -160,6 +160,19 @@ def test_nic_that_is_not_there_is_named(fakes: Fakes, document: Path) -> None:
     assert f"{OTHER}/networkInterfaces/b: az rest" in fakes.printed()
 
 
+def test_document_that_is_not_there_is_named(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file and what to do, not the number of an error."""
+    document.unlink()
+
+    code, out = listed(document)
+
+    said = capsys.readouterr().err
+    assert (code, out.exists()) == (1, False)
+    assert f"{document} cannot be read" in said
+    assert "step 1 of infra/README.md" in said
+    assert "Errno" not in said
+
+
 @pytest.mark.parametrize("name", ["mirrors.json.sample"])
 def test_sample_document_can_be_deployed(name: str) -> None:
     """The document to start from has no fault."""

@@ -108,3 +108,17 @@ def test_python_that_makes_no_bytecode_is_an_error(tmp_path: Path) -> None:
     for python in (*([sys.executable] if sys.version_info[:2] != (3, 13) else []), "/bin/false"):
         with pytest.raises(package.PackageError, match="made no bytecode of Python 3"):
             package.compile_all(tmp_path, python)
+
+
+def test_faulty_document_is_not_packed(tmp_path: Path, document: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--mirrors` takes what the app takes: else every fault is told at its place, and no zip is left."""
+    whole = json.loads(document.read_text())
+    whole["mirrors"]["PROD"]["vips"][0]["private_ip"] = "10.0.0.999"
+    whole["keys"]["mirrora-1"]["member"] = "MIRRORX"
+    document.write_text(json.dumps(whole))
+
+    assert package.main(["--out", str(tmp_path / "out"), "--python", "", "--mirrors", str(document)]) == 1
+
+    said = capsys.readouterr().err
+    assert [word for word in ("no package was made: ", "/vips/0/private_ip: ", "/keys/mirrora-1") if word not in said] == []
+    assert not (tmp_path / "out").exists()

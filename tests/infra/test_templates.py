@@ -13,6 +13,7 @@ import pytest
 from infra import mirrors
 from infra.check import rules
 from infra.check.cases import ACCESS, CASES, FIRST_TABLE, FOLDER, MIRRORS, OTHER_WRITER, deployed, faults, granted
+from infra.check.evaluate import evaluate
 from vipcore.settings import environment
 
 SOURCES: Final = ("*.bicep", "modules/*.bicep", "alerts.json", "workbook.json")
@@ -243,8 +244,8 @@ PLANTS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
     (
         "storage of one zone",
         "main.bicep",
-        "    zoneRedundant: zoneRedundant\n    deleteLocks",
-        "    zoneRedundant: false\n    deleteLocks",
+        "    zoneRedundant: zoneRedundant\n    auditSku",
+        "    zoneRedundant: false\n    auditSku",
         "is not",
     ),
     ("one instance in two zones", "main.bicep", "zoneRedundant ? 2 : 1", "1", "fewer than two instances"),
@@ -384,6 +385,24 @@ def test_private_zones_are_those_of_their_cloud() -> None:
         "privatelink.table.core.usgovcloudapi.net",
         "privatelink.vaultcore.usgovcloudapi.net",
         "privatelink.azurewebsites.us",
+    }
+
+
+def test_private_endpoints_without_a_way_to_them_are_a_fault() -> None:
+    """Storage and vault are closed then, and an app outside of the network would reach neither."""
+    parameters = {name: value for name, value in CASES["network"].items() if name != "integrationSubnetId"}
+
+    assert [fault for fault in rules.closed(evaluate(FOLDER / "main.bicep", parameters)) if "set integrationSubnetId" in fault]
+    assert list(rules.closed(deployed("network"))) == []
+
+
+def test_copies_in_another_region_are_the_trail_s_alone() -> None:
+    """`auditSku` is the audit account's, so that no deployment sets it back; the host account stays as the plan is."""
+    accounts = deployed("two regions").of("Microsoft.Storage/storageAccounts")
+
+    assert {str(one.name).endswith("audit"): one.body["sku"]["name"] for one in accounts} == {
+        True: "Standard_GZRS",
+        False: "Standard_ZRS",
     }
 
 
