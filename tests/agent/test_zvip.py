@@ -126,7 +126,7 @@ def test_claim_that_goes_on_is_followed_for_an_hour(iris: Iris, tmp_path: pathli
 
 
 NAMES = {"url": "x", "mirror": "PROD", "member": "MIRRORA", "key_id": "x", "key_file": "x"}
-PAGE = (pathlib.Path(__file__).parents[2] / "docs" / "iris.md").read_text()
+PAGE = (pathlib.Path(__file__).parents[2] / "docs/iris.md").read_text()
 HOOKS = (pathlib.Path(__file__).parents[2] / "agent" / "ZMIRROR.mac").read_text()
 CALL = 'do Claim^ZVIP("{}")'
 

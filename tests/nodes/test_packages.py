@@ -26,6 +26,7 @@ SHIPPED = {
     "/etc/logrotate.d/mirror-vip",
     "/usr/share/doc/mirror-vip-agent/nodes.md",
     "/usr/share/doc/mirror-vip-agent/clients.md",
+    "/usr/share/doc/mirror-vip-agent/migration.md",
 }
 
 
@@ -127,7 +128,7 @@ def test_user_of_another_name_is_kept_over_an_upgrade(member: Member, kind: str,
 
 
 def test_container_s_user_is_kept_over_an_upgrade(member: Member, kind: str, packages: Packages) -> None:
-    """The lines of docs/nodes.md on a host without IRIS: uid 51773 reads what is mounted and writes the log, after an upgrade too."""
+    """The lines of docs/nodes.md on a host without IRIS: the image's uid reads key and configuration and writes the log ever after."""
     member.sh("sed -i /irisusr/d /etc/passwd /etc/group /etc/shadow")
     install(member, packages[kind])
     azure.configure(member)
@@ -141,7 +142,9 @@ def test_container_s_user_is_kept_over_an_upgrade(member: Member, kind: str, pac
 
     script = "cat /etc/mirror-vip/agent.ini >/dev/null; cat /etc/mirror-vip/mirrora-1.key; touch /var/log/mirror-vip/agent.log"
     assert member.run(*inside, "sh", "-euc", script).stdout == KEY_TEXT + "\n"
-    assert member.run("setpriv", "--reuid=51774", "--regid=51774", "--clear-groups", "ls", "/etc/mirror-vip", check=False).returncode
+    assert member.run(
+        "setpriv", "--reuid=51774", "--regid=51774", "--clear-groups", "ls", "/etc/mirror-vip", check=False
+    ).returncode
     member.run("systemctl", "start", "mirror-vip-watch.service")
     assert member.sh("systemctl show -p User -p SubState mirror-vip-watch.service") == "User=irisowner\nSubState=running\n"
 
