@@ -128,7 +128,7 @@ def test_user_of_another_name_is_kept_over_an_upgrade(member: Member, kind: str,
 
 
 def test_container_s_user_is_kept_over_an_upgrade(member: Member, kind: str, packages: Packages) -> None:
-    """The lines of docs/nodes.md on a host without IRIS: the image's uid reads key and configuration and writes the log ever after."""
+    """The lines of docs/nodes.md on a host without IRIS: the image's uid reads the key and writes the log, upgraded or not."""
     member.sh("sed -i /irisusr/d /etc/passwd /etc/group /etc/shadow")
     install(member, packages[kind])
     azure.configure(member)
