@@ -19,7 +19,7 @@ ROUTINES = {
     "ZMIRROR.mac": {"ZMIRROR", "CheckBecomePrimaryOK", "NotifyBecomePrimary"},
     "ZVIP.mac": {
         *("ZVIP", "Claim", "Start", "HasSender", "Missing", "LogFile", "Follow", "Watch", "Word", "Ended"),
-        *("Settings", "Doctor", "Say", "Log"),
+        *("Settings", "Doctor", "Hooks", "Hook", "Mirror", "Say", "Note", "Log"),
     },
     "ZVIPSend.mac": {
         *("ZVIPSend", "Setup", "Launch", "Run", "Work", "Once", "Show", "Prepare", "Claim", "End", "MayClaim", "Judge", "Is"),

@@ -125,36 +125,88 @@ def test_claim_that_goes_on_is_followed_for_an_hour(iris: Iris, tmp_path: pathli
     assert len(iris.logged) == 1
 
 
-def test_doctor_is_content_with_a_right_member(iris: Iris) -> None:
-    """Everything ok, and the agent's `status` is run in the foreground, where its output can be read."""
-    names = ("url", "mirror", "member", "key_id", "key_file")
-    pathlib.Path(iris.files[CONFIG]).write_text("".join(f"{name} = x\n" for name in names))
+NAMES = {"url": "x", "mirror": "PROD", "member": "MIRRORA", "key_id": "x", "key_file": "x"}
+PAGE = (pathlib.Path(__file__).parents[2] / "docs/iris.md").read_text()
+HOOKS = (pathlib.Path(__file__).parents[2] / "agent" / "ZMIRROR.mac").read_text()
+CALL = 'do Claim^ZVIP("{}")'
 
+
+def doctor(iris: Iris, **settings: str) -> list[str]:
+    """Run it on a member whose agent.ini is right, but for what is named; return its lines."""
+    told = NAMES | settings
+    pathlib.Path(iris.files[CONFIG]).write_text("".join(f"{name} = {value}\n" for name, value in told.items()))
     iris.call("Doctor^ZVIP")
+    return iris.written.splitlines()
 
-    assert "FAIL" not in iris.written
+
+def test_doctor_is_content_with_a_right_member(iris: Iris) -> None:
+    """It prints what docs/iris.md shows, and the agent's `status` is run in the foreground, where its output can be read."""
+    shown = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)[0].splitlines()
+
+    assert doctor(iris) == [line for line in shown if not line.startswith("{")]  # that line is the agent's
+    assert all(line.startswith(("ok       ", "info     ", "{")) for line in shown)
     assert iris.started[0][0] == ""
     assert iris.started[0][-3:] == ["status", "--config", CONFIG]
 
 
-@pytest.mark.parametrize("fault", ["CheckBecomePrimaryOK", "NotifyBecomePrimary", "mirror", "agent", "exit code 4"])
+@pytest.mark.parametrize("fault", ["CheckBecomePrimaryOK", "NotifyBecomePrimary", "mirror", "agent", "exit code 4", "10.0.0.254"])
 def test_doctor_names_what_is_wrong(iris: Iris, fault: str) -> None:
     """One line that begins with FAIL for each fault, and none for the rest."""
-    names = {"url", "mirror", "member", "key_id", "key_file"} - {fault}
-    pathlib.Path(iris.files[CONFIG]).write_text("".join(f"{name} = x\n" for name in names))
     if fault == "agent":
         iris.missing.add(AGENT)
     if fault == "exit code 4":
         iris.started_with = 4
+    if fault == "10.0.0.254":
+        iris.own_vip = fault
     if "Become" in fault:
-        source = (pathlib.Path(__file__).parents[2] / "agent" / "ZMIRROR.mac").read_text()
-        iris.load("ZMIRROR", source.replace(fault, "Misspelt"))
+        iris.load("ZMIRROR", HOOKS.replace(f"{fault}() PUBLIC", "Misspelt() PUBLIC"))
 
-    iris.call("Doctor^ZVIP")
+    wrong = [line for line in doctor(iris, **({fault: ""} if fault in NAMES else {})) if line.startswith("FAIL")]
 
-    wrong = [line for line in iris.written.splitlines() if line.startswith("FAIL")]
     assert len(wrong) == 1
     assert fault in wrong[0]
+
+
+@pytest.mark.parametrize("instead", ["", "; {}", "// {}", "do ^OTHER"])
+@pytest.mark.parametrize("event", ["CheckBecomePrimaryOK", "NotifyBecomePrimary"])
+def test_doctor_sees_a_zmirror_that_does_not_call_us(iris: Iris, event: str, instead: str) -> None:
+    """Both labels and no call: HealthShare's own, or one that an upgrade has put in the place of ours. A comment is no call."""
+    call = CALL.format(event)
+    iris.load("ZMIRROR", HOOKS.replace(call, instead.format(call)))
+
+    wrong = [line for line in doctor(iris) if line.startswith("FAIL")]
+
+    assert wrong == [f'FAIL     ^ZMIRROR does not call Claim^ZVIP("{event}")']
+
+
+def test_doctor_says_that_a_zmirror_without_source_cannot_be_seen(iris: Iris) -> None:
+    """That is no fault, and no "ok" either."""
+    iris.without_source.add("ZMIRROR")
+
+    said = [line for line in doctor(iris) if "ZMIRROR" in line]
+
+    assert len(said) == 1
+    assert said[0].startswith("info     cannot be seen: ^ZMIRROR has no source here")
+
+
+def test_doctor_fails_where_there_is_no_zmirror(iris: Iris) -> None:
+    """Then nothing claims."""
+    del iris.routines["ZMIRROR"]
+
+    assert [line for line in doctor(iris) if line.startswith("FAIL")] == [
+        "FAIL     there is no ^ZMIRROR in %SYS, so nothing claims when IRIS fails over"
+    ]
+
+
+def test_doctor_goes_on_where_the_mirror_s_configuration_cannot_be_read(iris: Iris) -> None:
+    """Without a mirror, or with a class that is another in this version of IRIS."""
+    source = (pathlib.Path(__file__).parents[2] / "agent" / "ZVIP.mac").read_text()
+    iris.load("ZVIP", source.replace("Config.Mirrors", "Config.Gone"))
+
+    said = doctor(iris)
+
+    assert "info     cannot be seen: whether IRIS's own virtual IP is off" in said
+    assert said[-1] == "ok       the agent's status, exit code 0"
 
 
 @pytest.mark.parametrize("ended", [False, True])

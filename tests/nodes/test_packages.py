@@ -7,8 +7,11 @@ import subprocess
 
 import pytest
 
+from tests.agent.scripted import KEY_TEXT
+from tests.nodes import azure
 from tests.nodes.azure import ROOT, VIP, Azure, Member
 from tests.nodes.conftest import Packages, install, skip
+from tests.nodes.test_pages import CANNOT_RUN, lines
 
 SHIPPED = {
     "/opt/mirror-vip/vip_agent.py",
@@ -23,6 +26,7 @@ SHIPPED = {
     "/etc/logrotate.d/mirror-vip",
     "/usr/share/doc/mirror-vip-agent/nodes.md",
     "/usr/share/doc/mirror-vip-agent/clients.md",
+    "/usr/share/doc/mirror-vip-agent/migration.md",
 }
 
 
@@ -121,6 +125,28 @@ def test_user_of_another_name_is_kept_over_an_upgrade(member: Member, kind: str,
     assert member.path("/var/log/mirror-vip").stat().st_uid == 6001
     assert member.path("/etc/mirror-vip/agent.ini").stat().st_gid == 6001
     assert member.sh("systemctl show -p User mirror-vip-watch.service") == "User=dbadmin\n"
+
+
+def test_container_s_user_is_kept_over_an_upgrade(member: Member, kind: str, packages: Packages) -> None:
+    """The lines of docs/nodes.md on a host without IRIS: the image's uid reads the key and writes the log, upgraded or not."""
+    member.sh("sed -i /irisusr/d /etc/passwd /etc/group /etc/shadow")
+    install(member, packages[kind])
+    azure.configure(member)
+    for line in lines("## Containers"):
+        if not line.startswith(CANNOT_RUN):
+            member.sh(line)
+    member.role("Primary")
+    inside = ["setpriv", "--reuid=51773", "--regid=51773", "--clear-groups"]
+
+    install(member, packages["next-" + kind])
+
+    script = "cat /etc/mirror-vip/agent.ini >/dev/null; cat /etc/mirror-vip/mirrora-1.key; touch /var/log/mirror-vip/agent.log"
+    assert member.run(*inside, "sh", "-euc", script).stdout == KEY_TEXT + "\n"
+    assert member.run(
+        "setpriv", "--reuid=51774", "--regid=51774", "--clear-groups", "ls", "/etc/mirror-vip", check=False
+    ).returncode
+    member.run("systemctl", "start", "mirror-vip-watch.service")
+    assert member.sh("systemctl show -p User -p SubState mirror-vip-watch.service") == "User=irisowner\nSubState=running\n"
 
 
 @pytest.mark.parametrize("kind", ["deb"], indirect=True)

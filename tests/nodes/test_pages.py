@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from tests.agent.scripted import KEY_TEXT
 from tests.nodes.azure import CONTROLLER, FILES, ROOT, VIP, Azure, Member
 from tests.nodes.conftest import Packages, skip
 
@@ -14,7 +15,7 @@ PAGE: Final = (ROOT / "docs" / "nodes.md").read_text(encoding="utf-8")
 UNVERIFIED: Final = (ROOT / "docs" / "unverified.md").read_text(encoding="utf-8")
 
 # Programs that nobody here has; the lines stand in docs/unverified.md.
-CANNOT_RUN: Final = ("netplan ", "nmcli ", "restorecon ", "netsh ", "Find-NetRoute ")
+CANNOT_RUN: Final = ("docker ", "netplan ", "nmcli ", "restorecon ", "netsh ", "Find-NetRoute ")
 
 STAND_INS: Final = {
     # Both managers are real. Debian's rpm wants a word, and the database of the member knows no other packages.
@@ -32,7 +33,8 @@ def lines(heading: str) -> list[str]:
     _, _, after = PAGE.partition(f"{heading}\n")
     assert after, heading
     section = re.split(r"^##+ ", after, maxsplit=1, flags=re.MULTILINE)[0]
-    return [line for block in re.findall(r"```sh\n(.*?)```", section, re.DOTALL) for line in block.splitlines()]
+    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    return [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
 
 
 def all_lines() -> list[str]:
@@ -53,13 +55,13 @@ WAYS: Final = {
     "sles": ("### SLES 15 and 16", "rpm"),
     "ubuntu": ("### Ubuntu, Debian", "deb"),
 }
-EVERYWHERE: Final = ("### Then, on all of them", "## Check", "## Undo", "## SELinux")
+ON_THE_NIC: Final = "### Where the VIP is on the NIC already"
+EVERYWHERE: Final = ("### Then, on all of them", ON_THE_NIC, "## Check", "## Undo", "## SELinux")
 DOCTOR: Final = "runuser -u irisusr -- /opt/mirror-vip/vip_agent.py doctor"
 
 # Commands between backticks: typed in as they are, or as short names of something that a test does.
-IN_THE_TEXT: Final = ("command -v iris", "ip -br address show eth0", "iris qlist IRIS", "openssl rand -base64 32")
+IN_THE_TEXT: Final = ("command -v iris", "iris qlist IRIS", "openssl rand -base64 32")
 SHORT: Final = {
-    "make packages": "conftest.py: the packages that are installed here",
     "doctor --vip 10.0.0.254": f"{DOCTOR} --vip 10.0.0.254",
     "doctor --vip": f"{DOCTOR} --vip 10.0.0.254",
     "doctor --port 51773": "test_doctor.py: --port 1973",
@@ -67,18 +69,23 @@ SHORT: Final = {
 NO_COMMANDS: Final = (
     '"ready": true',
     '"force": true',
+    "Caught up",
     "not (...)",
     "VIP moved here after ...",
     "cannot be configured because it is already in use",
-    "-p 1972:1972",
     "/usr/irissys/bin/iris qlist IRIS",
     "ip address add",
 )
 
 
+LOOP: Final = lines("## Try it")[0]
+"""What a client runs: it never ends, so the test runs what is between `do` and `done`."""
+
+
 def test_every_command_of_the_page_is_run_or_listed() -> None:
     """What no test runs stands in docs/unverified.md, word by word. A new command is in neither, and this test is red."""
-    run = [line for heading in [*(way[0] for way in WAYS.values()), *EVERYWHERE] for line in lines(heading)]
+    headings = (*(way[0] for way in WAYS.values()), *EVERYWHERE, "## Containers")  # the last: test_packages.py
+    run = ["make packages", LOOP, *(line for heading in headings for line in lines(heading))]
     run = [line for line in run if not line.startswith(CANNOT_RUN)]
     objectscript = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "agent").glob("test_z*.py"))
     not_run = [line for line in all_lines() if line not in run and not is_interpreted(line, objectscript)]
@@ -118,7 +125,16 @@ def test_page_leads_from_an_empty_node_to_a_silent_doctor_and_back(subnet: Azure
 
     said = {line: type_in(node, line) for line in lines(heading)}
     node.sh("sed -i 's|^ca_file =|ca_file = /etc/ca.pem|' /etc/mirror-vip/agent.ini")  # the authority of this test
-    said |= {line: type_in(node, line) for line in lines("### Then, on all of them")}
+    node.write("/root/mirrora-1.key", KEY_TEXT + "\n", 0o600)
+    for line in lines("### Then, on all of them"):
+        if "keygen" in line:  # the other one of two ways
+            assert node.sh("runuser -u irisusr -- cat /etc/mirror-vip/mirrora-1.key; ls /root/*.key || true") == KEY_TEXT + "\n"
+            node.sh("rm /etc/mirror-vip/mirrora-1.key")
+        said[line] = type_in(node, line)
+    node.sh(f"ip address add {VIP}/24 dev eth0")
+    said |= {line: type_in(node, line) for line in lines(ON_THE_NIC)}
+    assert f"{VIP}/24" in said["ip -br address show eth0"]
+    assert VIP not in node.sh("ip -br address show eth0")
     key = json.loads(said["/opt/mirror-vip/vip_agent.py keygen --show"])
     assert key["setting"] == "VIP_KEY_MIRRORA_1"
     subnet.tell(key=key["key"], vips=[{"name": "vip", "private_ip": VIP}])
@@ -140,9 +156,11 @@ def test_page_leads_from_an_empty_node_to_a_silent_doctor_and_back(subnet: Azure
     said |= {span: type_in(node, span) for span in IN_THE_TEXT}
     assert said["command -v iris"].endswith("/bin/iris\n")
     assert len(said["openssl rand -base64 32"].strip()) == 44
-    assert VIP not in said["ip -br address show eth0"]
     assert "^Primary^" in said["iris qlist IRIS"]
     assert f"{VIP}/32" in type_in(node, SHORT["doctor --vip"])
+    look = LOOP.removeprefix("while sleep 1; do ").removesuffix("; done")
+    assert node.sh(look).endswith(" open\n")
+    assert node.sh(look.replace("/1972", "/1973")).endswith(" closed\n")
 
     undo = [line for line in lines("## Undo") if ("dpkg" in line or "cloud.cfg.d" in line) <= (kind == "deb")]
     for line in undo:

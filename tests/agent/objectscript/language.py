@@ -22,10 +22,10 @@ Variables = dict[str, Variable]
 
 NAME = "%?[A-Za-z][A-Za-z0-9]*"
 TOKEN = re.compile(
-    r"""(?P<space>[ \t]+|;[^\n]*)|(?P<newline>\n)
+    r"""(?P<space>[ \t]+|(?:;|//)[^\n]*)|(?P<newline>\n)
     |(?P<string>"(?:[^"\n]|"")*")|(?P<number>\d+(?:\.\d+)?|\.\d+)
     |(?P<extrinsic>\$\$NAME(?:\^NAME)?)|(?P<system>\$system\.NAME\.NAME)|(?P<class>\#\#class\([%\w.]+\)\.NAME)
-    |(?P<function>\$[a-z][a-z0-9]*)|(?P<global>\^NAME)|(?P<name>NAME)
+    |(?P<function>\$[a-z][a-z0-9]*)|(?P<global>\^\$?NAME)|(?P<name>NAME)
     |(?P<operator>'=|'<|'>|'\[|'\]|\*\*|&&|\|\||[-+*/\\\#_=<>'\[\]?(){},.:!])""".replace("NAME", NAME),
     re.VERBOSE | re.IGNORECASE,
 )
@@ -165,6 +165,8 @@ class Routine:
 
 def variable_of(local: Frame, name: str) -> Variable:
     """Return the tree of a variable; those whose names begin with ^ are kept by the instance."""
+    if name == "^$ROUTINE":  # the compiled routines of this namespace
+        return dict.fromkeys(((routine,) for routine in local.iris.routines), "")
     known: Variables = local.iris.globals if name.startswith("^") else local
     return known.setdefault(name, {})
 
@@ -558,9 +560,22 @@ class Parser:
 
     def _text(self) -> Run:
         self._take("(")
-        label, routine = self._take(), self._take()[1:]
+        offset: Run | None = None
+        label = ""
+        if self._skip("+"):
+            offset = self._operand_before_routine()
+        else:
+            label = self._take()
+        routine = self._take()[1:]
         self._take(")")
-        return lambda local: local.iris.line_of(label, routine)
+        return lambda local: local.iris.line_of(label, int(number(offset(local))) if offset else 0, routine)
+
+    def _operand_before_routine(self) -> Run:
+        """A number or a simple variable: what follows it is no subscript, but ^ROUTINE."""
+        kind, token = self._kind, self._take()
+        if kind == "number":
+            return lambda _: number(token)
+        return lambda local: local[token][()]
 
     def _select(self) -> Run:
         self._take("(")

@@ -79,13 +79,15 @@ class Iris:
         self.while_hung: Callable[[], None] = lambda: None
         self.locks: set[str] = set()
         self.written = ""
+        self.without_source: set[str] = set()  # routines that are there as compiled code alone
+        self.own_vip = ""  # Virtual Address of the mirror's configuration
         self.test = 1
         self.tls: dict[str, dict[str, str]] = {}
-        self._routines = {name: compiled(name, (ROUTINES / f"{name}.mac").read_text()) for name in loaded}
+        self.routines = {name: compiled(name, (ROUTINES / f"{name}.mac").read_text()) for name in loaded}
 
     def load(self, name: str, source: str) -> None:
         """Load a routine from a text."""
-        self._routines[name] = compiled(name, source)
+        self.routines[name] = compiled(name, source)
 
     def call(self, label: str, *arguments: Value) -> Value:
         """Call label^routine from outside, as by $$."""
@@ -94,9 +96,9 @@ class Iris:
 
     def routine(self, name: str) -> Routine:
         """Return a loaded routine."""
-        if name not in self._routines:
+        if name not in self.routines:
             raise IrisError(f"<NOROUTINE>{name}")
-        return self._routines[name]
+        return self.routines[name]
 
     def run_jobs(self) -> None:
         """Run the jobs that were started, one after the other."""
@@ -145,9 +147,12 @@ class Iris:
         }
         return known[name]
 
-    def line_of(self, label: str, routine: str) -> str:
-        """$TEXT."""
-        source = self._routines[routine].source if routine in self._routines else ""
+    def line_of(self, label: str, offset: int, routine: str) -> str:
+        """$TEXT: a line by its label, or by its number. Lines of the header and empty ones do not count."""
+        source = self.routines[routine].source if routine in self.routines and routine not in self.without_source else ""
+        if not label:
+            lines = [line for line in source.splitlines() if line.strip() and not line.startswith(("ROUTINE ", "#"))]
+            return lines[offset - 1] if 0 < offset <= len(lines) else ""
         found = re.search(rf"^{re.escape(label)}\b.*", source, re.MULTILINE)
         return found[0] if found else ""
 
@@ -464,6 +469,19 @@ def _tls(iris: Iris, a: list[Value]) -> int:
     return 1
 
 
+def _member_settings(_: Iris, a: list[Value]) -> int:
+    """Get(.Properties): what the section MirrorMember of the configuration file has."""
+    a[0][("SystemName",)] = "MIRRORA"
+    return 1
+
+
+def _mirror_settings(iris: Iris, a: list[Value]) -> int:
+    """Get(Name, .Properties)."""
+    assert a[0] == "PROD"
+    a[1][("VirtualAddress",)] = iris.own_vip
+    return 1
+
+
 CLASS_METHODS: dict[str, Callable[[Iris, list[Value]], Value]] = {
     "$system.Encryption.SHAHash".lower(): lambda _, a: _sha(a),
     "$system.Encryption.HMACSHA".lower(): lambda _, a: _hmac(a),
@@ -473,6 +491,7 @@ CLASS_METHODS: dict[str, Callable[[Iris, list[Value]], Value]] = {
     "$system.Util.CreateGUID".lower(): lambda _, __: str(uuid.uuid1()).upper(),
     "$system.Mirror.IsPrimary".lower(): lambda iris, _: iris.primary,
     "$system.Mirror.IsMember".lower(): lambda iris, _: iris.member,
+    "$system.Mirror.MirrorName".lower(): lambda _, __: "PROD",
     "$system.Status.GetErrorText".lower(): lambda _, a: text(a[0])[2:],
     "%DynamicObject.%New": lambda _, __: _Json({}),
     "%DynamicObject.%FromJSON": lambda _, a: _parse_json(a),
@@ -481,6 +500,8 @@ CLASS_METHODS: dict[str, Callable[[Iris, list[Value]], Value]] = {
     "%Stream.FileBinary.%New": lambda iris, _: _File(iris, binary=True),
     "%Stream.FileCharacter.%New": lambda iris, _: _File(iris, binary=False),
     "%SYS.System.WriteToConsoleLog": _log,
+    "Config.MirrorMember.Get": _member_settings,
+    "Config.Mirrors.Get": _mirror_settings,
     "Security.SSLConfigs.Exists": lambda iris, a: int(a[0] in iris.tls),
     "Security.SSLConfigs.Create": _tls,
     "Security.SSLConfigs.Modify": _tls,
