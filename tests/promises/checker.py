@@ -449,6 +449,8 @@ class _Judge:
                 moved = self._etag_moved(trace, nic, commit.at)
                 driven = [c for c in trace.commits if c.after.mirror == before.mirror and commit.at <= c.at <= completed.at]
                 unread = any(nic in c.unread for c in driven) or nic in trace.gone or trace.looks.get(nic, frozenset()) is None
+                shown = max((g.heard for g in trace.gets if g.nic == nic and g.heard <= completed.at), default=-1.0)
+                unread = unread or shown < trace.unheard_at.get(nic, -1.0) <= completed.at
                 # After its head was lost, a request may take over from itself: it knows how each of its own writes ended.
                 earlier = [p for p in self.journal.puts if p.nic == nic and p.sent < commit.at]
                 own = bool(earlier) and all(p.trace is trace and p.status is not None for p in earlier)

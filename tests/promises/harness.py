@@ -478,6 +478,7 @@ class _Transport:
     def _unheard(self, trace: Trace | None, nic: str, method: str, path: str) -> None:
         if trace is None or method != "GET":
             return
+        trace.unheard_at[nic] = self.node.harness.loop.time()
         if not nic:
             trace.denied_reads += path.endswith("/permissions")
         elif not any(put.nic == nic and put.status is not None and put.status < 300 for put in trace.puts):

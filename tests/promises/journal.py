@@ -137,6 +137,8 @@ class Trace:
     owners: set[str] = field(default_factory=set)
     looks: dict[str, frozenset[str] | None] = field(default_factory=dict)
     """NIC -> names of its ip configurations as last known, None: the last look failed."""
+    unheard_at: dict[str, float] = field(default_factory=dict)
+    """NIC -> when a read of it last failed."""
     gone: set[str] = field(default_factory=set)
     """NICs of which Azure last said that they do not exist."""
     puts: list[Put] = field(default_factory=list)
