@@ -7,8 +7,8 @@ import pytest
 from tests.promises import line_mutants, mutants
 from tests.promises.simulation import run_seed
 
-FIXED = range(1, 121)
-FRESH = 60
+FIXED = range(1, 61)
+FRESH = 40
 SOAK = 20_000
 
 ONCE_VIOLATED = [
