@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vipcore.instants import NEVER, to_text
@@ -105,6 +105,7 @@ def assert_fits(entity: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
+@settings(max_examples=40)
 @given(any_head)
 def test_any_head_comes_back_as_it_was(head: Head) -> None:
     """What is written to the table is read back equal, with the etag that the service gave."""
