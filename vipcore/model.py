@@ -155,6 +155,8 @@ class Missing(NamedTuple):
     """A NIC that Azure says does not exist (404): it carries nothing, and nothing can be attached to it."""
 
     id: str
+    read_at: float
+    """As of a NIC."""
 
 
 Observation = Nic | Unreadable | Missing

@@ -35,9 +35,6 @@ LEASE_S = 60.0
 WATCH_S = 900.0
 """How long a mirror stays under the timer's eye after a lease that ran out (I2)."""
 
-LOOK_S = 45.0
-"""How old a look may be when a row tells of it."""
-
 REPEAT_S = 60.0
 """A refusal or confirmation like the last one of that key writes at most one row in this time."""
 
@@ -684,7 +681,8 @@ class _Judge:
                 looks = [
                     g for g in self.journal.gets if g.trace.node is commit.trace.node and g.nic == nic and g.heard <= commit.at
                 ]
-                seen = looks[-1].state if looks and commit.at - looks[-1].heard <= LOOK_S else "nothing"
+                told_at = (new.readiness.members[member].at - START).total_seconds() if ready and new.readiness else commit.at
+                seen = looks[-1].state if looks and looks[-1].heard >= told_at - SKEW_S else "nothing"
                 if ready and stops:
                     yield f"I9 {name} says ready during a freeze"
                 if ready and seen in ("nothing", "Failed"):
@@ -710,6 +708,18 @@ class _Judge:
     def _member_nic(self, mirror: str, member: str, config: Any) -> str:
         return str(next(m.nic_id for m in config.mirrors[mirror].members if m.name == member)).rsplit("/", 1)[-1]
 
+    def _forgotten(self, one: Trace, other: Trace) -> bool:
+        """Whether the first of them was only counted, its head was lost after that, and the second decided nothing anew.
+
+        What the loss of a head costs is in docs/adr/0014-a-head-can-be-rebuilt.md.
+        """
+        counted, again = sorted((one, other), key=lambda trace: max((commit.at for commit in trace.commits), default=trace.asked))
+        told = any(event in SPENDS for commit in counted.commits for event in _events(commit))
+        decided = any(c.after.epoch > c.before.epoch and not _rebuilds(c) for c in again.commits)
+        ended = max((commit.at for commit in counted.commits), default=counted.asked)
+        lost = any(at > ended for at in self.journal.damaged.get(again.mirror, ()))
+        return lost and not told and not decided
+
     def signatures(self) -> Iterator[str]:
         """I6: a signed request is accepted at most once; marks never fall; a key moves the VIP to its own member only."""
         taken: dict[tuple[str, str], Trace] = {}
@@ -719,8 +729,8 @@ class _Judge:
             use_issued_at = any(event in SPENDS for c in trace.commits for event in _events(c))
             if not use_issued_at and not isinstance(trace.answer, Outcome):
                 continue
-            if trace.signed in taken:
-                yield f"I6 traces {taken[trace.signed].number} and {trace.number} accepted one signature"
+            if (first := taken.get(trace.signed)) and not self._forgotten(first, trace):
+                yield f"I6 traces {first.number} and {trace.number} accepted one signature"
             taken[trace.signed] = trace
             key, issued_at = trace.signed
             for commit in trace.commits:

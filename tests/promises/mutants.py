@@ -217,7 +217,7 @@ def _no_read() -> Patches:
 
     async def decided(control: Any, asked: Any, newest: Head, reads: Any) -> Any:
         if newest.last_swap and newest.last_swap.to == newest.desired == asked.member and not newest.swap and not newest.lease:
-            unread = {member.name: Missing(id=member.nic_id) for member in asked.mirror.members}
+            unread = {member.name: Missing(id=member.nic_id, read_at=0.0) for member in asked.mirror.members}
             return await accept.confirm(control, asked, newest, Observed(asked.mirror, unread), None)
         return await genuine(control, asked, newest, reads)
 
@@ -324,7 +324,7 @@ def _unreadable_is_empty() -> Patches:
 
     def planned(mirror: Any, observed: Mapping[str, Observation], desired: str) -> Any:
         seen = {
-            name: Missing(id=observation.id) if isinstance(observation, Unreadable) else observation
+            name: Missing(id=observation.id, read_at=0.0) if isinstance(observation, Unreadable) else observation
             for name, observation in observed.items()
         }
         return genuine(mirror, seen, desired)

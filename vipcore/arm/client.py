@@ -101,6 +101,7 @@ class Arm:
 
     async def read_nic(self, nic_id: str, *, within_s: float | None = None) -> Observation:
         """The NIC, or that Azure answers 404, or why it could not be read. Does not raise whatever Azure answers."""
+        asked_at = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(within_s):
                 reply, at = await self._read(nic_id, _url(nic_id))
@@ -109,7 +110,7 @@ class Arm:
             return Unreadable(id=nic_id, error=TimeoutError(f"no answer within {within_s:g} s; {_AGAIN}"))
         except (ArmError, NotSent, NoReply, ValueError) as exc:
             gone = isinstance(exc, ArmError) and exc.cause is Cause.GONE
-            return Missing(id=nic_id) if gone else Unreadable(id=nic_id, error=exc)
+            return Missing(id=nic_id, read_at=asked_at) if gone else Unreadable(id=nic_id, error=exc)
 
     async def put(self, nic: Nic, document: Json, permit: Permit) -> tuple[Nic, ArmReply]:
         """Replace the NIC if it is still as we read it (`If-Match`). Returns Azure's answer, and the NIC as it shows it.

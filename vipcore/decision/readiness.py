@@ -46,12 +46,12 @@ _PASSING: Final = frozenset({Cause.THROTTLED, Cause.TRANSIENT, Cause.LOCKED})
 class Look(NamedTuple):
     """What reads showed of one member. `wrong` None: not all of them could be made, and what was read has nothing against it.
 
-    `unsure`: what could not be read or judged, and why.
+    `unsure`: what could not be read or judged, and why. `at`: when the oldest reading for it was made.
     """
 
     wrong: Mapping[str, str] | None
     unsure: tuple[str, ...] = ()
-    age_s: float = 0.0
+    at: Instant = instants.NEVER
 
 
 class Verdict(NamedTuple):
@@ -80,7 +80,7 @@ async def look(controller: Controller, head: Head, observed: Observed) -> dict[s
 async def _look(controller: Controller, observed: Observed, name: str, *, writing: bool) -> Look:
     seen = _nics(observed, name)
     if seen.wrong is None or isinstance(observed.plan(name), plan.Blocked):
-        return seen
+        return seen._replace(at=_read_at(controller, observed))
     wrong = dict(seen.wrong)
     try:
         async with asyncio.timeout(GLANCE_S_MAX):
@@ -88,11 +88,19 @@ async def _look(controller: Controller, observed: Observed, name: str, *, writin
             checks = await preflight.check(cache, observed.mirror, observed, name, within_s=within_s, writing=writing)
     except TimeoutError:
         late = f"What a swap needs could not be looked at within {GLANCE_S_MAX:g} s: reads for a status give way to swaps."
-        return Look(wrong or None, (late,))
+        return Look(wrong or None, (late,), _read_at(controller, observed))
     wrong |= {check.name: f"{check.name}: {check.detail}." for check in checks if check.ok is False}
     unsure = tuple(f"{check.name}: {check.detail}." for check in checks if check.ok is None)
     whole = all(check.looked for check in checks)
-    return Look(wrong if wrong or whole else None, unsure, max((check.age_s for check in checks), default=0.0))
+    oldest_s = max((check.age_s for check in checks), default=0.0)
+    return Look(wrong if wrong or whole else None, unsure, _read_at(controller, observed, oldest_s))
+
+
+def _read_at(controller: Controller, observed: Observed, oldest_s: float = 0.0) -> Instant:
+    """When the oldest reading was made, of the NICs and of others that are so old. A process may have stood still since."""
+    steady = asyncio.get_running_loop().time()
+    ages = (steady - seen.read_at for seen in observed.values() if not isinstance(seen, Unreadable))
+    return controller.clock.now() - instants.seconds(max(oldest_s, *ages, 0.0))
 
 
 def _nics(observed: Observed, name: str) -> Look:
@@ -151,7 +159,7 @@ def verdict(controller: Controller, head: Head, name: str, now: Instant, seen: L
     wrong: Mapping[str, str] | None
     unsure: tuple[str, ...]
     if seen is not None:
-        wrong, unsure, at = seen.wrong, seen.unsure, now - instants.seconds(seen.age_s)
+        wrong, unsure, at = seen
     else:
         found = head.readiness.members.get(name) if head.readiness else None
         wrong, at = (found.wrong, found.at) if found else (None, None)
@@ -204,7 +212,7 @@ async def keep(
             return  # a small fleet's mirrors have their turn in every pass: what was found of them minutes ago stands
         looks = await look(controller, head, observed)
     assert observed is not None
-    kept = _seen(head.readiness or Readiness(), observed, looks, now)
+    kept = _seen(head.readiness or Readiness(), observed, looks, _read_at(controller, observed))
     rows = any(_told(controller, head, kept, one, looks.get(one.name), now) is not None for one in mirror.members)
     if rows or _is_news(head.readiness or Readiness(), observed):
         await controller.ledger.put_work_item(mirror.name)  # who knows the heads of before reads this one again
@@ -227,14 +235,15 @@ async def keep(
     await controller.store.commit(head, change)
 
 
-def _seen(before: Readiness, observed: Observed, looks: Mapping[str, Look], now: Instant) -> Readiness:
-    """What is kept after these looks: of who could not be looked at, what was known before."""
+def _seen(before: Readiness, observed: Observed, looks: Mapping[str, Look], at: Instant) -> Readiness:
+    """What is kept after these looks: of who could not be looked at, what was known before. `at`: when the NICs were read."""
     looked = {name: one for name, one in looks.items() if one.wrong is not None}
     members = {name: found for name, found in before.members.items() if name in looks}
-    members |= {name: Found(now - instants.seconds(one.age_s), cut(one.wrong or {}, len(looks))) for name, one in looked.items()}
-    looked_at = now if len(looked) == len(looks) else before.looked_at
-    after, seen = before._replace(looked_at=looked_at, members=members), observed.placement()
-    return after if seen.state is Seen.UNKNOWN else after._replace(seen_at=now, placement=seen.state.value, holders=seen.members)
+    members |= {name: Found(one.at, cut(one.wrong or {}, len(looks))) for name, one in looked.items()}
+    after, seen = before._replace(members=members), observed.placement()
+    if len(looked) == len(looks):
+        after = after._replace(looked_at=at)
+    return after if seen.state is Seen.UNKNOWN else after._replace(seen_at=at, placement=seen.state.value, holders=seen.members)
 
 
 def _told(

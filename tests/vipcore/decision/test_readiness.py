@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, cured, puts, refused, s
 from tests.vipcore.manual_changes import by_hand, drop, failed
 from vipcore.decision import readiness
 from vipcore.entry import status
-from vipcore.ledger.audit import Row
+from vipcore.ledger.audit import Caller, Row
 from vipcore.ledger.head import Failure, Head, Swap
 
 READ_B = Match(method="GET", kind="nic", name=NIC_B)
@@ -225,6 +226,29 @@ async def test_readiness_is_looked_at_after_every_swap() -> None:
     assert head.readiness.looked_at > ended
     assert min(found.at for found in head.readiness.members.values()) > ended
     assert head.readiness.holders == ("MIRRORB",)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+@virtual
+async def test_a_look_is_as_old_as_its_reads(gone: bool) -> None:
+    """A process that stood still between its reads and what it says of them does not call them new."""
+    harness = Harness()
+    node = harness.node("n1")
+    await node.tick()
+    if gone:
+        harness.cloud.script(READ_B, fault=Answer(name="ResourceNotFound"), times=ALWAYS)
+    head, began = await harness.head(), node.now()
+    observed = await node.controller.read_all(harness.mirror())
+    await asyncio.sleep(50.0)
+
+    looks = await readiness.look(node.controller, head, observed)
+    await readiness.keep(node.controller, head, Caller("reconciler", "c"), observed)
+
+    kept = (await harness.head()).readiness
+    assert kept is not None
+    times = [*(look.at for look in looks.values()), *(found.at for found in kept.members.values()), kept.looked_at, kept.seen_at]
+    assert max(times) - began < timedelta(seconds=10.0)
+    assert (await listed(node))["ready"]["MIRRORB"] is not gone
 
 
 @virtual

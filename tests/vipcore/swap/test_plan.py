@@ -129,7 +129,7 @@ def test_every_state_leads_to_the_vips_on_desired(azure: Azure, desired: str, da
 def test_nic_that_could_not_be_read_is_never_taken_for_empty(azure: Azure, desired: str, hidden: set[str], absent: bool) -> None:
     """With NICs unread, either nothing is planned, or what is planned is right whatever the hidden NICs carry. (I9)"""
     unseen: dict[str, Observation] = {
-        m: Missing(id=m) if absent else Unreadable(id=m, error=TimeoutError("away")) for m in hidden
+        m: Missing(id=m, read_at=0.0) if absent else Unreadable(id=m, error=TimeoutError("away")) for m in hidden
     }
     observed = azure.observed(unseen)
     seen = plan.placement(MIRROR, observed)
