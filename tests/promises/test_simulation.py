@@ -7,8 +7,8 @@ import pytest
 from tests.promises import line_mutants, mutants
 from tests.promises.simulation import run_seed
 
-FIXED = range(1, 41)
-FRESH = 20
+FIXED = range(1, 121)
+FRESH = 60
 SOAK = 20_000
 
 ONCE_VIOLATED = [
