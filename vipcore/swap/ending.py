@@ -98,7 +98,7 @@ async def fail(drive: Drive, refusal: Refusal) -> None:
         after = drive.in_flight.stamp(failed, drive.store.clock.now())
         if not drive.in_flight.unanswered:
             # What a driver before us may have left is still to be rewritten by whoever comes next.
-            left = swap._replace(maybe_in_flight=tuple(sorted(drive.in_flight.to_overwrite)))
+            left = swap._replace(maybe_in_flight=drive.in_flight.left_to_others())
             after = replace(after, lease=None, swap=left)
         return after, [row]
 
@@ -147,7 +147,7 @@ async def _hand_over(drive: Drive, head: Head) -> None:
             # Whoever judges now must not take a read of before our writes for a fresh one.
             return (replace(newest, wrote_at=after.wrote_at) if drive.report.waiting else newest), []
         if after.swap is not None:
-            after = replace(after, swap=after.swap._replace(maybe_in_flight=tuple(sorted(drive.in_flight.late))))
+            after = replace(after, swap=after.swap._replace(maybe_in_flight=drive.in_flight.left_to_others()))
         return (after if drive.in_flight.unanswered else replace(after, lease=None)), []
 
     await drive.lease.commit(head, change)

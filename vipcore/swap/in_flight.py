@@ -121,6 +121,10 @@ class InFlight:
         """Members whose NICs a write of ours, or of a driver that died, may still change."""
         return self.unanswered | self.to_overwrite
 
+    def left_to_others(self) -> tuple[str, ...]:
+        """Members whose NICs a successor has to rewrite: those of `late`, and those that this drive could not read."""
+        return tuple(sorted(self.late | self.watched))
+
     def announce(self, *members: str) -> None:
         """The check before a write of these members' NICs begins."""
         self._on(Event.ANNOUNCE, *members)

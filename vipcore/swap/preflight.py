@@ -290,13 +290,16 @@ async def _address_free(arm: Arm, mirror: Mirror, subnet_id: str | None, vip: Vi
     """
     if subnet_id is None:
         return _NO_SUBNET
+    free = Check(ok=True, detail="Azure says that the address is free")
     if not await arm.in_use(subnet_id, vip.private_ip):
-        return Check(ok=True, detail="Azure says that the address is free")
+        return free
     expanded = nic.properties(await arm.get(subnet_id, query="$expand=ipConfigurations"))
     holders = [str(item.get("id")) for item in expanded.get("ipConfigurations") or () if nic.at_address(item, vip)]
     foreign = next((holder for holder in holders if mirror.member_of(holder) is None), None)
     if foreign is None and (holders or writing):
         return Check(ok=True, detail="no NIC shows it, and Azure does not call it free: it is still being released")
+    if foreign is None and not await arm.in_use(subnet_id, vip.private_ip):
+        return free  # it was released between the two reads
     taken_by = foreign or "a resource that Azure does not name"
     return Check(ok=False, detail=f"the address {vip.private_ip} is taken by {taken_by}", code="address-taken")
 

@@ -422,6 +422,16 @@ async def test_an_address_that_nobody_is_known_to_have() -> None:
 
 
 @virtual
+async def test_an_address_that_is_released_between_two_reads() -> None:
+    """An address that Azure called taken, and that nobody has a moment later, is not called taken by nobody. (I10)"""
+    harness = Harness(world=on_nobody())
+    node = harness.node("n1")
+    harness.cloud.script(Match(kind="check-ip"), fault=UNNAMED)
+
+    assert (await node.claim("MIRRORB")).outcome == "moved"
+
+
+@virtual
 async def test_an_address_that_a_write_of_ours_may_still_hold() -> None:
     """While a swap is unfinished, an address that Azure calls taken without naming anyone is waited for. (I1, I10)"""
     harness = Harness(switches=fixed(), fate=DieAt(1))
