@@ -569,6 +569,14 @@ SLIPS: tuple[Slip, ...] = (
         9,
         _of((readiness.keep, "not same or newest.lease is not None or newest.readiness != head.readiness", "False")),
     ),
+    ("a look is as young as what is said of it", 9, _of((readiness._read_at, "max(oldest_s, *ages, 0.0)", "oldest_s"))),
+    # -- what a drive could not read, and two reads of different times
+    ("a failed drive forgets what it could not read", 2, _of((in_flight.InFlight.left_to_others, " | self.watched", ""))),
+    (
+        "an address that was released between two reads is taken",
+        10,
+        _of((preflight._address_free, "if foreign is None and not await arm.in_use(subnet_id, vip.private_ip):", "if False:")),
+    ),
     # -- the trail for people
     (
         "a write that is under way is called completed",
@@ -724,6 +732,13 @@ UNSEEN: Mapping[str, str] = {
     "the log has the last row of a commit alone": "tests/vipcore/ledger/test_store.py::test_the_log_has_a_line_for_each_row",
     "what a look saw of the trail is forgotten": (
         "tests/vipcore/ledger/test_verify.py::test_a_tail_that_was_replaced_with_its_head_is_found"
+    ),
+    "a look is as young as what is said of it": "tests/vipcore/decision/test_readiness.py::test_a_look_is_as_old_as_its_reads",
+    "a failed drive forgets what it could not read": (
+        "tests/vipcore/swap/test_in_flight.py::test_a_nic_that_can_be_read_again_is_rewritten"
+    ),
+    "an address that was released between two reads is taken": (
+        "tests/vipcore/swap/test_preflight.py::test_an_address_that_is_released_between_two_reads"
     ),
     "a look reads the whole trail": "tests/vipcore/ledger/test_verify.py::test_a_look_reads_the_newest_rows_only",
 }
