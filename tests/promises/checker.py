@@ -667,7 +667,8 @@ class _Judge:
             ]
             if not rows:
                 continue
-            old, new, true = commit.before, commit.after, START + timedelta(seconds=commit.at)
+            # A commit may take its time: its rows say what was so when they were made.
+            old, new, true = commit.before, commit.after, datetime.fromisoformat(str(rows[0]["At"]))
             kept = replace(new, seq=old.seq, head_hash=old.head_hash, alg=old.alg, readiness=old.readiness)
             if kept != old or old.lease is not None or len(rows) != len(commit.rows):
                 yield f"I7 a commit of readiness at {commit.at:.1f} s changed more than that, or was made beside a driver"

@@ -468,8 +468,10 @@ class _Transport:
             trace.gets.append(shown[0])
             harness.journal.gets.append(shown[0])
         elif reply.status != 200 or (nic and request.method == "GET"):
-            self._unheard(trace, nic, request.method, path)
-            if trace and nic and reply.status == 404:
+            gone = bool(nic) and reply.status == 404
+            if not (gone and trace and nic in trace.gone and trace.looks.get(nic) is not None):  # else nothing is new
+                self._unheard(trace, nic, request.method, path)
+            if trace and gone:
                 trace.gone.add(nic)
         elif trace and path.endswith("/CheckIPAddressAvailability") and reply.body.get("available"):
             trace.looks |= dict.fromkeys(trace.gone, frozenset())  # it does not exist, and nobody has the address
