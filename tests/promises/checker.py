@@ -396,7 +396,7 @@ class _Judge:
                 landed = any(
                     p.nic == nic and p.landed is not None and since <= p.sent and p.landed <= commit.at for p in self.journal.puts
                 )
-                if landed or nic in commit.trace.gone or nics[member].lower() not in self.harness.cloud.nics:
+                if landed or nics[member].lower() not in self.harness.cloud.nics:
                     del owed[member]
                 elif member not in self._may_be_written(after):
                     yield f"I2 trace {commit.trace.number} forgot at {commit.at:.1f} s that a dead driver may write {nic}"

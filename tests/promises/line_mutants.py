@@ -573,6 +573,11 @@ SLIPS: tuple[Slip, ...] = (
     # -- what a drive could not read, and two reads of different times
     ("a failed drive forgets what it could not read", 2, _of((in_flight.InFlight.left_to_others, " | self.watched", ""))),
     (
+        "a NIC that is gone for a moment is forgotten",
+        2,
+        _of((in_flight.InFlight.gone, "self.leave_to_watch", "self.to_overwrite.discard")),
+    ),
+    (
         "an address that was released between two reads is taken",
         10,
         _of((preflight._address_free, "if foreign is None and not await arm.in_use(subnet_id, vip.private_ip):", "if False:")),
@@ -735,6 +740,9 @@ UNSEEN: Mapping[str, str] = {
     ),
     "a look is as young as what is said of it": "tests/vipcore/decision/test_readiness.py::test_a_look_is_as_old_as_its_reads",
     "a failed drive forgets what it could not read": (
+        "tests/vipcore/swap/test_in_flight.py::test_a_nic_that_can_be_read_again_is_rewritten"
+    ),
+    "a NIC that is gone for a moment is forgotten": (
         "tests/vipcore/swap/test_in_flight.py::test_a_nic_that_can_be_read_again_is_rewritten"
     ),
     "an address that was released between two reads is taken": (

@@ -3,7 +3,8 @@
 Invariant: a member is in `late` from the moment a write of its NIC is sent until its answer arrives, a fresh read shows another
 etag, or the NIC is gone; and for a dead driver's write, from the takeover until the NIC has another etag. `stamp` puts that into
 the head, with the settings that the VIPs carry, so that a successor knows it: it overwrites these NICs first, and a late write
-then fails on If-Match. A write that may have changed nothing does not count for that: Azure may keep the
+then fails on If-Match. A NIC that cannot be read, or that Azure does not show for the moment, cannot be overwritten: nothing waits
+for it, and the head names it to whoever comes next (`left_to_others`). A write that may have changed nothing does not count for that: Azure may keep the
 etag (docs/facts/azure.md section 3), so only a read tells.
 
 Our own writes of one NIC go through the states of `TRANSITIONS`. A second write may go out while an earlier one has no answer;
@@ -97,7 +98,8 @@ class InFlight:
         self.to_overwrite = set(to_overwrite)
         """Members whose NICs a driver that died may still write: rewritten before anything else."""
         self.watched: set[str] = set()
-        """Such members whose NICs could not be read: nothing waits for them, and the head names them while there is a swap."""
+        """Members whose NICs could not be read, or were gone: nothing waits for them, and the head names them while there is a
+        swap."""
         self.writes: dict[str, Write] = {}
         self.unreported: dict[str, Lost] = {}
         """Member -> a write without an answer of which no row has told yet."""
@@ -168,16 +170,16 @@ class InFlight:
         self.wrote_at = now
 
     def gone(self, member: str) -> None:
-        """The NIC does not exist: no write can land on it."""
+        """Azure says that the NIC does not exist, so nothing can be rewritten. That may pass: it is watched for."""
         self._on(Event.SETTLE, member)
-        self.to_overwrite.discard(member)
+        self.leave_to_watch(member)
 
     def overwrite(self, member: str) -> None:
         """Rewrite this member's NIC before anything else."""
         self.to_overwrite.add(member)
 
     def leave_to_watch(self, member: str) -> None:
-        """A dead driver's write is not overwritten but watched for: the NIC cannot be read."""
+        """A write is not overwritten but watched for: the NIC cannot be read."""
         self.to_overwrite.discard(member)
         self.watched.add(member)
 
