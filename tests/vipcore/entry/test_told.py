@@ -101,11 +101,12 @@ async def test_the_list_says_what_ended_a_swap_and_when_it_is_tried_again() -> N
     node = harness.node("n1")
     harness.cloud.script(Match(method="PUT", name=NIC_B), fault=Answer(name="AuthorizationFailed"), times=ALWAYS)
     await refused(node.claim("MIRRORB"))
+    await node.tick()
 
     shown = await listed(node)
 
     assert "OUTAGE PROD: the VIP is on NO NIC; clients cannot connect; MIRRORA could take over; MIRRORB could NOT" in shown
-    grant = "Grant Microsoft.Network/networkInterfaces/write on networkInterfaces/mirrorb280_z2 to the controller's identity"
+    grant = "Grant Microsoft.Network/networkInterfaces/write on networkInterfaces/nic-b to the controller's identity"
     assert re.search(re.escape(grant) + r" \(object id [0-9a-f-]{36}\)\. It will not mend itself", shown), shown
     assert re.search(r"The timer tries again by itself after 2026-01-01 \S+ UTC \(in \d+ s\)\. To try at once: curl", shown)
     assert "..." not in shown.partition("More of a mirror")[0]
