@@ -14,7 +14,7 @@ from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, document, refused, time
 from tests.vipcore.entry import test_health as incidents
 from tests.vipcore.entry.test_health import Incident
 from tests.vipcore.manual_changes import failed
-from vipcore.entry import text
+from vipcore.entry import freezes, text
 from vipcore.entry.bodies import Text
 from vipcore.entry.text import Form
 from vipcore.model import PHASES
@@ -136,9 +136,10 @@ async def test_a_swap_under_way_is_a_risk_in_words() -> None:
     node = harness.node("n1")
     claim = asyncio.create_task(node.claim("MIRRORB"))
     await asyncio.sleep(2.0)
-    shown = await listed(node)
+    shown, told = await listed(node), await incidents.wrong(node)
     await claim
 
+    assert any(re.search(r": the \w+ write is on its way\.$", reason) for _, reason in told), told
     assert re.search(
         r"A swap from MIRRORA to MIRRORB is under way since \S+ \S+ UTC \(\d s ago\): the \w+ write is on its way\.", shown
     )
@@ -181,6 +182,19 @@ async def test_a_frozen_mirror_is_asked_about_before_it_is_thawed() -> None:
     shown = await listed(node)
     assert "OUTAGE PROD: MIRRORB has the VIP" in shown
     assert "Until it is carried out, clients do not reach MIRRORA. The timer judges it again by itself once the freeze" in shown
+
+
+@virtual
+async def test_the_end_of_a_freeze_is_in_the_form_of_all_times() -> None:
+    """Sentences that programs read too have it in another form; the texts do not show that."""
+    node = Harness().node("n1")
+    body = b'{"reason": "r", "operator": "op", "until": "2026-01-01T02:00:00Z"}'
+    await freezes.put(node.controller, "PROD", body, "cid")
+
+    for page in await pages(node):
+        shown = " ".join(page.split())
+        assert re.search(r"FROZEN by op since .* ago\) until 2026-01-01 02:00:00 UTC \(in 1 h\): r ", shown)
+        assert not re.search(r"\d\dT\d\d:", shown)
 
 
 @virtual
