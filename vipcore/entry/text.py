@@ -135,8 +135,9 @@ def _of_mirrors(listed: list[Json], now: Instant) -> Iterator[str]:
     yield f"Mirrors: {len(listed)}, {need}. It is {instants.clock(instants.to_text(now))} UTC."
     if seen := [one["seen_at"] for one in listed if one.get("seen_at")]:
         yield from wrapped(f"Each as the controller saw it last, at {when(min(seen), now)} or later.")
-    if wrong:
+    if out:
         yield "OUTAGE: clients cannot reach the primary now, or may not."
+    if len(wrong) > len(out):
         yield "RISK: no outage was seen, but a failover could fail."
 
     def urgency(one: Json) -> tuple[object, ...]:

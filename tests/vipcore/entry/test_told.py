@@ -90,7 +90,7 @@ async def test_the_list_says_who_could_take_over() -> None:
     await incidents.disabled_key(harness, node)
 
     shown = await listed(node)
-    assert "RISK: no outage was seen, but a failover could fail. RISK PROD: MIRRORB has the VIP since" in shown
+    assert "or later. RISK: no outage was seen, but a failover could fail. RISK PROD: MIRRORB has the VIP since" in shown
     assert "; MIRRORA could NOT take over. MIRRORA: No key of MIRRORA can be used" in shown
 
 
