@@ -18,6 +18,15 @@ Json = dict[str, Any]
 
 _ID: Final = re.compile(r"/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/[^/\s]+/")
 
+PHASES: Final = {
+    "accepted": "nobody has taken it up yet", "detach": "the first write is on its way", "attach": "the last write is on its way",
+    "verify": "all is written, and is being looked at", "waiting": "it waits for its next try", "takeover": "its next try is due",
+}  # fmt: skip
+"""What each phase of a swap that is under way means, for people."""
+
+BUT_FAILED: Final = ", but its NIC is FAILED in Azure: clients may not reach it"
+"""Of a member that has the VIP."""
+
 
 def brief(text: str) -> str:
     """The text with Azure's resource ids by their last parts, for people."""

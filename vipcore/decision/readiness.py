@@ -39,6 +39,9 @@ LOOK_S: Final = 480.0
 _OF_CLAIMS: Final = frozenset({"frozen", "flapping", "key"})
 """What stops a claim and not an operator's move."""
 
+_NIC_FAILED: Final = "The NIC of {} is in state Failed."
+"""How the reason begins that a head keeps of such a NIC."""
+
 _PASSING: Final = frozenset({Cause.THROTTLED, Cause.TRANSIENT, Cause.LOCKED})
 """What Azure answers for a moment: it says nothing about the NIC."""
 
@@ -58,12 +61,14 @@ class Verdict(NamedTuple):
     """`ready` None: nobody could look. `reasons`: sentences; `at`: when the oldest reading for it was made, None: never.
 
     `movable`: the same for an operator's move, with force where the mirror is frozen; a move needs no key, and does not flap.
+    `nic_failed`: whether its NIC was seen to be Failed.
     """
 
     ready: bool | None
     reasons: tuple[str, ...]
     at: Instant | None
     movable: bool | None = None
+    nic_failed: bool = False
 
 
 async def look(controller: Controller, head: Head, observed: Observed) -> dict[str, Look]:
@@ -115,7 +120,7 @@ def _nics(observed: Observed, name: str) -> Look:
     if isinstance(shown, Nic) and shown.state == FAILED:
         group, nic_name = shown.id.split("/")[4], shown.id.rsplit("/", 1)[-1]
         by_hand = f"by hand: (az network nic update -g {group} -n {nic_name})"
-        why = f"The NIC of {name} is in state Failed. A claim first writes it back unchanged; {by_hand}."
+        why = f"{_NIC_FAILED.format(name)} A claim first writes it back unchanged; {by_hand}."
         return Look({"nic": f"{why} Where that did not help, see the NIC and its VM in Azure."})
     return Look({})
 
@@ -141,7 +146,7 @@ def standing(controller: Controller, head: Head, name: str, now: Instant) -> dic
     """What head and settings have against a claim of this member, by a short name."""
     found, config = {}, controller.config
     if why := rules.frozen(head, now):
-        found["frozen"] = f"{why}. A claim waits until the freeze is lifted (DELETE /api/mirrors/{head.mirror}/freeze)."
+        found["frozen"] = f"{why}. A claim waits until the freeze is lifted."
     if flaps := rules.flapping(head, name, now, changes=config.max_changes, changes_s=config.max_changes_s):
         found["flapping"] = flaps.detail
     if why := config.why_no_key(head.mirror, name):
@@ -166,7 +171,8 @@ def verdict(controller: Controller, head: Head, name: str, now: Instant, seen: L
         unsure = () if found else ("Nobody has been able to look at its NIC yet.",)
     ready = False if stands or wrong else None if wrong is None else True
     movable = False if wrong or stands.keys() - _OF_CLAIMS else None if wrong is None else True
-    return Verdict(ready, (*stands.values(), *(wrong or {}).values(), *unsure), at, movable)
+    nic_failed = (wrong or {}).get("nic", "").startswith(_NIC_FAILED.format(name))
+    return Verdict(ready, (*stands.values(), *(wrong or {}).values(), *unsure), at, movable, nic_failed)
 
 
 def last_seen(head: Head) -> tuple[Placement, Instant] | None:

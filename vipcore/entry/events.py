@@ -4,9 +4,11 @@ Any value of a row may be anything, since a forged row may be shown too.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
-from vipcore.entry.terminal import COLUMNS, plain, to_paste, width, wrapped
+from vipcore.entry.terminal import COLUMNS, curl, plain, when, width, wrapped
+from vipcore.instants import Instant
 from vipcore.model import Json
 
 EVENTS: Final = 5
@@ -45,13 +47,14 @@ def last(rows: Sequence[Json]) -> list[Event]:
     return list(found.values())[:EVENTS]
 
 
-def lines(event: Event) -> Iterator[str]:
+def lines(event: Event, now: Instant) -> Iterator[str]:
     """An event in four lines at most."""
     row = event.row
-    _, at, *told, by = _cells(row)
-    again = f"  ({event.times} times since {event.first_at[11:19]})" if event.times > 1 else ""
-    yield from wrapped("  ".join(part for part in (at[5:], *told, f"by {by}") if part) + again, indent=" " * 8, first="  ")[:2]
-    yield from wrapped(str(row["detail"]), indent=" " * 8, most=2) if row.get("detail") else ()
+    _, _, *told, by = _cells(row)
+    again = f", {event.times} times since {_when(event.first_at, now)}" if event.times > 1 else ""
+    what = " ".join(part for part in told if part)
+    yield from wrapped(f"{_when(row.get('at'), now)}: {what}{again}", indent=" " * 8, first="  ")[:2]
+    yield from wrapped(f"by {by}: {row.get('detail', '')}", indent=" " * 8, most=2)
 
 
 def table(mirror: str, rows: Sequence[Json], link: str | None) -> Iterator[str]:
@@ -66,9 +69,15 @@ def table(mirror: str, rows: Sequence[Json], link: str | None) -> Iterator[str]:
         yield _line(line, widths)
         yield from wrapped(f"by {row.get('actor', '')}: {row.get('detail', '')}", indent=" " * 4, most=2)
     if link:
-        url = f"$API/mirrors/{mirror}/audit"
         yield "Older rows:"
-        yield from to_paste(f'  curl -H "$KEY" "{url}{link}"', f'  curl -H "$KEY" \\\n    "{url}\\\n{link}"')
+        yield from curl(f"mirrors/{mirror}/audit{link}")
+
+
+def _when(at: object, now: Instant) -> str:
+    """When a row was written, as far as its column says."""
+    with suppress(ValueError):
+        return when(str(at), now)
+    return plain(at)
 
 
 def _cells(row: Json) -> tuple[str, ...]:

@@ -14,10 +14,12 @@ from vipcore.entry import status
 from vipcore.entry.bodies import Text
 from vipcore.errors import Refusal
 from vipcore.instants import Instant
-from vipcore.model import Json, Seen
+from vipcore.model import BUT_FAILED, PHASES, Json, Seen
 
 STALE_S: Final = 1200.0
 """The timer looks at each mirror every ten minutes."""
+
+STALE: Final = "Nobody could look at every member since {}: see whether the timer runs, and whether Azure answers."
 
 OUTAGE: Final = "outage"
 """Clients may not reach the primary now; or the table is away, and nobody can know."""
@@ -80,17 +82,23 @@ def _of_mirror(listed: Json, now: Instant) -> Iterator[tuple[str, str]]:
         yield WARNING if moving else OUTAGE, why
     elif listed["drift"]:
         yield OUTAGE, listed["drift"]
+    if placement and placement["state"] == Seen.PLACED.value and placement["members"][0] in listed["failed_nics"]:
+        yield OUTAGE, f"{placement['members'][0]} has the VIP{BUT_FAILED}."
     if progress:
         error, again = progress["last_error"], progress["retry_at"]
         why = f" The last try ended with {error['code']}: {error['detail']}" if error else ""
         when = f" It is tried again at {again}." if again else ""
-        text = f"A swap to {progress['to']} is under way since {progress['since']} ({progress['phase']}).{why}{when}"
+        text = f"A swap to {progress['to']} is under way since {progress['since']}: {PHASES[progress['phase']]}.{why}{when}"
         yield OUTAGE if error else WARNING, text
     if claim := listed["recorded_claim"]:
         there = placement is not None and placement["members"] == [claim["member"]]
         why = f"A claim of {claim['member']}, to be primary, waits since {claim['recorded_at']} because of {claim['code']}."
         yield WARNING if there else OUTAGE, why
+    if is_stale(listed, now):
+        yield WARNING, STALE.format(listed["checked_at"])
+
+
+def is_stale(listed: Json, now: Instant) -> bool:
+    """Whether the last look at every member of the mirror is too old to be believed."""
     checked = listed["checked_at"]
-    if checked and now - instants.from_text(checked) > instants.seconds(STALE_S):
-        why = f"Nobody could look at every member since {checked}: see whether the timer runs, and whether Azure answers."
-        yield WARNING, why
+    return bool(checked) and now - instants.from_text(checked) > instants.seconds(STALE_S)

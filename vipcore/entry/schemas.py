@@ -68,6 +68,8 @@ _LISTED: Final = _object(
     placement=_or_null(_PLACEMENT),
     seen_at=_or_null(_AT),
     ready={"type": "object", "additionalProperties": _READY, "description": "By member."},
+    movable={"type": "object", "additionalProperties": _READY, "description": "By member."},
+    failed_nics=_NAMES,
     reasons={"type": "object", "additionalProperties": _NAMES, "description": "By member: what is in its way."},
     checked_at=_or_null(_AT),
 )

@@ -45,6 +45,8 @@ def _listed(controller: Controller, head: Head, now: Instant) -> Json:
         "placement": _placement_view(seen[0]) if seen else None,
         "seen_at": instants.to_text(seen[1]) if seen else None,
         "ready": {name: one.ready for name, one in verdicts.items()},
+        "movable": {name: one.movable for name, one in verdicts.items()},
+        "failed_nics": [name for name, one in verdicts.items() if one.nic_failed],
         "reasons": {name: list(one.reasons) for name, one in verdicts.items() if one.reasons},
         "checked_at": instants.to_text(min(at for at in looked if at)) if all(looked) else None,
     }

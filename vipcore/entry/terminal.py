@@ -15,7 +15,9 @@ from vipcore.model import brief
 
 COLUMNS: Final = 100
 _COMMAND: Final = re.compile(r"\(az [^()]+\)")
+_STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)\.\d{6}Z")
 _KEPT: Final = "\0"
+_GO_ON: Final = "\\\n"
 _PAD: Final = "\ue000"
 """Stands behind a character of two columns while lines are broken; `plain` leaves none of its kind in a text."""
 
@@ -26,13 +28,16 @@ def answer(lines: Iterable[str]) -> Text:
 
 
 def plain(text: object) -> str:
-    """What came from outside, on one line and without anything that a terminal would obey; resource ids by their last parts."""
-    line = " ".join(str(text).split())
+    """What came from outside, on one line and without anything that a terminal would obey.
+
+    Resource ids are shown by their last parts, instants as `when` shows them.
+    """
+    line = _STAMP.sub(r"\1 \2 UTC", " ".join(str(text).split()))
     return brief(line if line.isprintable() else "".join(c if c.isprintable() else " " for c in line))
 
 
 def wrapped(text: str, indent: str = "", first: str | None = None, most: int | None = None) -> list[str]:
-    """The text in lines that fit, `most` of them; `first`: what the first one begins with, if that is not `indent`."""
+    """The text in lines that fit, at most `most`; `first`: what the first one begins with, if that is not `indent`."""
     first = indent if first is None else first
     shown = plain(text)
     if shown.isascii() and len(first) + len(shown) <= COLUMNS:
@@ -50,19 +55,27 @@ def width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def to_paste(*forms: str) -> list[str]:
-    """A line to paste: the first of its forms that fits. The later ones are in pieces that a shell puts together again."""
+def curl(path: str, *, method: str = "", body: str | None = None) -> list[str]:
+    """The line to paste that sends this request, where it fits; else in pieces that a shell puts together again.
+
+    `$API` and `$KEY` are as in docs/operations.md. curl takes POST where there is a body; another method is named.
+    """
+    line, url = '  curl -H "$KEY"' + (f" -X {method}" if method else ""), f'"$API/{path}"'
+    if body is None:
+        forms = [f"{line} {url}", f"{line} \\\n    {url}", f"{line} \\\n    {url.replace('?', f'{_GO_ON}?')}"]
+    else:
+        quoted, pieces = shlex.quote(body), _GO_ON.join(map(shlex.quote, _pieces(body)))
+        apart = f"{line} \\\n    {url} \\\n    -d "
+        forms = [f"{line} {url} -d {quoted}", f"{line} {url} \\\n    -d {quoted}", f"{apart}{quoted}", f"{apart}{pieces}"]
     broken = [form.split("\n") for form in forms]
     return next((lines for lines in broken if all(width(line) <= COLUMNS for line in lines)), broken[-1])
 
 
 def move_to(mirror: str, member: str, *, force: bool = False) -> list[str]:
-    """The line to paste that moves the VIP to the member, whose name may be anything. `$API`, `$KEY`: see docs/operations.md."""
+    """The line to paste that moves the VIP to the member, whose name may be anything."""
     fields = {"to": member, "operator": "YOU", "reason": "WHY", **({"force": True} if force else {})}
     body = json.dumps(fields, ensure_ascii=not str(member).isprintable(), separators=(",", ":"))
-    curl, url, quoted = '  curl -H "$KEY"', f"$API/mirrors/{mirror}/moves", shlex.quote(body)
-    apart, pieces = f"{curl} \\\n    {url} \\\n    -d ", "\\\n".join(map(shlex.quote, _pieces(body)))
-    return to_paste(f"{curl} {url} -d {quoted}", f"{curl} {url} \\\n    -d {quoted}", f"{apart}{quoted}", f"{apart}{pieces}")
+    return curl(f"mirrors/{mirror}/moves", body=body)
 
 
 def _pieces(text: str) -> list[str]:
@@ -75,7 +88,8 @@ def _pieces(text: str) -> list[str]:
     return pieces
 
 
-def ago(at: str, now: Instant, *, long: bool = True) -> str:
-    """`2026-11-28 02:10:11 UTC (49 min ago)`, or only the last part of it."""
-    past = instants.length(max(0, int((now - instants.from_text(at)).total_seconds())))
-    return f"{instants.clock(at)} UTC ({past} ago)" if long else f"{past} ago"
+def when(at: str, now: Instant) -> str:
+    """`2026-11-28 02:10:11 UTC (49 min ago)`, of what is to come `(in 49 min)`: the one form of a time in these texts."""
+    past = int((now - instants.from_text(at)).total_seconds())
+    age = f"in {instants.length(-past)}" if past < -1 else f"{instants.length(max(0, past))} ago"
+    return f"{instants.clock(at)} UTC ({age})"

@@ -4,25 +4,25 @@ It shows what `status` and `moves` give, and reads nothing else of a mirror but 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final, NamedTuple
 
 from vipcore import instants, strictjson
 from vipcore.decision.controller import Controller
-from vipcore.entry import events, health, moves, status, terminal
+from vipcore.entry import events, health, moves, status, terminal, told
 from vipcore.entry.bodies import Text
-from vipcore.entry.terminal import ago, move_to, to_paste, wrapped
-from vipcore.errors import NEEDS_SOMEBODY, Refusal, Unreachable
+from vipcore.entry.terminal import curl, when, wrapped
+from vipcore.errors import Refusal, Unreachable
 from vipcore.instants import Instant
 from vipcore.model import Json, Seen, said_once
 from vipcore.swap.plan import FAILED
 
 FORMATS: Final = ("json", "text")
-_PHASES: Final = {
-    "accepted": "nobody has taken it up yet", "detach": "the first write is on its way", "attach": "the last write is on its way",
-    "verify": "all is written, and is being looked at", "waiting": "it waits for its next try", "takeover": "its next try is due",
-}  # fmt: skip
+_DENIED: Final = re.compile(r"(\bGrant \S+ on \S+ to the controller's identity)\. Azure says .*object id '([^']+)'.*", re.DOTALL)
+"""What Azure says of a missing right, and all of it that whoever grants the right needs."""
+
+_NOWHERE: Final = {"state": Seen.UNKNOWN.value, "members": None}
 
 
 class Form(NamedTuple):
@@ -77,16 +77,14 @@ async def move(controller: Controller, name: str, body: bytes, form: Form, corre
 
 
 def _of_mirror(shown: Json, rows: list[Json], now: Instant) -> Iterator[str]:
-    name, placement, desired = shown["mirror"], shown["placement"], shown["desired"]
-    yield from wrapped(f"{name}: {_holder(shown, now)}")
+    name = shown["mirror"]
+    yield from wrapped(f"{name}: {told.holder(shown, now)}")
     if "head" in shown:
         why = f"The table is away, so only what Azure shows is known: {shown['head_detail']}. No claim can be carried out now."
         yield from wrapped(why)
         yield "Agents go on asking. Where IRIS has failed over, move the VIP by hand (docs/operations.md)."
-    elif desired not in (None, *(placement["members"] or ())):
-        yield from wrapped(f"It should be on {desired}.")
-    if "head" not in shown:
-        yield from _stops(shown, now)
+    else:
+        yield from told.stops(shown, now)
     yield from wrapped(_primary(shown["members"]))
     yield ""
     yield "Would a failover work now?"
@@ -95,78 +93,14 @@ def _of_mirror(shown: Json, rows: list[Json], now: Instant) -> Iterator[str]:
     if "head" in shown:
         return
     yield ""
-    yield from _under_way(shown, now)
+    yield from told.under_way(shown, now)
     yield ""
-    yield "Last events (UTC), the newest first:" if rows else "No events are in the trail."
+    yield "Last events, the newest first:" if rows else "No events are in the trail."
     for event in events.last(rows):
-        yield from events.lines(event)
+        yield from events.lines(event, now)
     if len(rows) > events.EVENTS:
-        curl, url = '  ... all of them: curl -H "$KEY"', f'"$API/mirrors/{name}/audit?format=text"'
-        yield from to_paste(f"{curl} {url}", f"{curl} \\\n    {url}")
-
-
-def _holder(shown: Json, now: Instant) -> str:
-    """Who has the VIP, and since when as far as the head tells."""
-    placement, last = shown["placement"], shown["last_swap"]
-    names = ", ".join(placement["members"] or ())
-    match placement["state"]:
-        case "placed":
-            since = f" since {ago(last['at'], now)}" if last and last["to"] == names else ""
-            failed = any(one["name"] == names and one["provisioning_state"] == FAILED for one in shown.get("members", ()))
-            but = ", but its NIC is FAILED in Azure: clients may not reach it" if failed else ""
-            return f"{names} has the VIP{since}{but}."
-        case "unplaced":
-            return "the VIP is on NO NIC; clients cannot connect."
-        case "split":
-            return f"NOT every VIP is on one member as the mirrors document defines it; {names} has one or a part of one."
-        case "foreign":
-            return "what a VIP needs is held by an ip configuration that is NOT a VIP of this mirror."
-        case _:
-            seen = f"; {names} has one" if names else ""
-            return f"NOBODY KNOWS where the VIP is: a NIC could not be read{seen}."
-
-
-def _stops(shown: Json, now: Instant) -> Iterator[str]:
-    """What an operator must know before anything else, with the line to paste. `$API` and `$KEY` are as in docs/operations.md."""
-    name, placement, desired, is_frozen = shown["mirror"], shown["placement"], shown["desired"], bool(shown["frozen"])
-    if frozen := shown["frozen"]:
-        until = f" until {instants.clock(frozen['until'])} UTC" if frozen["until"] else ""
-        yield from wrapped(f"FROZEN by {frozen['operator']} since {ago(frozen['at'], now)}{until}: {frozen['reason']}")
-        path, query = f'"$API/mirrors/{name}/freeze', '?operator=YOU&reason=WHY"'
-        curl = '  curl -X DELETE -H "$KEY"'
-        yield from to_paste(f"{curl} {path}{query}", f"{curl} \\\n    {path}\\\n{query}")
-    if claim := shown["recorded_claim"]:
-        when = ago(claim["recorded_at"], now)
-        yield from wrapped(f"A claim of {claim['member']}, to be primary, WAITS since {when}: {claim['code']}.")
-    if shown["drift"]:
-        yield from wrapped(f"DRIFT: {shown['drift']}")
-    progress = shown["in_progress"]
-    if desired and not progress and (placement["state"] == "split" or desired not in (placement["members"] or (desired,))):
-        here = f" (name {placement['members'][0]} instead if it belongs there)" if placement["state"] == "placed" else ""
-        yield from wrapped(f"To bring it to {desired}{here}:")
-        yield from move_to(name, desired, force=is_frozen)
-    if _is_stuck(progress):
-        error, since = progress["last_error"], ago(progress["since"], now)
-        yield from wrapped(f"STUCK since {since} on its way to {progress['to']}: {error['code']}: {error['detail']}")
-        again = f" (tried again at {progress['retry_at'][11:19]} UTC)" if progress["retry_at"] else ""
-        yield f"It will not mend itself. Remove that cause{again}, then ask for it now:"
-        yield from move_to(name, progress["to"], force=is_frozen)
-        if others := [one["name"] for one in shown["members"] if one["movable"] and one["name"] != progress["to"]]:
-            yield from wrapped(f"Or, where IRIS can be primary on {others[0]}, bring it there; that would work now:")
-            yield from move_to(name, others[0], force=is_frozen)
-    elif placement["state"] == "unplaced" and is_frozen:
-        yield "Nothing attaches it until the freeze is lifted."
-    elif placement["state"] == "unplaced" and not desired:
-        yield "Nothing was ever decided for this mirror, so nothing attaches it. Name the member that is primary:"
-        yield from move_to(name, shown["members"][0]["name"])
-    elif placement["state"] == "unplaced":
-        yield "The timer attaches it within a minute; this asks for it now:"
-        yield '  curl -X POST -H "$KEY" $API/reconcile -d ""'
-
-
-def _is_stuck(progress: Json | None) -> bool:
-    """Whether a swap is under way that somebody must help."""
-    return bool(progress and progress["last_error"] and progress["last_error"]["code"] in NEEDS_SOMEBODY)
+        yield "All of them:"
+        yield from curl(f"mirrors/{name}/audit?format=text")
 
 
 def _primary(members: list[Json]) -> str:
@@ -179,36 +113,14 @@ def _primary(members: list[Json]) -> str:
 
 def _failover(shown: Json, member: Json, now: Instant) -> Iterator[str]:
     """Whether a claim of this member would be carried out, and why not; whether an operator's move would."""
-    placement = shown["placement"]
-    holds = placement["state"] == "placed" and member["name"] in placement["members"]
-    name, nic = member["name"] + (" (has it)" if holds else ""), member["nic"].rpartition("/")[2]
+    name, nic = member["name"] + (" (has it)" if told.holds(shown, member) else ""), member["nic"].rpartition("/")[2]
     verdict = {True: "yes", False: "NO", None: "UNKNOWN"}[member["ready"]]
     said_at = member["last_heard_at"]
-    heard = f"its agent was heard {ago(said_at, now, long=False)}" if said_at else "its agent was never heard"
+    heard = f"its agent was heard {when(said_at, now)}" if said_at else "its agent was never heard"
     yield from wrapped(f"to {name}: {verdict}; NIC {nic}; {heard}", indent=" " * 6, first="  ")
-    progress = shown["in_progress"]
-    told = progress["last_error"]["detail"] if _is_stuck(progress) else ""
     for reason in member["reasons"]:
-        yield from wrapped(said_once(reason, told), indent=" " * 8, first="      - ")
-    if member["ready"] is False and member["movable"] and not holds and not _is_stuck(progress):
-        yield "      By hand it would work, once IRIS has made this member primary:"
-        yield from move_to(shown["mirror"], member["name"], force=bool(shown["frozen"]))
-
-
-def _under_way(shown: Json, now: Instant) -> Iterator[str]:
-    progress = shown["in_progress"]
-    if progress is None:
-        yield "Nothing is under way."
-        return
-    of = f"from {progress['from']} to {progress['to']}" if progress["from"] else f"to {progress['to']}"
-    doing = _PHASES.get(progress["phase"], progress["phase"])
-    yield from wrapped(f"A swap {of} is under way since {ago(progress['since'], now)}: {doing}.")
-    again = f" The next is at {progress['retry_at'][11:19]} UTC." if progress["retry_at"] else ""
-    failed = f"{progress['failures']} {'try' if progress['failures'] == 1 else 'tries'} failed"
-    if _is_stuck(progress):
-        yield from wrapped(f"{failed}, the last as said above.{again}", indent="  ")
-    elif error := progress["last_error"]:
-        yield from wrapped(f"{failed}, the last with {error['code']}: {error['detail']}{again}", indent="  ")
+        yield from wrapped(said_once(reason, told.told_above(shown)), indent=" " * 8, first="      - ")
+    yield from told.by_hand(shown, member, " " * 6)
 
 
 # -- all mirrors, and a dry run ----------------------------------------------------------------------------------------------
@@ -221,28 +133,89 @@ def _of_mirrors(listed: list[Json], now: Instant) -> Iterator[str]:
     need = f"in need of somebody: {len(wrong)}" if wrong else "all are well"
     need += f" (outages: {len(out)})" if out else ""
     yield f"Mirrors: {len(listed)}, {need}. It is {instants.clock(instants.to_text(now))} UTC."
+    if seen := [one["seen_at"] for one in listed if one.get("seen_at")]:
+        yield from wrapped(f"Each as the controller saw it last, at {when(min(seen), now)} or later.")
+    if out:
+        yield "OUTAGE: clients cannot reach the primary now, or may not."
+    if len(wrong) > len(out):
+        yield "RISK: no outage was seen, but a failover could fail."
 
     def urgency(one: Json) -> tuple[object, ...]:
         return tuple(one["mirror"] not in worse for worse in (dark, out, wrong)), one["mirror"]
 
-    for one in sorted(listed, key=urgency):
-        mark = "!" if one["mirror"] in wrong else " "
-        placement = one.get("placement")
-        seen = f"; seen {ago(one['seen_at'], now, long=False)}" if placement else ""
-        where = _holder({"last_swap": None, **one}, now) if placement else "nobody knows where the VIP is."
-        yield from wrapped(f"{one['mirror']}: {where[:-1]}{seen}.", indent="    ", first=f"{mark} ")
-        yield from _reasons(wrong.get(one["mirror"], ()), (one.get("in_progress") or {}).get("last_error"))
+    listed = sorted(listed, key=urgency)
+    for one in listed[: len(wrong)]:
+        yield ""
+        yield from _in_need(one, now, is_out=one["mirror"] in out)
+    if 0 < len(wrong) < len(listed):
+        yield ""
+    for one in listed[len(wrong) :]:
+        yield from wrapped(f"{one['mirror']}: {_answer(_short(one), now)}", indent="    ", first="  ")
+    if listed:
+        name = listed[0]["mirror"]
+        yield ""
+        yield f"More of a mirror, here of {name}: how it is now, and its history:"
+        yield from curl(f"mirrors/{name}?format=text")
+        yield from curl(f"mirrors/{name}/audit?format=text")
+        yield 'Lines to paste take API=https://NAME.azurewebsites.net/api and KEY="x-functions-key: ..."'
 
 
-def _reasons(wrong: Sequence[health.Wrong], error: Json | None) -> Iterator[str]:
-    """Each reason once, with all whom it is about; what the swap says of its last try, its member need not say again."""
+def _in_need(one: Json, now: Instant, *, is_out: bool) -> Iterator[str]:
+    """A mirror of the list that needs somebody: what its own page says first, and whether the others could take the VIP over."""
+    first, pad = "OUTAGE " if is_out else "RISK ", "  "
+    if "fault" in one:
+        yield from wrapped(f"{one['mirror']}: not served until this is mended: {one['fault']}.", indent=pad, first=first)
+        return
+    shown = _short(one)
+    yield from wrapped(f"{one['mirror']}: {_answer(shown, now)}", indent=pad, first=first)
+    yield from told.stops(shown, now, pad)
+    if shown["in_progress"] and not told.is_stuck(shown["in_progress"]):
+        yield from told.under_way(shown, now, pad)
+    if health.is_stale(one, now):
+        yield from wrapped(health.STALE.format(when(one["checked_at"], now)), indent=pad)
+    for reason, names in _untold(shown).items():
+        yield from wrapped(f"{', '.join(names)}: {reason}", indent="    ", first=pad)
+    for member in shown["members"] if is_out else ():
+        yield from told.by_hand(shown, member, pad)
+
+
+def _answer(shown: Json, now: Instant) -> str:
+    """Who has the VIP, and which of the others could take it over."""
+    said = [told.holder(shown, now)[:-1] if shown["seen_at"] else "nobody has looked yet where the VIP is"]
+    for ready, could in ((True, "could"), (False, "could NOT"), (None, "could perhaps")):
+        names = [one["name"] for one in shown["members"] if one["ready"] is ready and not told.holds(shown, one)]
+        said += [f"{', '.join(names)} {could} take over"] if names else []
+    return "; ".join(said) + "."
+
+
+def _untold(shown: Json) -> dict[str, list[str]]:
+    """What is in the way of members, and of whom; without what `stops` has said already."""
     about: dict[str, list[str]] = {}
-    for one in wrong:
-        if one.member is None or error is None or not one.reason.endswith(error["detail"]):
-            about.setdefault(one.reason, []).extend([one.member] if one.member else [])
-    for reason, members in about.items():
-        of = f"{', '.join(members)}: " if members else ""
-        yield from wrapped(f"{of}{reason}", indent=" " * 6, first="    - ", most=4)
+    for member in shown["members"]:
+        for reason in () if member["ready"] else member["reasons"]:
+            is_told = (error := told.told_above(shown)) and reason.endswith(error)
+            if not is_told and not (shown["frozen"] and reason.startswith(f"Mirror {shown['mirror']} is frozen")):
+                about.setdefault(reason, []).append(member["name"])
+    return about
+
+
+def _short(one: Json) -> Json:
+    """A mirror of the list in the form of its status, as far as its head tells it; a missing right in one sentence."""
+    members = [
+        {
+            "name": name,
+            "provisioning_state": FAILED if name in one["failed_nics"] else None,
+            "ready": ready,
+            "movable": one["movable"][name],
+            "reasons": [_DENIED.sub(r"\1 (object id \2).", reason) for reason in one["reasons"].get(name, ())],
+        }
+        for name, ready in one["ready"].items()
+    ]
+    progress = one["in_progress"]
+    if progress and (error := progress["last_error"]):
+        detail = _DENIED.sub(r"\1 (object id \2).", error["detail"])
+        progress = {**progress, "last_error": {**error, "detail": detail}}
+    return {**one, "placement": one["placement"] or _NOWHERE, "members": members, "in_progress": progress}
 
 
 def _of_dry_run(name: str, to: str, planned: Json) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from vipcore import instants
 from vipcore.instants import Instant
-from vipcore.model import Json, brief, said_once
+from vipcore.model import PHASES, Json, brief, said_once
 from vipcore.page import swaps, timeline, words
 from vipcore.page.swaps import Swap
 from vipcore.page.timeline import Bar, Tick
@@ -117,7 +117,7 @@ def _notices(status: Json, now: Instant) -> list[Notice]:
     if progress := status["in_progress"]:
         since, error = words.ago(progress["since"], now), progress["last_error"]
         source = f"From {progress['from']} to" if progress["from"] else "To"
-        text = f"{source} {progress['to']}, begun {since}; phase: {progress['phase']}."
+        text = f"{source} {progress['to']}, begun {since}; {PHASES[progress['phase']]}."
         if error:
             again = f" Next try {words.ago(progress['retry_at'], now)}." if progress["retry_at"] else ""
             text += f" {error['code']}: {brief(error['detail'])}{again}"

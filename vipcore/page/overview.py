@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from vipcore.instants import Instant
-from vipcore.model import Json, brief
+from vipcore.model import PHASES, Json, brief
 from vipcore.page import words
 from vipcore.page.words import State
 
@@ -112,7 +112,7 @@ def _line(one: Json, state: State, wrong: Sequence[str], primary: str, now: Inst
     why = f"Frozen by {frozen['operator']}: {frozen['reason']}" if frozen and state is words.FROZEN else " ".join(wrong[:1])
     if progress := one["in_progress"]:
         error = progress["last_error"]
-        why = f"{error['code']}: {error['detail']}" if error else f"To {progress['to']}: {progress['phase']}."
+        why = f"{error['code']}: {error['detail']}" if error else f"To {progress['to']}: {PHASES[progress['phase']]}."
     return Line(
         name=name,
         state=state,

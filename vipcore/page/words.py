@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from vipcore import instants
 from vipcore.instants import Instant
+from vipcore.model import BUT_FAILED
 
 
 class State(NamedTuple):
@@ -98,7 +99,7 @@ def answer(mirror: Mapping[str, Any]) -> str:
         return f"{names} has a part of the VIP, or has it in another form than it should."
     failed = any(one["name"] == names and one["provisioning_state"] == "Failed" for one in mirror.get("members", ()))
     return {
-        "placed": f"{names} has the VIP{', but its NIC is FAILED in Azure: clients may not reach it' if failed else ''}.",
+        "placed": f"{names} has the VIP{BUT_FAILED if failed else ''}.",
         "unplaced": "The VIP is on no NIC: clients cannot connect.",
         "split": f"The VIPs are on several members: {names}.",
         "foreign": "Somebody else holds what the VIP needs.",

@@ -88,8 +88,8 @@ class Config:
         if not ids:
             return f"The mirrors document names no key for {member}, so its claims are refused: add one to keys."
         names = [setting_name(key_id) for key_id in ids]
-        whys = [str(fault) for fault in self.faults if fault.where in names] or names
-        return f"No key of {member} can be used, so its claims are refused: {'; '.join(whys)}."
+        whys = [f"{fault.where} {fault.what}" for fault in self.faults if fault.where in names] or names
+        return f"No key of {member} can be used: the app setting {'; the app setting '.join(whys)}."
 
     def check_usable(self) -> None:
         """Raises Refusal `configuration-invalid` where nothing can be served; the log has said which faults."""
@@ -151,13 +151,13 @@ def setting_name(key_id: str) -> str:
 def secret_of(value: str) -> bytes:
     """The bytes of a base64 setting of at least 32 bytes. Raises ValueError with a sentence that shows nothing of it."""
     if value.startswith("@Microsoft.KeyVault("):
-        raise ValueError("the Key Vault reference is not resolved; look at the app's 'Key Vault references' for the reason")
+        raise ValueError("is a Key Vault reference that is not resolved; look at the app's 'Key Vault references' for the reason")
     try:
         secret = base64.b64decode(value.strip(), validate=True)
     except (binascii.Error, ValueError) as exc:
-        raise ValueError("not base64") from exc
+        raise ValueError("is not base64") from exc
     if len(secret) < 32:
-        raise ValueError(f"{len(secret)} bytes; at least 32 random bytes are needed (openssl rand -base64 32)")
+        raise ValueError(f"has {len(secret)} bytes; at least 32 random bytes are needed (openssl rand -base64 32)")
     return secret
 
 
@@ -175,15 +175,18 @@ def _keys(wanted: Mapping[str, tuple[str, str]], environ: Mapping[str, str]) -> 
         if same:
             faults.append(Fault(name, f"key ids {key_id!r} and {same[0]!r} would share this one setting; rename one"))
         elif not value:
-            faults.append(Fault(name, f"is not set; key {key_id!r} is disabled"))
+            faults.append(Fault(name, f"is not set, so key {key_id!r} is disabled; set it to the text of that member's key file"))
         else:
             try:
                 keys[key_id] = Key(key_id=key_id, mirror=mirror, member=member, secret=secret_of(value))
             except ValueError as exc:
-                faults.append(Fault(name, f"{exc}; key {key_id!r} is disabled"))
+                faults.append(Fault(name, f"{exc}, so key {key_id!r} is disabled"))
     holders = Counter(key.secret for key in keys.values())
     equal = {key_id for key_id, key in keys.items() if holders[key.secret] > 1}
-    faults += [Fault(setting_name(key_id), "has the same secret as another key; both are disabled") for key_id in sorted(equal)]
+    faults += [
+        Fault(setting_name(key_id), "has the same secret as another key, so both are disabled; make a new one")
+        for key_id in sorted(equal)
+    ]
     return {key_id: key for key_id, key in keys.items() if key_id not in equal}, faults
 
 

@@ -24,6 +24,7 @@ KEYLESS: Final = "M00001"
 """The mirror whose A side has a key that the app cannot use."""
 
 MIRRORS: Final = 24
+RETRY: Final = "It will not mend itself: each try fails until that cause is removed. The timer tries again by itself"
 MISSING: Final = "grant Microsoft.Network/networkInterfaces/write"
 
 
@@ -135,6 +136,8 @@ class Told(NamedTuple):
     """What each view says, each as its parts. `{a}`, `{b}`: the members; `health` None: nothing is wrong."""
 
     text: tuple[str, ...]
+    listed: tuple[str, ...]
+    """What the list of all mirrors says of it; the first begins its entry, and says whether it is an outage."""
     health: tuple[str, str, str] | None
     """Member (empty: the whole mirror), severity, reason."""
     log: tuple[str, str, str]
@@ -150,6 +153,7 @@ INCIDENTS: list[tuple[Incident, Told]] = [
     # First: a right that was seen to be there within the last minute stands in.
     (missing_right, Told(
         text=("{a} has the VIP", "to {b}: NO", MISSING),
+        listed=("RISK {m}: {a} has the VIP", "{b} could NOT take over. {b}: permissions on", MISSING),
         health=("{b}", "warning", MISSING),
         log=("WARNING", "readiness.changed", MISSING),
         row=("readiness.changed", "{b}", MISSING),
@@ -157,6 +161,11 @@ INCIDENTS: list[tuple[Incident, Told]] = [
     )),
     (on_no_nic, Told(
         text=("the VIP is on NO NIC; clients cannot connect", "It will not mend itself", "drift.found"),
+        listed=(
+            "OUTAGE {m}: the VIP is on NO NIC; clients cannot connect; {a} could take over; {b} could NOT take over.",
+            "object id",
+            RETRY,
+        ),
         health=("", "outage", "on no NIC"),
         log=("WARNING", "drift.found", "The VIP is on no NIC; clients cannot connect"),
         row=("drift.found", "{b}", "The VIP is on no NIC; clients cannot connect"),
@@ -164,6 +173,10 @@ INCIDENTS: list[tuple[Incident, Told]] = [
     )),
     (failed_nic, Told(
         text=("to {a} (has it): NO", "the NIC of {a} is in state Failed", "(az network nic update -g rg -n"),
+        listed=(
+            "OUTAGE {m}: {a} has the VIP, but its NIC is FAILED in Azure: clients may not reach it; {b} could take over.",
+            RETRY,
+        ),
         health=("{a}", "warning", "is in state Failed"),
         log=("WARNING", "readiness.changed", "The NIC of {a} is in state Failed"),
         row=("readiness.changed", "{a}", "The NIC of {a} is in state Failed"),
@@ -171,6 +184,12 @@ INCIDENTS: list[tuple[Incident, Told]] = [
     )),
     (frozen, Told(
         text=("FROZEN by pat", "freeze?operator=YOU", "A claim of {a}, to be primary, WAITS", "By hand it would work"),
+        listed=(
+            "OUTAGE {m}: {b} has the VIP",
+            "{a} could NOT take over. FROZEN by pat since",
+            ": patch Ask pat first",
+            "mirrors/{m}/freeze?operator=YOU",
+        ),
         health=("", "outage", "A claim of {a}, to be primary, waits"),
         log=("INFO", "frozen", "Reason: patch"),
         row=("frozen", "", "Reason: patch"),
@@ -178,6 +197,10 @@ INCIDENTS: list[tuple[Incident, Told]] = [
     )),
     (disabled_key, Told(
         text=("to {a}: NO", "VIP_KEY_M00001_A", "By hand it would work"),
+        listed=(
+            "RISK {m}: {b} has the VIP",
+            "{a} could NOT take over. {a}: No key of {a} can be used: the app setting VIP_KEY_M00001_A is not set,",
+        ),
         health=("{a}", "warning", "VIP_KEY_M00001_A"),
         log=("WARNING", "readiness.changed", "VIP_KEY_M00001_A"),
         row=("readiness.changed", "{a}", "VIP_KEY_M00001_A"),
@@ -185,6 +208,11 @@ INCIDENTS: list[tuple[Incident, Told]] = [
     )),
     (stuck_swap, Told(
         text=("A swap from {b} to {a} is under way", "to {a}: azure-denied: Grant Microsoft", "It will not mend itself"),
+        listed=(
+            "OUTAGE {m}: the VIP is on NO NIC; clients cannot connect; {b} could take over; {a} could NOT take over.",
+            "object id",
+            RETRY,
+        ),
         health=("", "outage", "The last try ended with azure-denied: Grant Microsoft"),
         log=("WARNING", "swap.failed", "Swap {b} to {a} failed after"),
         row=("swap.failed", "{a}", "Grant Microsoft.Network/networkInterfaces/write"),
@@ -192,6 +220,11 @@ INCIDENTS: list[tuple[Incident, Told]] = [
     )),
     (moved_by_hand, Told(
         text=("{b} has the VIP", "It should be on {a}", "DRIFT: The VIP is on {b}; desired is {a}"),
+        listed=(
+            "OUTAGE {m}: {b} has the VIP",
+            "It should be on {a}. DRIFT: ",
+            "name {b} instead if it belongs there",
+        ),
         health=("", "outage", "somebody moved it by hand"),
         log=("WARNING", "drift.found", "somebody moved it by hand"),
         row=("drift.found", "{a}", "somebody moved it by hand"),
@@ -199,6 +232,7 @@ INCIDENTS: list[tuple[Incident, Told]] = [
     )),
     (moved_by_hand_and_told, Told(
         text=("{b} has the VIP", "move.confirmed {b}", "by operator:ann"),
+        listed=("{m}: {b} has the VIP", "; {a} could take over."),
         health=None,
         log=("INFO", "move.confirmed", "The move to {b} is confirmed."),
         row=("move.confirmed", "{b}", "The VIP is there already; no NIC was written."),
@@ -206,6 +240,7 @@ INCIDENTS: list[tuple[Incident, Told]] = [
     )),
     (failed_over, Told(
         text=("{b} has the VIP since", "swap.completed {a} -> {b} moved"),
+        listed=("{m}: {b} has the VIP since", "; {a} could take over."),
         health=None,
         log=("INFO", "swap.completed", r"Swap {a} to {b} completed in \d+(\.\d)? s\."),
         row=("swap.completed", "{b}", "Every VIP is on the NIC of {b}, shown by a read after the last write."),
@@ -245,14 +280,16 @@ def silent(app: HttpClient, mirror: Mirror, told: Told) -> list[str]:
     """The views that do not say what they should, each with what it says."""
 
     def named(text: str) -> str:
-        return text.format(a=mirror.a, b=mirror.b) if "{" in text else text
+        return text.format(a=mirror.a, b=mirror.b, m=mirror.name) if "{" in text else text
 
     missing, side = [], {"": None, "{a}": mirror.a, "{b}": mirror.b}
     text = app.operator("GET", f"/mirrors/{mirror.name}?format=text").body.decode()
     if not all(named(part).casefold() in one_line(text).casefold() for part in told.text):
         missing.append(f"text\n{text}")
     listed = app.operator("GET", "/mirrors?format=text").body.decode()
-    if (f"! {mirror.name}: " in listed) != (told.health is not None):
+    found = re.search(rf"(?m)^((OUTAGE|RISK) {mirror.name}: (.+\n)+|  {mirror.name}: .*\n(    .+\n)*)", listed)
+    entry = one_line(found[0]) if found else ""
+    if not entry.startswith(named(told.listed[0])) or not all(named(part) in entry for part in told.listed):
         missing.append(f"text of all\n{listed}")
     wrong = health(app, mirror)
     if told.health is None:

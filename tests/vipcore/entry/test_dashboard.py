@@ -98,7 +98,7 @@ async def test_a_swap_under_way() -> None:
     assert "The VIP is on its way from MIRRORA to MIRRORB." in words(one)
     assert "A swap is under way From MIRRORA to MIRRORB" in words(one)
     assert "MIRRORA → MIRRORB under way" in words(one)
-    assert re.search(r"PROD Swapping To MIRRORB: (detach|attach)\.", words(every))
+    assert re.search(r"PROD Swapping To MIRRORB: the (first|last) write is on its way\.", words(every))
     assert "1 of 1 mirror is swapping; nothing needs you." in words(every)
     assert all('data-refresh-s="3"' in page.text for page in (one, every))
 

@@ -112,7 +112,7 @@ async def test_each_incident_of_a_night_is_told(incident: Incident, member: str 
     assert isinstance(shown, Text)
     assert isinstance(every, Text)
     assert any(one.startswith(line) for one in shown.text.splitlines()), shown.text
-    assert every.text.splitlines()[1].startswith("! PROD: ")
+    assert f"\n{'OUTAGE' if member is None else 'RISK'} PROD: " in every.text
 
 
 @virtual

@@ -105,7 +105,8 @@ def test_a_member_without_a_usable_key_is_told_what_to_set() -> None:
     """A member has a key as long as one of its keys can be used; where none can, each setting is named with its fault."""
     assert load({}).why_no_key("PROD", "A") is None
     assert load({"VIP_KEY_A_1": None}).why_no_key("PROD", "A") == (
-        "No key of A can be used, so its claims are refused: VIP_KEY_A_1: is not set; key 'a-1' is disabled."
+        "No key of A can be used: the app setting VIP_KEY_A_1 is not set, so key 'a-1' is disabled; set it to the text of that "
+        "member's key file."
     )
     unnamed = json.dumps({**DOCUMENT, "keys": {"b-1": DOCUMENT["keys"]["b-1"]}})
     assert "names no key for A" in str(load({"VIP_MIRRORS": unnamed}).why_no_key("PROD", "A"))
