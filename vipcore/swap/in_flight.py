@@ -3,9 +3,9 @@
 Invariant: a member is in `late` from the moment a write of its NIC is sent until its answer arrives, a fresh read shows another
 etag, or the NIC is gone; and for a dead driver's write, from the takeover until the NIC has another etag. `stamp` puts that into
 the head, with the settings that the VIPs carry, so that a successor knows it: it overwrites these NICs first, and a late write
-then fails on If-Match. A NIC that cannot be read, or that Azure does not show for the moment, cannot be overwritten: nothing waits
-for it, and the head names it to whoever comes next (`left_to_others`). A write that may have changed nothing does not count for that: Azure may keep the
-etag (docs/facts/azure.md section 3), so only a read tells.
+then fails on If-Match. A write that may have changed nothing does not count for that: Azure may keep the etag
+(docs/facts/azure.md section 3), so only a read tells. A NIC that cannot be read, or that Azure does not show for the moment,
+cannot be overwritten: nothing waits for it, and the head names it to whoever comes next (`left_to_others`).
 
 Our own writes of one NIC go through the states of `TRANSITIONS`. A second write may go out while an earlier one has no answer;
 a refusal of the second says nothing about the first, an accepted write or another etag settles both.

@@ -271,7 +271,7 @@ def test_a_write_without_an_answer_stays_in_flight_until_it_is_settled(events: l
 
 
 def test_a_dead_drivers_write_stays_in_flight_until_its_nic_is_written() -> None:
-    """What a driver before us may still write is named until an accepted write of that NIC; one that is gone is watched for. (I2)"""
+    """What a driver before us may still write is named until its NIC was written; one that is gone is watched for. (I2)"""
     in_flight = InFlight(NOTHING, {"A", "B"})
 
     for event in (Event.ANNOUNCE, Event.SEND, Event.LOSE, Event.SETTLE, Event.ANNOUNCE, Event.SEND, Event.ANSWER):
