@@ -71,12 +71,12 @@ SLIPS: tuple[Slip, ...] = (
     (
         "what a dead driver may write is forgotten at a hand-over",
         2,
-        _of((ending._hand_over, "drive.in_flight.late", "drive.in_flight.unanswered")),
+        _of((ending._hand_over, "drive.in_flight.left_to_others()", "tuple(drive.in_flight.unanswered)")),
     ),
     (
         "what a dead driver may write is forgotten at a failure",
         2,
-        _of((ending.fail, "maybe_in_flight=tuple(sorted(drive.in_flight.to_overwrite))", "maybe_in_flight=()")),
+        _of((ending.fail, "drive.in_flight.left_to_others()", "()")),
     ),
     (
         "a newer decision forgets what a driver before it may write",
