@@ -54,7 +54,9 @@ def _ready(azure: Azure) -> str:
 
 def _roles(azure: Azure) -> str:
     principal = azure.output("MIRROR_VIP_PRINCIPAL_ID")
-    found = azure.az("role", "assignment", "list", "--assignee", principal, "--all")
+    # By object id and without names: az then asks Microsoft Graph nothing, which guests and service principals may not ask.
+    named = ("--assignee-object-id", principal, "--fill-principal-name", "false")
+    found = azure.az("role", "assignment", "list", "--all", *named)
     names = sorted(str(one.get("roleDefinitionName")) for one in found or ())
     return ", ".join(f"{name}: {names.count(name)}" for name in dict.fromkeys(names))
 
