@@ -55,8 +55,7 @@ def _ready(azure: Azure) -> str:
 def _roles(azure: Azure) -> str:
     principal = azure.output("MIRROR_VIP_PRINCIPAL_ID")
     # By object id and without names: az then asks Microsoft Graph nothing, which guests and service principals may not ask.
-    named = ("--assignee-object-id", principal, "--fill-principal-name", "false")
-    found = azure.az("role", "assignment", "list", "--all", *named)
+    found = azure.az("role", "assignment", "list", "--all", "--assignee-object-id", principal, "--fill-principal-name", "false")
     names = sorted(str(one.get("roleDefinitionName")) for one in found or ())
     return ", ".join(f"{name}: {names.count(name)}" for name in dict.fromkeys(names))
 
