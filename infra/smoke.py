@@ -12,7 +12,7 @@ from infra import keys
 from infra.azure import Azure, Failure, Lost
 
 CHANGES: Final = (
-    ("RollingUpdate holds", "a claim every second while python -m infra.deploy runs", "no failed answer"),
+    ("RollingUpdate holds", "a claim every second while .venv/bin/python -m infra.deploy runs", "no failed answer"),
     ("alerts arrive", "21 claims with a wrong key", "a mail: forgeries"),
     ("timers resume", "az functionapp restart, then the first question again", "one row every 30 s"),
     ("the immutable copy", "az storage blob delete in am-apptraces", "refused"),
