@@ -16,6 +16,8 @@ from vipcore.model import Mirror
 from vipcore.settings import document
 
 FOLDER: Final = Path(__file__).resolve().parent
+PART: Final = 150
+"""Grants of one deployment. Azure takes 800 resources and 4 MB, loops written out; a grant is a template of some kB."""
 
 
 def documents(azure: Azure, found: Sequence[Mirror]) -> dict[str, Any]:
@@ -67,13 +69,28 @@ def warnings(azure: Azure, found: Sequence[Mirror], nics: Mapping[str, Any]) -> 
 
 def table(grants: Sequence[rights.Grant]) -> str:
     """The list, for a reviewer."""
-    rows = [f"{one.role:<20} {one.id}\n{'':<20} {one.why}" for one in grants]
-    more = (
-        "\nMore than 150 grants: deploy access.bicep by the mirror, or assign the roles on resource groups."
-        if len(grants) > 150
-        else ""
-    )
-    return "\n".join(rows) + more
+    return "\n".join(f"{one.role:<20} {one.id}\n{'':<20} {one.why}" for one in grants)
+
+
+def write(out: Path, grants: Sequence[rights.Grant]) -> list[Path]:
+    """Write the list. One that is too long for a deployment is written in parts too, which are returned; older parts go."""
+    rows = [{"id": one.id, "role": one.role, "why": one.why} for one in grants]
+    for old in out.parent.glob(f"{out.stem}.[0-9]*.json"):
+        old.unlink()
+    cut = [rows[at : at + PART] for at in range(0, len(rows), PART)] if len(rows) > PART else []
+    parts = [out.with_suffix(f".{number}.json") for number in range(1, len(cut) + 1)]
+    for path, some in zip([out, *parts], [rows, *cut], strict=True):
+        path.write_text(json.dumps(some, indent=2) + "\n", encoding="utf-8")
+    return parts
+
+
+def written(out: Path, grants: Sequence[rights.Grant]) -> str:
+    """`write`, and what is told of it."""
+    parts = write(out, grants)
+    rows = [f"{len(grants)} grants in {out}"]
+    if parts:
+        rows.append("Too many for one deployment: set deployAccess to false, and take step 3a of infra/README.md for each of:")
+    return "\n".join([*rows, *map(str, parts)])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -100,10 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if mirrors.is_too_large(options.mirrors):
         print("the document is over 32 kB: set mirrorsPath to mirrors.json, and make package ARGS='--mirrors infra/mirrors.json'")
     if not options.check_only:
-        options.out.write_text(
-            json.dumps([{"id": one.id, "role": one.role, "why": one.why} for one in grants], indent=2) + "\n", encoding="utf-8"
-        )
-        print(f"{len(grants)} grants in {options.out}")
+        print(written(options.out, grants))
     return 0
 
 

@@ -36,7 +36,7 @@ param otherWriters array = []
 @description('Object id of whoever runs infra/keys.py; it may then write secrets to the vault. Empty: nobody is given that right.')
 param deployerId string = ''
 
-@description('standard: zone redundant, small instances (about 40 USD a month idle). fleet: the same with 2,048 MB (about 104). lean: no zones, nothing waits (about 20), for tests. About 16 of each are the alert rules.')
+@description('standard: zone redundant, small instances (about 21 USD a month for instances). fleet: the same with 2,048 MB (about 85). lean: no zones, nothing waits (about 1), for tests. Alert rules and the log are on top (docs/azure.md section 4).')
 @allowed([
   'standard'
   'fleet'

@@ -12,7 +12,7 @@ from infra import keys
 from infra.azure import Azure, Failure, Lost
 
 CHANGES: Final = (
-    ("RollingUpdate holds", "a claim every second while python -m infra.deploy runs", "no failed answer"),
+    ("RollingUpdate holds", "a claim every second while .venv/bin/python -m infra.deploy runs", "no failed answer"),
     ("alerts arrive", "21 claims with a wrong key", "a mail: forgeries"),
     ("timers resume", "az functionapp restart, then the first question again", "one row every 30 s"),
     ("the immutable copy", "az storage blob delete in am-apptraces", "refused"),
@@ -54,7 +54,8 @@ def _ready(azure: Azure) -> str:
 
 def _roles(azure: Azure) -> str:
     principal = azure.output("MIRROR_VIP_PRINCIPAL_ID")
-    found = azure.az("role", "assignment", "list", "--assignee", principal, "--all")
+    # By object id and without names: az then asks Microsoft Graph nothing, which guests and service principals may not ask.
+    found = azure.az("role", "assignment", "list", "--all", "--assignee-object-id", principal, "--fill-principal-name", "false")
     names = sorted(str(one.get("roleDefinitionName")) for one in found or ())
     return ", ".join(f"{name}: {names.count(name)}" for name in dict.fromkeys(names))
 

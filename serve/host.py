@@ -61,7 +61,7 @@ class Host:
             if target.path == "/" and request.method == "GET":
                 return self._homepage()
             route, values = self._find(request.method, target.path)
-            self._check_key(route.level, key)
+            self._check_key(route.level, key, self.settings.key_of(route.function.name))
             if self.settings.is_disabled(route.function.name):
                 # Not for the master key, which runs it all the same.
                 self._check_key("ADMIN", key, otherwise=404)
@@ -121,10 +121,11 @@ class Host:
                     return route, values
         raise _RefusedError(404)
 
-    def _check_key(self, level: str, key: str, *, otherwise: int = 401) -> None:
+    def _check_key(self, level: str, key: str, own: str = "", *, otherwise: int = 401) -> None:
+        """Host keys and the function's own one open it; what is for administrators, the master key alone."""
         accepted = [self.settings.master_key]
         if level != "ADMIN":
-            accepted.append(self.settings.functions_key)
+            accepted += [self.settings.functions_key, own]
         if level != "ANONYMOUS" and not edge.opens(key, accepted):
             raise _RefusedError(otherwise)
 

@@ -33,6 +33,10 @@ class Settings:
         """Whether `AzureWebJobs.NAME.Disabled` says so."""
         return self.app_settings.get(f"AzureWebJobs.{function}.Disabled", "").lower() in {"1", "true"}
 
+    def key_of(self, function: str) -> str:
+        """The function's own key, which opens nothing else; empty if it has none."""
+        return self.app_settings.get(f"FUNCTIONS_KEY_{function}", "")
+
 
 def load(environment: Mapping[str, str], *, default_folder: Path) -> Settings:
     """Read them all. Raises SettingsError."""

@@ -10,7 +10,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from infra import access, azd, mirrors, rights
-from infra.check.cases import FOLDER, OTHER
+from infra.check.cases import FOLDER, OTHER, SUBSCRIPTION
+from infra.check.evaluate import evaluate
 from tests.infra.fakes import Fakes
 
 SUBNET: Final = f"{OTHER}/virtualNetworks/v/subnets/s"
@@ -143,12 +144,31 @@ def test_reference_of_an_unknown_kind_is_an_error(fakes: Fakes, document: Path) 
     assert "futureGateway" in fakes.printed()
 
 
-def test_long_list_comes_with_a_word_on_its_length() -> None:
-    """Over 150 grants: the list says what else can be done."""
-    grants = [rights.Grant(id=f"{OTHER}/networkInterfaces/{n}", role=rights.NIC, why="a NIC") for n in range(151)]
+def test_long_list_is_deployed_in_parts(tmp_path: Path) -> None:
+    """Over 150 grants: parts make the very assignments of the whole list, and those of an earlier list do not stay."""
+    grants = [rights.Grant(id=f"{OTHER}/networkInterfaces/n{n}", role=rights.NIC, why="a NIC") for n in range(access.PART + 1)]
+    out = tmp_path / "access.json"
+    made = [*access.write(out, [*grants, *grants]), *access.write(out, grants)]
 
-    assert "More than 150 grants" in access.table(grants)
-    assert "More than" not in access.table(grants[1:])
+    parts = sorted(tmp_path.glob("access.[0-9].json"))
+    assert [path.name for path in made] == [f"access.{n}.json" for n in (1, 2, 3, 1, 2)]
+    assert parts == made[-2:]
+    assert max(len(json.loads(path.read_text())) for path in parts) == access.PART
+    assert [one for path in parts for one in json.loads(path.read_text())] == json.loads(out.read_text())
+    assert set.union(*(assigned(path) for path in parts)) == assigned(out)
+    assert len(assigned(out)) == len(grants)
+    said = access.written(out, grants).splitlines()
+    assert (said[0], said[2:]) == (f"151 grants in {out}", [str(path) for path in parts])
+    assert "set deployAccess to false" in said[1]
+    assert access.written(out, grants[1:]) == f"150 grants in {out}"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def assigned(path: Path) -> set[str]:
+    """Ids of the role assignments that access.bicep makes of a list."""
+    world = evaluate(FOLDER / "access.bicep", {"principalId": "p", "grants": json.loads(path.read_text())}, scope=SUBSCRIPTION)
+    assert world.faults == []
+    return {str(one.id) for one in world.of("Microsoft.Authorization/roleAssignments")}
 
 
 def test_nic_that_is_not_there_is_named(fakes: Fakes, document: Path) -> None:

@@ -28,6 +28,8 @@ def serve_app(tmp_path_factory: pytest.TempPathFactory) -> Serve:
             "TICK_SCHEDULE": "0 0 0 1 1 *",
             "AzureWebJobs.off.Disabled": "true",
             "AzureWebJobs.off_keyed.Disabled": "1",
+            "FUNCTIONS_KEY_keyed": "keyed-own",
+            "FUNCTIONS_KEY_admin_only": "masters-own",
             **settings,
         }
         return process.running("serve", environment=environment, log=log)

@@ -135,12 +135,17 @@ async def test_path_outside_the_prefix_is_404(app: Server) -> None:
         ("keyed?code=local", {}, 200),
         ("keyed?code=local", {"x-functions-key": "wrong"}, 401),
         ("keyed", {"x-functions-key": "local-master"}, 200),
+        ("keyed", {"x-functions-key": "keyed-own"}, 200),
+        ("keyed?code=keyed-own", {}, 200),
+        ("keyed", {"x-functions-key": "masters-own"}, 401),
+        ("off-keyed", {"x-functions-key": "keyed-own"}, 401),
+        ("masters-only", {"x-functions-key": "masters-own"}, 401),
         ("masters-only", {"x-functions-key": "local"}, 401),
         ("masters-only", {"x-functions-key": "local-master"}, 200),
     ],
 )
 async def test_keys_open_what_they_open_in_azure(app: Server, path: str, headers: dict[str, str], status: int) -> None:
-    """A function key opens FUNCTION routes, the master key ADMIN ones too; the header comes before `?code=`."""
+    """Host keys open FUNCTION routes, a function's own key that one alone, the master key ADMIN ones too; a header is first."""
     assert (await get(app, path, **headers))[0] == status
 
 

@@ -29,6 +29,7 @@ SUBSCRIPTION: Final = "00000000-0000-0000-0000-000000000000"
 NETWORK: Final = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Network"
 TIMEOUT_S: Final = 60.0
 NEVER: Final = "0 0 0 1 1 *"
+PAGE_KEY: Final = "FUNCTIONS_KEY_get_dashboard"
 """A schedule that does not come up in a test run: the timer is run by hand."""
 
 
@@ -325,6 +326,7 @@ def opened(folder: Path, table: str, *, environ: Mapping[str, str] | None = None
             "PORT": "0",
             "FUNCTIONS_KEY": secrets.token_urlsafe(24),
             "FUNCTIONS_MASTER_KEY": secrets.token_urlsafe(24),
+            PAGE_KEY: secrets.token_urlsafe(24),
             "VIP_TABLE": table,
             "VIP_TABLE_NAME": f"T{uuid.uuid4().hex}",
             "VIP_MIRRORS": json.dumps(document(mirrors, simulated.url)),
@@ -345,7 +347,11 @@ def opened(folder: Path, table: str, *, environ: Mapping[str, str] | None = None
                 log=log,
                 mirrors=list(mirrors),
                 settings=settings,
-                secret_texts=(*key_texts.values(), audit_key, settings["FUNCTIONS_KEY"], settings["FUNCTIONS_MASTER_KEY"]),
+                secret_texts=(
+                    *key_texts.values(),
+                    audit_key,
+                    *(settings[name] for name in ("FUNCTIONS_KEY", "FUNCTIONS_MASTER_KEY", PAGE_KEY)),
+                ),
             )
 
 

@@ -12,7 +12,7 @@ import pytest
 import referencing
 import referencing.jsonschema
 
-from tests.served.http.http_client import HttpClient, Mirror, Reply, exchange
+from tests.served.http.http_client import PAGE_KEY, HttpClient, Mirror, Reply, exchange
 from vipcore import VERSION
 from vipcore.entry import openapi
 
@@ -290,6 +290,25 @@ def test_operators_routes_need_a_function_key(client: HttpClient, moved: Mirror,
         assert (reply.status, reply.body) == (401, b"")
     opened = client.raw(method, f"{where}?code={client.functions_key}").status
     assert opened in ((200, 503) if path == "/health/mirrors" else (200, 400))
+
+
+def test_key_of_the_page_opens_the_page_alone(client: HttpClient, moved: Mirror) -> None:
+    """docs/dashboard.md: the key in the page's address is one of its own, so who finds it can read and change nothing else."""
+    code = client.settings[PAGE_KEY]
+    keyed = [
+        (method.upper(), path.replace("{mirror}", moved.name))
+        for path, item in DOCUMENT["paths"].items()
+        for method, found in item.items()
+        if found["security"]
+    ]
+
+    opened = [
+        where
+        for where in keyed
+        if client.raw(where[0], f"{where[1]}?code={code}", body=b"{}" if where[0] != "GET" else None).status != 401
+    ]
+
+    assert opened == [("GET", "/dashboard")]
 
 
 @pytest.mark.parametrize(
