@@ -610,6 +610,9 @@ SLIPS: tuple[Slip, ...] = (
 )
 
 UNSEEN: Mapping[str, str] = {
+    "a driver renews its lease only when it writes": (
+        "tests/vipcore/swap/test_lease.py::test_a_driver_that_only_waits_keeps_its_lease"
+    ),
     "a no of the preflight is given under an older head": (
         "tests/vipcore/decision/test_judge.py::test_a_no_of_the_preflight_is_given_only_under_the_newest_head"
     ),

@@ -33,6 +33,22 @@ async def test_nobody_drives_while_a_lease_is_live() -> None:
     await assert_kept(harness, on=NIC_A)
 
 
+@virtual
+async def test_a_driver_that_only_waits_keeps_its_lease() -> None:
+    """While an operation of Azure lasts longer than a lease, its driver renews it. (I1)"""
+    harness = Harness()
+    node = harness.node("n1")
+    harness.cloud.script(DETACH, fault=Ends(after_s=40.0))
+    claim = asyncio.create_task(node.claim("MIRRORB"))
+    await asyncio.sleep(5.0)
+
+    for _ in range(30):
+        await asyncio.sleep(1.0)
+        assert (await harness.head()).lease_live(node.now())
+
+    assert (await claim).outcome == "moved"
+
+
 class DieSendingAgain(Fate):
     """An instance dies while it repeats the detach that Azure had canceled; that write lands later by itself."""
 
