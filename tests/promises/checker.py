@@ -249,8 +249,10 @@ class _Judge:
             yield f"I2 {name} was sent although the lease was about to run out"
         if not put.heard_since_last:
             yield f"I2 {name} was sent without a look at the head since the write before"
-        if put.sent - put.head_known_at > HEAD_AGE_S:
-            yield f"I2 {name} was sent {put.sent - put.head_known_at:.1f} s after the last look at the head"
+        # A process that is paused between its look and its write sends the write when it wakes: nothing in it can prevent that.
+        stood = sum(max(0.0, min(end, put.sent) - max(begin, put.head_known_at)) for begin, end in put.trace.node.pauses)
+        if (age_s := put.sent - put.head_known_at - stood) > HEAD_AGE_S:
+            yield f"I2 {name} was sent {age_s:.1f} s after the last look at the head"
         if put.nic and self._member(head.mirror, put.nic) not in head.swap.maybe_in_flight:
             yield f"I2 {name} was sent although the head does not say that this NIC may be written"
         intents = [

@@ -240,6 +240,8 @@ class Node:
         self.died = asyncio.Event()
         self.died_at = -1.0
         self.paused_until = 0.0
+        self.pauses: list[tuple[float, float]] = []
+        """From when until when the process stood still."""
         self.ids = 0
         assert harness.config is not None
         self.log: list[tuple[str, dict[str, Any]]] = []
@@ -297,6 +299,12 @@ class Node:
         if not self.dead:
             self.dead, self.died_at = True, self.harness.loop.time()
         self.died.set()
+
+    def pause(self, for_s: float) -> None:
+        """Stand still from now on, for so long."""
+        now = self.harness.loop.time()
+        self.paused_until = now + for_s
+        self.pauses.append((now, self.paused_until))
 
     async def effect(self, label: str, do: Callable[[], Awaitable[_T]], latency_s: float) -> _T:
         """Do something to the outside, through the three points."""

@@ -577,6 +577,7 @@ SLIPS: tuple[Slip, ...] = (
         2,
         _of((in_flight.InFlight.gone, "self.leave_to_watch", "self.to_overwrite.discard")),
     ),
+    ("reads of before a pause decide", 4, _of((reads.Reads.observed, "seen.read_at < oldest", "False"))),
     (
         "an address that was released between two reads is taken",
         10,
@@ -747,6 +748,9 @@ UNSEEN: Mapping[str, str] = {
     ),
     "a NIC that is gone for a moment is forgotten": (
         "tests/vipcore/swap/test_in_flight.py::test_a_nic_that_can_be_read_again_is_rewritten"
+    ),
+    "reads of before a pause decide": (
+        "tests/vipcore/decision/test_reads.py::test_nothing_is_confirmed_by_reads_from_before_a_pause"
     ),
     "an address that was released between two reads is taken": (
         "tests/vipcore/swap/test_preflight.py::test_an_address_that_is_released_between_two_reads"

@@ -77,7 +77,7 @@ class Chaos(Fate):
         if roll < weather.kill:
             node.kill()
         elif roll < weather.kill + weather.pause:
-            node.paused_until = node.harness.loop.time() + self.rng.choice((2.0, 10.0, 30.0, 60.0, 120.0)) * self.rng.random()
+            node.pause(self.rng.choice((2.0, 10.0, 30.0, 60.0, 120.0)) * self.rng.random())
 
     async def before(self, node: Node, label: str) -> None:
         if self.calm:

@@ -36,6 +36,9 @@ from vipcore.swap.plan import FAILED, Observed
 LOOK_S: Final = 480.0
 """How old a look may grow before a mirror that the timer is at for another reason is looked at."""
 
+LAST_TRY_S: Final = 3600.0
+"""How long a try that failed counts against its member after another member got the VIP: a policy, for one, no read shows."""
+
 _OF_CLAIMS: Final = frozenset({"frozen", "flapping", "key"})
 """What stops a claim and not an operator's move."""
 
@@ -152,8 +155,17 @@ def standing(controller: Controller, head: Head, name: str, now: Instant) -> dic
     if why := config.why_no_key(head.mirror, name):
         found["key"] = why
     swap, failure = head.swap, head.failure
-    if swap and failure and name == head.desired and failure.operation_id == swap.operation_id and failure.code in NEEDS_SOMEBODY:
-        found["last try"] = f"The last try to bring the VIP here ended with {failure.code}: {failure.detail}"
+    if failure is None or failure.code not in NEEDS_SOMEBODY:
+        return found
+    ended = f"ended with {failure.code}: {failure.detail}"
+    holders = head.readiness.holders if head.readiness else ()
+    if swap and name == head.desired and failure.operation_id == swap.operation_id:
+        found["last try"] = f"The last try to bring the VIP here {ended}"
+    elif name == failure.to and name not in holders and now - failure.at < instants.seconds(LAST_TRY_S):
+        tells = "No read shows whether that is mended; a move there would. An hour after that try, reads alone are believed."
+        found["last try"] = (
+            f"The last try to bring the VIP here, at {instants.clock(instants.to_text(failure.at))} UTC, {ended} {tells}"
+        )
     return found
 
 

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import Final
 
 from vipcore import instants
 from vipcore.decision import document
 from vipcore.decision.controller import Controller
 from vipcore.ledger.head import LEASE_MARGIN_S, Head
-from vipcore.model import Mirror, Page
+from vipcore.model import Mirror, Page, Unreadable
 from vipcore.swap.plan import Observed
+
+READ_S_MAX: Final = 20.0
+"""How old a read may be when a decision is judged by it: the process may have stood still since."""
 
 
 class Reads:
@@ -40,9 +44,16 @@ class Reads:
         if self.nics is None or stale:
             if self.nics is not None:
                 await asyncio.wait([self.nics])
-            self._at, self._known = self._controller.clock.now(), head.etag
-            self.nics = asyncio.create_task(self._controller.read_all(self._mirror))
-        return Observed(self._mirror, await self.nics)
+            return Observed(self._mirror, await self._anew(head))
+        observed, oldest = await self.nics, asyncio.get_running_loop().time() - READ_S_MAX
+        if any(seen.read_at < oldest for seen in observed.values() if not isinstance(seen, Unreadable)):
+            observed = await self._anew(head)
+        return Observed(self._mirror, observed)
+
+    def _anew(self, head: Head) -> asyncio.Task[Observed]:
+        self._at, self._known = self._controller.clock.now(), head.etag
+        self.nics = asyncio.create_task(self._controller.read_all(self._mirror))
+        return self.nics
 
     async def pages(self) -> Mapping[str, Page]:
         """What the status pages say, by member; empty where the mirror has none."""

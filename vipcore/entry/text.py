@@ -108,7 +108,7 @@ def _primary(members: list[Json]) -> str:
     if said:
         return f"Primary by the status pages: {', '.join(said)}."
     silent = all(member["primary"] is None for member in members)
-    return "No status page tells who is primary." if silent else "No status page says primary."
+    return f"No status page tells who is primary; of each server {told.ASK_IRIS}." if silent else "No status page says primary."
 
 
 def _failover(shown: Json, member: Json, now: Instant) -> Iterator[str]:
@@ -156,7 +156,7 @@ def _of_mirrors(listed: list[Json], now: Instant) -> Iterator[str]:
         yield ""
         yield f"More of a mirror, here of {name}: how it is now, and its history:"
         yield from curl(f"mirrors/{name}?format=text")
-        yield from curl(f"mirrors/{name}/audit?format=text")
+        yield from curl(f"mirrors/{name}/audit?format=text&limit=20")
         yield 'Lines to paste take API=https://NAME.azurewebsites.net/api and KEY="x-functions-key: ..."'
 
 
@@ -182,10 +182,23 @@ def _in_need(one: Json, now: Instant, *, is_out: bool) -> Iterator[str]:
 def _answer(shown: Json, now: Instant) -> str:
     """Who has the VIP, and which of the others could take it over."""
     said = [told.holder(shown, now)[:-1] if shown["seen_at"] else "nobody has looked yet where the VIP is"]
-    for ready, could in ((True, "could"), (False, "could NOT"), (None, "could perhaps")):
-        names = [one["name"] for one in shown["members"] if one["ready"] is ready and not told.holds(shown, one)]
-        said += [f"{', '.join(names)} {could} take over"] if names else []
+    others = [(one["name"], _could(one)) for one in shown["members"] if not told.holds(shown, one)]
+    for could in ("could take over", "could NOT take over, except by hand", "could NOT take over", "could perhaps take over"):
+        names = [name for name, its in others if its == could]
+        said += [f"{', '.join(names)} {could}"] if names else []
     return "; ".join(said) + "."
+
+
+def _could(member: Json) -> str:
+    if member["ready"] is None:
+        return "could perhaps take over"
+    return (
+        "could take over"
+        if member["ready"]
+        else "could NOT take over, except by hand"
+        if member["movable"]
+        else "could NOT take over"
+    )
 
 
 def _untold(shown: Json) -> dict[str, list[str]]:

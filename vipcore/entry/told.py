@@ -5,12 +5,16 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Final
 
 from vipcore.entry.terminal import curl, move_to, when, wrapped
 from vipcore.errors import NEEDS_SOMEBODY
 from vipcore.instants import Instant
 from vipcore.model import BUT_FAILED, PHASES, Json
 from vipcore.swap.plan import FAILED
+
+ASK_IRIS: Final = "`iris qlist` on it tells"
+"""Who is primary, where no status page says it (docs/nodes.md)."""
 
 
 def holder(shown: Json, now: Instant) -> str:
@@ -63,7 +67,7 @@ def stops(shown: Json, now: Instant, pad: str = "") -> Iterator[str]:
         yield from say(f"It will not mend itself: each try fails until that cause is removed. {again}")
         yield from move_to(name, progress["to"], force=is_frozen)
         if others := [one["name"] for one in shown["members"] if one["movable"] and one["name"] != progress["to"]]:
-            yield from say(f"Or, where IRIS can be primary on {others[0]}, bring it there; that would work now:")
+            yield from say(f"Or, where IRIS is primary on {others[0]} ({ASK_IRIS}), move the VIP there; that would work now:")
             yield from move_to(name, others[0], force=is_frozen)
     elif placement["state"] == "unplaced" and is_frozen:
         yield from say("Nothing attaches it until the freeze is lifted.")
@@ -103,7 +107,8 @@ def told_above(shown: Json) -> str:
 def by_hand(shown: Json, member: Json, pad: str) -> Iterator[str]:
     """An operator's move to the member, where that would work although its claim would not."""
     if member["ready"] is False and member["movable"] and not holds(shown, member) and not is_stuck(shown["in_progress"]):
-        yield from wrapped(f"By hand it would work, once IRIS has made {member['name']} primary:", indent=pad)
+        by = f", past the freeze (ask {frozen['operator']} first)" if (frozen := shown["frozen"]) else ""
+        yield from wrapped(f"By hand{by} it would work, once IRIS has made {member['name']} primary ({ASK_IRIS}):", indent=pad)
         yield from move_to(shown["mirror"], member["name"], force=bool(shown["frozen"]))
 
 

@@ -52,16 +52,18 @@ class Swap(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """What last ended a try of the swap with this operation id: the refusal's code and sentence."""
+    """What last ended a try of the swap with this operation id: the refusal's code and sentence, `to` which member, and when."""
 
     operation_id: str
     code: str
     detail: str
+    to: str = ""
+    at: Instant = instants.NEVER
 
     @classmethod
-    def of(cls, swap: Swap, refusal: Refusal) -> "Failure":
+    def of(cls, swap: Swap, refusal: Refusal, to: str | None, at: Instant) -> "Failure":
         """What the refusal says of the swap."""
-        return cls(swap.operation_id, refusal.code, refusal.detail[:1000])
+        return cls(swap.operation_id, refusal.code, refusal.detail[:1000], to or "", at)
 
 
 class LastSwap(NamedTuple):
@@ -119,7 +121,6 @@ class Repeat(NamedTuple):
 
 
 _Read = Callable[[Any], Any]
-
 _STORED_AS: Final = {"maybe_in_flight": "open"}
 """Fields of records that are stored under another name."""
 
@@ -283,7 +284,6 @@ REPLAY_MARKS_MAX: Final = 200
 last are kept: an older one guards nothing any more, since a signature is fresh for minutes."""
 
 REPEATS_MAX: Final = 64
-
 CARRIED_CHARS_MAX: Final = 30_000
 """A column takes 32,768 characters."""
 

@@ -51,7 +51,8 @@ async def complete(drive: Drive) -> Head:
         swaps = int(newest.overlap_memory.get("swaps", 0)) + 1
         memory: dict[str, Any] = {**newest.overlap_memory, **drive.report.overlap_memory, "swaps": swaps}
         done = drive.in_flight.stamp(newest, drive.store.clock.now())
-        done = replace(done, swap=None, lease=None, last_swap=last, overlap_memory=memory, drift=None)
+        failure = newest.failure if newest.failure and newest.failure.to != drive.desired else None
+        done = replace(done, swap=None, lease=None, last_swap=last, overlap_memory=memory, drift=None, failure=failure)
         return of_no_other_nics(done), rows
 
     stored = await drive.lease.until_reachable(lambda: drive.lease.commit(drive.lease.head, change))
@@ -94,7 +95,7 @@ async def fail(drive: Drive, refusal: Refusal) -> None:
         failures = newest.swap.failures + 1
         backoff = min(5.0 * 2 ** min(failures - 1, 8), BACKOFF_S_MAX)
         swap = newest.swap._replace(failures=failures, retry_at=failed_at + instants.seconds(backoff))
-        failed = replace(newest, swap=swap, failure=Failure.of(swap, refusal))
+        failed = replace(newest, swap=swap, failure=Failure.of(swap, refusal, newest.desired, failed_at))
         after = drive.in_flight.stamp(failed, drive.store.clock.now())
         if not drive.in_flight.unanswered:
             # What a driver before us may have left is still to be rewritten by whoever comes next.

@@ -183,10 +183,10 @@ INCIDENTS: list[tuple[Incident, Told]] = [
         page=("Swap stuck", "The NIC of {a} is in state Failed."),
     )),
     (frozen, Told(
-        text=("FROZEN by pat", "freeze?operator=YOU", "A claim of {a}, to be primary, WAITS", "By hand it would work"),
+        text=("FROZEN by pat", "freeze?operator=YOU", "A claim of {a}, to be primary, WAITS", "past the freeze (ask pat first)"),
         listed=(
             "OUTAGE {m}: {b} has the VIP",
-            "{a} could NOT take over. FROZEN by pat since",
+            "{a} could NOT take over, except by hand. FROZEN by pat since",
             ": patch Ask pat first",
             "mirrors/{m}/freeze?operator=YOU",
         ),
@@ -199,7 +199,7 @@ INCIDENTS: list[tuple[Incident, Told]] = [
         text=("to {a}: NO", "VIP_KEY_M00001_A", "By hand it would work"),
         listed=(
             "RISK {m}: {b} has the VIP",
-            "{a} could NOT take over. {a}: No key of {a} can be used: the app setting VIP_KEY_M00001_A is not set,",
+            "{a} could NOT take over, except by hand. {a}: No key of {a} can be used: the app setting VIP_KEY_M00001_A is",
         ),
         health=("{a}", "warning", "VIP_KEY_M00001_A"),
         log=("WARNING", "readiness.changed", "VIP_KEY_M00001_A"),

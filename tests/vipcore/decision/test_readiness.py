@@ -377,3 +377,43 @@ async def test_only_a_last_try_that_somebody_must_mend_counts(operation_id: str,
     verdict = readiness.verdict(node.controller, head, "MIRRORB", node.now())
     assert verdict.ready is ready
     assert readiness.verdict(node.controller, head, "MIRRORA", node.now()).ready is True
+
+
+@virtual
+async def test_a_try_that_failed_counts_after_the_vip_went_elsewhere() -> None:
+    """What Azure refused to a write no read may show: the member is not ready until a swap to it worked, or for an hour."""
+    harness = Harness()
+    node = harness.node("n1")
+    attach = Match(method="PUT", name=NIC_B)
+    harness.cloud.script(attach, fault=Answer(name="AuthorizationFailed"), times=ALWAYS)
+    await refused(node.claim("MIRRORB"))
+    await node.move("MIRRORA")
+    await timer(node, 60.0)
+
+    shown = await listed(node)
+    assert shown["ready"] == {"MIRRORA": True, "MIRRORB": False}
+    assert "ended with azure-denied" in shown["reasons"]["MIRRORB"][0]
+    assert ("MIRRORB", "ready") not in await told(harness)
+
+    cured(harness)
+    assert (await node.move("MIRRORB")).outcome == "moved"
+    await node.move("MIRRORA")
+    await timer(node, 60.0)
+    assert (await listed(node))["ready"] == {"MIRRORA": True, "MIRRORB": True}
+
+
+@virtual
+async def test_a_try_that_failed_counts_for_an_hour() -> None:
+    """After that reads alone are believed, and a row says so."""
+    harness = Harness()
+    node = harness.node("n1")
+    harness.cloud.script(Match(method="PUT", name=NIC_B), fault=Answer(name="AuthorizationFailed"), times=ALWAYS)
+    await refused(node.claim("MIRRORB"))
+    await node.move("MIRRORA")
+
+    await timer(node, 3000.0)
+    assert (await listed(node))["ready"]["MIRRORB"] is False
+    await timer(node, 1200.0)
+
+    assert (await listed(node))["ready"]["MIRRORB"] is True
+    assert (await told(harness))[-1] == ("MIRRORB", "ready")

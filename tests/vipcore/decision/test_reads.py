@@ -7,6 +7,7 @@ from simulator.core.switches import Switches
 from tests.promises.harness import Fate, Harness, Node
 from tests.promises.helpers import NIC_A, NIC_B, assert_kept, events, refused, timer, virtual
 from tests.vipcore.effects import GET, PUT, watched
+from tests.vipcore.manual_changes import drop
 
 
 @virtual
@@ -105,4 +106,28 @@ async def test_a_look_of_before_the_last_write_confirms_nothing() -> None:
 
     assert (await first).outcome == "moved"
     assert outcome.outcome == "moved"
+    await assert_kept(harness, on=NIC_A)
+
+
+class StandsStill(Fate):
+    """A process that is paused for a minute when its first read of a NIC has been answered."""
+
+    def __init__(self) -> None:
+        self.stood = False
+
+    async def after(self, node: Node, label: str) -> None:
+        if label == GET and not self.stood:
+            self.stood = True
+            node.pause(60.0)
+
+
+@virtual
+async def test_nothing_is_confirmed_by_reads_from_before_a_pause() -> None:
+    """A process that stood still reads again: the VIP may have gone meanwhile, and no head tells of it. (I4)"""
+    harness = Harness(fate=StandsStill())
+    claim = asyncio.create_task(harness.node("n1").claim("MIRRORA"))
+    await asyncio.sleep(30.0)
+    drop(harness, NIC_A)
+
+    assert (await claim).outcome == "moved"
     await assert_kept(harness, on=NIC_A)

@@ -253,7 +253,7 @@ async def test_the_text_of_all_mirrors_begins_with_those_in_need() -> None:
     assert lines[0] == "Mirrors: 2, in need of somebody: 2. It is 2026-01-01 00:00:00 UTC."
     assert [line for line in lines if line.startswith("RISK ")] == [
         "RISK ALSO: nobody has looked yet where the VIP is; A, B could perhaps take over.",
-        "RISK PROD: MIRRORA has the VIP; MIRRORB could NOT take over.",
+        "RISK PROD: MIRRORA has the VIP; MIRRORB could NOT take over, except by hand.",
     ]
     await node.unfreeze()
     lines = lines_of(await text.mirrors(node.controller, AS_TEXT))
@@ -352,19 +352,19 @@ async def test_where_a_claim_would_be_refused_and_a_move_would_not_the_move_is_t
     kept = {key_id: key for key_id, key in node.controller.config.keys.items() if key.member != "MIRRORA"}
     node.controller.config = replace(node.controller.config, keys=kept)
     lines = await shown(node)
-    at = lines.index("      By hand it would work, once IRIS has made MIRRORA primary:")
+    at = lines.index("      By hand it would work, once IRIS has made MIRRORA primary (`iris qlist` on it tells):")
     assert lines[at + 1].endswith("""-d '{"to":"MIRRORA","operator":"YOU","reason":"WHY"}'""")
 
     await node.freeze()
     lines = await shown(node)
-    assert sum("By hand it would work" in line for line in lines) == 1, "the holder needs no move"
-    at = lines.index("      By hand it would work, once IRIS has made MIRRORA primary:")
-    asked = arguments(lines[at + 1 : at + 3])[-1]
+    assert sum("By hand" in line for line in lines) == 1, "the holder needs no move"
+    at = next(index for index, line in enumerate(lines) if "By hand, past the freeze (ask" in line)
+    asked = arguments(lines[at + 2 : at + 4])[-1]
     assert json.loads(asked)["force"] is True
 
     failed(harness, NIC_A)
     await asyncio.sleep(70.0)
-    assert not any("By hand it would work" in line for line in await shown(node))
+    assert not any("By hand" in line for line in await shown(node))
 
 
 @virtual
