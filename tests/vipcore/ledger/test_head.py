@@ -90,7 +90,7 @@ any_head = st.builds(
     overlap_memory=st.dictionaries(names, scalars, max_size=3),
     drift=st.none() | texts,
     backup_seen=st.dictionaries(names, scalars, max_size=3),
-    failure=st.none() | st.builds(Failure, texts, texts, texts),
+    failure=st.none() | st.builds(Failure, texts, texts, texts, texts, instants),
     readiness=st.none() | looks,
 )
 
@@ -150,7 +150,7 @@ def largest() -> Head:
         changes=tuple(NOW + timedelta(microseconds=n) for n in range(1000)),
         overlap_memory={"strategy": "atomic", "swaps": 10**6},
         backup_seen={"backup": [f"{member}{number:02d}" for number in range(32)]},
-        failure=Failure("o" * 36, "x" * 20, "ä" * 1000),
+        failure=Failure("o" * 36, "x" * 20, "ä" * 1000, member, NOW),
         readiness=Readiness(
             looked_at=NOW,
             seen_at=NOW,
