@@ -63,7 +63,7 @@ def test_agent_runs_under_the_oldest_and_the_newest_python_of_this_machine(tmp_p
     """Every command, over TLS, with each warning an error. Which Pythons there were stands in the output."""
     versions = interpreters()
     authority = Authority(tmp_path, "ours")
-    for version in (min(versions), max(versions)):
+    for version in sorted({min(versions), max(versions)}):
         print(f"the agent under Python {'.'.join(map(str, version))}")
         folder = tmp_path / str(version[1])
         folder.mkdir()

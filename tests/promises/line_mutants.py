@@ -109,7 +109,7 @@ SLIPS: tuple[Slip, ...] = (
     (
         "the watch ends with the swap",
         2,
-        _of((ending.complete, "drift=None)", "drift=None, late_writes=type(done.late_writes)())")),
+        _of((ending.complete, "drift=None,", "drift=None, late_writes=type(done.late_writes)(),")),
     ),
     ("a watched mirror leaves the worklist", 2, _of((reconcile._check, "stays=late or ", "stays="))),
     (

@@ -74,7 +74,8 @@ def _unpack(folder: Path) -> None:
     subprocess.run([str(node), "-e", _UNPACK, str(PACKAGE / "bin"), str(part)], check=True)
     for name in ("al2023", "fonts"):
         with tarfile.open(part / f"{name}.tar") as archive:
-            archive.extractall(part, filter="data")
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Debian 12's Python 3.11.2 has no filters
+            archive.extractall(part)
         (part / f"{name}.tar").unlink()
     (part / "chromium").chmod(0o755)
     (part / "fonts.conf").write_text(_FONTS.format(folder=folder))

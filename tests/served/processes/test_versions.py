@@ -30,7 +30,8 @@ def older(tmp_path: Path) -> Path:
     if done.returncode:
         pytest.skip("this checkout has no history, so there is no older version to run beside")
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(tmp_path / "older", filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Debian 12's Python 3.11.2 has no filters
+        archive.extractall(tmp_path / "older")
     return tmp_path / "older"
 
 
