@@ -130,7 +130,7 @@ def roll(azure: Azure, name: str) -> None:
 
 def next_steps(url: str, document: Mapping[str, Any]) -> str:
     """The dry runs that show whether the rights suffice; they change nothing."""
-    rows = ['Dry runs, with KEY="x-functions-key: ..."; every check must say ok: true:']
+    rows = ['Dry runs, with KEY="x-functions-key: ...". Every check says ok: true, but for status pages of who is not primary:']
     for mirror, one in document.get("mirrors", {}).items():
         for member in one["members"]:
             body = json.dumps({"to": member, "reason": "first look", "operator": "me", "dry_run": True})
