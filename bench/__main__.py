@@ -52,9 +52,9 @@ def main(words: Sequence[str]) -> int:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--quick", action="store_true", help="twelve minutes on two quiet cores (the default)")
+    how.add_argument("--quick", action="store_true", help="about 18 minutes on two quiet cores (the default)")
     how.add_argument(
-        "--full", action="store_true", help="more runs, 1,000 swaps in one process, outages of 10,000 mirrors: about 40 minutes"
+        "--full", action="store_true", help="more runs, 1,000 swaps in one process, outages of 10,000 mirrors: an hour or more"
     )
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", help="some of: agent cold confirmed swaps overlap status load small fleet"
