@@ -51,6 +51,17 @@ def document(**mirror: Any) -> dict[str, Any]:
     return found
 
 
+def fleet_document(count: int) -> dict[str, Any]:
+    """So many mirrors, PROD and M0001 and so on, whose NICs are not there."""
+    found = document()
+    for number in range(1, count):
+        found["mirrors"][f"M{number:04d}"] = {
+            "members": {"A": {"nic": f"a{number}"}, "B": {"nic": f"b{number}"}},
+            "vips": [{"name": "vip", "private_ip": f"10.1.{number // 250}.{number % 250 + 1}"}],
+        }
+    return found
+
+
 def paged_document(**mirror: Any) -> dict[str, Any]:
     """The same, with a status page for each member."""
     found = document(**mirror)

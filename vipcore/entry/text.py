@@ -190,15 +190,12 @@ def _answer(shown: Json, now: Instant) -> str:
 
 
 def _could(member: Json) -> str:
+    """Whether the member could take the VIP over: by a claim, or where that would be refused by an operator's move."""
     if member["ready"] is None:
         return "could perhaps take over"
-    return (
-        "could take over"
-        if member["ready"]
-        else "could NOT take over, except by hand"
-        if member["movable"]
-        else "could NOT take over"
-    )
+    if member["ready"]:
+        return "could take over"
+    return "could NOT take over, except by hand" if member["movable"] else "could NOT take over"
 
 
 def _untold(shown: Json) -> dict[str, list[str]]:
@@ -220,15 +217,19 @@ def _short(one: Json) -> Json:
             "provisioning_state": FAILED if name in one["failed_nics"] else None,
             "ready": ready,
             "movable": one["movable"][name],
-            "reasons": [_DENIED.sub(r"\1 (object id \2).", reason) for reason in one["reasons"].get(name, ())],
+            "reasons": [_in_short(reason) for reason in one["reasons"].get(name, ())],
         }
         for name, ready in one["ready"].items()
     ]
     progress = one["in_progress"]
     if progress and (error := progress["last_error"]):
-        detail = _DENIED.sub(r"\1 (object id \2).", error["detail"])
-        progress = {**progress, "last_error": {**error, "detail": detail}}
+        progress = {**progress, "last_error": {**error, "detail": _in_short(error["detail"])}}
     return {**one, "placement": one["placement"] or _NOWHERE, "members": members, "in_progress": progress}
+
+
+def _in_short(reason: str) -> str:
+    """The reason with what Azure says of a missing right in one sentence."""
+    return _DENIED.sub(r"\1 (object id \2).", reason)
 
 
 def _of_dry_run(name: str, to: str, planned: Json) -> Iterator[str]:

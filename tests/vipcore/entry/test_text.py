@@ -12,7 +12,7 @@ import pytest
 from simulator.core.faults import Answer, Match, Status
 from simulator.core.switches import Denial
 from tests.promises.harness import Harness, Node
-from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, document, refused, switch, virtual
+from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, document, fleet_document, refused, switch, virtual
 from tests.vipcore.decision.pages import N, P, paged
 from tests.vipcore.manual_changes import by_hand, drop, failed
 from vipcore.entry import events, freezes, text
@@ -238,12 +238,7 @@ async def test_a_forged_row_keeps_nobody_from_the_status(forged: dict[str, Any])
 @virtual
 async def test_the_text_of_all_mirrors_begins_with_those_in_need() -> None:
     """One line for a mirror that is well; those that need somebody come first, each with what is wrong."""
-    found = document()
-    found["mirrors"]["ALSO"] = {
-        "members": {"A": {"nic": "none-a"}, "B": {"nic": "none-b"}},
-        "vips": [{"name": "v", "private_ip": "10.0.0.200"}],
-    }
-    harness = Harness(document=found)
+    harness = Harness(document=fleet_document(2))
     node = harness.node("n1")
     await node.tick()
     await node.freeze()
@@ -252,7 +247,7 @@ async def test_the_text_of_all_mirrors_begins_with_those_in_need() -> None:
 
     assert lines[0] == "Mirrors: 2, in need of somebody: 2. It is 2026-01-01 00:00:00 UTC."
     assert [line for line in lines if line.startswith("RISK ")] == [
-        "RISK ALSO: nobody has looked yet where the VIP is; A, B could perhaps take over.",
+        "RISK M0001: nobody has looked yet where the VIP is; A, B could perhaps take over.",
         "RISK PROD: MIRRORA has the VIP; MIRRORB could NOT take over, except by hand.",
     ]
     await node.unfreeze()
@@ -314,12 +309,7 @@ async def test_a_member_that_the_vip_cannot_be_brought_to_is_not_called_ready() 
 @virtual
 async def test_a_vip_on_no_nic_comes_before_everything_else() -> None:
     """Where clients cannot connect is counted in the first line and shown first, whatever the mirror's name."""
-    found = document()
-    found["mirrors"]["ALSO"] = {
-        "members": {"A": {"nic": "none-a"}, "B": {"nic": "none-b"}},
-        "vips": [{"name": "v", "private_ip": "10.0.0.200"}],
-    }
-    harness = Harness(document=found)
+    harness = Harness(document=fleet_document(2))
     node = harness.node("n1")
     await node.freeze()
     drop(harness, NIC_A)
@@ -328,7 +318,7 @@ async def test_a_vip_on_no_nic_comes_before_everything_else() -> None:
     lines = lines_of(await text.mirrors(node.controller, AS_TEXT))
 
     assert lines[0] == "Mirrors: 2, in need of somebody: 2 (outages: 1). It is 2026-01-01 00:00:00 UTC."
-    assert [line.partition(":")[0] for line in lines if line.startswith(("OUTAGE ", "RISK "))] == ["OUTAGE PROD", "RISK ALSO"]
+    assert [line.partition(":")[0] for line in lines if line.startswith(("OUTAGE ", "RISK "))] == ["OUTAGE PROD", "RISK M0001"]
 
 
 @virtual

@@ -14,7 +14,7 @@ from simulator import worlds
 from simulator.core.faults import Answer, Ends, Hangs, Match
 from simulator.core.switches import Switches
 from tests.promises.harness import Fate, Harness, Node, parsed
-from tests.promises.helpers import ATTACH, DETACH, NIC_B, assert_kept, document, events, puts, refused, timer, virtual
+from tests.promises.helpers import ATTACH, DETACH, NIC_B, assert_kept, events, fleet_document, puts, refused, timer, virtual
 from tests.promises.ledger import MemoryLedger
 from tests.promises.loop import run
 from tests.vipcore.decision.pages import A_WHILE
@@ -27,17 +27,6 @@ from vipcore.ledger.head import Frozen, Head, LateWrites, Swap
 from vipcore.ledger.port import Sweep, WorkItem
 from vipcore.model import Epoch
 from vipcore.settings.document import Fault
-
-
-def fleet(count: int) -> dict[str, Any]:
-    """A document of that many mirrors; those beside the first have NICs that nobody looks at here."""
-    found = document()
-    for number in range(1, count):
-        found["mirrors"][f"M{number:04d}"] = {
-            "members": {"A": {"nic": f"a{number}"}, "B": {"nic": f"b{number}"}},
-            "vips": [{"name": "vip", "private_ip": f"10.1.{number // 250}.{number % 250 + 1}"}],
-        }
-    return found
 
 
 class CountedLedger(MemoryLedger):
@@ -80,7 +69,7 @@ def counted(**harness: Any) -> tuple[Harness, CountedLedger]:
 @virtual
 async def test_the_sweep_sees_every_head_within_ten_minutes(count: int) -> None:
     """The spread sweep reads every head within ten minutes of passes every 30 s, and never nearly all at once."""
-    harness, ledger = counted(document=fleet(count))
+    harness, ledger = counted(document=fleet_document(count))
     node = harness.node("n1")
     most = 0
 
@@ -101,7 +90,7 @@ async def test_the_sweep_sees_every_head_within_ten_minutes(count: int) -> None:
 @virtual
 async def test_the_sweep_keeps_its_promise_where_passes_are_late() -> None:
     """Passes that come only every three minutes read larger slices: every head within ten minutes all the same."""
-    harness, ledger = counted(document=fleet(1000))
+    harness, ledger = counted(document=fleet_document(1000))
     node = harness.node("n1")
     for _ in range(4):
         await node.tick()
@@ -114,7 +103,7 @@ async def test_the_sweep_keeps_its_promise_where_passes_are_late() -> None:
 @virtual
 async def test_the_sweep_goes_on_where_another_process_stopped(life_s: float) -> None:
     """However short processes live, and whichever instance makes a pass, every head is read within ten minutes."""
-    harness, ledger = counted(document=fleet(400))
+    harness, ledger = counted(document=fleet_document(400))
     node = harness.node("n0")
     while harness.loop.time() < 570.0:
         if harness.loop.time() >= len(harness.nodes) * life_s:
@@ -131,19 +120,19 @@ async def test_the_sweep_goes_on_where_another_process_stopped(life_s: float) ->
 @virtual
 async def test_the_sweep_survives_a_document_that_changes() -> None:
     """The sweep goes on after a name, so mirrors that come and go cost no other its turn."""
-    harness, ledger = counted(document=fleet(100))
+    harness, ledger = counted(document=fleet_document(100))
     for passed in range(20):
-        harness.config = parsed(json.dumps(fleet(100 - 4 * passed)))
+        harness.config = parsed(json.dumps(fleet_document(100 - 4 * passed)))
         await harness.node(f"n{passed}").tick()
         await asyncio.sleep(29.0)
 
-    assert len({name for kind, name in ledger.seen if kind == "head"} & set(fleet(24)["mirrors"])) == 24
+    assert len({name for kind, name in ledger.seen if kind == "head"} & set(fleet_document(24)["mirrors"])) == 24
 
 
 @virtual
 async def test_an_idle_pass_reads_one_row_of_a_mirror() -> None:
     """What an idle pass reads does not grow with the length of the trail: hints, heads, and of each its newest row. (I8)"""
-    harness, ledger = counted(document=fleet(3))
+    harness, ledger = counted(document=fleet_document(3))
     node = harness.node("n1")
     costs = []
     for turn in range(12):
@@ -211,7 +200,7 @@ async def test_the_hint_of_a_watched_mirror_outlives_its_request() -> None:
 @virtual
 async def test_a_hint_outlives_the_request_that_wrote_it() -> None:
     """A pass between a request's hint and its decision leaves the hint, so that the timer finds what a crash leaves. (I1)"""
-    harness = Harness(document=fleet(400), fate=Between())
+    harness = Harness(document=fleet_document(400), fate=Between())
     dying, passing = harness.node("dying"), harness.node("passing")
     claim = asyncio.create_task(dying.claim("MIRRORB"))
     await asyncio.sleep(10.0)
@@ -303,7 +292,7 @@ async def test_a_hint_of_a_mirror_that_is_no_longer_configured() -> None:
 @virtual
 async def test_one_faulty_mirror_leaves_the_others_alone() -> None:
     """A mirror whose NICs cannot be looked at does not keep the timer from the others."""
-    harness = Harness(document=fleet(40))
+    harness = Harness(document=fleet_document(40))
     node = harness.node("n1")
     for number in range(1, 40):
         await harness.ledger.put_work_item(f"M{number:04d}")
@@ -340,7 +329,7 @@ async def test_a_throttle_of_hours_does_not_keep_the_timer() -> None:
 @virtual
 async def test_a_defect_at_one_mirror_is_told_after_all_others_had_their_turn() -> None:
     """What our own rules exclude ends the pass with an error, for the host's log; the other mirrors are attended to before."""
-    harness = Harness(document=fleet(3))
+    harness = Harness(document=fleet_document(3))
     node = harness.node("n1")
     await node.claim("MIRRORB")
     drop(harness, NIC_B)
@@ -431,7 +420,7 @@ async def test_a_pass_says_what_it_did() -> None:
 @virtual
 async def test_a_pass_that_is_asked_for_looks_at_all_that_is_decided() -> None:
     """`POST /reconcile` looks at every mirror with work left and every one with a desired member, and says what it did."""
-    harness = Harness(document=fleet(40))
+    harness = Harness(document=fleet_document(40))
     node = harness.node("n1")
     await node.claim("MIRRORB")
     drop(harness, NIC_B)
@@ -478,7 +467,7 @@ async def test_a_pass_that_is_asked_for_without_the_table() -> None:
 @virtual
 async def test_the_log_has_one_line_of_the_passes_every_five_minutes() -> None:
     """It says which version runs, and what the passes see: what is unfinished, frozen or drifted. Faults are said again."""
-    harness = Harness(document=fleet(3))
+    harness = Harness(document=fleet_document(3))
     node = harness.node("n1")
     fault = Fault("/mirrors/OTHER", "is missing")
     node.controller.config = replace(node.controller.config, faults=(fault,))

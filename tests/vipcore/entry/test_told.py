@@ -10,7 +10,7 @@ import pytest
 
 from simulator.core.faults import Answer, Match
 from tests.promises.harness import Harness, Node
-from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, document, refused, timer, virtual
+from tests.promises.helpers import ALWAYS, NIC_A, NIC_B, fleet_document, refused, timer, virtual
 from tests.vipcore.entry import test_health as incidents
 from tests.vipcore.entry.test_health import Incident
 from tests.vipcore.manual_changes import failed
@@ -200,12 +200,7 @@ async def test_the_end_of_a_freeze_is_in_the_form_of_all_times() -> None:
 @virtual
 async def test_outages_come_before_risks() -> None:
     """Whatever the mirrors' names are; each kind is explained where it occurs."""
-    found = document()
-    found["mirrors"]["ALSO"] = {
-        "members": {"A": {"nic": "none-a"}, "B": {"nic": "none-b"}},
-        "vips": [{"name": "v", "private_ip": "10.0.0.200"}],
-    }
-    harness = Harness(document=found)
+    harness = Harness(document=fleet_document(2))
     node = harness.node("n1")
     failed(harness, NIC_A)
     await node.tick()
@@ -213,4 +208,4 @@ async def test_outages_come_before_risks() -> None:
     every = (await pages(node))[0]
 
     kinds = re.findall(r"(?m)^(OUTAGE|RISK)( \w+)?:", every)
-    assert kinds == [("OUTAGE", ""), ("RISK", ""), ("OUTAGE", " PROD"), ("RISK", " ALSO")]
+    assert kinds == [("OUTAGE", ""), ("RISK", ""), ("OUTAGE", " PROD"), ("RISK", " M0001")]
