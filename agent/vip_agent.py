@@ -1094,7 +1094,8 @@ class Claim:
             try:
                 answer = self._attempt()
             except TimedOut:
-                self.last = "no answer in time from %s" % self.url.text
+                if not self.last or self._remaining(1.0) > 0:  # that our deadline cut it short says less than the answer before
+                    self.last = "no answer in time from %s" % self.url.text
                 return None
             except Stop:
                 raise

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import threading
 import time
 from collections.abc import Callable
 from email.message import Message
@@ -69,6 +70,18 @@ def test_wrong_url_is_seen_by_status(serve: Serve, tmp_path: pathlib.Path) -> No
     assert ended.code == 5
     assert "404" in ended.result["detail"]
     assert "wrong url" in ended.result["detail"]
+
+
+def test_an_attempt_that_the_deadline_cuts_short_hides_no_answer(serve: Serve, tmp_path: pathlib.Path) -> None:
+    """The reason at the end is the last answer, not that there was no time left for another one."""
+    never = threading.Event()
+    controller = serve([Reply(404, b""), Reply(404, b"", gate=never)])
+
+    ended = make_node(tmp_path, controller.url).run("status", "--deadline", "2")
+    never.set()
+
+    assert ended.code == 5
+    assert "404" in ended.result["detail"]
 
 
 @pytest.mark.parametrize("reply", [moved(), problem(403, "key-not-for-member")], ids=["result", "refusal"])
