@@ -2,7 +2,8 @@
 
 It holds function_app.py, host.json, vipcore/ and, below .python_packages, every distribution of requirements-package.txt.
 There is no requirements.txt in it: a remote build would then have nothing to install, and fail where it can be seen
-(docs/adr/0020). Beside the zip lie its SHA-256 and a list of its parts (SPDX).
+(docs/adr/0020). Beside the zip lie its SHA-256 and a list of its parts (SPDX). It has no --dry-run, as it changes nothing outside
+of build/.
 """
 
 import argparse
