@@ -163,7 +163,7 @@ async def _say_why(controller: Controller, head: Head, refusal: Refusal, caller:
             return newest, []
         if newest.failure and newest.failure[:2] == (swap.operation_id, refusal.code):
             return newest, []
-        failure = Failure.of(swap, refusal, newest.desired, controller.clock.now())
+        failure = Failure.of(swap, refusal)
         row = caller.entry(
             "swap.failed", member=newest.desired, operation_id=swap.operation_id, outcome=refusal.code, detail=failure.detail
         )

@@ -52,7 +52,7 @@ class Swap(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """What last ended a try of the swap with this operation id: the refusal's code and sentence, `to` which member, and when."""
+    """What last ended a try of the swap with this operation id. `to`, `at`: whose NIC it tried to write in vain, and when."""
 
     operation_id: str
     code: str
@@ -61,9 +61,9 @@ class Failure(NamedTuple):
     at: Instant = instants.NEVER
 
     @classmethod
-    def of(cls, swap: Swap, refusal: Refusal, to: str | None, at: Instant) -> "Failure":
+    def of(cls, swap: Swap, refusal: Refusal) -> "Failure":
         """What the refusal says of the swap."""
-        return cls(swap.operation_id, refusal.code, refusal.detail[:1000], to or "", at)
+        return cls(swap.operation_id, refusal.code, refusal.detail[:1000])
 
 
 class LastSwap(NamedTuple):

@@ -95,7 +95,10 @@ async def fail(drive: Drive, refusal: Refusal) -> None:
         failures = newest.swap.failures + 1
         backoff = min(5.0 * 2 ** min(failures - 1, 8), BACKOFF_S_MAX)
         swap = newest.swap._replace(failures=failures, retry_at=failed_at + instants.seconds(backoff))
-        failed = replace(newest, swap=swap, failure=Failure.of(swap, refusal, newest.desired, failed_at))
+        failure = Failure.of(swap, refusal)
+        if drive.desired in drive.in_flight.before:  # what Azure says to a write no read may show (decision/readiness.py)
+            failure = failure._replace(to=drive.desired, at=failed_at)
+        failed = replace(newest, swap=swap, failure=failure)
         after = drive.in_flight.stamp(failed, drive.store.clock.now())
         if not drive.in_flight.unanswered:
             # What a driver before us may have left is still to be rewritten by whoever comes next.

@@ -417,3 +417,26 @@ async def test_a_try_that_failed_counts_for_an_hour() -> None:
 
     assert (await listed(node))["ready"]["MIRRORB"] is True
     assert (await told(harness))[-1] == ("MIRRORB", "ready")
+
+
+@virtual
+async def test_a_try_that_wrote_nothing_does_not_count_afterwards() -> None:
+    """Where a read was all that failed, the next read tells; so it does where the VIP has come to that member by hand."""
+    harness = Harness()
+    node = harness.node("n1")
+    await node.tick()
+    harness.cloud.script(READ_B, fault=Answer(name="ResourceNotFound"), times=ALWAYS)
+    await refused(node.claim("MIRRORB"))
+    await node.move("MIRRORA")
+    cured(harness)
+    await timer(node, 660.0)
+    assert (await listed(node))["ready"] == {"MIRRORA": True, "MIRRORB": True}
+
+    harness.cloud.script(Match(method="PUT", name=NIC_B), fault=Answer(name="AuthorizationFailed"), times=ALWAYS)
+    await refused(node.claim("MIRRORB", claim_id="c2"))
+    await node.move("MIRRORA")
+    cured(harness)
+    await by_hand(harness, NIC_B)
+    assert (await node.claim("MIRRORB", claim_id="c3")).outcome == "confirmed"
+    await timer(node, 60.0)
+    assert (await listed(node))["ready"] == {"MIRRORA": True, "MIRRORB": True}
